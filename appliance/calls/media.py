@@ -1,0 +1,100 @@
+"""What a call's media should be: the plain values that negotiation produces, the store keeps and the reconciler carries out.
+
+Nothing here knows sockets, SDP or workers. Every key exchange ends in a `ContextSpec`; nothing after it
+knows which exchange it was.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """An IP literal and a UDP port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class MasterKey:
+    """One SRTP master key (RFC 3711 section 3.2.1). Never printed: repr shows lengths only."""
+
+    key: bytes = field(repr=False)
+    salt: bytes = field(repr=False)
+    mki: bytes = b""  # as on the wire; every key of a context has the same length
+    rtp_lifetime: int = 0  # packets; 0: the suite's maximum
+    rtcp_lifetime: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ContextSpec:
+    """One direction of one secured stream: suite and keys (what `KeysReady` carries)."""
+
+    suite: str  # canonical name of a row of protocols.srtp.suites
+    keys: tuple[MasterKey, ...]
+    window: int = 128  # replay window, packets
+    kdr_log2: int | None = None  # key derivation rate 2**n packets; None: derive once
+    encrypt_rtp: bool = True
+    encrypt_rtcp: bool = True
+    authenticate_rtp: bool = True
+    srtcp_tag_as_srtp: bool = False  # FreeSWITCH's quirk (spec/mission.md, trap 5)
+    ssrc_limit: int = 16
+    initial_roc: int = 0
+
+
+class Latching(StrEnum):
+    """How far a leg's real address may differ from the signalled one (security-and-faults A1, A2)."""
+
+    OFF = "off"  # only the signalled address
+    SIGNALLED_HOST = "host"  # plain legs behind NAT: same host, other port; once, then fixed
+    ONCE = "once"  # plain legs: the first source within the learning window, then fixed
+    AUTHENTICATED = "authenticated"  # secure legs: any source whose packet authenticates
+
+
+@dataclass(frozen=True, slots=True)
+class LegMedia:
+    """One media stream (m-line) as one leg sees it. A leg without keys in a direction is plain RTP there."""
+
+    interface: str  # name of ours that faces this leg
+    remote_rtp: Address | None = None  # None: not known yet, send nothing
+    remote_rtcp: Address | None = None  # None with mux, or not known yet
+    mux: bool = False  # RTP and RTCP on one port (RFC 5761)
+    secure: bool = False  # keys are required here: until they are installed nothing passes
+    receive: ContextSpec | None = None  # what this leg's sender uses
+    send: ContextSpec | None = None  # what we use towards this leg
+    may_send: bool = True  # media from this leg is let in (direction attribute)
+    may_receive: bool = True  # media is sent towards this leg
+    latching: Latching = Latching.SIGNALLED_HOST
+
+
+@dataclass(frozen=True, slots=True)
+class StreamMedia:
+    """One media stream through the gateway: the two legs it joins, whatever their kinds."""
+
+    kind: str  # audio, video, text, ...
+    a: LegMedia  # towards the one who offered
+    b: LegMedia
+
+
+@dataclass(frozen=True, slots=True)
+class LocalPorts:
+    """Our own ports of one leg of one stream; rtcp equals rtp with rtcp-mux."""
+
+    address: str
+    rtp: int
+    rtcp: int
+
+
+@dataclass(frozen=True, slots=True)
+class StreamPlacement:
+    """Where a stream lives: all of its contexts on one worker."""
+
+    worker: int
+    a: LocalPorts
+    b: LocalPorts
