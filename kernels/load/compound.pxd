@@ -1,6 +1,7 @@
-# RTCP of a load stream: SR with one report block, and SDES whose CNAME proves that no octet was changed (RFC 3550 section 6).
-#   0 SR: header, SSRC, sender info, report block (52 octets) | 52 SDES: header, SSRC, CNAME of 34 octets, end (48 octets)
-# CNAME text: stream and number in 16 hexadecimal digits, then 16 digits of a keyed check of the whole compound without them.
+# RTCP of a load stream: SR with one report block, and SDES whose CNAME proves that no octet was changed
+# (RFC 3550 section 6):
+#   0 SR: header, SSRC, sender info, report block, 52 octets | 52 SDES: header, SSRC, CNAME of 34 octets, end, 48 octets
+# CNAME text: "L-", stream and number in 16 hexadecimal digits, 16 digits of a keyed check of all that stands before.
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset
 

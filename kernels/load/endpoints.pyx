@@ -42,6 +42,7 @@ from kernels.wire.packet cimport (
 )
 
 from kernels.load.plan import Latency, RunReport, StreamReport
+from kernels.wire.packet import Drop
 
 PATTERN_KEY = 0x7372747067772121        # both ends know it; it tells our payloads from anything else
 
@@ -174,7 +175,7 @@ cdef void send_batch(Loop *loop, uint32_t count) noexcept nogil:
             continue
         rtcp = packet.kind == KIND_RTCP
         done = send(stream.rtcp_fd if rtcp else stream.rtp_fd, packet.data, packet.length, MSG_DONTWAIT)
-        if done < 0:                    # what is reported may be an earlier packet's ICMP error: it is gone now, try again
+        if done < 0:                    # may be the ICMP error of an earlier packet: reported once, so try again
             done = send(stream.rtcp_fd if rtcp else stream.rtp_fd, packet.data, packet.length, MSG_DONTWAIT)
         if done < 0:
             stream.tally.send_errors += 1
@@ -352,7 +353,8 @@ cdef class Endpoints:
     def __init__(self, streams, pattern_key=PATTERN_KEY):
         cdef uint32_t n
         self.configs, self.sockets = list(streams), []
-        self.places = {place if config.number is None else config.number: place for place, config in enumerate(self.configs)}
+        self.places = {place if config.number is None else config.number: place
+                       for place, config in enumerate(self.configs)}
         if len(self.places) != len(self.configs):
             raise ValueError("two streams have the same number")
         self.loop.count, self.loop.key = len(self.configs), pattern_key
@@ -498,7 +500,7 @@ cdef class Endpoints:
                 loop.events += 1
             if stream.rtcp_interval_ns:
                 loop.schedule[loop.events].item = 2 * place + 1
-                loop.schedule[loop.events].due = now + stream.rtcp_interval_ns * place // loop.count + stream.interval_ns
+                loop.schedule[loop.events].due = now + stream.interval_ns + stream.rtcp_interval_ns * place // loop.count
                 loop.events += 1
         schedule_order(loop.schedule, loop.events)
         loop.started_ns, loop.stop_ns = now, now + <uint64_t>(seconds * 1e9)
@@ -567,7 +569,6 @@ cdef drops(const Stream *stream):
     counted = {}
     for number in range(<uint32_t>DROP_COUNT):
         if stream.tally.drops[number]:
-            from kernels.wire.packet import Drop
             counted[Drop(number).name.removeprefix("DROP_").lower()] = stream.tally.drops[number]
     return counted
 

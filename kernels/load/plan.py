@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -129,3 +129,43 @@ def stream_to_json(config: StreamConfig) -> dict[str, Any]:
         if values[name] is not None:
             values[name] = {part: octets.hex() for part, octets in values[name].items()}
     return {name: value for name, value in values.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """A run summed over its streams."""
+
+    sent: int
+    received: int
+    lost: int
+    duplicated: int
+    reordered: int
+    corrupted: int
+    header_changed: int
+    misrouted: int
+    send_errors: int
+    rtcp_sent: int
+    rtcp_received: int
+    rtcp_corrupted: int
+
+    @property
+    def flawless(self) -> bool:
+        """Every packet arrived once, as it was sent."""
+        return not any((self.lost, self.duplicated, self.corrupted, self.header_changed, self.misrouted,
+                        self.send_errors, self.rtcp_corrupted))  # fmt: skip
+
+
+def totals(reports: Sequence[StreamReport]) -> Totals:
+    return Totals(**{
+        part.name: sum(getattr(report, part.name) for report in reports) for part in dataclasses.fields(Totals)
+    })  # fmt: skip
+
+
+def report_from_json(document: Mapping[str, Any]) -> tuple[RunReport, list[StreamReport]]:
+    """What `python -m kernels.load` printed for one run."""
+
+    def latency(values: Mapping[str, Any]) -> dict[str, Any]:
+        return {**values, "latency_us": Latency(**values["latency_us"])}
+
+    streams = [StreamReport(**latency(values)) for values in document["streams"]]
+    return RunReport(**latency(document["summary"])), streams
