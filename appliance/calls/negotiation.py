@@ -25,6 +25,7 @@ from appliance.calls.negotiation_write import OutLine, out_line, write
 from appliance.errors import CryptoRequired, InvalidRequest, NotAcceptable
 from appliance.policy import suites as suite_policy
 from appliance.policy.options import MediaOptions, SdesOptions
+from appliance.protocols.sdes.crypto import Crypto
 from appliance.protocols.sdp import profiles
 from appliance.protocols.sdp.description import Description, Media
 from appliance.protocols.sdp.parse import parse
@@ -108,8 +109,8 @@ class Negotiation:
         first = not self._state.tag_a
         self._state = replace(
             self._state, pending=pending, offerer=side, answered=False,
-            tag_a=planned.from_tag if first else self._state.tag_a, **{f"origin_{other(side)}": origin},
-        )  # fmt: skip
+            tag_a=planned.from_tag if first else self._state.tag_a,
+        ).with_origin(other(side), origin)  # fmt: skip
         self._planned = None
         return _negotiated(sdp, self._until_answered(pending))
 
@@ -134,9 +135,8 @@ class Negotiation:
         tags = state.tags_b
         if state.offerer == "a" and to_tag:
             tags = (*(tag for tag in tags if tag != to_tag), to_tag)
-        self._state = replace(
-            state, lines=tuple(lines), answered=True, tags_b=tags, **{f"origin_{state.offerer}": origin}
-        )
+        answered = replace(state, lines=tuple(lines), answered=True, tags_b=tags)
+        self._state = answered.with_origin(state.offerer, origin)
         return _negotiated(text, lines)
 
     def to_record(self) -> dict[str, Any]:
@@ -216,7 +216,7 @@ class Negotiation:
         return out_line(media, line, side, ports, zero=zero, direction=direction)
 
     def _write(self, base: Description, lines: list[OutLine], options: MediaOptions, side: str) -> tuple[bytes, OriginState]:
-        origin = self._state.origin_a if side == "a" else self._state.origin_b
+        origin = self._state.origin(side)
         session_id = 0 if origin.version else int.from_bytes(self._random(8), "big") >> 2  # RFC 8866: fits a 63-bit number
         return write(base, lines, options, origin, session_id)
 
@@ -249,7 +249,7 @@ def _others_leg(
 ) -> LegLine:
     """The leg that we offer to. `before`: what is known of it; `old`: the same unless our own ports moved (then new keys)."""
     assert line.target is not None and line.endpoint is not None
-    proposed: tuple[keys.Crypto, ...] = ()
+    proposed: tuple[Crypto, ...] = ()
     if line.target.secure:
         theirs = {line.crypto.suite.name} if line.crypto and line.crypto.suite else set()
         wanted = suite_policy.offered(options.sdes, options.outbound, theirs)

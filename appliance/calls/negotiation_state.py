@@ -5,7 +5,7 @@ Nothing of a pending offer touches the agreed state: an offer that is refused or
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from appliance.calls import negotiation_keys as keys
 from appliance.calls.media import Address, Latching, LegMedia, StreamMedia, StreamPlacement
@@ -124,3 +124,9 @@ class CallState:
     tags_b: tuple[str, ...] = ()  # the newest answer's last
     origin_a: OriginState = field(default_factory=OriginState)
     origin_b: OriginState = field(default_factory=OriginState)
+
+    def origin(self, side: str) -> OriginState:
+        return self.origin_a if side == "a" else self.origin_b
+
+    def with_origin(self, side: str, origin: OriginState) -> CallState:
+        return replace(self, origin_a=origin) if side == "a" else replace(self, origin_b=origin)
