@@ -1,11 +1,12 @@
-"""One call's offer/answer state (RFC 3264 between two legs), sans-I/O. See docs/architecture.md "negotiation (pure) <-> calls".
+"""One call's offer/answer state (RFC 3264 between two legs), sans-I/O. See docs/architecture.md "negotiation (pure)
+<-> calls".
 
     read_offer:   parse -> decide every m-line (negotiation_read)
     write_offer:  our answer's keys, our offer's keys (negotiation_keys) -> SDP for the other side (negotiation_write)
     answer:       parse -> match with what was offered -> SDP for the side that offered
 
-Seams for what comes next: profiles are rows of protocols.sdp.profiles; the key exchange of a line is decided in one place
-(`negotiation_read._crypto`) and leaves a `LegLine`, which alone makes contexts.
+Seams for what comes next: profiles are rows of protocols.sdp.profiles; the key exchange of a line is decided in one
+place (`negotiation_read._crypto`) and leaves a `LegLine`, which alone makes contexts.
 """
 
 from __future__ import annotations
@@ -33,9 +34,10 @@ from appliance.protocols.sdp.parse import parse
 
 @dataclass(frozen=True, slots=True)
 class StreamNeed:
-    """One m-line that needs ports on both legs. `a` and `b` are interface names; leg a is always the side that made the call's
-    first offer, also when leg b re-offers, so a placement made once stays right. `line` (index of the m-line) identifies the
-    stream for the life of the call: keep placements by it. Place RTP and RTCP on both legs, whatever mux says."""
+    """One m-line that needs ports on both legs. `a` and `b` are interface names; leg a is always the side that made
+    the call's first offer, also when leg b re-offers, so a placement made once stays right. `line` (index of the
+    m-line) identifies the stream for the life of the call: keep placements by it. Place RTP and RTCP on both legs,
+    whatever mux says."""
 
     line: int
     kind: str
@@ -53,8 +55,8 @@ class OfferPlan:
 
 @dataclass(frozen=True, slots=True)
 class Negotiated:
-    """The SDP for the other side, and the desired media of every live stream. A line that is missing was refused or ended:
-    its ports and contexts may go. Secure legs whose keys are not known yet have secure=True and no contexts."""
+    """The SDP for the other side, and the desired media of every live stream. A line that is missing was refused or
+    ended: its ports and contexts may go. Secure legs whose keys are not known yet have secure=True and no contexts."""
 
     sdp: bytes
     lines: tuple[int, ...]  # m-line of each stream
@@ -80,7 +82,8 @@ class Negotiation:
         self._planned: _Planned | None = None
 
     def read_offer(self, sdp: bytes, options: MediaOptions, from_tag: str = "") -> OfferPlan:
-        """Parse and decide; changes nothing yet. `from_tag` tells on re-offers which leg speaks. InvalidSdp, NotAcceptable."""
+        """Parse and decide; changes nothing yet. `from_tag` tells on re-offers which leg speaks. InvalidSdp,
+        NotAcceptable."""
         side = self._side(from_tag)
         offer = parse(sdp)
         lines = reading.plan(offer, options, self._state.lines, side, self._our_keys())
@@ -90,8 +93,8 @@ class Negotiation:
         return plan
 
     def write_offer(self, plan: OfferPlan, ports: Sequence[StreamPlacement]) -> Negotiated:
-        """Carry out the plan of the last read_offer: `ports` in the order of plan.streams, their `address` as it is to stand in
-        SDP. ValueError when the plan is an old one or a placement is missing."""
+        """Carry out the plan of the last read_offer: `ports` in the order of plan.streams, their `address` as it is
+        to stand in SDP. ValueError when the plan is an old one or a placement is missing."""
         planned = self._planned
         if planned is None or plan is not planned.plan or len(ports) != len(plan.streams):
             raise ValueError("write_offer needs the plan of the last read_offer and one placement per stream")
@@ -99,7 +102,8 @@ class Negotiation:
         draw = KeySource(self._random, self._our_keys())
         placed = {need.line: place for need, place in zip(plan.streams, ports, strict=True)}
         pending = tuple(
-            self._pending(at, line, planned.options, side, placed.get(at), draw) for at, line in enumerate(planned.lines)
+            self._pending(at, line, planned.options, side, placed.get(at), draw)
+            for at, line in enumerate(planned.lines)
         )
         outgoing = [
             self._outgoing(media, line, other(side), planned_line.endpoint)
@@ -108,7 +112,7 @@ class Negotiation:
         sdp, origin = self._write(planned.offer, outgoing, planned.options, other(side))
         first = not self._state.tag_a
         self._state = replace(
-            self._state, pending=pending, offerer=side, answered=False,
+            self._state, pending=pending, offerer=side,
             tag_a=planned.from_tag if first else self._state.tag_a,
         ).with_origin(other(side), origin)  # fmt: skip
         self._planned = None
@@ -117,8 +121,9 @@ class Negotiation:
     def answer(
         self, sdp: bytes, options: MediaOptions, ports: Sequence[StreamPlacement] = (), to_tag: str = ""
     ) -> Negotiated:
-        """The other side's answer to the last write_offer. `ports` may be left out (those of write_offer hold). May be called
-        again with another `to_tag` (fork: the newest answer's keys replace the branch's). InvalidSdp, NotAcceptable."""
+        """The other side's answer to the last write_offer. `ports` may be left out (those of write_offer hold). May
+        be called again with another `to_tag` (fork: the newest answer's keys replace the branch's). InvalidSdp,
+        NotAcceptable."""
         state = self._state
         if not state.pending:
             raise InvalidRequest("answer without an offer")
@@ -129,13 +134,14 @@ class Negotiation:
         lines, outgoing, used = [], [], self._our_keys()
         for at, (line, media) in enumerate(zip(pending, sections, strict=True), 1):
             agreed, endpoint = _answered(at, line, answer, media, answerer, options, used)
+            agreed = _spending(agreed, state.lines[at - 1] if at <= len(state.lines) else None, answerer)
             lines.append(agreed)
             outgoing.append(self._outgoing(media, agreed, state.offerer, endpoint))
         text, origin = self._write(answer, outgoing, options, state.offerer)
         tags = state.tags_b
         if state.offerer == "a" and to_tag:
             tags = (*(tag for tag in tags if tag != to_tag), to_tag)
-        answered = replace(state, lines=tuple(lines), answered=True, tags_b=tags)
+        answered = replace(state, lines=tuple(lines), tags_b=tags)
         self._state = answered.with_origin(state.offerer, origin)
         return _negotiated(text, lines)
 
@@ -151,11 +157,12 @@ class Negotiation:
         return negotiation
 
     def _side(self, from_tag: str) -> str:
-        """Leg a is who offered first. Leg b is known by its tags; an unknown tag after an answer is b's too (a transfer)."""
+        """Leg a is who offered first. Leg b is known by its tags; an unknown tag after an answer is b's too (a
+        transfer)."""
         state = self._state
         if not from_tag or from_tag == state.tag_a or not state.tag_a:
             return "a"
-        return "b" if from_tag in state.tags_b or state.answered else "a"
+        return "b" if from_tag in state.tags_b or state.lines else "a"
 
     def _our_keys(self) -> set[bytes]:
         """Every key that this call has sent out."""
@@ -169,7 +176,8 @@ class Negotiation:
         }
 
     def _before(self, at: int, side: str) -> StreamLine | None:
-        """The line as agreed; before any answer, as offered last by the same side (a repeated or forked offer keeps its keys)."""
+        """The line as agreed; before any answer, as offered last by the same side (a repeated or forked offer keeps
+        its keys)."""
         state = self._state
         if at < len(state.lines) and state.lines[at].live:
             return state.lines[at]
@@ -197,15 +205,19 @@ class Negotiation:
         theirs, ours = other(side), side
         legs = {
             ours: _offerers_leg(line, options, interfaces[ours], old[ours], draw),
-            theirs: _others_leg(line, options, interfaces[theirs], before.leg(theirs) if before else None, old[theirs], draw),
+            theirs: _others_leg(
+                line, options, interfaces[theirs], before.leg(theirs) if before else None, old[theirs], draw
+            ),
         }
         return StreamLine(line.kind, line.offered, legs["a"], legs["b"], place)
 
     def _until_answered(self, pending: Sequence[StreamLine]) -> list[StreamLine]:
-        """Agreed streams go on unchanged until the answer; new ones start."""
+        """Agreed streams go on unchanged until the answer, also those that the re-offer ends: it may yet be refused."""
         agreed = self._state.lines
         return [
-            replace(agreed[at], placement=line.placement) if at < len(agreed) and agreed[at].live and line.live else line
+            replace(agreed[at], placement=line.placement or agreed[at].placement)
+            if at < len(agreed) and agreed[at].live
+            else line
             for at, line in enumerate(pending)
         ]
 
@@ -215,13 +227,19 @@ class Negotiation:
         direction = endpoint.direction if endpoint else ""
         return out_line(media, line, side, ports, zero=zero, direction=direction)
 
-    def _write(self, base: Description, lines: list[OutLine], options: MediaOptions, side: str) -> tuple[bytes, OriginState]:
+    def _write(
+        self, base: Description, lines: list[OutLine], options: MediaOptions, side: str
+    ) -> tuple[bytes, OriginState]:
         origin = self._state.origin(side)
-        session_id = 0 if origin.version else int.from_bytes(self._random(8), "big") >> 2  # RFC 8866: fits a 63-bit number
+        session_id = (
+            0 if origin.version else int.from_bytes(self._random(8), "big") >> 2
+        )  # RFC 8866: fits a 63-bit number
         return write(base, lines, options, origin, session_id)
 
 
-def _offerers_leg(line: LinePlan, options: MediaOptions, interface: str, old: LegLine | None, draw: KeySource) -> LegLine:
+def _offerers_leg(
+    line: LinePlan, options: MediaOptions, interface: str, old: LegLine | None, draw: KeySource
+) -> LegLine:
     """The leg that offered: its keys are known, ours answer them (and stay while theirs do)."""
     assert line.endpoint is not None
     sdes = options.sdes_from or options.sdes
@@ -247,7 +265,8 @@ def _offerers_leg(line: LinePlan, options: MediaOptions, interface: str, old: Le
 def _others_leg(
     line: LinePlan, options: MediaOptions, interface: str, before: LegLine | None, old: LegLine | None, draw: KeySource
 ) -> LegLine:
-    """The leg that we offer to. `before`: what is known of it; `old`: the same unless our own ports moved (then new keys)."""
+    """The leg that we offer to. `before`: what is known of it; `old`: the same unless our own ports moved (then new
+    keys)."""
     assert line.target is not None and line.endpoint is not None
     proposed: tuple[Crypto, ...] = ()
     if line.target.secure:
@@ -255,7 +274,7 @@ def _others_leg(
         wanted = suite_policy.offered(options.sdes, options.outbound, theirs)
         if not wanted:
             raise NotAcceptable("the options leave no crypto suite to offer")
-        proposed = keys.propose(wanted, options.sdes, draw, old.proposed if old else ())
+        proposed = keys.propose(wanted, options.sdes, draw, old.unspent if old else ())
     words = options.rtcp_mux
     mux = bool(words & {"offer", "require"}) or (line.endpoint.mux and not words & {"demux", "reject"})
     return LegLine(
@@ -273,7 +292,13 @@ def _others_leg(
 
 
 def _answered(
-    at: int, line: StreamLine, answer: Description, media: Media | None, side: str, options: MediaOptions, used: set[bytes]
+    at: int,
+    line: StreamLine,
+    answer: Description,
+    media: Media | None,
+    side: str,
+    options: MediaOptions,
+    used: set[bytes],
 ) -> tuple[StreamLine, reading.Endpoint | None]:
     """One m-line after its answer; placement None when either side refused it."""
     if not line.live or media is None or media.media.port == 0:
@@ -291,7 +316,18 @@ def _answered(
         leg, rtp=endpoint.rtp, rtcp=endpoint.rtcp, mux=leg.mux_required or (leg.mux and endpoint.mux),
         direction=endpoint.direction, local=local, remote=remote,
     )  # fmt: skip
-    return replace(line, a=leg, b=line.b) if side == "a" else replace(line, a=line.a, b=leg), endpoint
+    return line.with_leg(side, leg), endpoint
+
+
+def _spending(line: StreamLine, before: StreamLine | None, side: str) -> StreamLine:
+    """A key of ours that was in use and is left for another is never offered again: its packet indices would start
+    anew under the same key (two-time pad, RFC 3711 section 9.1)."""
+    left, leg = before.leg(side) if before else None, line.leg(side)
+    if left is None or not line.live:
+        return line
+    changed = left.local is not None and (leg.local is None or leg.local.keys != left.local.keys)
+    spent = left.spent | {keys.fingerprint(left.local)} if changed and left.local else left.spent
+    return line.with_leg(side, replace(leg, spent=spent))
 
 
 def _accepting(leg: LegLine, options: MediaOptions) -> SdesOptions:
@@ -306,7 +342,9 @@ def _check_answered(at: int, line: StreamLine, leg: LegLine, media: Media) -> No
     if profile is None or profile.dtls:
         raise NotAcceptable(f"answer, m-line {at}: {media.media.proto} was not offered")
     if leg.secure and not profile.secure:
-        raise CryptoRequired(f"answer, m-line {at}: SRTP was offered, the answer is {media.media.proto}")  # downgrade: C3
+        raise CryptoRequired(
+            f"answer, m-line {at}: SRTP was offered, the answer is {media.media.proto}"
+        )  # downgrade: C3
     if profile.secure and not leg.secure:
         raise NotAcceptable(f"answer, m-line {at}: RTP was offered, the answer is {media.media.proto}")
 

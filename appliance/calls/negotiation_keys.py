@@ -1,8 +1,9 @@
-"""SDES on one leg (RFC 4568 section 5.1): which line of an offer to take, what to answer, what to offer, and the contexts that
-come of it. Pure; randomness is handed in."""
+"""SDES on one leg (RFC 4568 section 5.1): which line of an offer to take, what to answer, what to offer, and the
+contexts that come of it. Pure; randomness is handed in."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Collection, Iterable, Sequence
 
 from appliance.calls.media import ContextSpec, MasterKey
@@ -21,7 +22,8 @@ class NoKey(ValueError):
 
 
 def read(values: Iterable[str], sdes: SdesOptions) -> tuple[list[Crypto], list[str]]:
-    """Valid lines in order, and why the others are treated as absent (SDES-3). A tag used twice spoils the later line (SDES-2)."""
+    """Valid lines in order, and why the others are treated as absent (SDES-3). A tag used twice spoils the later line
+    (SDES-2)."""
     lines: dict[int, Crypto] = {}
     faults = []
     for at, value in enumerate(values, 1):
@@ -38,10 +40,14 @@ def read(values: Iterable[str], sdes: SdesOptions) -> tuple[list[Crypto], list[s
 
 
 def choose(
-    values: Sequence[str], sdes: SdesOptions, policy: SecureMedia | None, ours: Collection[bytes], kept: Crypto | None = None
+    values: Sequence[str],
+    sdes: SdesOptions,
+    policy: SecureMedia | None,
+    ours: Collection[bytes],
+    kept: Crypto | None = None,
 ) -> Crypto:
-    """The line of an offer that we answer. `ours`: keys this call has sent out (an offer may not echo one: two-time pad, B5);
-    `kept`: the line agreed before, taken again if it is still offered (SDES-20). NoKey."""
+    """The line of an offer that we answer. `ours`: keys this call has sent out (an offer may not echo one: two-time
+    pad, B5); `kept`: the line agreed before, taken again if it is still offered (SDES-20). NoKey."""
     lines, faults = read(values, sdes)
     rank = {suite.name: at for at, suite in enumerate(suite_policy.accepted(sdes, policy))}
     usable = []
@@ -76,7 +82,8 @@ def _unusable(line: Crypto, sdes: SdesOptions, allowed: Collection[str], ours: C
 
 
 def same_keys(one: Crypto, other: Crypto) -> bool:
-    """The same suite with the same keys and parameters, whatever tag and spelling: contexts go on (RFC 4568 section 7.1.4)."""
+    """The same suite with the same keys and parameters, whatever tag and spelling: contexts go on (RFC 4568 section
+    7.1.4)."""
     return one.suite is other.suite and one.keys == other.keys and one.parameters == other.parameters
 
 
@@ -88,7 +95,8 @@ def reply(line: Crypto, sdes: SdesOptions, draw: KeySource, previous: Crypto | N
 
 
 def _echo(theirs: Parameters) -> Parameters:
-    """Negotiated parameters are repeated; declarative ones (KDR, WSH, FEC) speak of the other direction only (section 6.3)."""
+    """Negotiated parameters are repeated; declarative ones (KDR, WSH, FEC) speak of the other direction only (section
+    6.3)."""
     if theirs.negotiated == (False, False, False):
         return NO_PARAMETERS
     return Parameters(
@@ -101,8 +109,8 @@ def _echo(theirs: Parameters) -> Parameters:
 def propose(
     wanted: Sequence[Suite], sdes: SdesOptions, draw: KeySource, previous: Sequence[Crypto] = ()
 ) -> tuple[Crypto, ...]:
-    """The lines of an offer of ours, tags 1..n in order of preference. A suite that `previous` lines had keeps its key, so that
-    a re-offer is the same text; after an answer of ours (one line) the agreed suite stays in front."""
+    """The lines of an offer of ours, tags 1..n in order of preference. A suite that `previous` lines had keeps its
+    key, so that a re-offer is the same text; after an answer of ours (one line) the agreed suite stays in front."""
     held = {line.suite.name: line for line in previous if line.suite}
     if len(previous) == 1:
         wanted = sorted(wanted, key=lambda suite: suite.name not in held)
@@ -122,9 +130,11 @@ def propose(
     return tuple(lines)
 
 
-def match(values: Sequence[str], proposed: Sequence[Crypto], sdes: SdesOptions, ours: Collection[bytes]) -> tuple[Crypto, Crypto]:
-    """The answer to our lines: (our line, theirs). It must name a tag we offered with that tag's suite, in either spelling, our
-    negotiated parameters, and a key that is not ours (RFC 4568 sections 5.1.3, 7.1.3). NoKey."""
+def match(
+    values: Sequence[str], proposed: Sequence[Crypto], sdes: SdesOptions, ours: Collection[bytes]
+) -> tuple[Crypto, Crypto]:
+    """The answer to our lines: (our line, theirs). It must name a tag we offered with that tag's suite, in either
+    spelling, our negotiated parameters, and a key that is not ours (RFC 4568 sections 5.1.3, 7.1.3). NoKey."""
     lines, faults = read(values, sdes)
     by_tag = {line.tag: line for line in proposed}
     for line in lines:
@@ -159,7 +169,8 @@ class KeySource:
 
 
 def context(line: Crypto, sdes: SdesOptions) -> ContextSpec:
-    """The context of the direction that `line`'s writer sends. Its WSH is a hint for the receiver's window (section 6.3.6)."""
+    """The context of the direction that `line`'s writer sends. Its WSH is a hint for the receiver's window (section
+    6.3.6)."""
     suite, said = _known(line), line.parameters
     window = min(max(sdes.window, said.window), max(sdes.max_window, sdes.window))
     return ContextSpec(
@@ -176,7 +187,8 @@ def context(line: Crypto, sdes: SdesOptions) -> ContextSpec:
 
 
 def master_key(key: InlineKey, suite: Suite) -> MasterKey:
-    """Key and salt apart. The line's one lifetime counts for SRTP, and for SRTCP up to its own maximum (section 6.1)."""
+    """Key and salt apart. The line's one lifetime counts for SRTP, and for SRTCP up to its own maximum (section
+    6.1)."""
     return MasterKey(
         key=key.material[: suite.key_octets],
         salt=key.material[suite.key_octets :],
@@ -184,6 +196,14 @@ def master_key(key: InlineKey, suite: Suite) -> MasterKey:
         rtp_lifetime=key.lifetime,
         rtcp_lifetime=min(key.lifetime, suite.max_rtcp_lifetime),
     )
+
+
+def fingerprint(line: Crypto) -> str:
+    """Names a line's keys without showing them."""
+    digest = hashlib.blake2b(digest_size=12)
+    for key in line.keys:
+        digest.update(key.material)
+    return digest.hexdigest()
 
 
 def _known(line: Crypto) -> Suite:

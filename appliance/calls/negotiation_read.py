@@ -1,5 +1,5 @@
-"""Reading an offer: for every m-line, is it taken, by which keying, and what profile goes to the other side. Pure decisions;
-the order of the questions is the order of the functions."""
+"""Reading an offer: for every m-line, is it taken, by which keying, and what profile goes to the other side. Pure
+decisions; the order of the questions is the order of the functions."""
 
 from __future__ import annotations
 
@@ -106,7 +106,8 @@ def _line(
 def _crypto(
     media: Media, profile: Profile, options: MediaOptions, ours: Collection[bytes], kept: Crypto | None
 ) -> Crypto | None:
-    """The offered keys that we take; None for plain RTP. Raises why the line cannot be taken (rows G01, G03, H01, H03, C07)."""
+    """The offered keys that we take; None for plain RTP. Raises why the line cannot be taken (rows G01, G03, H01,
+    H03, C07)."""
     mode = options.inbound.mode if options.inbound else None
     if not profile.secure:
         if mode is Mode.MANDATORY:
@@ -123,7 +124,8 @@ def _crypto(
 
 
 def _judging(sdes: SdesOptions) -> SdesOptions:
-    """Without options for the leg that offers: the words about our own offer (`only-`, `no-`) do not judge theirs, the rest does."""
+    """Without options for the leg that offers: the words about our own offer (`only-`, `no-`) do not judge theirs,
+    the rest does."""
     if not sdes.suites:
         return sdes
     return SdesOptions(
@@ -146,7 +148,9 @@ def target(offered: Profile, options: MediaOptions, before: str = "") -> Profile
     if options.transport_protocol:
         named = profiles.find(options.transport_protocol)
         if named is None:
-            raise InvalidRequest(f"unknown transport protocol {options.transport_protocol!r}", field="transport-protocol")
+            raise InvalidRequest(
+                f"unknown transport protocol {options.transport_protocol!r}", field="transport-protocol"
+            )
         chosen = named
     elif policy is not None:
         chosen = profiles.variant(offered, secure=policy.mode is not Mode.FORBIDDEN)
@@ -178,7 +182,8 @@ def _permitted(chosen: Profile, options: MediaOptions, policy: SecureMedia | Non
 
 
 def endpoint(sdp: Description, media: Media, options: MediaOptions) -> Endpoint:
-    """Address, RTCP address, direction and mux of an m-line that is in use. InvalidSdp when there is no address to send to."""
+    """Address, RTCP address, direction and mux of an m-line that is in use. InvalidSdp when there is no address to
+    send to."""
     connection = sdp.connection(media)
     number = media.number
     if connection is None:
@@ -225,8 +230,9 @@ def _direction(sdp: Description, media: Media) -> str:
 def _alternatives(
     offer: Description, options: MediaOptions, agreed: Sequence[StreamLine], offerer: str, ours: Collection[bytes]
 ) -> set[int]:
-    """m-lines that lose against another one of the same stream: consecutive, same kind, same port (rows G09, SDP-10: the old
-    best-effort form). Secure before plain, then the offerer's order; a group with nothing acceptable stays whole."""
+    """m-lines that lose against another one of the same stream: consecutive, same kind, same port (rows G09, SDP-10:
+    the old best-effort form). Secure before plain, then the offerer's order; a group with nothing acceptable stays
+    whole."""
     losers: set[int] = set()
     if any(value.startswith("BUNDLE") for value in offer.session.attributes("group")):
         return losers
@@ -253,4 +259,3 @@ def _groups(media: Sequence[Media]) -> list[list[int]]:
             else:
                 groups.append([at - 1, at])
     return groups
-

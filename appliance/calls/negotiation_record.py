@@ -19,7 +19,6 @@ def to_record(state: CallState) -> dict[str, Any]:
         "lines": [_line(line) for line in state.lines],
         "pending": [_line(line) for line in state.pending],
         "offerer": state.offerer,
-        "answered": state.answered,
         "tag_a": state.tag_a,
         "tags_b": list(state.tags_b),
         "origin_a": _origin(state.origin_a),
@@ -36,7 +35,6 @@ def from_record(record: Mapping[str, Any]) -> CallState:
             lines=tuple(_read_line(line) for line in record["lines"]),
             pending=tuple(_read_line(line) for line in record["pending"]),
             offerer=record["offerer"],
-            answered=record["answered"],
             tag_a=record["tag_a"],
             tags_b=tuple(record["tags_b"]),
             origin_a=OriginState(*record["origin_a"]),
@@ -62,7 +60,11 @@ def _line(line: StreamLine) -> dict[str, Any]:
 
 def _read_line(record: Mapping[str, Any]) -> StreamLine:
     return StreamLine(
-        record["kind"], record["offered"], _read_leg(record["a"]), _read_leg(record["b"]), _read_placement(record["placement"])
+        record["kind"],
+        record["offered"],
+        _read_leg(record["a"]),
+        _read_leg(record["b"]),
+        _read_placement(record["placement"]),
     )
 
 
@@ -78,6 +80,7 @@ def _leg(leg: LegLine) -> dict[str, Any]:
         "proposed": [crypto.emit(line) for line in leg.proposed],
         "local": leg.local.tag if leg.local else None,
         "remote": crypto.emit(leg.remote) if leg.remote else None,
+        "spent": sorted(leg.spent),
         "latching": leg.latching.value if leg.latching else None,
         "quirks": [leg.quirks.window, leg.quirks.max_window, leg.quirks.ssrc_limit, leg.quirks.srtcp_tag_as_srtp],
     }
@@ -97,6 +100,7 @@ def _read_leg(record: Mapping[str, Any]) -> LegLine:
         proposed=proposed,
         local=local,
         remote=_crypto(record["remote"]) if record["remote"] else None,
+        spent=frozenset(record["spent"]),
         latching=Latching(record["latching"]) if record["latching"] else None,
         quirks=Quirks(*record["quirks"]),
     )

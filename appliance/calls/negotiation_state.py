@@ -1,6 +1,7 @@
 """What one call's offer/answer remembers: per m-line the state of both legs, per leg the o= line. Plain frozen values.
 
-Nothing of a pending offer touches the agreed state: an offer that is refused or never answered leaves the call as it was.
+Nothing of a pending offer touches the agreed state: an offer that is refused or never answered leaves the call as it
+was.
 """
 
 from __future__ import annotations
@@ -37,7 +38,10 @@ class Quirks:
 
     def options(self) -> SdesOptions:
         return SdesOptions(
-            window=self.window, max_window=self.max_window, ssrc_limit=self.ssrc_limit, srtcp_tag_as_srtp=self.srtcp_tag_as_srtp
+            window=self.window,
+            max_window=self.max_window,
+            ssrc_limit=self.ssrc_limit,
+            srtcp_tag_as_srtp=self.srtcp_tag_as_srtp,
         )
 
 
@@ -55,6 +59,7 @@ class LegLine:
     proposed: tuple[Crypto, ...] = ()  # our a=crypto lines in the SDP this leg got last
     local: Crypto | None = None  # the one of them that holds
     remote: Crypto | None = None  # the peer's
+    spent: frozenset[str] = frozenset()  # fingerprints of keys of ours that were used and left: never offered again
     latching: Latching | None = None
     quirks: Quirks = Quirks()
 
@@ -62,6 +67,11 @@ class LegLine:
     def secure(self) -> bool:
         profile = profiles.find(self.proto)
         return profile is not None and profile.secure
+
+    @property
+    def unspent(self) -> tuple[Crypto, ...]:
+        """The proposed lines whose keys may stand in a re-offer."""
+        return tuple(line for line in self.proposed if keys.fingerprint(line) not in self.spent)
 
     def media(self, *, partner: str) -> LegMedia:
         """As desired media; `partner` is the other leg's direction."""
@@ -99,6 +109,9 @@ class StreamLine:
     def leg(self, side: str) -> LegLine:
         return self.a if side == "a" else self.b
 
+    def with_leg(self, side: str, leg: LegLine) -> StreamLine:
+        return replace(self, a=leg) if side == "a" else replace(self, b=leg)
+
     def media(self) -> StreamMedia:
         return StreamMedia(self.kind, self.a.media(partner=self.b.direction), self.b.media(partner=self.a.direction))
 
@@ -119,7 +132,6 @@ class CallState:
     lines: tuple[StreamLine, ...] = ()
     pending: tuple[StreamLine, ...] = ()
     offerer: str = ""  # who made the pending offer
-    answered: bool = False  # the pending exchange has been answered at least once
     tag_a: str = ""
     tags_b: tuple[str, ...] = ()  # the newest answer's last
     origin_a: OriginState = field(default_factory=OriginState)

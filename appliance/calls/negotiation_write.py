@@ -1,5 +1,5 @@
-"""Writing the SDP for one leg out of the SDP of the other: only what belongs to the hop is replaced (addresses, ports, profile,
-keys, ICE, DTLS, BUNDLE); every other line passes as it came. Pure text work."""
+"""Writing the SDP for one leg out of the SDP of the other: only what belongs to the hop is replaced (addresses,
+ports, profile, keys, ICE, DTLS, BUNDLE); every other line passes as it came. Pure text work."""
 
 from __future__ import annotations
 
@@ -15,19 +15,22 @@ from appliance.protocols.sdp import profiles
 from appliance.protocols.sdp.description import Description, Line, Media
 from appliance.protocols.sdp.fields import DIRECTIONS, Connection, MediaLine, Origin
 
-HOP_ATTRIBUTES = frozenset(
-    "crypto key-mgmt fingerprint setup connection tls-id dtls-id cryptex "  # keys of this hop
-    "candidate end-of-candidates remote-candidates ice-ufrag ice-pwd ice-options ice-lite ice-pacing ice-mismatch ice2 "
-    "rtcp rtcp-mux rtcp-mux-only bundle-only "
-    "tcap acap pcfg acfg csup creq".split()  # RFC 5939: alternatives that we did not read
-)
+KEYING = ("crypto", "key-mgmt", "fingerprint", "setup", "connection", "tls-id", "dtls-id", "cryptex")
+ICE = (
+    "candidate", "end-of-candidates", "remote-candidates", "ice-ufrag", "ice-pwd",
+    "ice-options", "ice-lite", "ice-pacing", "ice-mismatch", "ice2",
+)  # fmt: skip
+TRANSPORT = ("rtcp", "rtcp-mux", "rtcp-mux-only", "bundle-only")
+CAPABILITIES = ("tcap", "acap", "pcfg", "acfg", "csup", "creq")  # RFC 5939: alternatives that we did not read
+HOP_ATTRIBUTES = frozenset((*KEYING, *ICE, *TRANSPORT, *CAPABILITIES))
 FEEDBACK_ATTRIBUTES = frozenset(("rtcp-fb", "rtcp-rsize"))  # meaningless without AVPF (row G24)
 OWN_ORIGIN = frozenset(("origin", "sdp-version", "force-increment-sdp-ver"))
 
 
 @dataclass(frozen=True, slots=True)
 class OutLine:
-    """One m-line as it is to be written. `ports` None: refused. `source` None: the other side's SDP has no such m-line."""
+    """One m-line as it is to be written. `ports` None: refused. `source` None: the other side's SDP has no such
+    m-line."""
 
     source: Media | None
     media: MediaLine
@@ -40,7 +43,9 @@ class OutLine:
     plain_through: bool = False  # both legs plain: ZRTP may pass
 
 
-def out_line(source: Media | None, line: StreamLine, side: str, ports: LocalPorts | None, *, zero: bool, direction: str) -> OutLine:
+def out_line(
+    source: Media | None, line: StreamLine, side: str, ports: LocalPorts | None, *, zero: bool, direction: str
+) -> OutLine:
     """The line towards `side`, whose LegLine says profile, keys and mux."""
     leg = line.leg(side)
     offered = MediaLine.parse(line.offered, 1)
@@ -110,7 +115,8 @@ def _media(out: OutLine, options: MediaOptions, session_host: str, end: str) -> 
 
 
 def _own_connection(source: Media | None, host: str, session_host: str, end: str) -> list[str]:
-    """A c= line where there was one, or where the session's does not say the right address. i= (a title) goes before it."""
+    """A c= line where there was one, or where the session's does not say the right address. i= (a title) goes before
+    it."""
     lines = source.lines if source else []
     title = [f"i={line.value}{end}" for line in lines if line.type == "i"]
     needed = host != session_host or any(line.type == "c" for line in lines)
@@ -146,7 +152,8 @@ def _added(out: OutLine, options: MediaOptions, host: str) -> list[str]:
 
 
 def _rtcp(out: OutLine, options: MediaOptions, ports: LocalPorts, leg: LegLine, host: str) -> list[str]:
-    """rtcp-mux and a=rtcp (RFC 5761 section 5.1.1, RFC 3605): the port is written when it is not the next one, or was written."""
+    """rtcp-mux and a=rtcp (RFC 5761 section 5.1.1, RFC 3605): the port is written when it is not the next one, or was
+    written."""
     attributes = ["rtcp-mux"] if out.mux else []
     if leg.mux_required or not options.rtcp_attribute or ports.rtcp == ports.rtp:
         return attributes
@@ -160,7 +167,8 @@ def _rtcp(out: OutLine, options: MediaOptions, ports: LocalPorts, leg: LegLine, 
 def _origin(
     base: Description, options: MediaOptions, origin: OriginState, session_id: int, host: str, body: str
 ) -> tuple[str, OriginState]:
-    """The value of o= (row G30, RFC 3264 section 8). Not ours: as it came, but for a user name that is asked to be hidden."""
+    """The value of o= (row G30, RFC 3264 section 8). Not ours: as it came, but for a user name that is asked to be
+    hidden."""
     value = base.session.value("o") or ""
     if not options.replace & OWN_ORIGIN:
         if "username" in options.replace:

@@ -1,9 +1,11 @@
-"""Which SRTP suites a leg may use, and in which order. Pure functions of the options, the trunk's policy and the suite table.
+"""Which SRTP suites a leg may use, and in which order. Pure functions of the options, the trunk's policy and the
+suite table.
 
 Decisions (rows B09 to B18 of mission.md against B10 of security-and-faults.md):
 * the built-in order is the table's: 16-octet GCM, then row B18, then F8 (C09: enabled in the default build);
 * weak rows (8-octet GCM tags, NULL_AUTH, NULL ciphers) take part only if a list names them or `allow_weak` does;
-* a list (`only-`, `mandatory:S1,S2`) is exactly what is offered, in that order, and is at the same time what is accepted.
+* a list (`only-`, `mandatory:S1,S2`) is exactly what is offered, in that order, and is at the same time what is
+accepted.
 """
 
 from __future__ import annotations

@@ -22,8 +22,8 @@ class BencodeError(ValueError):
 
 
 def decode(data: bytes) -> Value:
-    """The one value that `data` is. Octet strings become str (UTF-8, surrogateescape). Of a repeated key the first value counts.
-    BencodeError and nothing else."""
+    """The one value that `data` is. Octet strings become str (UTF-8, surrogateescape). Of a repeated key the first
+    value counts. BencodeError and nothing else."""
     reader = _Reader(data)
     value = reader.value(MAX_DEPTH)
     if reader.at != len(data):
@@ -82,7 +82,8 @@ class _Reader:
 
 
 def encode(value: Value) -> bytes:
-    """Keys in the order they stand. Bencode knows neither booleans, fractions nor null: 1/0, the decimal text, left out."""
+    """Keys in the order they stand. Bencode knows neither booleans, fractions nor null: 1/0, the decimal text, left
+    out."""
     pieces: list[bytes] = []
     _encode(value, pieces)
     return b"".join(pieces)

@@ -1,7 +1,7 @@
 """rtpengine's NG control protocol, the envelope: `cookie SP body`, body bencode or JSON, the answer in the same format.
 
-Bodies are dictionaries of str, int, float, list and dict. Octet strings become str by UTF-8 with surrogateescape, so every
-octet survives; `value.octets()` and `value.text()` convert.
+Bodies are dictionaries of str, int, float, list and dict. Octet strings become str by UTF-8 with surrogateescape, so
+every octet survives; `value.octets()` and `value.text()` convert.
 """
 
 from __future__ import annotations
@@ -93,7 +93,8 @@ def _bencode(cookie: bytes, payload: bytes) -> Message:
 
 
 def _json(cookie: bytes, payload: bytes) -> Message:
-    """RecursionError and MemoryError of the parser are bounded by MAX_MESSAGE; numbers of thousands of digits are a ValueError."""
+    """RecursionError and MemoryError of the parser are bounded by MAX_MESSAGE; numbers of thousands of digits are a
+    ValueError."""
     try:
         body = json.loads(payload, parse_constant=_no_constant)
     except (ValueError, RecursionError):

@@ -1,8 +1,9 @@
-"""An NG dictionary to MediaOptions: every spelling rtpengine takes ("transport-protocol", "transport protocol", flag words in
-`flags` and, of newer Kamailios, in the one string `rtpp-flags`). Words not understood are collected in `unknown`.
+"""An NG dictionary to MediaOptions: every spelling rtpengine takes ("transport-protocol", "transport protocol", flag
+words in `flags` and, of newer Kamailios, in the one string `rtpp-flags`). Words not understood are collected in
+`unknown`.
 
-Two tables: KEYS says what a dictionary key does, WORDS what a bare word in `flags` does. A word `PREFIX-rest` is the key PREFIX
-with the value `rest` (rtpengine's own rule: `SDES-pad`, `replace-origin`, `rtcp-mux-demux`).
+Two tables: KEYS says what a dictionary key does, WORDS what a bare word in `flags` does. A word `PREFIX-rest` is the
+key PREFIX with the value `rest` (rtpengine's own rule: `SDES-pad`, `replace-origin`, `rtcp-mux-demux`).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from appliance.calls.media import Latching
-from appliance.policy.options import Ice, MediaOptions, SdesOptions
+from appliance.policy.options import Ice, MediaOptions
 from appliance.policy.secure_media import ConfigError, Mode, SecureMedia, parse
 from appliance.protocols.ng.value import Value
 from appliance.protocols.srtp import suites
@@ -35,8 +36,8 @@ class Wishes:
 
 
 def read(body: Mapping[str, Value], defaults: MediaOptions | None = None) -> MediaOptions:
-    """The wishes of an offer or answer laid over `defaults`. Never raises. As in rtpengine nothing of the session part is
-    replaced unless `replace` says so."""
+    """The wishes of an offer or answer laid over `defaults`. Never raises. As in rtpengine nothing of the session
+    part is replaced unless `replace` says so."""
     defaults = defaults or MediaOptions()
     wishes = Wishes()
     wishes.media["replace"] = frozenset()
@@ -191,7 +192,8 @@ def _learning(wishes: Wishes, key: str, value: Value) -> None:
 
 
 def _policy(name: str) -> Callable[[Wishes, str, Value], None]:
-    """Our own keys for a trunk's policy. A value that cannot be read demands a suite that does not exist: it fails closed."""
+    """Our own keys for a trunk's policy. A value that cannot be read demands a suite that does not exist: it fails
+    closed."""
 
     def handler(wishes: Wishes, key: str, value: Value) -> None:
         words = ":".join(_words(value))
@@ -269,7 +271,15 @@ SDES_LISTS = {
 }
 OSRTP = frozenset(("offer", "offer-legacy", "accept-rfc", "accept-legacy"))
 REPLACE = frozenset(
-    "origin session-connection session-name sdp-version username zero-address force-increment-sdp-ver".split()
+    [
+        "origin",
+        "session-connection",
+        "session-name",
+        "sdp-version",
+        "username",
+        "zero-address",
+        "force-increment-sdp-ver",
+    ]
 )
 MUX = frozenset(("offer", "require", "demux", "accept", "reject"))
 
@@ -297,7 +307,7 @@ KEYS: dict[str, Callable[[Wishes, str, Value], None]] = {
     "rtp-secure-media-inbound": _policy("inbound"),
     "rtp-secure-media-outbound": _policy("outbound"),
 }
-PREFIXES = ("sdes", "replace", "rtcp-mux", "osrtp", "ice", "dtls", "endpoint-learning", "transport-protocol", "direction")
+PREFIXES = ("sdes", "replace", "rtcp-mux", "osrtp", "ice", "dtls", "endpoint-learning", "transport-protocol")
 
 
 def _field(**change: Any) -> Callable[[Wishes], None]:
@@ -322,6 +332,19 @@ WORDS: dict[str, Callable[[Wishes], None]] = {
 }
 
 ENVELOPE = frozenset(
-    "command sdp call-id from-tag to-tag via-branch supports record-call recording metadata user-agent cookie".split()
+    [
+        "command",
+        "sdp",
+        "call-id",
+        "from-tag",
+        "to-tag",
+        "via-branch",
+        "supports",
+        "record-call",
+        "recording",
+        "metadata",
+        "user-agent",
+        "cookie",
+    ]
 )
 """Keys that are no wishes, or that may be ignored silently."""

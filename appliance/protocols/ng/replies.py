@@ -1,4 +1,5 @@
-"""The reply bodies of query, list and delete, with rtpengine's keys (Kamailio and its scripts read them by name). Plain values in."""
+"""The reply bodies of query, list and delete, with rtpengine's keys (Kamailio and its scripts read them by name).
+Plain values in."""
 
 from __future__ import annotations
 
