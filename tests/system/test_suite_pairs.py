@@ -35,6 +35,10 @@ def transform(suite: Suite) -> Transform:
     return Transform(suite.cipher, suite.auth, suite.key_octets, suite.salt_octets, suite.rtp_tag, suite.rtcp_tag)
 
 
+def local(leg: calls_pb2.Leg) -> tuple[tuple[str, int], tuple[str, int]]:
+    return ("127.0.0.1", leg.local_rtp.port), ("127.0.0.1", leg.local_rtcp.port)
+
+
 class Side:
     """One leg of one session: what the gateway is told, and the endpoint that plays the peer."""
 
@@ -79,7 +83,7 @@ def test_every_pair(stack: Stack, name: str, suite: Suite | None) -> None:
             call = stack.sessions.CreateSession(sessions_pb2.CreateSessionRequest(streams=[stream]), timeout=5)
             opened.append(call.call_id)
             for which, leg in enumerate((call.streams[0].a, call.streams[0].b)):
-                endpoints.connect(2 * number + which, ("127.0.0.1", leg.local_rtp.port), ("127.0.0.1", leg.local_rtcp.port))
+                endpoints.connect(2 * number + which, *local(leg))
         endpoints.run(seconds=5, packets=PACKETS)
         faults = [
             f"{name} with {NAMES[report.number // 2][0]}, leg {'ab'[report.number % 2]}: {report}"
@@ -114,7 +118,7 @@ def test_rollover_is_visible(stack: Stack) -> None:
     stream = sessions_pb2.SessionStream(a=a.leg, b=b.leg)
     call = stack.sessions.CreateSession(sessions_pb2.CreateSessionRequest(streams=[stream]), timeout=5)
     for which, leg in enumerate((call.streams[0].a, call.streams[0].b)):
-        endpoints.connect(which, ("127.0.0.1", leg.local_rtp.port), ("127.0.0.1", leg.local_rtcp.port))
+        endpoints.connect(which, *local(leg))
     endpoints.run(seconds=5, packets=20)
     endpoints.close()
     seen = stack.calls.Get(calls_pb2.GetCallRequest(call_id=call.call_id), timeout=5)
