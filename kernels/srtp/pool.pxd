@@ -6,7 +6,7 @@ from kernels.srtp.context cimport MasterKey
 from kernels.srtp.tables cimport Crypto, Engine, KeySlot
 
 cdef enum:
-    SILENT_NS = 60 * 1000000000     # a receive stream silent for so long may make room for a new SSRC
+    SILENT_S = 60               # a receive stream silent for so long may make room for a new SSRC
 
 cdef uint32_t key_add(Engine *engine, uint32_t crypto, const MasterKey *key) noexcept nogil     # NO_SLOT: pool empty, or libcrypto failed
 cdef bint key_same(const Engine *engine, const Crypto *crypto, uint32_t slot, const MasterKey *key) noexcept nogil

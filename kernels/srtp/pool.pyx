@@ -119,7 +119,7 @@ cdef void keys_release(Engine *engine, uint32_t crypto) noexcept nogil:
 cdef uint32_t stream_add(Engine *engine, uint32_t crypto, uint32_t ssrc, uint64_t now_ns) noexcept nogil:
     """A slot for an SSRC: of an authentic packet when receiving, of our own packet when sending.
 
-    At the limit a receive stream that was silent for SILENT_NS makes room. Forgetting one forgets its replay window,
+    At the limit a receive stream that was silent for SILENT_S makes room. Forgetting one forgets its replay window,
     so it takes an authentic newcomer plus a minute of silence; nothing forged can bring it about. A send stream is
     never evicted: its SSRC could come back and use its indices again (RFC 3711 section 9.1); re-keying frees it.
     """
@@ -154,7 +154,7 @@ cdef bint evict_silent(Engine *engine, Crypto *owner, uint64_t now_ns) noexcept 
         if oldest == NULL or engine.streams[link[0]].last_ns < engine.streams[oldest[0]].last_ns:
             oldest = link
         link = &engine.streams[link[0]].next
-    if oldest == NULL or now_ns < engine.streams[oldest[0]].last_ns + SILENT_NS:
+    if oldest == NULL or now_ns < engine.streams[oldest[0]].last_ns + <uint64_t>SILENT_S * 1000000000:
         return False
     slot = oldest[0]
     oldest[0] = engine.streams[slot].next

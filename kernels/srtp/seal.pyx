@@ -69,6 +69,7 @@ cdef uint32_t prepare_rtp(Engine *engine, Crypto *crypto, Packet *packet, Job *j
     cdef uint8_t *end = packet.data + packet.length
     cdef Stream *stream
     cdef int64_t index
+    cdef uint32_t drop
     if header < 0:
         return <uint32_t>-header
     if packet.length > FRAME or packet.length + mki + crypto.rtp_tag > packet.capacity:
@@ -78,10 +79,9 @@ cdef uint32_t prepare_rtp(Engine *engine, Crypto *crypto, Packet *packet, Job *j
     if stream == NULL:
         return DROP_SSRC_LIMIT
     index = next_rtp(crypto, stream, load_be16(packet.data + 2))
-    if index < 0 or replay_check(&stream.rtp, index, crypto.parameters.window) != DROP_NONE:
-        return DROP_TX_REPLAY
-    if index >> 48:
-        return DROP_KEY_EXPIRED
+    drop = replay_check(&stream.rtp, index, crypto.parameters.window)
+    if drop != DROP_NONE:
+        return drop if drop == DROP_KEY_EXPIRED else DROP_TX_REPLAY
     lay_out(job, crypto, packet.length if crypto.parameters.flags & CRYPTO_PLAIN_RTP else <uint32_t>header, crypto.rtp_tag)
     job.tag = end if crypto.parameters.cipher == CIPHER_AES_GCM else end + mki
     job.extra_octets = 0 if crypto.parameters.cipher == CIPHER_AES_GCM else 4

@@ -20,7 +20,7 @@ def rtp(sequence: int, *, ssrc: int = 0x1234ABCD, payload: bytes = b"", timestam
 
 def rtcp(ssrc: int = 0x1234ABCD, words: int = 6) -> bytes:
     """A sender report of words + 1 words."""
-    return struct.pack("!BBHI", 0x80, 200, words, ssrc) + bytes(range(4 * words - 4))
+    return struct.pack("!BBHI", 0x80, 200, words, ssrc) + bytes(n & 0xFF for n in range(4 * words - 4))
 
 
 def ctr(key: bytes, iv: int, data: bytes) -> bytes:
