@@ -138,6 +138,9 @@ cdef void accept(Engine *engine, Crypto *crypto, Job *job) noexcept nogil:
     cdef Packet *packet = job.packet
     cdef Stream *stream
     cdef uint32_t drop = DROP_NONE
+    if key_expired(&engine.keys[job.key]):              # used up by its neighbours in this very round
+        reject(crypto, packet, DROP_KEY_EXPIRED)
+        return
     if job.wrong_flag:
         reject(crypto, packet, DROP_ENCRYPTION_FLAG)
         return
