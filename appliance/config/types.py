@@ -93,6 +93,13 @@ def ip_literal(text: str) -> str:
         raise ValueError(f"{text!r} is not an IPv4 or IPv6 address (names are not looked up)") from None
 
 
+def ip_network(text: str) -> IPNetwork:
+    try:
+        return ipaddress.ip_network(text)
+    except ValueError as error:
+        raise ValueError(f"not a network such as 192.0.2.0/24: {error}") from None
+
+
 def optional_ip_literal(text: str) -> str:
     return ip_literal(text) if text else ""
 
@@ -135,5 +142,6 @@ OptionalIPLiteral = Annotated[str, AfterValidator(optional_ip_literal)]
 # Tuples that the environment may give as "a,b".
 Listens = Annotated[tuple[Listen, ...], NoDecode, BeforeValidator(_listed)]
 SipSockets = Annotated[tuple[SipSocket, ...], NoDecode, BeforeValidator(_listed)]
-Networks = Annotated[tuple[IPNetwork, ...], NoDecode, BeforeValidator(_listed)]
+Network = Annotated[IPNetwork, _from_text(ip_network), _text, _string]
+Networks = Annotated[tuple[Network, ...], NoDecode, BeforeValidator(_listed)]
 Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
