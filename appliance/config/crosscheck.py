@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from appliance.config.explain import spelled
 from appliance.config.faults import Fault, Severity
 from appliance.config.positions import Path as Where
 from appliance.config.schema import Settings
@@ -26,8 +27,6 @@ class Finding:
 
 def cross_check(settings: Settings, layers: Layers) -> list[Fault]:
     """Every finding of every rule, with the place it was written at."""
-    from appliance.config.explain import spelled
-
     return [
         Fault(layers.place(found.where), spelled(found.where), found.message, found.hint, found.severity)
         for rule in RULES
@@ -78,7 +77,9 @@ def _interfaces(settings: Settings) -> Iterator[Finding]:
                 "the same ports cannot be opened twice",
             )  # fmt: skip
         if ipaddress.ip_address(interface.address).is_unspecified:
-            yield Finding(("interfaces", place, "address"), "must be one address, not all of them", "it is written in SDP")
+            yield Finding(
+                ("interfaces", place, "address"), "must be one address, not all of them", "it is written in SDP"
+            )
 
 
 def _trunks(settings: Settings) -> Iterator[Finding]:
@@ -112,12 +113,16 @@ def _weak_trunk(place: int, settings: Settings) -> Iterator[Finding]:
 def _security(settings: Settings) -> Iterator[Finding]:
     for key in ("allow_null_auth", "allow_null_cipher"):
         if getattr(settings.security, key):
-            yield _warning(("security", key), "weakens the media of every call", "set it on the one trunk that needs it")
+            yield _warning(
+                ("security", key), "weakens the media of every call", "set it on the one trunk that needs it"
+            )
     outside = [listen for listen in settings.sip.listen if not listen.at.loopback]
     clear = [listen for listen in outside if listen.transport not in ("tls", "wss")]
     if settings.sip.enabled and clear and not settings.security.sdes_requires_tls:
         yield _warning(
-            ("security", "sdes_requires_tls"), f"SDES keys may be sent in the clear over {clear[0]}", "use tls, or leave it true"
+            ("security", "sdes_requires_tls"),
+            f"SDES keys may be sent in the clear over {clear[0]}",
+            "use tls, or leave it true",
         )
 
 
@@ -171,15 +176,14 @@ def _files_there(settings: Settings) -> Iterator[Finding]:
 
 def _listeners(settings: Settings) -> Iterator[Finding]:
     """No two of our own sockets on one port; none inside the media range of an interface on that address."""
-    taken: dict[tuple[str, int, str], str] = {}
+    taken: list[tuple[str, HostPort, str]] = []
     for where, kind, at in _sockets(settings):
         text = ".".join(str(key) for key in where if not isinstance(key, int))
-        for host in {at.host, *(_wildcards(at.host))}:
-            other = taken.get((kind, at.port, host))
-            if other is not None:
+        for other_kind, other_at, other in taken:
+            if kind == other_kind and _collide(at, other_at):
                 yield Finding(where, f"{kind} {at} is already used by {other}")
                 break
-        taken[kind, at.port, at.host] = text
+        taken.append((kind, at, text))
         if kind == "udp" and at.port in settings.media.ports and _on_media_address(settings, at.host):
             yield Finding(where, f"{at} lies in media.ports {settings.media.ports}", "move one of them")
 
@@ -196,8 +200,12 @@ def _sockets(settings: Settings) -> Iterator[tuple[Where, str, HostPort]]:
             yield (table, "listen"), "tcp", tcp
 
 
-def _wildcards(host: str) -> tuple[str, ...]:
-    return ("::",) if ":" in host else ("0.0.0.0",)  # noqa: S104 - compared with, never bound
+def _collide(one: HostPort, other: HostPort) -> bool:
+    """Same port on the same address, or one of the two on all addresses of the family."""
+    if one.port != other.port or (":" in one.host) != (":" in other.host):
+        return False
+    hosts = (one.host, other.host)
+    return one.host == other.host or any(ipaddress.ip_address(host).is_unspecified for host in hosts)
 
 
 def _on_media_address(settings: Settings, host: str) -> bool:

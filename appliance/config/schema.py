@@ -1,14 +1,14 @@
-"""Every setting of the gateway, one row each. Files, environment, command line, `srtpgw check`, the reference in docs/ and
-the plan of a reload are all made from these rows.
+"""Every setting of the gateway, one row each. Files, environment, command line, `srtpgw check`, the reference in
+docs/ and the plan of a reload are all made from these rows.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator
-from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from appliance.config.rows import Effect, Table, row
 from appliance.config.trunks import NAME, Trunk
@@ -46,7 +46,9 @@ class Media(Table):
         "auto", help="How packets reach the workers; auto: the fastest that works here.", effect=Effect.RESTART
     )
     cipher: Literal["auto", "openssl"] = row(
-        "auto", help="Which cipher code is used; auto: the fastest that passes its known answers.", effect=Effect.RESTART
+        "auto",
+        help="Which cipher code is used; auto: the fastest that passes its known answers.",
+        effect=Effect.RESTART,
     )
     learning_s: float = row(
         5.0, help="How long after set-up a plain leg's address may still be learnt from packets.", unit="seconds",
@@ -88,7 +90,9 @@ class Paths(Table):
 class Interface(Table):
     """One address of ours for media, by the name that trunks and NG's `direction` use."""
 
-    name: str = row("default", help="Name; the first interface is the default one.", effect=Effect.RESTART, pattern=NAME)
+    name: str = row(
+        "default", help="Name; the first interface is the default one.", effect=Effect.RESTART, pattern=NAME
+    )
     address: IPLiteral = row(help="Local IP address that media ports are opened on.", effect=Effect.RESTART)
     advertised: OptionalIPLiteral = row(
         "", help="Address written in SDP when peers reach it under another one (NAT).", effect=Effect.NEXT_CALL
@@ -101,7 +105,9 @@ class Grpc(Table):
     listen: OptionalListen = row("", help="TCP address and port; empty: Unix socket only.", effect=Effect.RESTART)
     certificate: Path | None = row(None, help="Server certificate chain, PEM.", effect=Effect.RESTART)
     key: Path | None = row(None, help="Private key of the certificate, PEM.", effect=Effect.RESTART)
-    client_ca: Path | None = row(None, help="Authorities that client certificates must come from, PEM.", effect=Effect.RESTART)
+    client_ca: Path | None = row(
+        None, help="Authorities that client certificates must come from, PEM.", effect=Effect.RESTART
+    )
     max_message_octets: int = row(
         262_144, help="Longest request taken.", unit="octets", effect=Effect.RESTART, ge=16_384, le=1_048_576
     )
@@ -127,7 +133,9 @@ class Http(Table):
 class Log(Table):
     """Log lines on standard error."""
 
-    level: Literal["debug", "info", "warning", "error"] = row("info", help="Least level written.", effect=Effect.AT_ONCE)
+    level: Literal["debug", "info", "warning", "error"] = row(
+        "info", help="Least level written.", effect=Effect.AT_ONCE
+    )
     format: Literal["auto", "json", "text"] = row(
         "auto", help="auto: text on a terminal, JSON lines elsewhere.", effect=Effect.RESTART
     )
@@ -138,29 +146,51 @@ class Sip(Table):
 
     enabled: bool = row(True, help="Start the SIP edge.", effect=Effect.RESTART)
     listen: SipSockets = row(
-        ("udp:127.0.0.1:5060", "tcp:127.0.0.1:5060"), help="SIP sockets (udp, tcp, tls, ws, wss).", effect=Effect.RESTART
+        ("udp:127.0.0.1:5060", "tcp:127.0.0.1:5060"),
+        help="SIP sockets (udp, tcp, tls, ws, wss).",
+        effect=Effect.RESTART,
     )
     certificate: Path | None = row(None, help="Certificate chain for tls and wss, PEM.", effect=Effect.RESTART)
     key: Path | None = row(None, help="Private key of the certificate, PEM.", effect=Effect.RESTART)
     client_ca: Path | None = row(
-        None, help="Authorities for certificates of TLS peers, PEM; unset: peers are not asked for one.", effect=Effect.RESTART
+        None,
+        help="Authorities for certificates of TLS peers, PEM; unset: peers are not asked for one.",
+        effect=Effect.RESTART,
     )
     program: str = row("kamailio", help="Kamailio program, name or path.", effect=Effect.RESTART, min_length=1)
-    modules: str = row("", help="Directory of Kamailio's modules; empty: found beside the program.", effect=Effect.RESTART)
+    modules: str = row(
+        "", help="Directory of Kamailio's modules; empty: found beside the program.", effect=Effect.RESTART
+    )
     user: str = row("", help="Account Kamailio runs as when started by root; empty: stay.", effect=Effect.RESTART)
-    workers: int = row(2, help="Kamailio processes per UDP socket.", unit="processes", effect=Effect.RESTART, ge=1, le=64)
-    shared_memory_mb: int = row(64, help="Kamailio's shared memory.", unit="MiB", effect=Effect.RESTART, ge=16, le=65_536)
-    private_memory_mb: int = row(8, help="Memory of each Kamailio process.", unit="MiB", effect=Effect.RESTART, ge=4, le=1024)
+    workers: int = row(
+        2, help="Kamailio processes per UDP socket.", unit="processes", effect=Effect.RESTART, ge=1, le=64
+    )
+    shared_memory_mb: int = row(
+        64, help="Kamailio's shared memory.", unit="MiB", effect=Effect.RESTART, ge=16, le=65_536
+    )
+    private_memory_mb: int = row(
+        8, help="Memory of each Kamailio process.", unit="MiB", effect=Effect.RESTART, ge=4, le=1024
+    )
     answer_timeout_ms: int = row(
-        30_000, help="Time for the first reply to an INVITE.", unit="milliseconds", effect=Effect.RESTART, ge=500, le=300_000
+        30_000,
+        help="Time for the first reply to an INVITE.",
+        unit="milliseconds",
+        effect=Effect.RESTART,
+        ge=500,
+        le=300_000,
     )
     ring_timeout_ms: int = row(
-        120_000, help="Time for the final reply to an INVITE.", unit="milliseconds", effect=Effect.RESTART, ge=1000, le=600_000
+        120_000,
+        help="Time for the final reply to an INVITE.",
+        unit="milliseconds",
+        effect=Effect.RESTART,
+        ge=1000,
+        le=600_000,
     )
-    dialog_timeout_s: int = row(
-        43_200, help="Longest call.", unit="seconds", effect=Effect.RESTART, ge=60, le=604_800
+    dialog_timeout_s: int = row(43_200, help="Longest call.", unit="seconds", effect=Effect.RESTART, ge=60, le=604_800)
+    user_agent: str = row(
+        "srtpgw", help="Our name in SIP headers.", effect=Effect.RESTART, pattern=r"^[\x20-\x7e]{1,64}$"
     )
-    user_agent: str = row("srtpgw", help="Our name in SIP headers.", effect=Effect.RESTART, pattern=r"^[\x20-\x7e]{1,64}$")
     log_level: int = row(1, help="Kamailio's own log level (-1 errors .. 3 debug).", effect=Effect.RESTART, ge=-1, le=3)
 
 
@@ -206,7 +236,12 @@ class Settings(BaseSettings):
 
     @classmethod
     def settings_customise_sources(
-        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, **_: Any
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return (init_settings,)
 

@@ -57,8 +57,8 @@ class Trunk(Table):
 
     rtp_secure_media: SecureMediaWords = row(
         "",
-        help="SRTP towards and from it: mandatory, optional or forbidden (true, false), with suites after a colon or comma. "
-        "Unset: taken when it offers it, not offered to it.",
+        help="SRTP towards and from it: mandatory, optional or forbidden (true, false), with suites after a colon "
+        "or comma. Unset: taken when it offers it, not offered to it.",
         effect=Effect.NEXT_CALL,
     )
     rtp_secure_media_inbound: SecureMediaWords = row(
@@ -86,7 +86,9 @@ class Trunk(Table):
         False, help="Accept and offer SRTP without encryption on this trunk.", effect=Effect.NEXT_CALL
     )
     allow_gcm_8: bool = row(
-        False, help="Accept and offer AEAD_AES_*_GCM_8 (FreeSWITCH; 8-octet tags) on this trunk.", effect=Effect.NEXT_CALL
+        False,
+        help="Accept and offer AEAD_AES_*_GCM_8 (FreeSWITCH; 8-octet tags) on this trunk.",
+        effect=Effect.NEXT_CALL,
     )
     srtcp_tag: Literal["rfc", "same-as-srtp"] = row(
         "rfc", help="SRTCP tag of the _32 suites: 80 bit (rfc), or FreeSWITCH's 32 bit.", effect=Effect.NEXT_CALL
@@ -104,9 +106,7 @@ class Trunk(Table):
     sdes_unencrypted_srtp: bool = row(
         False, help="Offer and accept UNENCRYPTED_SRTP (RFC 4568 section 6.3.2).", effect=Effect.NEXT_CALL
     )
-    sdes_unencrypted_srtcp: bool = row(
-        False, help="Offer and accept UNENCRYPTED_SRTCP.", effect=Effect.NEXT_CALL
-    )
+    sdes_unencrypted_srtcp: bool = row(False, help="Offer and accept UNENCRYPTED_SRTCP.", effect=Effect.NEXT_CALL)
     sdes_unauthenticated_srtp: bool = row(
         False, help="Offer and accept UNAUTHENTICATED_SRTP (RFC 4568 section 6.3.3).", effect=Effect.NEXT_CALL
     )
