@@ -1,0 +1,131 @@
+"""What stands before every method: may this client call it, and what becomes of its errors.
+
+One interceptor for all services, so that a servicer cannot forget either.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import grpc
+import structlog
+
+from appliance.api import roles, status
+from appliance.errors import GatewayError
+
+Observe = Callable[[str, str, float], None]  # method, gRPC code, seconds
+
+log = structlog.get_logger("srtpgw.api")
+
+
+class Guard(grpc.aio.ServerInterceptor):
+    """Role check, error translation, and one observation per request."""
+
+    def __init__(self, observe: Observe | None = None) -> None:
+        self._observe = observe or _nobody
+        self._wrapped: dict[str, Any] = {}  # methods are fixed once the server runs
+
+    async def intercept_service(self, continuation: Callable[[Any], Awaitable[Any]], details: Any) -> Any:
+        method = details.method
+        wrapped = self._wrapped.get(method)
+        if wrapped is not None:
+            return wrapped
+        handler = await continuation(details)
+        if handler is None:
+            return None  # gRPC answers UNIMPLEMENTED
+        wrapped = self._wrapped[method] = self._wrap(method, handler)
+        return wrapped
+
+    def _wrap(self, method: str, handler: Any) -> Any:
+        if handler.response_streaming:
+            make = grpc.stream_stream_rpc_method_handler if handler.request_streaming else _unary_stream
+            inner = handler.stream_stream or handler.unary_stream
+            behaviour: Any = self._stream(method, inner)
+        else:
+            make = grpc.stream_unary_rpc_method_handler if handler.request_streaming else _unary_unary
+            behaviour = self._unary(method, handler.stream_unary or handler.unary_unary)
+        return make(behaviour, handler.request_deserializer, handler.response_serializer)
+
+    def _unary(self, method: str, inner: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        async def call(request: Any, context: Any) -> Any:
+            started = time.monotonic()
+            code = "OK"
+            try:
+                self._admit(method, context)
+                return await inner(request, context)
+            except _KNOWN as error:
+                code = _code(error, context)
+                raise
+            except Exception as error:
+                code = await _abort(method, error, context)
+            finally:
+                self._observe(method, code, time.monotonic() - started)
+
+        return call
+
+    def _stream(self, method: str, inner: Callable[..., Any]) -> Callable[..., AsyncIterator[Any]]:
+        async def call(request: Any, context: Any) -> AsyncIterator[Any]:
+            started = time.monotonic()
+            code = "OK"
+            try:
+                self._admit(method, context)
+                replies = inner(request, context)
+                if hasattr(replies, "__aiter__"):
+                    async for reply in replies:
+                        yield reply
+                else:  # a handler that writes to the context itself (health)
+                    await replies
+            except _KNOWN as error:
+                code = _code(error, context)
+                raise
+            except Exception as error:
+                code = await _abort(method, error, context)
+            finally:
+                self._observe(method, code, time.monotonic() - started)
+
+        return call
+
+    @staticmethod
+    def _admit(method: str, context: Any) -> None:
+        peer = context.peer()
+        if not roles.allowed(roles.caller(peer, context.auth_context()), method):
+            raise _Denied(method)
+
+
+class _Denied(Exception):
+    """The client's role does not reach."""
+
+
+_KNOWN = (grpc.aio.AbortError, asyncio.CancelledError, GeneratorExit)
+_unary_unary = grpc.unary_unary_rpc_method_handler
+_unary_stream = grpc.unary_stream_rpc_method_handler
+
+
+async def _abort(method: str, error: Exception, context: Any) -> str:
+    """End the request with the error's own verdict. Returns the code for the observer only in theory: abort raises."""
+    if isinstance(error, GatewayError):
+        answer = status.of_error(error)
+    elif isinstance(error, _Denied):
+        log.warning("request denied", method=method, peer=context.peer())
+        answer = status.denied(method)
+    else:
+        log.exception("request failed", method=method)
+        answer = status.internal()
+    context.set_trailing_metadata(answer.trailing_metadata)
+    context.set_code(answer.code)
+    context.set_details(answer.details)
+    return str(answer.code.name)
+
+
+def _code(error: BaseException, context: Any) -> str:
+    if isinstance(error, grpc.aio.AbortError):
+        code = context.code()
+        return str(getattr(code, "name", code))
+    return "CANCELLED"
+
+
+def _nobody(method: str, code: str, seconds: float) -> None:
+    pass
