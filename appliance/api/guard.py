@@ -12,9 +12,10 @@ from typing import Any
 
 import grpc
 import structlog
+from google.protobuf.message import DecodeError
 
 from appliance.api import roles, status
-from appliance.errors import GatewayError
+from appliance.errors import GatewayError, InvalidRequest
 
 Observe = Callable[[str, str, float], None]  # method, gRPC code, seconds
 
@@ -47,20 +48,23 @@ class Guard(grpc.aio.ServerInterceptor):
         else:
             make = grpc.stream_unary_rpc_method_handler if handler.request_streaming else _unary_unary
             behaviour = self._unary(method, handler.stream_unary or handler.unary_unary)
-        return make(behaviour, handler.request_deserializer, handler.response_serializer)
+        read = handler.request_deserializer
+        if not handler.request_streaming:
+            read = _reader(read)
+        return make(behaviour, read, handler.response_serializer)
 
     def _unary(self, method: str, inner: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         async def call(request: Any, context: Any) -> Any:
             started = time.monotonic()
             code = "OK"
             try:
-                self._admit(method, context)
+                self._admit(method, request, context)
                 return await inner(request, context)
             except _KNOWN as error:
                 code = _code(error, context)
                 raise
             except Exception as error:
-                code = await _abort(method, error, context)
+                code = _refuse(method, error, context)
             finally:
                 self._observe(method, code, time.monotonic() - started)
 
@@ -71,7 +75,7 @@ class Guard(grpc.aio.ServerInterceptor):
             started = time.monotonic()
             code = "OK"
             try:
-                self._admit(method, context)
+                self._admit(method, request, context)
                 replies = inner(request, context)
                 if hasattr(replies, "__aiter__"):
                     async for reply in replies:
@@ -82,21 +86,37 @@ class Guard(grpc.aio.ServerInterceptor):
                 code = _code(error, context)
                 raise
             except Exception as error:
-                code = await _abort(method, error, context)
+                code = _refuse(method, error, context)
             finally:
                 self._observe(method, code, time.monotonic() - started)
 
         return call
 
     @staticmethod
-    def _admit(method: str, context: Any) -> None:
-        peer = context.peer()
-        if not roles.allowed(roles.caller(peer, context.auth_context()), method):
+    def _admit(method: str, request: Any, context: Any) -> None:
+        if not roles.allowed(roles.caller(context.peer(), context.auth_context()), method):
             raise _Denied(method)
+        if request is _UNREADABLE:
+            raise InvalidRequest("the request is not a message of this method")
 
 
 class _Denied(Exception):
     """The client's role does not reach."""
+
+
+_UNREADABLE = object()
+
+
+def _reader(read: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+    """A deserialiser that does not raise: gRPC would answer UNKNOWN, log a traceback and show the exception."""
+
+    def safely(data: bytes) -> Any:
+        try:
+            return read(data)
+        except DecodeError:
+            return _UNREADABLE
+
+    return safely
 
 
 _KNOWN = (grpc.aio.AbortError, asyncio.CancelledError, GeneratorExit)
@@ -104,8 +124,8 @@ _unary_unary = grpc.unary_unary_rpc_method_handler
 _unary_stream = grpc.unary_stream_rpc_method_handler
 
 
-async def _abort(method: str, error: Exception, context: Any) -> str:
-    """End the request with the error's own verdict. Returns the code for the observer only in theory: abort raises."""
+def _refuse(method: str, error: Exception, context: Any) -> str:
+    """Give the request the error's own verdict; the code's name. Once the code is not OK, gRPC sends no message."""
     if isinstance(error, GatewayError):
         answer = status.of_error(error)
     elif isinstance(error, _Denied):

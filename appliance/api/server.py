@@ -40,9 +40,7 @@ class AlreadyRunning(OSError):
 class ApiServer:
     """Serves `srtpgw.v1`, health and reflection. `start`, then `stop`; once."""
 
-    def __init__(
-        self, calls: CallService, settings: Grpc, unix_socket: Path, observe: Observe | None = None
-    ) -> None:
+    def __init__(self, calls: CallService, settings: Grpc, unix_socket: Path, observe: Observe | None = None) -> None:
         self._settings = settings
         self._unix_socket = unix_socket
         self.health = Health(SERVICES)
