@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 import structlog
@@ -17,12 +17,17 @@ from google.protobuf.message import DecodeError
 from appliance.api import roles, status
 from appliance.errors import GatewayError, InvalidRequest
 
+if TYPE_CHECKING:
+    Interceptor = grpc.aio.ServerInterceptor[Any, Any]
+else:
+    Interceptor = grpc.aio.ServerInterceptor
+
 Observe = Callable[[str, str, float], None]  # method, gRPC code, seconds
 
 log = structlog.get_logger("srtpgw.api")
 
 
-class Guard(grpc.aio.ServerInterceptor):
+class Guard(Interceptor):
     """Role check, error translation, and one observation per request."""
 
     def __init__(self, observe: Observe | None = None) -> None:

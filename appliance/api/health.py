@@ -15,7 +15,7 @@ class Health:
 
     def __init__(self, services: Sequence[str]) -> None:
         self._names = ("", *services)
-        self._servicer = health.aio.HealthServicer()
+        self._servicer = health.aio.HealthServicer()  # type: ignore[attr-defined]
 
     def add_to(self, server: Any) -> None:
         health_pb2_grpc.add_HealthServicer_to_server(self._servicer, server)
