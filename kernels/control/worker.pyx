@@ -246,6 +246,7 @@ cdef class Worker:
     def run(self):
         """Until the holder wants HALT. Never returns to Python in between."""
         with nogil:
+            housekeeping(self.loop, 0)                  # a command that was cut off is redone before any packet
             worker_loop(self.loop)
             publish(self.loop)
             store_release_u32(&self.loop.block.state, STATE_HALT)
