@@ -152,7 +152,7 @@ cdef class Mailbox:
             LATCHING_NAMES[copy.want.latching], peer_address(&copy.current), bool(copy.learnt),
             copy.packets_in, copy.octets_in, copy.packets_out, copy.octets_out, copy.last_in_ns,
             copy.ssrc_in if copy.heard else None, copy.ssrc_changes, reception_lost(&copy),
-            {DROPS[i]: copy.drops[i] for i in range(1, DROP_COUNT) if copy.drops[i]})
+            {DROPS[i]: copy.drops[i] for i in range(1, <uint32_t>DROP_COUNT) if copy.drops[i]})
 
     cdef int copy_flow(self, const Flow *flow, Flow *copy) except -1:
         cdef uint32_t before
@@ -191,14 +191,14 @@ cdef class Mailbox:
             memcpy(copy, self.block.published, sizeof(copy))
             if not sequence_changed(&self.block.sequence, before):
                 break
-        named = {COUNTER_NAMES[i]: copy[i] for i in range(COUNTER_COUNT)}
-        named.update({DROPS[i]: copy[COUNTER_COUNT + i] for i in range(1, DROP_COUNT)})
+        named = {COUNTER_NAMES[i]: copy[i] for i in range(<uint32_t>COUNTER_COUNT)}
+        named.update({DROPS[i]: copy[<uint32_t>COUNTER_COUNT + i] for i in range(1, <uint32_t>DROP_COUNT)})
         return named
 
     def worker(self):
         """WorkerStatus."""
         return seen.WorkerStatus(STATES[self.block.state], self.block.pid, self.block.cpu, self.block.heartbeat_ns,
-                                 self.block.published[COUNTER_BUSY_NS], self.block.restarts)
+                                 self.block.published[<uint32_t>COUNTER_BUSY_NS], self.block.restarts)
 
 
 cdef object crypto_seen(uint32_t slot, const CryptoNumbers *n):
@@ -212,4 +212,4 @@ cdef object crypto_seen(uint32_t slot, const CryptoNumbers *n):
         CIPHER_NAMES[n.parameters.cipher], AUTH_NAMES[n.parameters.auth], n.parameters.key_octets,
         n.parameters.rtp_tag, n.parameters.rtcp_tag, n.keys, (<char *>n.mki)[:n.parameters.mki_octets],
         n.packets, n.octets, n.rtp_packets, n.rtcp_packets, n.rtp_lifetime, n.rtcp_lifetime, n.resyncs, n.streams,
-        streams, {DROPS[i]: n.drops[i] for i in range(1, DROP_COUNT) if n.drops[i]})
+        streams, {DROPS[i]: n.drops[i] for i in range(1, <uint32_t>DROP_COUNT) if n.drops[i]})

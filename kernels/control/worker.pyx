@@ -21,7 +21,8 @@ from kernels.control.sequence cimport sequence_begin, sequence_end
 from kernels.control.worker cimport COMMANDS_A_TURN, IDLE_MS, PUBLISH_NS, SETTLE_MS, Loop
 from kernels.flow.counters cimport (
     COUNTER_BUSY_NS, COUNTER_COMMANDS, COUNTER_COMMANDS_REFUSED, COUNTER_COUNT, COUNTER_FORWARDED, COUNTER_INJECT_FAILED,
-    COUNTER_INJECTED, COUNTER_INTERRUPTED, COUNTER_OVERFLOWS, COUNTER_PUNTED, COUNTER_RECEIVED, COUNTER_TURNS, COUNTERS,
+    COUNTER_INJECTED, COUNTER_INTERRUPTED, COUNTER_OVERFLOWS, COUNTER_PUNTED, COUNTER_RECEIVED, COUNTER_TURNS, count,
+    counted,
 )
 from kernels.flow.pipeline cimport pipeline_run, pipeline_settle
 from kernels.flow.table cimport LEARN_OPEN, Flow, flow_at
@@ -58,7 +59,7 @@ cdef void housekeeping(Loop *w, uint32_t received) noexcept nogil:
     """Heartbeat, a few commands, counters; decides how long the next turn may sleep."""
     cdef bint more
     store_release_u64(&w.block.heartbeat_ns, w.path.now)
-    w.path.counters[COUNTER_TURNS] += 1
+    count(w.path.counters, COUNTER_TURNS, 1)
     w.port.rang = 0
     more = take_commands(w)
     more |= take_injections(w)
@@ -85,8 +86,8 @@ cdef bint take_commands(Loop *w) noexcept nogil:
             return False                                # nobody reads replies: commands wait
         reply.ticket = command.ticket
         reply.error = command_execute(&w.path, command)
-        w.path.counters[COUNTER_COMMANDS] += 1
-        w.path.counters[COUNTER_COMMANDS_REFUSED] += reply.error != 0
+        count(w.path.counters, COUNTER_COMMANDS, 1)
+        count(w.path.counters, COUNTER_COMMANDS_REFUSED, reply.error != 0)
         explicit_bzero(command, sizeof(Command))
         ring_submit(w.replies)
         ring_release(w.commands)
@@ -102,7 +103,7 @@ cdef bint take_injections(Loop *w) noexcept nogil:
         record = <Inject *>ring_peek(w.injects)
         if record == NULL:
             return False
-        w.path.counters[COUNTER_INJECTED if send_injection(w, record) else COUNTER_INJECT_FAILED] += 1
+        count(w.path.counters, COUNTER_INJECTED if send_injection(w, record) else COUNTER_INJECT_FAILED, 1)
         ring_release(w.injects)
         w.told = True
     return True
@@ -128,8 +129,8 @@ cdef bint send_injection(Loop *w, Inject *record) noexcept nogil:
 
 cdef void publish(Loop *w) noexcept nogil:
     """Copy the counters to where others read them."""
-    w.path.counters[COUNTER_BUSY_NS] = w.busy_base_ns + clock_ns(CLOCK_THREAD_CPUTIME_ID)
-    w.path.counters[COUNTER_OVERFLOWS] = w.overflow_base + w.port.overflows
+    w.path.counters[<uint32_t>COUNTER_BUSY_NS] = w.busy_base_ns + clock_ns(CLOCK_THREAD_CPUTIME_ID)
+    w.path.counters[<uint32_t>COUNTER_OVERFLOWS] = w.overflow_base + w.port.overflows
     sequence_begin(&w.block.sequence)
     memcpy(w.block.published, w.block.counters, sizeof(w.block.counters))
     sequence_end(&w.block.sequence)
@@ -199,14 +200,16 @@ cdef void adopt_flows(Loop *w) noexcept nogil:
 cdef void adopt_counters(Loop *w) noexcept nogil:
     """What was received and came to no end was in flight when the last worker died."""
     cdef uint64_t *counters = w.path.counters
-    cdef uint64_t ended = counters[COUNTER_FORWARDED] + counters[COUNTER_PUNTED] + counters[COUNTER_INTERRUPTED]
+    cdef uint64_t ended = counted(counters, COUNTER_FORWARDED) + counted(counters, COUNTER_PUNTED)
+    cdef uint64_t received = counted(counters, COUNTER_RECEIVED)
     cdef uint32_t drop
-    for drop in range(DROP_COUNT):
-        ended += counters[COUNTER_COUNT + drop]
-    if counters[COUNTER_RECEIVED] > ended:
-        counters[COUNTER_INTERRUPTED] += counters[COUNTER_RECEIVED] - ended
-    w.busy_base_ns = counters[COUNTER_BUSY_NS]
-    w.overflow_base = counters[COUNTER_OVERFLOWS]
+    ended += counted(counters, COUNTER_INTERRUPTED)
+    for drop in range(<uint32_t>DROP_COUNT):
+        ended += counters[<uint32_t>COUNTER_COUNT + drop]
+    if received > ended:
+        count(counters, COUNTER_INTERRUPTED, received - ended)
+    w.busy_base_ns = counted(counters, COUNTER_BUSY_NS)
+    w.overflow_base = counted(counters, COUNTER_OVERFLOWS)
     w.behind = True
 
 

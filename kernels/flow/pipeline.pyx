@@ -21,7 +21,7 @@ from kernels.control.records cimport (
 from kernels.control.ring cimport ring_reserve, ring_submit
 from kernels.flow.counters cimport (
     COUNTER_COUNT, COUNTER_FORWARDED, COUNTER_FORWARDED_OCTETS, COUNTER_LEARNT, COUNTER_PUNTED, COUNTER_RECEIVED,
-    COUNTER_RECEIVED_OCTETS,
+    COUNTER_RECEIVED_OCTETS, count,
 )
 from kernels.flow.pipeline cimport MARK_RTCP_AUTHENTIC, MARK_RTP_AUTHENTIC, Path
 from kernels.flow.reception cimport reception_count
@@ -39,21 +39,21 @@ cdef enum:                      # Packet.marks between admit and settle
     MARK_PUNTED = 1
 
 
-cdef void pipeline_run(Path *path, Packet **batch, uint32_t count) noexcept nogil:
+cdef void pipeline_run(Path *path, Packet **batch, uint32_t n) noexcept nogil:
     """Steps 1 to 5 on a batch; `path.live` is what the port is to send, with socket and address."""
     cdef uint32_t i
-    path.counters[COUNTER_RECEIVED] += count
-    for i in range(count):
-        path.counters[COUNTER_RECEIVED_OCTETS] += batch[i].length
+    count(path.counters, COUNTER_RECEIVED, n)
+    for i in range(n):
+        count(path.counters, COUNTER_RECEIVED_OCTETS, batch[i].length)
         path.leaves_by[i] = NO_SLOT
         admit(path, batch[i], i)
-    engine_open(path.engine, batch, count)
-    for i in range(count):
+    engine_open(path.engine, batch, n)
+    for i in range(n):
         if batch[i].drop == DROP_NONE and batch[i].marks != MARK_PUNTED:
             batch[i].drop = accept(path, batch[i], i)
-    engine_seal(path.engine, batch, count)
+    engine_seal(path.engine, batch, n)
     path.live_count = 0
-    for i in range(count):
+    for i in range(n):
         if batch[i].drop == DROP_NONE and batch[i].marks != MARK_PUNTED:
             batch[i].peer = path.flows[path.leaves_by[i]].current
             batch[i].flow = path.flows[path.leaves_by[i]].want.socket
@@ -138,7 +138,7 @@ cdef inline bint note(Path *path, Flow *flow, const Packet *packet) noexcept nog
     if not source_accepts(flow, &packet.peer, path.now):
         return False
     if source_learn(flow, &packet.peer, authentic, path.now, path.window_ns):
-        path.counters[COUNTER_LEARNT] += 1
+        count(path.counters, COUNTER_LEARNT, 1)
     flow.packets_in += 1
     flow.octets_in += packet.length
     flow.last_in_ns = packet.received_ns
@@ -162,23 +162,23 @@ cdef inline Drop depart(Path *path, Packet *packet, uint32_t i) noexcept nogil:
     return DROP_NONE
 
 
-cdef void pipeline_settle(Path *path, Packet **batch, uint32_t count) noexcept nogil:
+cdef void pipeline_settle(Path *path, Packet **batch, uint32_t n) noexcept nogil:
     """Step 6: after the port sent. The only place where forwarded, punted and dropped are counted."""
     cdef uint32_t i, slot
     cdef Packet *packet
     cdef Flow *flow
-    for i in range(count):
+    for i in range(n):
         packet = batch[i]
         if packet.drop != DROP_NONE:
-            path.counters[COUNTER_COUNT + packet.drop] += 1
+            path.counters[<uint32_t>COUNTER_COUNT + packet.drop] += 1
             slot = path.leaves_by[i] if path.leaves_by[i] != NO_SLOT else path.came_by[i]
             if slot != NO_SLOT:
                 path.flows[slot].drops[packet.drop] += 1
         elif packet.marks == MARK_PUNTED:
-            path.counters[COUNTER_PUNTED] += 1
+            count(path.counters, COUNTER_PUNTED, 1)
         else:
             flow = &path.flows[path.leaves_by[i]]
             flow.packets_out += 1
             flow.octets_out += packet.length
-            path.counters[COUNTER_FORWARDED] += 1
-            path.counters[COUNTER_FORWARDED_OCTETS] += packet.length
+            count(path.counters, COUNTER_FORWARDED, 1)
+            count(path.counters, COUNTER_FORWARDED_OCTETS, packet.length)
