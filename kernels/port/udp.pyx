@@ -195,7 +195,8 @@ cdef class UdpPort(AnyPort):
         prepare_messages(udp)
         for number, fd in enumerate(fds):
             udp.fds[number] = fd
-            self.watch(fd, number)
+            if fd >= 0:                                 # -1: another program holds this port
+                self.watch(fd, number)
         self.watch(doorbell, DOORBELL)
 
     cdef watch(self, int fd, uint32_t name):
