@@ -31,7 +31,6 @@ from kernels.control.plane import MediaPlane
 from kernels.control.worker import Worker
 from kernels.port.memory import MemoryPort
 from kernels.srtp.session import Session
-from kernels.srtp.transform import Transform as SessionTransform
 
 CM128 = Transform("AES_CM", "HMAC_SHA1", 16, 14, 10, 10)
 NULL_AUTH = Transform("AES_CM", "NONE", 16, 14, 0, 10)
@@ -59,8 +58,7 @@ def master_key(number: int, mki: bytes = b"") -> MasterKeyBytes:
 
 def session(key: MasterKeyBytes, send: bool) -> Session:
     """The far end of a secure leg."""
-    transform = SessionTransform(cipher="AES_CM", auth="HMAC_SHA1", key_octets=16, salt_octets=14, rtp_tag=10, rtcp_tag=10)
-    return Session(transform, key.key, key.salt, send=send)
+    return Session(CM128, key.key, key.salt, send=send)
 
 
 class LocalPlane:
