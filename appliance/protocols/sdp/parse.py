@@ -1,7 +1,9 @@
-"""Octets to a `Description`. Total cost is bounded by the limits below; every refusal is an `InvalidSdp` with line and rule.
+"""Octets to a `Description`. Total cost is bounded by the limits below; every refusal is an `InvalidSdp` with line
+and rule.
 
-Strict on what can confuse two readers (line ends inside lines, NUL, anything that is not `x=value`), lenient on what is only
-missing: `s=` and `t=` may be absent (security-and-faults C7: phones forget them), blank lines may follow the last line.
+Strict on what can confuse two readers (line ends inside lines, NUL, anything that is not `x=value`), lenient on what
+is only missing: `s=` and `t=` may be absent (security-and-faults C7: phones forget them), blank lines may follow the
+last line.
 """
 
 from __future__ import annotations
@@ -14,7 +16,6 @@ MAX_LINE = 16_384  # a=key-mgmt with X.509 certificates is the longest honest li
 MAX_LINES = 2_048
 MAX_MEDIA = 64  # every m-line may cost four ports; conferences with more streams than this do not come by SDP
 MAX_CRYPTO = 64  # a=crypto lines of one m-line; the whole suite table in every spelling is a third of it
-
 
 
 def parse(data: bytes) -> Description:
