@@ -14,8 +14,11 @@ def to_record(call: Call) -> bytes:
     """Contains keys."""
     return records.pack(
         {
-            "created": call.created, "changed": call.changed, "label": call.label,
-            "low_level": call.low_level, "revision": call.revision,
+            "created": call.created,
+            "changed": call.changed,
+            "label": call.label,
+            "low_level": call.low_level,
+            "revision": call.revision,
             "branches": [_branch_out(branch) for branch in call.branches],
         }  # fmt: skip
     )

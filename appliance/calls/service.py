@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -31,7 +31,6 @@ from appliance.calls.views import (
 )
 from appliance.errors import CallExists, GatewayError, InvalidRequest, NoCapacity, UnknownCall
 from appliance.placement.reconciler import Placement, Reconciler
-from appliance.policy.options import MediaOptions
 
 LONGEST_NAME = 1024  # characters of a Call-ID, tag or label; longer ones are an attack (G5)
 MOST_STREAMS = 64
@@ -68,9 +67,7 @@ class CallService:
     ) -> None:
         self._facts = facts
         self._reconciler, self._snapshots, self._random = reconciler, snapshots, random
-        self.ledger = Ledger(
-            reconciler, store, snapshots, random=random, clock=clock, most_calls=facts.most_calls
-        )
+        self.ledger = Ledger(reconciler, store, snapshots, random=random, clock=clock, most_calls=facts.most_calls)
 
     # ---------------------------------------------------------------- SDP
 
@@ -144,6 +141,7 @@ class CallService:
                     raise InvalidRequest("this call is negotiated by SDP", "call_id")
                 branch = call.branches[0]
                 with self.ledger.attempt(call, branch):
+                    _check_interfaces(placed(branch), streams)
                     self._reconciler.extend(placed(branch), _legs(streams))
                     await self.ledger.carry_out(call, branch, streams)
                 self.ledger.publish(EventKind.UPDATED, call)
@@ -210,8 +208,9 @@ class CallService:
         if negotiation is None:
             raise CallExists("this Call-ID names a low-level session")
         with self.ledger.attempt(call, branch):
-            plan = negotiation.read_offer(request.sdp, self._options(request.options), request.from_tag)
-            legs = [(need.line, need.interface_a, need.interface_b) for need in plan.streams]
+            plan = negotiation.read_offer(request.sdp, request.options, request.from_tag)
+            default = self._facts.default_interface
+            legs = [(need.line, need.interface_a or default, need.interface_b or default) for need in plan.streams]
             if branch.placement is None:
                 branch.placement = self._reconciler.reserve(legs, call.worker)
             else:
@@ -225,7 +224,7 @@ class CallService:
     async def _answer(self, call: Call, branch: Branch, negotiation: Negotiation, request: AnswerRequest) -> SdpReply:
         first = not branch.answered
         with self.ledger.attempt(call, branch):
-            negotiated = negotiation.answer(request.sdp, self._options(request.options), to_tag=request.to_tag)
+            negotiated = negotiation.answer(request.sdp, request.options, to_tag=request.to_tag)
             if branch.offerer_tag == branch.from_tag:
                 branch.to_tag = request.to_tag
             branch.answered = True
@@ -242,15 +241,7 @@ class CallService:
         call.branches.append(branch)
         return branch
 
-    def _options(self, options: MediaOptions) -> MediaOptions:
-        if options.interface_a and options.interface_b:
-            return options
-        default = self._facts.default_interface
-        return replace(
-            options, interface_a=options.interface_a or default, interface_b=options.interface_b or default
-        )
-
-    def _ports(self, placement: Placement, plan: OfferPlan) -> list[StreamPlacement]:
+    def _ports(self, placement: Placement, plan: OfferPlan) -> Sequence[StreamPlacement]:
         """Our ports in the order of the plan, with the addresses that peers reach them by."""
         ports = []
         for need in plan.streams:
@@ -300,6 +291,14 @@ class CallService:
 
 def _legs(streams: Mapping[int, StreamMedia]) -> list[tuple[int, str, str]]:
     return [(line, media.a.interface, media.b.interface) for line, media in streams.items()]
+
+
+def _check_interfaces(placement: Placement, streams: Mapping[int, StreamMedia]) -> None:
+    """InvalidRequest: ports stay where they are while a stream lives."""
+    for line, a, b in _legs(streams):
+        stream = placement.streams.get(line)
+        if stream is not None and (stream.interface_a, stream.interface_b) != (a, b):
+            raise InvalidRequest(f"stream {line} cannot move to another interface", "interface")
 
 
 def _check_names(call_id: str, *names: str) -> None:

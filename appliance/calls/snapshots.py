@@ -11,7 +11,7 @@ from appliance.calls.registry import Branch, Call
 from appliance.calls.views import CallState, CallView, ContextView, Counters, LegView, StreamView, WorkerView
 from appliance.placement.desired import PlacedStream
 from appliance.placement.inventory import Inventory
-from kernels.control.plane import CryptoStatus, FlowStatus, WorkerStatus
+from kernels.control.status import CryptoStatus, FlowStatus, WorkerStatus
 
 
 class Readings(Protocol):
@@ -49,7 +49,7 @@ class Snapshots:
             return 0
         worker = branch.placement.worker
         readings = (self._flow(worker, slot) for slot in branch.placement.installed.flows)
-        return max((reading.last_in_ns for reading in readings if reading), default=0)
+        return max((reading.last_packet_ns for reading in readings if reading), default=0)
 
     def worker(self, index: int, calls: int) -> WorkerView:
         status, inventory = self._readings.worker(index), self._inventory[index]
@@ -97,7 +97,7 @@ class Snapshots:
             rtp = self._flow(worker, placed.flows.get(f"{side}_rtp"))
             rtcp = None if leg.mux else self._flow(worker, placed.flows.get(f"{side}_rtcp"))
         return LegView(
-            interface=leg.interface, local=ours, remote_rtp=leg.remote_rtp, remote_rtcp=leg.remote_rtcp,
+            interface=placed.interface_a if side == "a" else placed.interface_b, local=ours, remote_rtp=leg.remote_rtp, remote_rtcp=leg.remote_rtcp,
             learnt_rtp=_learnt(rtp), learnt_rtcp=_learnt(rtcp), mux=leg.mux, secure=leg.secure,
             may_send=leg.may_send, may_receive=leg.may_receive, latching=leg.latching.value,
             receive=self._context(worker, leg.receive, placed.cryptos.get(f"{side}_receive"), counters),
@@ -112,9 +112,11 @@ class Snapshots:
         status = self._crypto(worker, slot) if counters else None
         if status is None:
             return known
+        newest = max(status.streams, key=lambda stream: stream.last_ns, default=None)
         return ContextView(
-            suite=known.suite, keys=status.keys, mki_octets=known.mki_octets, ssrcs=status.ssrcs, roc=status.roc,
-            newest_index=status.newest_index, packets=status.packets, failures=status.failures,
+            suite=known.suite, keys=status.keys, mki_octets=known.mki_octets, ssrcs=status.stream_count,
+            roc=newest.roc if newest else 0, newest_index=(newest.rtp_newest or 0) if newest else 0,
+            packets=status.packets, failures=sum(status.drops.values()),
         )  # fmt: skip
 
     def _flow(self, worker: int, slot: int | None) -> FlowStatus | None:
@@ -154,5 +156,5 @@ def _drops(*flows: FlowStatus | None) -> dict[str, int]:
 
 
 def _age(*flows: FlowStatus | None) -> float | None:
-    last = max((flow.last_in_ns for flow in flows if flow), default=0)
+    last = max((flow.last_packet_ns for flow in flows if flow), default=0)
     return (time.monotonic_ns() - last) / 1e9 if last else None

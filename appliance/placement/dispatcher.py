@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from appliance.errors import GatewayError, MediaUnavailable, NoCapacity
-from kernels.control.commands import Command
-from kernels.control.plane import Punt, Reply, RingFull, WorkerNews
+from kernels.control.commands import Command, Punt, Reply, WorkerNews
+from kernels.control.errors import RingFull
 
 RETRY_S = 0.002  # until a full ring is tried again, when no reply wakes us before
 BACKLOG = 65536  # commands that wait per worker; beyond it operations are refused
@@ -114,7 +114,7 @@ class Dispatcher:
                 if batch is None:
                     self.late_replies += 1
                 else:
-                    batch.answered(str(news.error) if news.error else "")
+                    batch.answered(news.error or "")
             elif isinstance(news, WorkerNews):
                 if self.on_worker:
                     self.on_worker(news)
@@ -168,5 +168,3 @@ def _verdict(worker: int, error: str) -> GatewayError:
     if error in _NO_ROOM:
         return NoCapacity(f"worker {worker} has no room ({error})")
     return MediaUnavailable(f"worker {worker} refused a command ({error})")
-
-

@@ -15,7 +15,16 @@ from typing import Protocol
 
 from appliance.calls.media import LocalPorts, StreamMedia, StreamPlacement
 from appliance.errors import GatewayError, InvalidRequest, NoCapacity
-from appliance.placement.desired import NOTHING, Desired, PlacedStream, desired, diff, merge, needed_cryptos, needed_flows
+from appliance.placement.desired import (
+    NOTHING,
+    Desired,
+    PlacedStream,
+    desired,
+    diff,
+    merge,
+    needed_cryptos,
+    needed_flows,
+)
 from appliance.placement.dispatcher import Batch, Dispatcher
 from appliance.placement.inventory import Inventory, WorkerInventory, need
 from kernels.control.commands import Command, RemoveCrypto, RemoveFlow
@@ -82,17 +91,14 @@ class Reconciler:
         return placement
 
     def extend(self, placement: Placement, legs: Sequence[tuple[int, str, str]]) -> None:
-        """Ports for those of the lines that have none yet. NoCapacity; then nothing was taken."""
+        """Ports for those of the lines that have none yet; one that has keeps them, whatever interface is wished now.
+        NoCapacity, InvalidRequest; then nothing was taken."""
         taken: list[int] = []
         try:
             for line, a, b in legs:
-                placed = placement.streams.get(line)
-                if placed is not None and (placed.interface_a, placed.interface_b) == (a, b):
-                    continue
-                if placed is not None:
-                    raise InvalidRequest(f"stream {line} cannot move to another interface", "interface")
-                placement.streams[line] = self._place(placement.worker, a, b)
-                taken.append(line)
+                if line not in placement.streams:
+                    placement.streams[line] = self._place(placement.worker, a, b)
+                    taken.append(line)
         except GatewayError:
             for line in taken:
                 self._free(placement.worker, placement.streams.pop(line))
@@ -282,5 +288,3 @@ class Reconciler:
         except GatewayError:
             self.dirty.add(worker)
             return None
-
-
