@@ -38,3 +38,5 @@ cdef struct Job:                # one packet for seal or open, in place
     uint8_t set                 # which of the key's session key sets
     uint8_t rtcp
     uint8_t wrong_flag          # SRTCP E bit is not the negotiated one
+    uint8_t reserved
+    uint32_t length             # of the datagram when all went well

@@ -2,7 +2,7 @@
 # counters[COUNTER_COUNT + drop].
 #
 #   received == forwarded + punted + sum of drops + interrupted      (checked by the tests)
-from kernels.wire.packet cimport DROP_COUNT
+from libc.stdint cimport uint32_t, uint64_t
 
 cpdef enum Counter:
     COUNTER_RECEIVED = 0        # datagrams taken from sockets
@@ -23,3 +23,9 @@ cpdef enum Counter:
 
 cdef enum:
     COUNTERS = 40               # room for COUNTER_COUNT + DROP_COUNT, checked at start
+
+cdef inline void count(uint64_t *counters, Counter name, uint64_t amount) noexcept nogil:
+    counters[<uint32_t>name] += amount
+
+cdef inline uint64_t counted(const uint64_t *counters, Counter name) noexcept nogil:
+    return counters[<uint32_t>name]

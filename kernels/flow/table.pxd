@@ -35,7 +35,7 @@ cdef struct Flow:
     uint32_t ssrc_changes
     uint64_t lost_before        # of SSRCs that ended and of sections before a jump
     uint32_t drops[DROP_COUNT]  # by Drop
-    uint8_t pad[8]
+    uint8_t pad[16]
 
 cdef inline bint peer_equal(const Peer *a, const Peer *b) noexcept nogil:
     return a.port == b.port and host_equal(a, b)

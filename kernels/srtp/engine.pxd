@@ -8,7 +8,7 @@ from kernels.wire.packet cimport Packet
 # Octets of memory, 64-aligned by the caller, that engine_attach wants for these sizes.
 cdef uint64_t engine_footprint(const EngineSizes *sizes) noexcept nogil
 
-# 0, or negative errno: EINVAL (alignment), EPROTO (memory of another layout), ENOMEM, ENOTSUP (no cipher back end passes its self-test).
+# 0, or negative errno: EINVAL (alignment), EPROTO (memory of another layout), ENOMEM, EOPNOTSUPP (no cipher back end passes its self-test).
 cdef int engine_attach(Engine *engine, void *memory, const EngineSizes *sizes, bint fresh) noexcept nogil
 cdef void engine_detach(Engine *engine) noexcept nogil
 

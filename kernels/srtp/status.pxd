@@ -35,3 +35,6 @@ cdef struct CryptoStatus:
 
 # 0; -ENOENT: nothing installed; -EINVAL: slot out of range; -EAGAIN: the owner is changing it now.
 cdef int crypto_status(const void *memory, const EngineSizes *sizes, uint32_t slot, CryptoStatus *out) noexcept nogil
+
+# The same as a CryptoView (Python object).
+cdef object view(const CryptoStatus *status)

@@ -4,6 +4,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from kernels.cipher.backend cimport Backend
 from kernels.cipher.job cimport SessionKeys
 from kernels.srtp.context cimport CryptoParameters
+from kernels.srtp.kdf cimport Deriver
 
 cdef enum:
     LAYOUT_VERSION = 1
@@ -33,7 +34,7 @@ cdef struct EngineHeader:           # 64 octets
     uint32_t stream_octets
     uint8_t reserved[32]
 
-cdef struct Crypto:                 # 384 octets: one direction of one stream of one leg
+cdef struct Crypto:                 # 256 octets: one direction of one stream of one leg
     uint32_t generation             # odd while a command changes the slot (crypto_status reads beside the owner)
     uint32_t state                  # CryptoState
     uint32_t first_key              # chain of KeySlot.next
@@ -50,7 +51,6 @@ cdef struct Crypto:                 # 384 octets: one direction of one stream of
     uint64_t octets                 # of the protected datagrams
     uint64_t resyncs                # ROC found by trial
     uint64_t drops[22]              # by Drop (DROP_COUNT of them)
-    uint8_t padding[128]
 
 cdef struct KeySlot:                # 768 octets: one master key of one crypto
     uint32_t next
@@ -92,4 +92,4 @@ cdef struct Engine:                 # process-local; nothing of it is in the are
     uint32_t free_stream
     const Backend *backend
     void *backend_state
-    void *derive_cipher             # EVP_CIPHER_CTX of the key derivation
+    Deriver *deriver
