@@ -76,7 +76,9 @@ _FLOWS_BY_MUX = {
 def needed_cryptos(media: StreamMedia) -> list[str]:
     """Which of CRYPTOS the stream uses."""
     a, b = media.a, media.b
-    return [name for name, spec in zip(CRYPTOS, (a.receive, a.send, b.receive, b.send), strict=True) if spec is not None]
+    return [
+        name for name, spec in zip(CRYPTOS, (a.receive, a.send, b.receive, b.send), strict=True) if spec is not None
+    ]
 
 
 def desired(media: StreamMedia, placed: PlacedStream) -> Desired:
@@ -92,8 +94,8 @@ def desired(media: StreamMedia, placed: PlacedStream) -> Desired:
     flows: dict[int, InstallFlow] = {}
     ports = placed.placement
     for flow in (
-        *_leg_flows("a", media.a, ports.a, placed, "b", media.b),
-        *_leg_flows("b", media.b, ports.b, placed, "a", media.a),
+        *_leg_flows("a", media.a, placed.interface_a, ports.a, placed, "b", media.b),
+        *_leg_flows("b", media.b, placed.interface_b, ports.b, placed, "a", media.a),
     ):
         flows[flow.slot] = flow
     return Desired(cryptos, flows)
@@ -144,14 +146,14 @@ def _context_commands(before: Context | None, now: Context) -> Iterator[Command]
 
 
 def _leg_flows(
-    side: str, leg: LegMedia, ours: LocalPorts, placed: PlacedStream, other: str, partner: LegMedia
+    side: str, leg: LegMedia, interface: str, ours: LocalPorts, placed: PlacedStream, other: str, partner: LegMedia
 ) -> Iterator[InstallFlow]:
     """The RTP flow of a leg (which carries RTCP too with mux), and its RTCP flow without mux."""
     flows = placed.flows
     other_rtp = flows[f"{other}_rtp"]
     other_rtcp = other_rtp if partner.mux else flows[f"{other}_rtcp"]
     rtp = InstallFlow(
-        slot=flows[f"{side}_rtp"], interface=leg.interface, port=ours.rtp, rtp=True, rtcp=leg.mux,
+        slot=flows[f"{side}_rtp"], interface=interface, port=ours.rtp, rtp=True, rtcp=leg.mux,
         remote=_pair(leg.remote_rtp), rtp_partner=other_rtp, rtcp_partner=other_rtcp if leg.mux else None,
         receive=placed.cryptos.get(f"{side}_receive") if leg.receive else None,
         send=placed.cryptos.get(f"{side}_send") if leg.send else None,

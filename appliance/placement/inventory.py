@@ -31,6 +31,8 @@ class InterfaceFacts(Protocol):
     def address(self) -> str: ...
     @property
     def ports(self) -> tuple[range, ...]: ...
+    @property
+    def busy(self) -> frozenset[int]: ...
 
 
 class PlaneFacts(Protocol):
@@ -73,7 +75,7 @@ class Inventory:
                 index=worker.index, cpu=worker.cpu,
                 flows=SlotAllocator(worker.flows, "flow"), cryptos=SlotAllocator(worker.cryptos, "crypto"),
                 ports={
-                    name: PortAllocator(interface.ports[worker.index], port_rest_s)
+                    name: PortAllocator(interface.ports[worker.index], port_rest_s, interface.busy)
                     for name, interface in facts.interfaces.items()
                 },
             )

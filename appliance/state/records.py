@@ -124,5 +124,7 @@ def _context_in(value: list[Any] | None) -> ContextSpec | None:
     if value is None:
         return None
     suite, keys, *rest = value
-    master = tuple(MasterKey(b64decode(key), b64decode(salt), bytes.fromhex(mki), *lives) for key, salt, mki, *lives in keys)
+    master = tuple(
+        MasterKey(b64decode(key), b64decode(salt), bytes.fromhex(mki), *lives) for key, salt, mki, *lives in keys
+    )
     return ContextSpec(suite, master, *rest)
