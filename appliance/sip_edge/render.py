@@ -79,7 +79,7 @@ def _parameters(edge: EdgeConfig) -> Iterable[tuple[str, str, Value]]:
         ("jsonrpcs", "dgram_socket", f"{edge.run}/kamailio_rpc.sock"),
         ("jsonrpcs", "dgram_mode", 0o600),
         ("db_sqlite", "db_set_journal_mode", f"{edge.database};WAL"),
-        ("dialog", "db_url", f"sqlite://{edge.database}"),
+        ("dialog", "db_url", f"sqlite:///{edge.database}"),
         ("dialog", "db_mode", 1 if edge.database else 0),  # written at once: a killed Kamailio knows its dialogs
         ("dialog", "enable_stats", 1),
         ("dialog", "dlg_match_mode", 1),

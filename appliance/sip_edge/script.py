@@ -45,6 +45,14 @@ class Kamailio:
     def child_init(self, rank: int) -> int:
         return 0
 
+    def ksr_onsend_route(self, message: Any) -> int:
+        """Kamailio looks for this by name and leaves an exception behind when it is missing."""
+        return 1
+
+    def ksr_reply_route(self, message: Any) -> int:
+        """As above: replies are handled per transaction, in `ksr_reply`."""
+        return 1
+
     # requests -------------------------------------------------------------------------------------------------------
 
     def ksr_request_route(self, message: Any) -> int:
@@ -217,7 +225,12 @@ class Kamailio:
         status = int(KSR.pv.get("$rs") or 0)
         if not 180 <= status < 300 or KSR.textops.has_body_type(SDP_TYPE) < 0:
             return 1
-        if self._engage_reply():
+        try:
+            engaged = self._engage_reply()
+        except Exception as error:  # whatever it was, the reply must not leave as it came
+            _event("error", error=repr(error))
+            engaged = False
+        if engaged:
             return 1
         # Whatever the callee said about media must not reach the caller: it would go round the gateway.
         KSR.textops.set_body(media_flags.disabled_answer(KSR.pv.gete("$rb")), SDP_TYPE)
