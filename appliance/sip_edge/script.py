@@ -301,4 +301,4 @@ def _call_id() -> str:
 def _event(name: str, **details: object) -> None:
     """One line of JSON per decision, one call id through all of them."""
     record = {"event": f"sip_{name}", "call_id": _call_id(), "method": KSR.pv.gete("$rm"), "source": KSR.pv.gete("$si")}
-    KSR.info(json.dumps({**record, **details}) + "\n")
+    KSR.notice(json.dumps({**record, **details}) + "\n")

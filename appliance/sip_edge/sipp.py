@@ -10,10 +10,11 @@ import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 SCENARIOS = Path(__file__).resolve().parent / "scenarios"
-_BANNER = re.compile(r"^-{20,} .*\n(UDP|TCP) message (sent|received)[^\n]*\n\n", re.MULTILINE)
+_BANNER = re.compile(r"^-{20,} (\S+ \S+)\n(?:UDP|TCP) message (sent|received)[^\n]*\n\n", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Message:
 
     sent: bool
     text: str
+    when: datetime
 
     @property
     def start_line(self) -> str:
@@ -90,8 +92,11 @@ def trace(directory: Path) -> list[Message]:
         return []
     text = path.read_bytes().decode(errors="replace").replace("\r\n", "\n")
     banners = list(_BANNER.finditer(text))
-    ends = [banner.start() for banner in banners[1:]] + [len(text)]
-    found = [Message(banner[2] == "sent", text[banner.end() : end]) for banner, end in zip(banners, ends, strict=True)]
+    ends = [*(banner.start() for banner in banners[1:]), len(text)]
+    found = [
+        Message(banner[2] == "sent", text[banner.end() : end], datetime.fromisoformat(banner[1]))
+        for banner, end in zip(banners, ends, strict=False)
+    ]
     return [message for message in found if _complete(message)]
 
 
