@@ -81,7 +81,7 @@ class MediaOptions:
     ice: Ice = Ice.DEFAULT
     rtcp_mux: frozenset[str] = frozenset()  # "offer", "require", "demux", "accept", "reject"
     rtcp_attribute: bool = True  # false: never write a=rtcp
-    replace: frozenset[str] = frozenset()  # "origin", "session-connection", "session-name", "sdp-version", "username", ...
+    replace: frozenset[str] = frozenset({"origin", "session-connection"})  # NG words; what of the session part is ours
     interface_a: str = ""  # towards this side ("" : default)
     interface_b: str = ""  # towards the other side
     address_family: str = ""  # "", "IP4", "IP6": wished for towards the other side
