@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -76,7 +77,7 @@ def _log_folder(settings: Settings) -> Path:
 
 
 @contextlib.contextmanager
-def _alone(settings: Settings) -> contextlib.AbstractContextManager[None]:  # type: ignore[misc]
+def _alone(settings: Settings) -> Iterator[None]:
     """One gateway per run directory. OSError when another one holds it."""
     path = settings.paths.run / "up.pid"
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
