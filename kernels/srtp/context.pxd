@@ -52,10 +52,9 @@ cdef struct EngineSizes:        # how many slots of each table
 
 # The engine's tables live in memory that the caller gives (the arena), addressed by slot number and
 # offset only; process-local state of the cipher back end (OpenSSL contexts) is held beside them and
-# rebuilt at attach. One owner: nobody else touches the memory while the engine runs.
-cdef struct Engine              # defined in kernels/srtp/engine.pxd
-
-# Declared here for the reader; they live in kernels/srtp/engine.pyx (all noexcept nogil):
+# rebuilt at attach. One owner: nobody else touches the memory while the engine runs (crypto_status of
+# status.pxd reads beside it). cdef struct Engine is in tables.pxd and may be cimported from engine.pxd.
+# Described here for the reader; declared in kernels/srtp/engine.pxd (all noexcept nogil):
 #   uint64_t engine_footprint(const EngineSizes *sizes)
 #   int      engine_attach(Engine *engine, void *memory, const EngineSizes *sizes, bint fresh)
 #            0, or negative errno. fresh: zero and format; else adopt what a dead owner left (rebuild the

@@ -1,0 +1,5 @@
+# Which cipher back end this process uses.
+from kernels.cipher.backend cimport Backend
+
+# The selected one; NULL when none passed its self-test.
+cdef const Backend *backend_selected() noexcept nogil

@@ -1,0 +1,3 @@
+def session_key(
+    key: bytes | bytearray | memoryview, salt: bytes | bytearray | memoryview, label: int, octets: int, epoch: int = 0
+) -> bytes: ...

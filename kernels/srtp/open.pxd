@@ -1,0 +1,6 @@
+from libc.stdint cimport uint32_t
+
+from kernels.srtp.tables cimport Engine
+from kernels.wire.packet cimport Packet
+
+cdef void open_(Engine *engine, Packet **packets, uint32_t count) noexcept nogil

@@ -1,0 +1,268 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+"""Receiving: SRTP to RTP, SRTCP to RTCP, in place. Nothing is believed before its tag verifies.
+
+    1. crypto, trailer and header fit        DROP_NOT_KEYED, DROP_TOO_SHORT, DROP_MALFORMED
+    2. master key by MKI, still alive        DROP_UNKNOWN_MKI, DROP_KEY_EXPIRED
+    3. index estimated, replay asked         DROP_REPLAY, DROP_REPLAY_OLD           (reads only)
+    4. back end: verify, decrypt             DROP_AUTH_FAIL
+    5. E bit, replay asked again, committed  DROP_ENCRYPTION_FLAG, DROP_REPLAY, DROP_SSRC_LIMIT
+
+Jobs of a round do not depend on each other's outcome. What does (first packet of an SSRC, a jump of a quarter turn
+or more, a key derivation rate, a resync) is taken alone, at its place in the order.
+"""
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint64_t
+
+from kernels.cipher.job cimport Job
+from kernels.srtp.context cimport CIPHER_AES_GCM, CIPHER_NULL, CRYPTO_PLAIN_RTP, CRYPTO_SEND
+from kernels.srtp.index cimport ROLLOVER, index_estimate, replay_check, replay_commit
+from kernels.srtp.job cimport ENCRYPTED, Round, job_aim, key_used, reject
+from kernels.srtp.kdf cimport DERIVE_ONCE
+from kernels.srtp.lookup cimport crypto_find, key_expired, key_find, stream_find
+from kernels.srtp.pool cimport stream_add
+from kernels.srtp.tables cimport Crypto, Stream, Window
+from kernels.wire.octets cimport load_be16, load_be32, store_be32
+from kernels.wire.packet cimport (
+    BATCH, DROP_AUTH_FAIL, DROP_CIPHER, DROP_ENCRYPTION_FLAG, DROP_KEY_EXPIRED, DROP_MALFORMED, DROP_NONE,
+    DROP_NOT_KEYED, DROP_SSRC_LIMIT, DROP_TOO_LONG, DROP_TOO_SHORT, DROP_UNKNOWN_MKI, FRAME, KIND_RTCP, KIND_RTP,
+    NO_SLOT,
+)
+from kernels.wire.rtp cimport RTCP_FIXED, RTP_FIXED, rtcp_ssrc, rtp_header_octets, rtp_ssrc
+
+cdef enum:
+    QUARTER = 0x4000            # a jump that cannot be mistaken while 64 packets are under way
+    TRIALS = 64                 # rejected packets in a row that each get a resync trial; then one in TRIAL_EVERY
+    TRIAL_EVERY = 16
+
+
+cdef void open_(Engine *engine, Packet **packets, uint32_t count) noexcept nogil:
+    cdef Round pending
+    cdef Packet *packet
+    cdef uint32_t i
+    pending.count = 0
+    for i in range(count):
+        packet = packets[i]
+        if packet.drop != DROP_NONE or packet.crypto == NO_SLOT or packet.kind not in (KIND_RTP, KIND_RTCP):
+            continue
+        open_one(engine, &pending, packet)
+        if pending.count == BATCH:
+            run(engine, &pending)
+    run(engine, &pending)
+
+cdef void open_one(Engine *engine, Round *pending, Packet *packet) noexcept nogil:
+    """Queue the packet for the round, or settle it."""
+    cdef Crypto *crypto = crypto_find(engine, packet.crypto)
+    cdef Job *job = &pending.jobs[pending.count]
+    cdef int64_t index
+    cdef uint32_t drop
+    if crypto == NULL or crypto.parameters.flags & CRYPTO_SEND:
+        packet.drop = DROP_NOT_KEYED
+        return
+    drop = locate(engine, crypto, packet, job)
+    if drop != DROP_NONE:
+        reject(crypto, packet, drop)
+        return
+    if job.stream == NO_SLOT or crypto.parameters.kdr_log2 != DERIVE_ONCE:
+        open_alone(engine, packet, -1)
+        return
+    index = estimate(engine, crypto, job)
+    drop = replay_check(window_of(engine, job), index, crypto.parameters.window)
+    if stands_apart(engine, job, index) or (drop != DROP_NONE and trial_due(crypto, job)):
+        run(engine, pending)
+        open_alone(engine, packet, -1)
+    elif drop != DROP_NONE:
+        crypto.failures += 1
+        reject(crypto, packet, drop)
+    elif not job_aim(engine, crypto, job, <uint64_t>index):
+        reject(crypto, packet, DROP_CIPHER)
+    else:
+        pending.order[pending.count] = job
+        pending.count += 1
+
+cdef void run(Engine *engine, Round *pending) noexcept nogil:
+    """Verify and decrypt the round, then commit in order of arrival."""
+    cdef Crypto *crypto
+    cdef uint32_t i
+    cdef Job *job
+    if pending.count == 0:
+        return
+    engine.backend.open(engine.backend_state, pending.order, pending.count)
+    for i in range(pending.count):
+        job = pending.order[i]
+        crypto = &engine.cryptos[job.crypto]
+        if job.drop == DROP_NONE:
+            accept(engine, crypto, job)
+        elif job.drop == DROP_AUTH_FAIL and not job.rtcp:
+            open_alone(engine, job.packet, <int64_t>job.index)
+        else:
+            crypto.failures += 1
+            reject(crypto, job.packet, job.drop)
+    pending.count = 0
+
+cdef void open_alone(Engine *engine, Packet *packet, int64_t tried) noexcept nogil:
+    """Settle one packet against the state as it is now: at the estimated index, then, within the budget, one turn
+    further (row A14: a gap of more than 2^15; row B2: the wrap was lost at the start). `tried` failed already."""
+    cdef Crypto *crypto = &engine.cryptos[packet.crypto]
+    cdef Job job
+    cdef int64_t index
+    cdef uint32_t drop = locate(engine, crypto, packet, &job)
+    if drop != DROP_NONE:
+        reject(crypto, packet, drop)
+        return
+    index = estimate(engine, crypto, &job)
+    drop = freshness(engine, crypto, &job, index)
+    if drop == DROP_NONE:
+        drop = DROP_AUTH_FAIL
+        if index != tried:
+            drop = attempt(engine, crypto, &job, index)
+    if drop != DROP_NONE and drop != DROP_CIPHER and trial_due(crypto, &job):
+        index += ROLLOVER
+        if index >> 48 == 0 and freshness(engine, crypto, &job, index) == DROP_NONE:
+            if attempt(engine, crypto, &job, index) == DROP_NONE:
+                crypto.resyncs += 1
+                drop = DROP_NONE
+    if drop == DROP_NONE:
+        accept(engine, crypto, &job)
+    else:
+        crypto.failures += 1
+        reject(crypto, packet, drop)
+
+cdef uint32_t attempt(Engine *engine, Crypto *crypto, Job *job, int64_t index) noexcept nogil:
+    cdef Job *jobs = job
+    if not job_aim(engine, crypto, job, <uint64_t>index):
+        return DROP_CIPHER
+    engine.backend.open(engine.backend_state, &jobs, 1)
+    return job.drop
+
+cdef void accept(Engine *engine, Crypto *crypto, Job *job) noexcept nogil:
+    """The packet is authentic: the only place where receiving changes state."""
+    cdef Packet *packet = job.packet
+    cdef Stream *stream
+    cdef uint32_t drop = DROP_NONE
+    if job.wrong_flag:
+        reject(crypto, packet, DROP_ENCRYPTION_FLAG)
+        return
+    if job.stream != NO_SLOT and (engine.streams[job.stream].owner != job.crypto
+                                  or engine.streams[job.stream].ssrc != job.ssrc):
+        job.stream = NO_SLOT                            # made room for a newcomer in this very round
+        drop = DROP_SSRC_LIMIT
+    else:
+        drop = freshness(engine, crypto, job, <int64_t>job.index)
+    if drop == DROP_NONE and job.stream == NO_SLOT:
+        job.stream = stream_add(engine, job.crypto, job.ssrc, packet.received_ns)
+        drop = DROP_SSRC_LIMIT if job.stream == NO_SLOT else DROP_NONE
+    if drop != DROP_NONE:
+        reject(crypto, packet, drop)
+        return
+    stream = &engine.streams[job.stream]
+    replay_commit(&stream.rtcp if job.rtcp else &stream.rtp, job.index)
+    key_used(&engine.keys[job.key], job)
+    stream.packets += 1
+    stream.last_ns = packet.received_ns
+    crypto.failures = 0
+    crypto.packets += 1
+    crypto.octets += packet.length
+    packet.length = job.length
+
+
+# --- index: reads only -----------------------------------------------------------------------------------------
+
+cdef inline const Window *window_of(Engine *engine, Job *job) noexcept nogil:
+    return &engine.streams[job.stream].rtcp if job.rtcp else &engine.streams[job.stream].rtp
+
+cdef inline int64_t estimate(Engine *engine, Crypto *crypto, Job *job) noexcept nogil:
+    """SRTCP says its index; an SRTP stream that has not started begins at initial_roc."""
+    if job.rtcp:
+        return <int64_t>job.index
+    if job.stream == NO_SLOT or not engine.streams[job.stream].rtp.started:
+        return (<int64_t>crypto.parameters.initial_roc << 16) | load_be16(job.data + 2)
+    return index_estimate(&engine.streams[job.stream].rtp, load_be16(job.data + 2))
+
+cdef inline uint32_t freshness(Engine *engine, Crypto *crypto, Job *job, int64_t index) noexcept nogil:
+    if job.stream == NO_SLOT:
+        return DROP_NONE
+    return replay_check(window_of(engine, job), index, crypto.parameters.window)
+
+cdef inline bint stands_apart(Engine *engine, Job *job, int64_t index) noexcept nogil:
+    """Whether packets still under way could change what this index is taken for."""
+    cdef const Window *window = window_of(engine, job)
+    cdef int64_t gap = index - <int64_t>window.newest
+    return not job.rtcp and (not window.started or gap > QUARTER or gap < -QUARTER)
+
+cdef inline bint trial_due(const Crypto *crypto, const Job *job) noexcept nogil:
+    """A resync trial costs one more verification, so a flood of forgeries gets only so many; without a tag every
+    trial would succeed."""
+    if job.rtcp or job.tag_octets == 0:
+        return False
+    return crypto.failures < TRIALS or crypto.failures % TRIAL_EVERY == 0
+
+
+# --- layout ----------------------------------------------------------------------------------------------------
+
+cdef uint32_t locate(Engine *engine, Crypto *crypto, Packet *packet, Job *job) noexcept nogil:
+    """Find every part of the packet by the length of the datagram, its master key and its stream."""
+    cdef uint32_t drop
+    job.drop = DROP_NONE
+    job.packet, job.data, job.crypto = packet, packet.data, packet.crypto
+    job.wrong_flag = 0
+    if packet.length > FRAME:
+        return DROP_TOO_LONG
+    drop = locate_rtcp(engine, crypto, packet, job) if packet.kind == KIND_RTCP else locate_rtp(engine, crypto, packet, job)
+    if drop != DROP_NONE:
+        return drop
+    if job.key == NO_SLOT:
+        return DROP_UNKNOWN_MKI
+    if key_expired(&engine.keys[job.key]):
+        return DROP_KEY_EXPIRED
+    job.stream = stream_find(engine, crypto, job.ssrc)
+    return DROP_NONE
+
+cdef uint32_t locate_rtp(Engine *engine, Crypto *crypto, Packet *packet, Job *job) noexcept nogil:
+    """header || body || MKI || tag; AEAD: header || body || tag || MKI (RFC 7714 section 8.2)."""
+    cdef uint32_t tag = crypto.rtp_tag, mki = crypto.parameters.mki_octets, octets
+    cdef bint aead = crypto.parameters.cipher == CIPHER_AES_GCM
+    cdef int32_t header
+    if packet.length < RTP_FIXED + tag + mki:
+        return DROP_TOO_SHORT
+    octets = packet.length - tag - mki
+    header = rtp_header_octets(packet.data, octets)
+    if header < 0:
+        return <uint32_t>-header
+    job.rtcp = 0
+    job.ssrc = rtp_ssrc(packet.data)
+    job.clear = octets if crypto.parameters.flags & CRYPTO_PLAIN_RTP else <uint32_t>header
+    job.body = octets - job.clear
+    job.length = octets
+    job.tag = packet.data + octets + (0 if aead else mki)
+    job.tag_octets = <uint8_t>tag
+    job.extra_octets = 0 if aead else 4
+    job.key = key_find(engine, crypto, packet.data + octets + (tag if aead else 0))
+    return DROP_NONE
+
+cdef uint32_t locate_rtcp(Engine *engine, Crypto *crypto, Packet *packet, Job *job) noexcept nogil:
+    """header || body || E,index || MKI || tag; AEAD: header || body || tag || E,index || MKI (RFC 7714 section 9.2).
+
+    The packet is taken as its own E bit says and judged by that once it is authentic.
+    """
+    cdef uint32_t tag = crypto.parameters.rtcp_tag, mki = crypto.parameters.mki_octets, octets, word
+    cdef bint aead = crypto.parameters.cipher == CIPHER_AES_GCM
+    cdef uint8_t *end
+    if packet.length < RTCP_FIXED + 4 + tag + mki:
+        return DROP_TOO_SHORT
+    if packet.data[0] >> 6 != 2:
+        return DROP_MALFORMED
+    octets = packet.length - 4 - tag - mki
+    end = packet.data + octets + (tag if aead else 0)
+    word = load_be32(end)
+    job.rtcp = 1
+    job.ssrc = rtcp_ssrc(packet.data)
+    job.index = word & ~<uint32_t>ENCRYPTED
+    job.wrong_flag = crypto.parameters.cipher != CIPHER_NULL and (word & ENCRYPTED != 0) != crypto.rtcp_encrypts
+    store_be32(job.extra, word)
+    job.extra_octets = 4
+    job.clear = RTCP_FIXED if word & ENCRYPTED else octets
+    job.body = octets - job.clear
+    job.length = octets
+    job.tag = packet.data + octets if aead else end + 4 + mki
+    job.tag_octets = <uint8_t>tag
+    job.key = key_find(engine, crypto, end + 4)
+    return DROP_NONE

@@ -1,0 +1,257 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+"""Key and stream slots: take, wipe, give back, adopt."""
+from libc.errno cimport EIO
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.string cimport memcpy, memset
+
+from kernels.clib.openssl cimport CRYPTO_memcmp, OPENSSL_cleanse
+from kernels.srtp.context cimport CRYPTO_SEND
+from kernels.srtp.index cimport replay_close
+from kernels.srtp.kdf cimport DERIVE_ONCE, derive
+from kernels.srtp.lookup cimport epoch_of
+from kernels.srtp.tables cimport (
+    CRYPTO_FREE, CRYPTO_READY, CRYPTO_SUSPENDED, MOST_KEYS, SETS, SET_RTCP, SET_RTP, Stream,
+)
+from kernels.wire.atomics cimport store_release_u32
+from kernels.wire.packet cimport BATCH, NO_SLOT
+
+cdef enum:
+    RTCP_INDEX_MASK = 0x7FFFFFFF
+
+
+# --- keys ------------------------------------------------------------------------------------------------------
+
+cdef uint32_t key_add(Engine *engine, uint32_t crypto, const MasterKey *master) noexcept nogil:
+    cdef Crypto *owner = &engine.cryptos[crypto]
+    cdef uint32_t slot = engine.free_key
+    cdef KeySlot *key
+    cdef uint64_t first = 0
+    if slot == NO_SLOT:
+        return NO_SLOT
+    key = &engine.keys[slot]
+    engine.free_key = key.next
+    memset(key, 0, sizeof(KeySlot))
+    memcpy(key.key, master.key, owner.parameters.key_octets)
+    memcpy(key.salt, master.salt, owner.parameters.salt_octets)
+    memcpy(key.mki, master.mki, owner.parameters.mki_octets)
+    key_limit(key, master)
+    key.next = NO_SLOT
+    store_release_u32(&key.owner, crypto)
+    first = epoch_of(owner, <uint64_t>owner.parameters.initial_roc << 16)
+    if not key_expand(engine, owner, slot, first):
+        key_release(engine, slot)
+        return NO_SLOT
+    key.next = owner.first_key
+    owner.first_key = slot
+    return slot
+
+cdef void key_limit(KeySlot *key, const MasterKey *master) noexcept nogil:
+    key.rtp_lifetime = lifetime(master.rtp_lifetime, <uint64_t>1 << 48)
+    key.rtcp_lifetime = lifetime(master.rtcp_lifetime, <uint64_t>1 << 31)
+
+cdef uint64_t lifetime(uint64_t wanted, uint64_t most) noexcept nogil:
+    return wanted if 0 < wanted < most else most
+
+cdef bint key_expand(Engine *engine, const Crypto *owner, uint32_t slot, uint64_t first) noexcept nogil:
+    """First epochs of both protocols; with a derivation rate also the next ones, so that the packet path finds the
+    back end's memory already there."""
+    if set_derive(engine, owner, slot, False, first) < 0 or set_derive(engine, owner, slot, True, 0) < 0:
+        return False
+    if owner.parameters.kdr_log2 == DERIVE_ONCE:
+        return True
+    engine.keys[slot].current[0] ^= 1
+    engine.keys[slot].current[1] ^= 1
+    return (set_derive(engine, owner, slot, False, first + 1) >= 0
+            and set_derive(engine, owner, slot, True, 1) >= 0)
+
+cdef int set_derive(Engine *engine, const Crypto *crypto, uint32_t slot, bint rtcp, uint64_t epoch) noexcept nogil:
+    cdef KeySlot *key = &engine.keys[slot]
+    cdef uint32_t which = (SET_RTCP if rtcp else SET_RTP) + (key.current[rtcp] ^ 1)
+    if not derive(engine.deriver, &crypto.parameters, key.key, key.salt, rtcp, epoch, &key.sets[which]):
+        return -1
+    if engine.backend.prepare(engine.backend_state, slot * SETS + which, &key.sets[which],
+                              crypto.parameters.flags & CRYPTO_SEND) != 0:
+        key.sets[which].ready = 0
+        return -1
+    return <int>which
+
+cdef bint key_same(const Engine *engine, const Crypto *crypto, uint32_t slot, const MasterKey *master) noexcept nogil:
+    """Same key and salt (constant time)."""
+    cdef const KeySlot *key = &engine.keys[slot]
+    cdef int differs = CRYPTO_memcmp(key.key, master.key, crypto.parameters.key_octets)
+    differs |= CRYPTO_memcmp(key.salt, master.salt, crypto.parameters.salt_octets)
+    return differs == 0
+
+cdef void key_release(Engine *engine, uint32_t slot) noexcept nogil:
+    """Wipe arena and back end, then free."""
+    cdef KeySlot *key = &engine.keys[slot]
+    cdef uint32_t which
+    for which in range(SETS):
+        engine.backend.forget(engine.backend_state, slot * SETS + which)
+    OPENSSL_cleanse(key, sizeof(KeySlot))
+    key.owner = NO_SLOT
+    key.next = engine.free_key
+    engine.free_key = slot
+
+cdef void key_drop(Engine *engine, uint32_t crypto, uint32_t slot) noexcept nogil:
+    """One key of a crypto's chain."""
+    cdef uint32_t *link = &engine.cryptos[crypto].first_key
+    while link[0] != NO_SLOT:
+        if link[0] == slot:
+            link[0] = engine.keys[slot].next
+            key_release(engine, slot)
+            return
+        link = &engine.keys[link[0]].next
+
+cdef void keys_release(Engine *engine, uint32_t crypto) noexcept nogil:
+    cdef Crypto *owner = &engine.cryptos[crypto]
+    cdef uint32_t slot = owner.first_key, following
+    owner.first_key = NO_SLOT
+    owner.send_key = NO_SLOT
+    while slot != NO_SLOT:
+        following = engine.keys[slot].next
+        key_release(engine, slot)
+        slot = following
+
+
+# --- streams ---------------------------------------------------------------------------------------------------
+
+cdef uint32_t stream_add(Engine *engine, uint32_t crypto, uint32_t ssrc, uint64_t now_ns) noexcept nogil:
+    """A slot for an SSRC: of an authentic packet when receiving, of our own packet when sending.
+
+    At the limit a receive stream that was silent for SILENT_NS makes room. Forgetting one forgets its replay window,
+    so it takes an authentic newcomer plus a minute of silence; nothing forged can bring it about. A send stream is
+    never evicted: its SSRC could come back and use its indices again (RFC 3711 section 9.1); re-keying frees it.
+    """
+    cdef Crypto *owner = &engine.cryptos[crypto]
+    cdef uint32_t slot
+    cdef Stream *stream
+    if owner.streams >= owner.parameters.ssrc_limit:
+        if owner.parameters.flags & CRYPTO_SEND or not evict_silent(engine, owner, now_ns):
+            return NO_SLOT
+    slot = engine.free_stream
+    if slot == NO_SLOT:
+        return NO_SLOT
+    stream = &engine.streams[slot]
+    engine.free_stream = stream.next
+    memset(stream, 0, sizeof(Stream))
+    stream.ssrc = ssrc
+    stream.last_ns = now_ns
+    if owner.parameters.flags & CRYPTO_SEND:
+        stream.rtcp.newest = owner.rtcp_floor if owner.rtcp_floor < RTCP_INDEX_MASK else 0
+    stream.next = owner.first_stream
+    store_release_u32(&stream.owner, crypto)
+    owner.first_stream = slot
+    owner.streams += 1
+    return slot
+
+cdef bint evict_silent(Engine *engine, Crypto *owner, uint64_t now_ns) noexcept nogil:
+    """Free the stream of a receive crypto that has been silent longest, when that is long enough."""
+    cdef uint32_t *link = &owner.first_stream
+    cdef uint32_t *oldest = NULL
+    cdef uint32_t slot
+    while link[0] != NO_SLOT:
+        if oldest == NULL or engine.streams[link[0]].last_ns < engine.streams[oldest[0]].last_ns:
+            oldest = link
+        link = &engine.streams[link[0]].next
+    if oldest == NULL or now_ns < engine.streams[oldest[0]].last_ns + SILENT_NS:
+        return False
+    slot = oldest[0]
+    oldest[0] = engine.streams[slot].next
+    owner.streams -= 1
+    stream_release(engine, slot)
+    return True
+
+cdef void stream_release(Engine *engine, uint32_t slot) noexcept nogil:
+    cdef Stream *stream = &engine.streams[slot]
+    memset(stream, 0, sizeof(Stream))
+    stream.owner = NO_SLOT
+    stream.next = engine.free_stream
+    engine.free_stream = slot
+
+cdef void streams_release(Engine *engine, uint32_t crypto) noexcept nogil:
+    """All of them; what SRTCP indices a sender has used is kept as the floor of the next ones."""
+    cdef Crypto *owner = &engine.cryptos[crypto]
+    cdef uint32_t slot = owner.first_stream, following
+    while slot != NO_SLOT:
+        if engine.streams[slot].rtcp.newest > owner.rtcp_floor and owner.parameters.flags & CRYPTO_SEND:
+            owner.rtcp_floor = <uint32_t>engine.streams[slot].rtcp.newest & RTCP_INDEX_MASK
+        slot = engine.streams[slot].next
+    slot = owner.first_stream
+    owner.first_stream = NO_SLOT
+    owner.streams = 0
+    while slot != NO_SLOT:
+        following = engine.streams[slot].next
+        stream_release(engine, slot)
+        slot = following
+
+
+# --- adoption --------------------------------------------------------------------------------------------------
+
+cdef int pools_adopt(Engine *engine) noexcept nogil:
+    cdef uint32_t slot
+    cdef int error = 0
+    for slot in range(engine.header.cryptos):
+        adopt_crypto(&engine.cryptos[slot])
+    engine.free_key = NO_SLOT
+    engine.free_stream = NO_SLOT
+    for slot in range(engine.header.keys):
+        error = adopt_key(engine, engine.header.keys - 1 - slot) or error
+    for slot in range(engine.header.streams):
+        adopt_stream(engine, engine.header.streams - 1 - slot)
+    for slot in range(engine.header.cryptos):
+        settle_crypto(engine, &engine.cryptos[slot])
+    return error
+
+cdef void adopt_crypto(Crypto *crypto) noexcept nogil:
+    """A command that did not finish leaves an odd generation: no traffic until somebody installs it again."""
+    if crypto.generation & 1:
+        crypto.generation += 1
+        crypto.state = CRYPTO_SUSPENDED if crypto.state != CRYPTO_FREE else CRYPTO_FREE
+    crypto.first_key = NO_SLOT
+    crypto.first_stream = NO_SLOT
+    crypto.streams = 0
+
+cdef int adopt_key(Engine *engine, uint32_t slot) noexcept nogil:
+    cdef KeySlot *key = &engine.keys[slot]
+    cdef Crypto *owner
+    cdef uint32_t which
+    if key.owner >= engine.header.cryptos or engine.cryptos[key.owner].state == CRYPTO_FREE:
+        key_release(engine, slot)
+        return 0
+    owner = &engine.cryptos[key.owner]
+    key.next = owner.first_key
+    owner.first_key = slot
+    for which in range(SETS):
+        if key.sets[which].ready and engine.backend.prepare(engine.backend_state, slot * SETS + which, &key.sets[which],
+                                                            owner.parameters.flags & CRYPTO_SEND) != 0:
+            key.sets[which].ready = 0
+            return -EIO
+    return 0
+
+cdef void adopt_stream(Engine *engine, uint32_t slot) noexcept nogil:
+    cdef Stream *stream = &engine.streams[slot]
+    cdef Crypto *owner
+    if stream.owner >= engine.header.cryptos or engine.cryptos[stream.owner].state == CRYPTO_FREE:
+        stream_release(engine, slot)
+        return
+    owner = &engine.cryptos[stream.owner]
+    stream.next = owner.first_stream
+    owner.first_stream = slot
+    owner.streams += 1
+    replay_close(&stream.rtp)
+    replay_close(&stream.rtcp)
+    if owner.parameters.flags & CRYPTO_SEND and stream.rtcp.started:
+        stream.rtcp.newest += BATCH         # every index was stored before use; jump all the same
+        if stream.rtcp.newest > RTCP_INDEX_MASK:
+            stream.rtcp.newest = RTCP_INDEX_MASK
+
+cdef void settle_crypto(Engine *engine, Crypto *crypto) noexcept nogil:
+    """A sending key that did not survive leaves nothing to send with: wait for a new installation."""
+    cdef uint32_t slot = crypto.first_key
+    if crypto.state != CRYPTO_READY:
+        return
+    while slot != NO_SLOT and slot != crypto.send_key:
+        slot = engine.keys[slot].next
+    if slot == NO_SLOT:
+        crypto.state = CRYPTO_SUSPENDED

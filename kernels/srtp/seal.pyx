@@ -1,0 +1,166 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+"""Sending: RTP to SRTP, RTCP to SRTCP, in place.
+
+    1. crypto and its sending key            DROP_NOT_KEYED, DROP_KEY_EXPIRED
+    2. header, room for MKI, tag, index      DROP_TOO_SHORT, DROP_MALFORMED, DROP_TOO_LONG
+    3. stream of the SSRC                    DROP_SSRC_LIMIT
+    4. index, never used before              DROP_TX_REPLAY
+    5. the index is stored                   ... before anything is encrypted under it
+    6. back end: encrypt, authenticate       DROP_CIPHER
+"""
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint64_t
+from libc.string cimport memcpy, memset
+
+from kernels.cipher.job cimport Job
+from kernels.srtp.context cimport CIPHER_AES_GCM, CRYPTO_PLAIN_RTP, CRYPTO_SEND
+from kernels.srtp.index cimport index_estimate, replay_check, replay_commit
+from kernels.srtp.job cimport ENCRYPTED, Round, job_aim, key_used, reject
+from kernels.srtp.kdf cimport DERIVE_ONCE
+from kernels.srtp.lookup cimport crypto_find, key_expired, stream_find
+from kernels.srtp.pool cimport stream_add
+from kernels.srtp.tables cimport Crypto, KeySlot, Stream
+from kernels.wire.octets cimport load_be16, load_be32, store_be32
+from kernels.wire.packet cimport (
+    BATCH, DROP_CIPHER, DROP_KEY_EXPIRED, DROP_MALFORMED, DROP_NONE, DROP_NOT_KEYED, DROP_SSRC_LIMIT, DROP_TOO_LONG,
+    DROP_TOO_SHORT, DROP_TX_REPLAY, FRAME, KIND_RTCP, KIND_RTP, NO_SLOT,
+)
+from kernels.wire.rtp cimport RTCP_FIXED, rtcp_ssrc, rtp_header_octets, rtp_ssrc
+
+cdef enum:
+    LAST_RTCP_INDEX = 0x7FFFFFFF
+
+
+cdef void seal(Engine *engine, Packet **packets, uint32_t count) noexcept nogil:
+    cdef Round pending
+    cdef Packet *packet
+    cdef uint32_t i
+    pending.count = 0
+    for i in range(count):
+        packet = packets[i]
+        if packet.drop != DROP_NONE or packet.crypto == NO_SLOT or packet.kind not in (KIND_RTP, KIND_RTCP):
+            continue
+        seal_one(engine, &pending, packet)
+        if pending.count == BATCH:
+            run(engine, &pending)
+    run(engine, &pending)
+
+cdef void seal_one(Engine *engine, Round *pending, Packet *packet) noexcept nogil:
+    cdef Crypto *crypto = crypto_find(engine, packet.crypto)
+    cdef Job *job = &pending.jobs[pending.count]
+    cdef uint32_t drop
+    if crypto == NULL or crypto.send_key == NO_SLOT or not crypto.parameters.flags & CRYPTO_SEND:
+        packet.drop = DROP_NOT_KEYED
+        return
+    if key_expired(&engine.keys[crypto.send_key]):
+        reject(crypto, packet, DROP_KEY_EXPIRED)
+        return
+    drop = prepare_rtp(engine, crypto, packet, job) if packet.kind == KIND_RTP else prepare_rtcp(engine, crypto, packet, job)
+    if drop != DROP_NONE:
+        reject(crypto, packet, drop)
+        return
+    pending.order[pending.count] = job
+    pending.count += 1
+    if crypto.parameters.kdr_log2 != DERIVE_ONCE:       # the next one may derive over these session keys
+        run(engine, pending)
+
+cdef uint32_t prepare_rtp(Engine *engine, Crypto *crypto, Packet *packet, Job *job) noexcept nogil:
+    cdef int32_t header = rtp_header_octets(packet.data, packet.length)
+    cdef uint32_t mki = crypto.parameters.mki_octets
+    cdef uint8_t *end = packet.data + packet.length
+    cdef Stream *stream
+    cdef int64_t index
+    if header < 0:
+        return <uint32_t>-header
+    if packet.length > FRAME or packet.length + mki + crypto.rtp_tag > packet.capacity:
+        return DROP_TOO_LONG
+    begin(job, crypto, packet, rtp_ssrc(packet.data), False)
+    stream = stream_of(engine, packet, job)
+    if stream == NULL:
+        return DROP_SSRC_LIMIT
+    index = next_rtp(crypto, stream, load_be16(packet.data + 2))
+    if index < 0 or replay_check(&stream.rtp, index, crypto.parameters.window) != DROP_NONE:
+        return DROP_TX_REPLAY
+    if index >> 48:
+        return DROP_KEY_EXPIRED
+    lay_out(job, crypto, packet.length if crypto.parameters.flags & CRYPTO_PLAIN_RTP else <uint32_t>header, crypto.rtp_tag)
+    job.tag = end if crypto.parameters.cipher == CIPHER_AES_GCM else end + mki
+    job.extra_octets = 0 if crypto.parameters.cipher == CIPHER_AES_GCM else 4
+    job.length = packet.length + mki + crypto.rtp_tag
+    if not job_aim(engine, crypto, job, <uint64_t>index):
+        return DROP_CIPHER
+    replay_commit(&stream.rtp, <uint64_t>index)
+    key_used(&engine.keys[job.key], job)
+    stream.packets += 1
+    stream.last_ns = packet.received_ns
+    memcpy(end + crypto.rtp_tag if crypto.parameters.cipher == CIPHER_AES_GCM else end, engine.keys[job.key].mki, mki)
+    return DROP_NONE
+
+cdef uint32_t prepare_rtcp(Engine *engine, Crypto *crypto, Packet *packet, Job *job) noexcept nogil:
+    """... || E || index || MKI || tag; AEAD: ... || tag || E || index || MKI (RFC 7714 section 9.2)."""
+    cdef uint32_t mki = crypto.parameters.mki_octets, tag = crypto.parameters.rtcp_tag
+    cdef bint aead = crypto.parameters.cipher == CIPHER_AES_GCM
+    cdef uint8_t *word = packet.data + packet.length + (tag if aead else 0)
+    cdef Stream *stream
+    if packet.length < RTCP_FIXED:
+        return DROP_TOO_SHORT
+    if packet.data[0] >> 6 != 2:
+        return DROP_MALFORMED
+    if packet.length > FRAME or packet.length + 4 + mki + tag > packet.capacity:
+        return DROP_TOO_LONG
+    begin(job, crypto, packet, rtcp_ssrc(packet.data), True)
+    stream = stream_of(engine, packet, job)
+    if stream == NULL:
+        return DROP_SSRC_LIMIT
+    if stream.rtcp.newest >= LAST_RTCP_INDEX:
+        return DROP_KEY_EXPIRED
+    lay_out(job, crypto, RTCP_FIXED if crypto.rtcp_encrypts else packet.length, tag)
+    job.tag = packet.data + packet.length if aead else word + 4 + mki
+    job.extra_octets = 4
+    job.length = packet.length + 4 + mki + tag
+    store_be32(job.extra, <uint32_t>(stream.rtcp.newest + 1) | (ENCRYPTED if crypto.rtcp_encrypts else 0))
+    if not job_aim(engine, crypto, job, stream.rtcp.newest + 1):
+        return DROP_CIPHER
+    replay_commit(&stream.rtcp, job.index)
+    key_used(&engine.keys[job.key], job)
+    stream.last_ns = packet.received_ns
+    memcpy(word, job.extra, 4)
+    memcpy(word + 4, engine.keys[job.key].mki, mki)
+    return DROP_NONE
+
+cdef inline void begin(Job *job, Crypto *crypto, Packet *packet, uint32_t ssrc, bint rtcp) noexcept nogil:
+    job.drop = DROP_NONE
+    job.packet, job.data = packet, packet.data
+    job.crypto, job.key, job.ssrc, job.rtcp = packet.crypto, crypto.send_key, ssrc, rtcp
+
+cdef inline void lay_out(Job *job, Crypto *crypto, uint32_t clear, uint32_t tag) noexcept nogil:
+    job.clear = clear
+    job.body = job.packet.length - clear
+    job.tag_octets = <uint8_t>tag
+
+cdef inline Stream *stream_of(Engine *engine, Packet *packet, Job *job) noexcept nogil:
+    job.stream = stream_find(engine, &engine.cryptos[job.crypto], job.ssrc)
+    if job.stream == NO_SLOT:
+        job.stream = stream_add(engine, job.crypto, job.ssrc, packet.received_ns)
+    return NULL if job.stream == NO_SLOT else &engine.streams[job.stream]
+
+cdef inline int64_t next_rtp(const Crypto *crypto, const Stream *stream, uint16_t sequence) noexcept nogil:
+    """The sequence number is the source's own; the ROC is ours, from initial_roc on (RFC 3711 section 3.3.1)."""
+    if not stream.rtp.started:
+        return (<int64_t>crypto.parameters.initial_roc << 16) | sequence
+    return index_estimate(&stream.rtp, sequence)
+
+cdef void run(Engine *engine, Round *pending) noexcept nogil:
+    cdef uint32_t i
+    cdef Job *job
+    if pending.count == 0:
+        return
+    engine.backend.seal(engine.backend_state, pending.order, pending.count)
+    for i in range(pending.count):
+        job = pending.order[i]
+        if job.drop != DROP_NONE:
+            reject(&engine.cryptos[job.crypto], job.packet, job.drop)
+            continue
+        job.packet.length = job.length
+        engine.cryptos[job.crypto].packets += 1
+        engine.cryptos[job.crypto].octets += job.length
+    pending.count = 0

@@ -1,0 +1,127 @@
+# cython: language_level=3, boundscheck=False, wraparound=False
+"""A snapshot of one crypto, taken from the arena without disturbing its owner; and its Python form."""
+from dataclasses import dataclass
+
+from libc.errno cimport EAGAIN, EINVAL, ENOENT
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.string cimport memcpy, memset
+
+from kernels.srtp.attach cimport header_fits
+from kernels.srtp.tables cimport CRYPTO_FREE, CRYPTO_READY, Crypto, EngineHeader, KeySlot, MOST_KEYS, MOST_SSRCS, Stream
+from kernels.wire.atomics cimport load_acquire_u32, load_acquire_u64
+from kernels.wire.packet cimport NO_SLOT
+
+from kernels.wire.packet import Drop as _Drop
+
+
+cdef int crypto_status(const void *memory, const EngineSizes *sizes, uint32_t slot, CryptoStatus *out) noexcept nogil:
+    """Bounded: every chain is walked at most as far as it may be long, every slot number is checked first."""
+    cdef const EngineHeader *header = <const EngineHeader *>memory
+    cdef const Crypto *crypto
+    cdef uint32_t before
+    if slot >= sizes.cryptos or not header_fits(header, sizes):
+        return -EINVAL
+    crypto = <const Crypto *>(<const uint8_t *>memory + sizeof(EngineHeader)) + slot
+    before = load_acquire_u32(&crypto.generation)
+    if before & 1:
+        return -EAGAIN
+    if crypto.state == CRYPTO_FREE:
+        return -ENOENT
+    memset(out, 0, sizeof(CryptoStatus))
+    out.parameters = crypto.parameters
+    out.state = crypto.state
+    out.packets, out.octets, out.resyncs = crypto.packets, crypto.octets, crypto.resyncs
+    memcpy(out.drops, crypto.drops, sizeof(out.drops))
+    keys_status(memory, sizes, crypto, out)
+    streams_status(memory, sizes, crypto, out)
+    return 0 if load_acquire_u32(&crypto.generation) == before else -EAGAIN
+
+cdef void keys_status(const void *memory, const EngineSizes *sizes, const Crypto *crypto, CryptoStatus *out) noexcept nogil:
+    """The key in use: the sending one, or when receiving the one most used."""
+    cdef const KeySlot *keys = <const KeySlot *>(
+        <const uint8_t *>memory + sizeof(EngineHeader) + <uint64_t>sizes.cryptos * sizeof(Crypto))
+    cdef uint32_t slot = crypto.first_key, chosen = NO_SLOT
+    while slot < sizes.keys and out.keys < MOST_KEYS:
+        out.keys += 1
+        if chosen == NO_SLOT or keys[slot].rtp_packets + keys[slot].rtcp_packets > keys[chosen].rtp_packets + keys[chosen].rtcp_packets:
+            chosen = slot
+        slot = keys[slot].next
+    if crypto.parameters.flags & 1 and crypto.send_key < sizes.keys:
+        chosen = crypto.send_key
+    if chosen == NO_SLOT:
+        return
+    out.rtp_packets, out.rtcp_packets = keys[chosen].rtp_packets, keys[chosen].rtcp_packets
+    out.rtp_lifetime, out.rtcp_lifetime = keys[chosen].rtp_lifetime, keys[chosen].rtcp_lifetime
+    memcpy(out.mki, keys[chosen].mki, crypto.parameters.mki_octets if crypto.parameters.mki_octets <= 128 else 0)
+
+cdef void streams_status(const void *memory, const EngineSizes *sizes, const Crypto *crypto, CryptoStatus *out) noexcept nogil:
+    cdef const Stream *streams = <const Stream *>(
+        <const uint8_t *>memory + sizeof(EngineHeader) + <uint64_t>sizes.cryptos * sizeof(Crypto)
+        + <uint64_t>sizes.keys * sizeof(KeySlot))
+    cdef const Stream *stream
+    cdef StreamStatus *shown
+    cdef uint32_t slot = crypto.first_stream
+    while slot < sizes.streams and out.streams < MOST_SSRCS:
+        stream = &streams[slot]
+        if out.streams < STATUS_STREAMS:
+            shown = &out.stream[out.streams]
+            shown.ssrc = stream.ssrc
+            shown.rtp_newest = load_acquire_u64(&stream.rtp.newest)
+            shown.roc = <uint32_t>(shown.rtp_newest >> 16)
+            shown.rtcp_newest = <uint32_t>stream.rtcp.newest
+            shown.rtp_started, shown.rtcp_started = stream.rtp.started != 0, stream.rtcp.started != 0
+            shown.packets, shown.last_ns = stream.packets, stream.last_ns
+        out.streams += 1
+        slot = stream.next
+
+
+# --- for Python ------------------------------------------------------------------------------------------------
+
+@dataclass(frozen=True, slots=True)
+class SsrcView:
+    """One SSRC of a crypto; newest indices are None before the first packet."""
+
+    ssrc: int
+    roc: int
+    rtp_newest: int | None
+    rtcp_newest: int | None
+    packets: int
+    last_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class CryptoView:
+    """What may be shown of a crypto (row A06): never keys. drops: by Drop name in lower case without DROP_, only those > 0."""
+
+    ready: bool
+    send: bool
+    keys: int
+    mki: bytes
+    packets: int
+    octets: int
+    resyncs: int
+    rtp_packets: int
+    rtcp_packets: int
+    rtp_lifetime: int
+    rtcp_lifetime: int
+    streams: int
+    ssrcs: tuple[SsrcView, ...]
+    drops: dict[str, int]
+
+
+cdef object view(const CryptoStatus *status):
+    cdef uint32_t i
+    cdef uint32_t shown = min(status.streams, <uint32_t>STATUS_STREAMS)
+    return CryptoView(
+        ready=status.state == CRYPTO_READY, send=bool(status.parameters.flags & 1), keys=status.keys,
+        mki=(<const char *>status.mki)[:status.parameters.mki_octets],
+        packets=status.packets, octets=status.octets, resyncs=status.resyncs,
+        rtp_packets=status.rtp_packets, rtcp_packets=status.rtcp_packets,
+        rtp_lifetime=status.rtp_lifetime, rtcp_lifetime=status.rtcp_lifetime, streams=status.streams,
+        ssrcs=tuple([ssrc_view(&status.stream[i]) for i in range(shown)]),
+        drops={drop.name[5:].lower(): status.drops[<int>drop] for drop in _Drop if drop < 22 and status.drops[<int>drop]})
+
+cdef object ssrc_view(const StreamStatus *stream):
+    return SsrcView(ssrc=stream.ssrc, roc=stream.roc, rtp_newest=stream.rtp_newest if stream.rtp_started else None,
+                    rtcp_newest=stream.rtcp_newest if stream.rtcp_started else None,
+                    packets=stream.packets, last_ns=stream.last_ns)

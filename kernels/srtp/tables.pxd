@@ -1,0 +1,95 @@
+# The engine's tables as they stand in the arena: slot numbers, no pointers. All slots are 64-aligned and a multiple of 64.
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+
+from kernels.cipher.backend cimport Backend
+from kernels.cipher.job cimport SessionKeys
+from kernels.srtp.context cimport CryptoParameters
+from kernels.srtp.kdf cimport Deriver
+
+cdef enum:
+    LAYOUT_VERSION = 1
+    LAYOUT_MAGIC = 0x53525450       # "SRTP"
+    MOST_WINDOW = 1024              # packets
+    MOST_KEYS = 16                  # master keys on one crypto
+    MOST_SSRCS = 256                # CryptoParameters.ssrc_limit
+
+cdef enum CryptoState:
+    CRYPTO_FREE = 0
+    CRYPTO_SUSPENDED = 1            # a command on it did not finish (its owner died): carries no traffic until installed again
+    CRYPTO_READY = 2
+
+cdef enum KeySet:                   # KeySlot.sets: two epochs of each protocol (key derivation rate)
+    SET_RTP = 0
+    SET_RTCP = 2
+    SETS = 4
+
+cdef struct EngineHeader:           # 64 octets
+    uint32_t magic
+    uint32_t version
+    uint32_t cryptos
+    uint32_t keys
+    uint32_t streams
+    uint32_t crypto_octets          # sizeof of the slots: two builds that differ refuse each other
+    uint32_t key_octets
+    uint32_t stream_octets
+    uint8_t reserved[32]
+
+cdef struct Crypto:                 # 256 octets: one direction of one stream of one leg
+    uint32_t generation             # odd while a command changes the slot (crypto_status reads beside the owner)
+    uint32_t state                  # CryptoState
+    uint32_t first_key              # chain of KeySlot.next
+    uint32_t send_key               # the one that protects
+    uint32_t first_stream           # chain of Stream.next
+    uint32_t streams
+    uint32_t failures               # rejected since the last authentic packet: budget of resync trials
+    uint32_t rtcp_floor             # sender: SRTCP index a new SSRC starts at; survives re-keying (RFC 3711 section 3.4)
+    CryptoParameters parameters     # 20 octets
+    uint8_t rtp_tag                 # as it is on the wire (0 with UNAUTHENTICATED_SRTP)
+    uint8_t rtcp_encrypts           # 1: E bit set
+    uint8_t reserved[2]
+    uint64_t packets
+    uint64_t octets                 # of the protected datagrams
+    uint64_t resyncs                # ROC found by trial
+    uint64_t drops[22]              # by Drop (DROP_COUNT of them)
+
+cdef struct KeySlot:                # 768 octets: one master key of one crypto
+    uint32_t next
+    uint32_t owner                  # crypto, or NO_SLOT when free
+    uint8_t current[2]              # which set of the pair was used last: RTP, RTCP
+    uint8_t reserved[6]
+    uint64_t rtp_packets            # secured or accepted under this key (RFC 3711 section 9.2)
+    uint64_t rtcp_packets
+    uint64_t rtp_lifetime
+    uint64_t rtcp_lifetime
+    uint8_t padding[16]
+    SessionKeys sets[4]
+    uint8_t key[32]
+    uint8_t salt[16]
+    uint8_t mki[128]
+    uint8_t tail[16]
+
+cdef struct Window:                 # replay state of one index space (RFC 3711 section 3.3.2)
+    uint64_t newest                 # highest index accepted; sender: highest used, stored before it is used
+    uint64_t started                # 0: no packet yet
+    uint64_t seen[16]               # ring of bits, position = index mod 1024
+
+cdef struct Stream:                 # 320 octets: one SSRC of one crypto
+    uint32_t ssrc
+    uint32_t next
+    uint32_t owner                  # crypto, or NO_SLOT when free
+    uint32_t reserved
+    uint64_t last_ns                # Packet.received_ns of the newest packet
+    uint64_t packets
+    Window rtp
+    Window rtcp
+
+cdef struct Engine:                 # process-local; nothing of it is in the arena
+    EngineHeader *header
+    Crypto *cryptos
+    KeySlot *keys
+    Stream *streams
+    uint32_t free_key               # chains through .next, rebuilt at attach
+    uint32_t free_stream
+    const Backend *backend
+    void *backend_state
+    Deriver *deriver

@@ -1,0 +1,35 @@
+from enum import IntEnum
+
+class Kind(IntEnum):
+    KIND_UNKNOWN = 0
+    KIND_RTP = 1
+    KIND_RTCP = 2
+    KIND_STUN = 3
+    KIND_ZRTP = 4
+    KIND_DTLS = 5
+    KIND_TURN = 6
+
+class Drop(IntEnum):
+    DROP_NONE = 0
+    DROP_TOO_SHORT = 1
+    DROP_MALFORMED = 2
+    DROP_UNKNOWN_KIND = 3
+    DROP_NO_FLOW = 4
+    DROP_NO_PARTNER = 5
+    DROP_SOURCE = 6
+    DROP_AUTH_FAIL = 7
+    DROP_REPLAY = 8
+    DROP_REPLAY_OLD = 9
+    DROP_UNKNOWN_MKI = 10
+    DROP_SSRC_LIMIT = 11
+    DROP_KEY_EXPIRED = 12
+    DROP_ENCRYPTION_FLAG = 13
+    DROP_TX_REPLAY = 14
+    DROP_NOT_KEYED = 15
+    DROP_DIRECTION = 16
+    DROP_TOO_LONG = 17
+    DROP_SEND = 18
+    DROP_PUNT_FULL = 19
+    DROP_PLAIN_ON_SECURE = 20
+    DROP_CIPHER = 21
+    DROP_COUNT = 22
