@@ -30,7 +30,7 @@ QUIRKS: tuple[tuple[str, object, str], ...] = (
     ("suite_choice", "offerer", "SDES-choice-offerer"),
     ("suite_spelling", "alias", "SDES-spelling-alias"),
     ("srtcp_tag", "same-as-srtp", "SDES-srtcp-tag-as-srtp"),
-    ("latching", "off", "no-port-latching"),
+    ("latching", "off", "asymmetric"),
 )
 
 # Which weak suites each permission lets into a list that the operator did not write out (row B17).

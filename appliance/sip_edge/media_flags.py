@@ -17,6 +17,8 @@ _MEDIA_LINE = re.compile(r"^m=\S+ (\d+)\S* (\S+)", re.MULTILINE)
 _CRYPTO_LINE = re.compile(r"^a=crypto:", re.MULTILINE)
 _SECURE_PROTOCOLS = frozenset({"RTP/SAVP", "RTP/SAVPF", "UDP/TLS/RTP/SAVP", "UDP/TLS/RTP/SAVPF"})
 
+PROTECTED = frozenset({"tls", "wss"})  # SIP transports that hide SDES keys
+
 # Always: hide the other side's addresses, terminate ICE and multiplexing, and leave DTLS to a later face.
 COMMON = ("replace-origin", "replace-session-connection", "ICE=remove", "rtcp-mux-demux", "DTLS=off")
 
@@ -52,25 +54,27 @@ def check_offer(sdp: str, policy: MediaPolicy, transport: str, sdes_requires_tls
         raise Refused("crypto_required")
     if policy.mode == "forbidden" and offer.secure and not offer.plain:
         raise Refused("crypto_forbidden")
-    if offer.secure and offer.crypto and sdes_requires_tls and transport not in ("tls", "wss"):
+    if offer.secure and offer.crypto and sdes_requires_tls and transport not in PROTECTED:
         raise Refused("sdes_over_cleartext")
 
 
-def offer_flags(caller: Trunk, callee: Trunk, next_hop: str, sdes_requires_tls: bool, secure: bool | None = None) -> str:
-    """Flags of rtpengine_offer from `caller` to `callee`.
+def offer_flags(caller: Trunk, callee: Trunk, transport: str, next_hop: str, sdes_requires_tls: bool) -> str:
+    """Flags of rtpengine_offer from `caller`, whose SIP came over `transport`, to `callee`. Optional is secure: row I04.
 
-    `secure` decides the callee's side; None: as its policy says (optional is secure: row I04).
-    Refused when the policy needs SDES keys on a signalling path that would show them.
+    Refused when the callee's policy needs SDES keys on a signalling path that would show them (row C07).
     """
     policy = callee.outbound
-    wanted = policy.mode != "forbidden" if secure is None else secure
-    if wanted and sdes_requires_tls and transport_of(next_hop) != "tls":
+    wanted = policy.mode != "forbidden"
+    protected = transport_of(next_hop) in PROTECTED
+    if wanted and sdes_requires_tls and not protected:
         if policy.mode == "mandatory":
             raise Refused("sdes_over_cleartext")
         wanted = False
-    protocol = "RTP/SAVP" if wanted else "RTP/AVP"
-    flags = [*COMMON, f"transport-protocol={protocol}"]
+    flags = [*COMMON, f"transport-protocol={'RTP/SAVP' if wanted else 'RTP/AVP'}"]
     flags += [f"direction={caller.interface}", f"direction={callee.interface}"]
+    flags += [f"rtp-secure-media-inbound={':'.join((caller.inbound.mode, *caller.inbound.suites))}"]
+    flags += ["signalling-secure"] if transport in PROTECTED else []
+    flags += ["signalling-secure-out"] if protected else []
     flags += suite_flags(policy.suites) if wanted else ["SDES-off"]
     return " ".join((*flags, *callee.flags))
 

@@ -99,7 +99,9 @@ def load(text: str) -> RoutingTable:
 
 def _trunk(row: dict[str, Any]) -> Trunk:
     known = {item.name for item in fields(Trunk)}
-    values = {name: tuple(value) if isinstance(value, list) else value for name, value in row.items() if name in known}
-    for direction in ("inbound", "outbound"):
-        values[direction] = MediaPolicy(row[direction]["mode"], tuple(row[direction]["suites"]))
+    values: dict[str, Any] = {name: value for name, value in row.items() if name in known}
+    for name in ("match", "flags"):
+        values[name] = tuple(row[name])
+    for name in ("inbound", "outbound"):
+        values[name] = MediaPolicy(row[name]["mode"], tuple(row[name]["suites"]))
     return Trunk(**values)

@@ -134,7 +134,7 @@ class Kamailio:
         secure_signalling = self.table.sdes_requires_tls
         try:
             media_flags.check_offer(KSR.pv.gete("$rb"), offerer.inbound, _transport(), secure_signalling)
-            flags = media_flags.offer_flags(offerer, answerer, next_hop, secure_signalling)
+            flags = media_flags.offer_flags(offerer, answerer, _transport(), next_hop, secure_signalling)
         except media_flags.Refused as refused:
             self._refuse(488, "Not Acceptable Here", refused.reason)
             return False
@@ -244,7 +244,8 @@ class Kamailio:
         if not KSR.isflagset(LATE_OFFER):
             return bool(KSR.rtpengine.rtpengine_answer(media_flags.answer_flags(answerer)) > 0)
         try:
-            flags = media_flags.offer_flags(answerer, offerer, KSR.pv.gete("$T_req($si)"), self.table.sdes_requires_tls)
+            back = f"sip:{KSR.pv.gete('$T_req($si)')};transport={str(KSR.pv.gete('$T_req($proto)')).lower()}"
+            flags = media_flags.offer_flags(answerer, offerer, _transport(), back, self.table.sdes_requires_tls)
         except media_flags.Refused:
             return False
         KSR.pv.sets("$dlg_var(late)", offerer.name or "?")

@@ -46,7 +46,7 @@ class Call:
 
     def start(self) -> Call:
         self.place.mkdir(mode=0o700)
-        values = {"suite": self.suite, "inline": base64.b64encode(self.key).decode()}
+        values = {"suites": self.suite, "inline": base64.b64encode(self.key).decode()}
         common = sipp.Side("", "", SIP, "", MEDIA, calls=self.calls, rate=self.rate, timeout_s=self.timeout_s)
         core, access = labs.ADDRESS["core"], labs.ADDRESS["access"]
         callee = replace(common, scenario=self.callee, local=core, media=core, values=values)
