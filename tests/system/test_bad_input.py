@@ -10,6 +10,7 @@ import os
 import random
 import socket
 import struct
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -99,14 +100,18 @@ def rtp(sequence: int, ssrc: int = 99, payload: bytes = bytes(160)) -> bytes:
 
 
 def spray(port: int, datagrams: Iterator[bytes] | list[bytes]) -> int:
-    """Send from a stranger's socket to one of our ports; how many were sent."""
+    """Send from a stranger's socket to one of our ports; how many were sent. A list is paced to fit a socket's buffer,
+    so that every datagram is judged; an iterator is a flood."""
     sent = 0
+    paced = isinstance(datagrams, list)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
         link.connect(("127.0.0.1", port))
         for datagram in datagrams:
             try:
                 link.send(datagram)
                 sent += 1
+                if paced and sent % 50 == 0:
+                    time.sleep(0.005)
             except ConnectionRefusedError:  # an ICMP error would mean our socket went away
                 pytest.fail("media port closed")
     return sent
@@ -128,7 +133,7 @@ def test_flipped_bits(call: Call) -> None:
 def test_wrong_key(call: Call) -> None:
     """A05: packets protected with another call's key are dropped and create no state for their SSRC."""
     stranger = sender(SUITE, os.urandom(SUITE.key_octets), os.urandom(SUITE.salt_octets))
-    packets = [bytes(stranger.protect_rtp(rtp(number, ssrc=7000 + number))) for number in range(500)]
+    packets = [bytes(stranger.protect_rtp(rtp(number, ssrc=7000 + number % 16))) for number in range(500)]
     before = call.leg_b().receive.ssrcs
     call.media_while(lambda: (spray(call.secure_port, packets), None)[1])
     wait_for(lambda: call.drops().get("auth_fail", 0) >= 500, 5, lambda: str(call.drops()))
@@ -205,7 +210,7 @@ NG_GARBAGE = [
     b"c 99999999999:x", b"c {", b'c {"command":', b'c {"command": 7}', b"c []", b"c null", b"c d7:command4:pinge junk",
     os.urandom(1400), b"c \xff\xfe" + bytes(500), b'c {"command":"offer"}',
     b'c {"command":"offer","call-id":[],"sdp":{}}',
-    b'c {"command":"delete","call-id":"' + b"a" * 8000 + b'"}',
+    b'c {"command":"delete"}', b'c {"command":"offer","call-id":"' + b"a" * 8000 + b'"}',
 ]  # fmt: skip
 
 
@@ -234,7 +239,7 @@ SDP_GARBAGE = [
     "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n" + "a=" + "x" * 100_000 + "\r\n",
     "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n" + "m=audio 9 RTP/AVP 0\r\n" * 1000,
     "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio 9 RTP/SAVP 0\r\n"
-    + "".join(f"a=crypto:{tag} AES_CM_128_HMAC_SHA1_80 inline:!!!\r\n" for tag in range(1, 10_000)),
+    + "".join(f"a=crypto:{tag} AES_CM_128_HMAC_SHA1_80 inline:!!!\r\n" for tag in range(1, 4_000)),
 ]  # fmt: skip
 
 
