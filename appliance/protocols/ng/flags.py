@@ -43,6 +43,7 @@ class Wishes:
     media: dict[str, Any] = field(default_factory=dict)
     sdes: SdesWishes = field(default_factory=SdesWishes)
     sdes_from: SdesWishes | None = None
+    directions: list[str] = field(default_factory=list)
     flags: set[str] = field(default_factory=set)
     unknown: list[str] = field(default_factory=list)
 
@@ -183,11 +184,11 @@ def _dtls(wishes: Wishes, key: str, value: Value) -> None:
 
 
 def _direction(wishes: Wishes, key: str, value: Value) -> None:
-    """Two interface names: towards the side that sent this, towards the other."""
-    words = _words(value)
-    wishes.media.update(zip(("interface_a", "interface_b"), words, strict=False))
-    if len(words) == 1:  # one name serves both, as `interface` does
-        wishes.media["interface_b"] = words[0]
+    """Interface names: towards the side that sent this, then towards the other; also one by one (`direction=a
+    direction=b`). A single name serves both."""
+    wishes.directions += _words(value)
+    if wishes.directions:
+        wishes.media["interface_a"], wishes.media["interface_b"] = (wishes.directions * 2)[:2]
 
 
 def _received_from(wishes: Wishes, key: str, value: Value) -> None:

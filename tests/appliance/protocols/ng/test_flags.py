@@ -89,6 +89,7 @@ def sdes(**change: Any) -> dict[str, Any]:
         ({"replace": ["SDP version", "session name", "zero-address"]},
          {"replace": frozenset({"sdp-version", "session-name", "zero-address"})}),
         ({"direction": ["external", "internal"]}, {"interface_a": "external", "interface_b": "internal"}),
+        ({"rtpp-flags": "direction=ext direction=int"}, {"interface_a": "ext", "interface_b": "int"}),
         ({"interface": "one"}, {"interface_a": "one", "interface_b": "one"}),
         ({"from-interface": "x", "to-interface": "y"}, {"interface_a": "x", "interface_b": "y"}),
         ({"media address": "192.0.2.9", "address family": "IP6"}, {"media_address": "192.0.2.9",
