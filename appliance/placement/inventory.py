@@ -68,7 +68,7 @@ class WorkerInventory:
 class Inventory:
     """All workers and the addresses of all interfaces."""
 
-    def __init__(self, facts: PlaneFacts, port_rest_s: float = 5.0) -> None:
+    def __init__(self, facts: PlaneFacts, port_rest_s: float = 1.0) -> None:
         self.addresses = {name: interface.address for name, interface in facts.interfaces.items()}
         self.workers = [
             WorkerInventory(
