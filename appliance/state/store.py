@@ -24,7 +24,7 @@ class Loaded:
     """What was found at start."""
 
     records: dict[str, bytes]  # opened, by name
-    skipped: list[str]  # names of damaged ones (they are deleted)
+    skipped: list[str]  # names of damaged ones, as far as they can be read
     note: str = ""  # why the whole file was put aside, if it was
 
 
@@ -72,19 +72,21 @@ class CallStore:
             self._on_error(error)
 
     def load(self) -> Loaded:
-        """All records. Damaged ones are reported and deleted, never raised (F17)."""
+        """All records whose seal holds. Damage is reported, never raised; the good records go on in a fresh file (F17)."""
         records: dict[str, bytes] = {}
         skipped: list[str] = []
+        why = ""
         try:
             self._read(records, skipped)
-        except sqlite3.Error as error:
-            # pages beyond here cannot be read; what was read is good, and it is written to a fresh file
-            self._set_aside(f"damaged: {error}")
+            check = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
+            why = "" if check == "ok" and not skipped else f"{len(skipped)} records damaged ({check})"
+        except sqlite3.Error as error:  # pages beyond here cannot be read
+            why = f"damaged: {error}"
+        if why:
+            self._set_aside(why)
             for name, record in records.items():
                 self.put(name, record)
-        for name in skipped:
-            self.remove(name)
-        self.flush()
+            self.flush()
         return Loaded(records, skipped, self._note)
 
     def _read(self, records: dict[str, bytes], skipped: list[str]) -> None:
