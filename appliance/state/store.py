@@ -16,6 +16,7 @@ from pathlib import Path
 
 from appliance.state.vault import Unsealable, Vault
 
+DAMAGE = (sqlite3.Error, UnicodeError)  # sqlite3 stumbles over its own messages when they quote a damaged schema
 SCHEMA = 1  # user_version; another one's file is put aside
 
 
@@ -66,7 +67,7 @@ class CallStore:
             with self._db:
                 self._db.executemany("DELETE FROM calls WHERE name = ?", gone)
                 self._db.executemany("INSERT OR REPLACE INTO calls (name, record) VALUES (?, ?)", puts)
-        except sqlite3.Error as error:
+        except DAMAGE as error:
             self.failed_writes += 1
             self._pending = {**pending, **self._pending}
             self._on_error(error)
@@ -80,7 +81,7 @@ class CallStore:
             self._read(records, skipped)
             check = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
             why = "" if check == "ok" and not skipped else f"{len(skipped)} records damaged ({check})"
-        except sqlite3.Error as error:  # pages beyond here cannot be read
+        except DAMAGE as error:  # pages beyond here cannot be read
             why = f"damaged: {error}"
         if why:
             self._set_aside(why)
@@ -112,7 +113,7 @@ class CallStore:
     def _open(self) -> sqlite3.Connection:
         try:
             return self._connect()
-        except sqlite3.Error as error:
+        except DAMAGE as error:
             return self._set_aside(str(error))
 
     def _connect(self) -> sqlite3.Connection:
@@ -129,7 +130,7 @@ class CallStore:
             db.execute("CREATE TABLE IF NOT EXISTS calls (name BLOB PRIMARY KEY, record BLOB NOT NULL)")
             db.execute(f"PRAGMA user_version = {SCHEMA}")
             db.commit()
-        except sqlite3.Error:
+        except DAMAGE:
             db.close()
             raise
         return db
@@ -137,7 +138,7 @@ class CallStore:
     def _set_aside(self, why: str) -> sqlite3.Connection:
         """Keep the unreadable file for the support bundle (one of it), start a fresh one."""
         self._note = why
-        with contextlib.suppress(AttributeError, sqlite3.Error):
+        with contextlib.suppress(AttributeError, *DAMAGE):
             self._db.close()
         with contextlib.suppress(FileNotFoundError):
             self._path.replace(self._path.with_name(self._path.name + ".damaged"))
