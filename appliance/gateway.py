@@ -1,6 +1,7 @@
 """The control process: `python -m appliance.gateway [--config FILE_OR_DIRECTORY]...`. Read it to see the system.
 
-Constructs every part and joins them: settings -> media plane -> call records -> calls -> faces (NG, gRPC) -> housekeeping.
+Constructs every part and joins them: settings -> media plane -> call records -> calls -> faces (NG, gRPC) ->
+housekeeping.
 SIGTERM ends this process and nothing else: media is the holder's, and the next control process adopts the calls.
 """
 

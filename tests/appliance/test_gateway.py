@@ -182,5 +182,7 @@ def test_no_key_in_logs(gateway: Gateway) -> None:
 def test_wrong_configuration_ends_with_a_sentence(tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.toml"
     wrong.write_text("[mdia]\nports = 1\n")
-    ended = subprocess.run([sys.executable, "-m", "appliance.gateway", "--config", str(wrong)], capture_output=True, timeout=30)
+    ended = subprocess.run(
+        [sys.executable, "-m", "appliance.gateway", "--config", str(wrong)], capture_output=True, timeout=30
+    )
     assert ended.returncode == 78 and b"mdia" in ended.stderr and b"Traceback" not in ended.stderr

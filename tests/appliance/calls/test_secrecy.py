@@ -30,7 +30,9 @@ def assert_absent(keys: list[bytes], text: str) -> None:
             assert form not in text
 
 
-async def test_no_key_in_views_events_replies_logs(capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> None:
+async def test_no_key_in_views_events_replies_logs(
+    capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG)
     rig = Rig()
     events: list[CallEvent] = []

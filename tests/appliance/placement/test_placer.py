@@ -10,7 +10,9 @@ from appliance.placement.placer import Load, Need, place
 NEED = Need(flows=4, cryptos=2, ports={"default": 4})
 
 
-def load(worker: int, calls: int = 0, busy: float = 0.0, available: bool = True, flows: int = 9, ports: int = 9) -> Load:
+def load(
+    worker: int, calls: int = 0, busy: float = 0.0, available: bool = True, flows: int = 9, ports: int = 9
+) -> Load:
     return Load(worker, available, calls, busy, flows, 9, {"default": ports})
 
 
