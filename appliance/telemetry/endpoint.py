@@ -31,9 +31,7 @@ class MetricsEndpoint:
 
     async def start(self) -> None:
         """OSError when the address cannot be used."""
-        self._server = await asyncio.start_server(
-            self._serve, self._listen.host, self._listen.port, limit=LONGEST_HEAD
-        )
+        self._server = await asyncio.start_server(self._serve, self._listen.host, self._listen.port, limit=LONGEST_HEAD)
 
     async def stop(self) -> None:
         if self._server is not None:

@@ -1,8 +1,8 @@
 """Structured log lines: text on a terminal, JSON elsewhere, one call id through all lines of a call, keys masked.
 
-    log = structlog.get_logger("srtpgw.calls")
-    with call_bound("a84b4c76e66710"):
-        log.info("offer", legs=2)
+log = structlog.get_logger("srtpgw.calls")
+with call_bound("a84b4c76e66710"):
+    log.info("offer", legs=2)
 """
 
 from __future__ import annotations

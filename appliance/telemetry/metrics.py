@@ -8,12 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Protocol
 
-from kernels.wire.packet import Drop
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from appliance.calls.views import Statistics, WorkerView
+from kernels.wire.packet import Drop
 
 DROPS: tuple[str, ...] = tuple(
     drop.name.removeprefix("DROP_").lower() for drop in Drop if drop not in (Drop.DROP_NONE, Drop.DROP_COUNT)
