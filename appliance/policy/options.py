@@ -1,7 +1,8 @@
 """Everything a face may ask for when it hands in an SDP, in one face-neutral value. Pure data.
 
-`protocols/ng/flags.py` builds it from an NG dictionary, the gRPC servicer from a message, the console from arguments; the
-defaults of a deployment (settings, trunk) are a `MediaOptions` too, which the face's words are laid over (`dataclasses.replace`).
+`protocols/ng/flags.py` builds it from an NG dictionary, the gRPC servicer from a message, the console from arguments;
+the defaults of a deployment (settings, trunk) are a `MediaOptions` too, which the face's words are laid over
+(`dataclasses.replace`).
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from appliance.policy.secure_media import SecureMedia
 
 
 class Spelling(StrEnum):
-    """How the 192- and 256-bit AES-CM suites are written in our offers (spec/mission.md trap 2). Answers echo the offer's."""
+    """How the 192- and 256-bit AES-CM suites are written in our offers (spec/mission.md trap 2). Answers echo the
+    offer's."""
 
     RFC = "rfc"  # AES_256_CM_HMAC_SHA1_80 (RFC 6188)
     ALIAS = "alias"  # AES_CM_256_HMAC_SHA1_80 (FreeSWITCH and kin)
@@ -28,8 +30,9 @@ class Choice(StrEnum):
 
 
 class Ice(StrEnum):
-    """What to do about ICE towards the other side. This release terminates media without ICE: every value removes the peer's
-    attributes (a foreign candidate would lead media past us); FORCE and the rest gain meaning with the ICE engine."""
+    """What to do about ICE towards the other side. This release terminates media without ICE: every value removes the
+    peer's attributes (a foreign candidate would lead media past us); FORCE and the rest gain meaning with the ICE
+    engine."""
 
     DEFAULT = "default"
     REMOVE = "remove"
@@ -39,10 +42,13 @@ class Ice(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SdesOptions:
-    """SDES (RFC 4568) towards the side that receives our SDP; `choice` and the allowances also judge the side that sent one."""
+    """SDES (RFC 4568) towards the side that receives our SDP; `choice` and the allowances also judge the side that
+    sent one."""
 
     enabled: bool = True  # false: no a=crypto is written towards the other side
-    suites: tuple[str, ...] = ()  # only these, in this order (canonical names); naming a weak suite allows it. Empty: built-in order
+    suites: tuple[
+        str, ...
+    ] = ()  # only these, in this order (canonical names); naming a weak suite allows it. Empty: built-in order
     without: frozenset[str] = frozenset()  # canonical names never offered
     order: tuple[str, ...] = ()  # canonical names moved to the front of our offer, in this order
     offerer_preference: tuple[str, ...] = ()  # same for choosing among the lines of the side that offered
@@ -53,7 +59,9 @@ class SdesOptions:
     pad: bool = True  # base64 padding in the lines we write
     lifetime_log2: int = 0  # write |2^n after each key; 0: leave the field out
     liberal_lifetime: bool = False  # clamp a lifetime above the suite's maximum instead of refusing the line (C05)
-    allow_weak: frozenset[str] = frozenset()  # canonical names of weak suites this trunk allows without naming them (B10)
+    allow_weak: frozenset[str] = (
+        frozenset()
+    )  # canonical names of weak suites this trunk allows without naming them (B10)
     unencrypted_srtp: bool = False  # RFC 4568 section 6.3.2: write it, and accept it
     unencrypted_srtcp: bool = False
     unauthenticated_srtp: bool = False  # section 6.3.3
@@ -87,8 +95,12 @@ class MediaOptions:
     address_family: str = ""  # "", "IP4", "IP6": wished for towards the other side
     media_address: str = ""  # address written instead of the placement's towards the other side
     received_from: str = ""  # where this side's signalling came from
-    use_received_from: bool = False  # send media to `received_from` instead of the address in the SDP ("SIP-source-address")
+    use_received_from: bool = (
+        False  # send media to `received_from` instead of the address in the SDP ("SIP-source-address")
+    )
     latching: Latching | None = None  # None: by the kind of leg
     label: str = ""
-    flags: frozenset[str] = frozenset()  # understood words without a field of their own ("trust-address", "symmetric", ...)
+    flags: frozenset[str] = (
+        frozenset()
+    )  # understood words without a field of their own ("trust-address", "symmetric", ...)
     unknown: tuple[str, ...] = ()  # words not understood: reported, never fatal

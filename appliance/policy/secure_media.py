@@ -1,6 +1,7 @@
 """FreeSWITCH's policy words for media security (spec/mission.md section H): `rtp_secure_media` and its companions.
 
-A value is `MODE` or `MODE<sep>SUITE<sep>SUITE...`; the separators `,` `:` and `|` are all in the field and may be mixed.
+A value is `MODE` or `MODE<sep>SUITE<sep>SUITE...`; the separators `,` `:` and `|` are all in the field and may be
+mixed.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from appliance.protocols.srtp import suites
 
 
 class ConfigError(ValueError):
-    """A policy value in the configuration is wrong; the message names the word (a mistake of the operator's, not of a peer's)."""
+    """A policy value in the configuration is wrong; the message names the word (a mistake of the operator's, not of a
+    peer's)."""
 
 
 class Mode(StrEnum):
@@ -26,7 +28,8 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SecureMedia:
-    """What one leg's policy says: the mode, and the suites in order of preference (canonical names; empty: the built-in order)."""
+    """What one leg's policy says: the mode, and the suites in order of preference (canonical names; empty: the
+    built-in order)."""
 
     mode: Mode
     suites: tuple[str, ...] = ()
@@ -34,23 +37,25 @@ class SecureMedia:
 
 @dataclass(frozen=True, slots=True)
 class TrunkPolicy:
-    """Both directions of one trunk: `inbound` judges offers that arrive from it, `outbound` shapes offers sent to it."""
+    """Both directions of one trunk: `inbound` judges offers that arrive from it, `outbound` shapes offers sent to
+    it."""
 
     inbound: SecureMedia
     outbound: SecureMedia
 
 
 WORDS = {
-    "mandatory": Mode.MANDATORY, "true": Mode.MANDATORY, "yes": Mode.MANDATORY, "on": Mode.MANDATORY, "1": Mode.MANDATORY,
+    **dict.fromkeys(("mandatory", "true", "yes", "on", "1"), Mode.MANDATORY),
     "optional": Mode.OPTIONAL,
-    "forbidden": Mode.FORBIDDEN, "false": Mode.FORBIDDEN, "no": Mode.FORBIDDEN, "off": Mode.FORBIDDEN, "0": Mode.FORBIDDEN,
-}  # fmt: skip
+    **dict.fromkeys(("forbidden", "false", "no", "off", "0"), Mode.FORBIDDEN),
+}
 
 _SEPARATOR = re.compile(r"\s*[,:|]\s*")
 
 
 def parse(value: str) -> SecureMedia:
-    """One value of `rtp_secure_media`, `..._inbound` or `..._outbound` (H01-H08). ConfigError names the word not understood."""
+    """One value of `rtp_secure_media`, `..._inbound` or `..._outbound` (H01-H08). ConfigError names the word not
+    understood."""
     word, *names = _SEPARATOR.split(value.strip())
     mode = WORDS.get(word.lower())
     if mode is None:
@@ -59,13 +64,14 @@ def parse(value: str) -> SecureMedia:
 
 
 def parse_suites(value: str) -> tuple[str, ...]:
-    """A bare suite list (`rtp_secure_media_suites`, `rtp_sdes_suites`; H10, H13), canonical names in the order written."""
+    """A bare suite list (`rtp_secure_media_suites`, `rtp_sdes_suites`; H10, H13), canonical names in the order
+    written."""
     return _canonical(_SEPARATOR.split(value.strip()), "rtp_secure_media_suites") if value.strip() else ()
 
 
 def resolve(common: str = "", inbound: str = "", outbound: str = "", suite_list: str = "") -> TrunkPolicy:
-    """A trunk's four settings to its policy. The direction's own value wins over the common one (H07); nothing set means:
-    take SAVP if it is offered, offer plain (H06); a list appended to the mode wins over `suite_list` (H10)."""
+    """A trunk's four settings to its policy. The direction's own value wins over the common one (H07); nothing set
+    means: take SAVP if it is offered, offer plain (H06); a list appended to the mode wins over `suite_list` (H10)."""
     listed = parse_suites(suite_list)
     return TrunkPolicy(
         _direction(inbound or common, Mode.OPTIONAL, listed),
@@ -81,7 +87,8 @@ def _direction(value: str, unset: Mode, listed: tuple[str, ...]) -> SecureMedia:
 
 
 def _canonical(names: list[str], setting: str) -> tuple[str, ...]:
-    """Canonical suite names without repeats. An unknown or empty name is an error, never skipped (FreeSWITCH skips: #920, #1251)."""
+    """Canonical suite names without repeats. An unknown or empty name is an error, never skipped (FreeSWITCH skips:
+    #920, #1251)."""
     found: dict[str, None] = {}
     for name in names:
         suite = suites.find(name)

@@ -1,6 +1,6 @@
 """`a=crypto` lines (RFC 4568): text to values and back. Pure; keys never appear in a repr or in an error.
 
-    tag SUITE inline:KEY||SALT[|lifetime][|MKI:length][;inline:...] [session parameters]
+tag SUITE inline:KEY||SALT[|lifetime][|MKI:length][;inline:...] [session parameters]
 """
 
 from __future__ import annotations
@@ -31,7 +31,8 @@ class InvalidCrypto(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class InlineKey:
-    """One `inline:` key: master key followed by master salt, `lifetime` in packets (0: not given), MKI as on the wire."""
+    """One `inline:` key: master key followed by master salt, `lifetime` in packets (0: not given), MKI as on the
+    wire."""
 
     material: bytes = field(repr=False)
     lifetime: int = 0
@@ -82,8 +83,8 @@ FEC_ORDERS = ("FEC_SRTP", "SRTP_FEC")
 def parse(value: str, *, liberal_lifetime: bool = False, separate_fec: bool = False) -> Crypto:
     """The value behind `a=crypto:`. InvalidCrypto and nothing else.
 
-    `liberal_lifetime` clamps a lifetime above the suite's maximum instead of refusing the line (row C05); `separate_fec`: the
-    stream has FEC on an address of its own, which alone permits FEC_KEY (section 6.3.5)."""
+    `liberal_lifetime` clamps a lifetime above the suite's maximum instead of refusing the line (row C05);
+    `separate_fec`: the stream has FEC on an address of its own, which alone permits FEC_KEY (section 6.3.5)."""
     parts = value.split(None, 2)
     if len(parts) < 3:
         raise InvalidCrypto("needs tag, suite and key parameters")
@@ -95,7 +96,9 @@ def parse(value: str, *, liberal_lifetime: bool = False, separate_fec: bool = Fa
     suite = suites.find(spelling)
     inline, words = _split(rest)
     keys = _keys(inline, suite, liberal_lifetime)
-    return Crypto(int(tag), spelling, suite, keys, _parameters(words, suite, liberal_lifetime, separate_fec) if words else _NONE)
+    return Crypto(
+        int(tag), spelling, suite, keys, _parameters(words, suite, liberal_lifetime, separate_fec) if words else _NONE
+    )
 
 
 def _split(rest: str) -> tuple[str, list[str]]:

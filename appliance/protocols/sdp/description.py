@@ -1,7 +1,8 @@
-"""An SDP (RFC 8866) as the lines it came in: nothing is normalised, so what is not changed is written back octet for octet.
+"""An SDP (RFC 8866) as the lines it came in: nothing is normalised, so what is not changed is written back octet for
+octet.
 
-A `Description` belongs to whoever parsed it and may be changed in place; it shares nothing with other descriptions. Text is
-UTF-8 with surrogateescape, so octets of any other encoding survive too.
+A `Description` belongs to whoever parsed it and may be changed in place; it shares nothing with other descriptions.
+Text is UTF-8 with surrogateescape, so octets of any other encoding survive too.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ SECRETS = ("crypto:", "key-mgmt:")  # attributes whose values are never shown
 
 
 class Line(NamedTuple):
-    """`type=value` and the line end as it was ("\\r\\n", "\\n"; "" at the end of a text without one). A blank line has type ""."""
+    """`type=value` and the line end as it was ("\\r\\n", "\\n"; "" at the end of a text without one). A blank line
+    has type ""."""
 
     type: str
     value: str
@@ -38,7 +40,8 @@ def attribute_name(value: str) -> str:
 
 @dataclass(slots=True)
 class Section:
-    """The session part, or one m-line with the lines below it. `number` is the line number of the first line, from 1."""
+    """The session part, or one m-line with the lines below it. `number` is the line number of the first line, from
+    1."""
 
     lines: list[Line]
     number: int
@@ -69,9 +72,7 @@ class Section:
         prefix = name + ":"
         skip = len(prefix)
         return [
-            value[skip:]
-            for type, value, _ in self.lines
-            if type == "a" and (value.startswith(prefix) or value == name)
+            value[skip:] for type, value, _ in self.lines if type == "a" and (value.startswith(prefix) or value == name)
         ]
 
     def has(self, name: str) -> bool:

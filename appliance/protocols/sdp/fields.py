@@ -9,7 +9,12 @@ from ipaddress import IPv4Address, IPv6Address
 
 from appliance.errors import InvalidSdp
 
-DIRECTIONS = {"sendrecv": (True, True), "sendonly": (True, False), "recvonly": (False, True), "inactive": (False, False)}
+DIRECTIONS = {
+    "sendrecv": (True, True),
+    "sendonly": (True, False),
+    "recvonly": (False, True),
+    "inactive": (False, False),
+}
 """Direction attribute -> (its writer sends, its writer receives) (RFC 8866 section 6.7)."""
 
 UNSPECIFIED = frozenset({"0.0.0.0", "::"})  # noqa: S104 - hold of RFC 2543, not an address to bind
@@ -19,7 +24,8 @@ _TOKEN_FORMAT = re.compile(r"(?:[0-9]|[1-9][0-9]|1[01][0-9]|12[0-7])\Z")
 
 
 def invalid(number: int, rule: str) -> InvalidSdp:
-    """The one way SDP is refused: the line (from 1) and the rule it breaks. Never quotes the line: it may hold a key."""
+    """The one way SDP is refused: the line (from 1) and the rule it breaks. Never quotes the line: it may hold a
+    key."""
     return InvalidSdp(f"SDP line {number}: {rule}", field="sdp")
 
 
@@ -38,7 +44,8 @@ def family(host: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """`c=IN IP4 host`. `host` may be a name or empty (masked samples); `literal` tells. TTL and count of multicast stay in `suffix`."""
+    """`c=IN IP4 host`. `host` may be a name or empty (masked samples); `literal` tells. TTL and count of multicast
+    stay in `suffix`."""
 
     family: str
     host: str
@@ -79,7 +86,8 @@ class MediaLine:
 
     @classmethod
     def parse(cls, value: str, number: int) -> MediaLine:
-        """RFC 8866 section 5.14; payload types of RTP profiles are 0..127 (CVE-2018-1000098's 2^32 is refused). InvalidSdp."""
+        """RFC 8866 section 5.14; payload types of RTP profiles are 0..127 (CVE-2018-1000098's 2^32 is refused).
+        InvalidSdp."""
         found = _MEDIA.match(value)
         if found is None:
             raise invalid(number, "m= must be 'media port protocol format ...'")

@@ -1,10 +1,14 @@
-"""Octets to a `Description`. Total cost is bounded by the limits below; every refusal is an `InvalidSdp` with line and rule.
+"""Octets to a `Description`. Total cost is bounded by the limits below; every refusal is an `InvalidSdp` with line
+and rule.
 
-Strict on what can confuse two readers (line ends inside lines, NUL, anything that is not `x=value`), lenient on what is only
-missing: `s=` and `t=` may be absent (security-and-faults C7: phones forget them), blank lines may follow the last line.
+Strict on what can confuse two readers (line ends inside lines, NUL, anything that is not `x=value`), lenient on what
+is only missing: `s=` and `t=` may be absent (security-and-faults C7: phones forget them), blank lines may follow the
+last line.
 """
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 from appliance.protocols.sdp.description import Description, Line, Media, Section
 from appliance.protocols.sdp.fields import MediaLine, invalid
@@ -14,7 +18,6 @@ MAX_LINE = 16_384  # a=key-mgmt with X.509 certificates is the longest honest li
 MAX_LINES = 2_048
 MAX_MEDIA = 64  # every m-line may cost four ports; conferences with more streams than this do not come by SDP
 MAX_CRYPTO = 64  # a=crypto lines of one m-line; the whole suite table in every spelling is a third of it
-
 
 
 def parse(data: bytes) -> Description:
@@ -73,7 +76,7 @@ def _sections(lines: list[Line]) -> Description:
     if session.value("o") is None:
         raise invalid(first + 1, "no o= line in the session part")
     media = []
-    for start, stop in zip(starts, [*starts[1:], len(lines)], strict=True):
+    for start, stop in pairwise([*starts, len(lines)]):
         body = lines[start:stop]
         if sum(t == "a" and value.startswith("crypto:") for t, value, _ in body) > MAX_CRYPTO:
             raise invalid(start + 1, f"more than {MAX_CRYPTO} a=crypto lines")

@@ -1,4 +1,5 @@
-"""The table of RTP profiles: what a proto token of an m-line says (RFC 3551, 4585, 3711, 5124, 5764). Another profile is a row."""
+"""The table of RTP profiles: what a proto token of an m-line says (RFC 3551, 4585, 3711, 5124, 5764). Another profile
+is a row."""
 
 from __future__ import annotations
 
@@ -7,7 +8,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """One proto token. Keys of a secure profile come from SDP (SDES, MIKEY), or with `dtls` from the media path only."""
+    """One proto token. Keys of a secure profile come from SDP (SDES, MIKEY), or with `dtls` from the media path
+    only."""
 
     token: str
     secure: bool

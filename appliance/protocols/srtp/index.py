@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-HALF = 1 << 15
+TURN = 1 << 16  # packets of one turn of the sequence number
+HALF = TURN >> 1
 
 
 def estimate(newest: int, sequence: int) -> int:
-    """The index nearest to `newest` that ends in `sequence`; never before ROC 0.
+    """The index nearest to `newest` that ends in `sequence`; exactly half a turn away stays in the same turn.
 
-    May exceed 2^48 - 1 when the ROC is at its end: the caller's master key is used up then."""
+    Negative before the first turn; beyond 2^48 - 1 after the last, when no master key may be used any more."""
     roc, last = newest >> 16, newest & 0xFFFF
-    if sequence - last > HALF and roc > 0:
+    if sequence - last > HALF:
         roc -= 1
     elif last - sequence > HALF:
         roc += 1
-    return roc << 16 | sequence
+    return roc * TURN + sequence

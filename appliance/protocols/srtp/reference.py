@@ -8,11 +8,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hmac import compare_digest
 
-from appliance.protocols.srtp import index as packet_index
 from appliance.protocols.srtp import kdf
+from appliance.protocols.srtp.index import TURN, estimate
 from appliance.protocols.srtp.kdf import SessionKeys
 from appliance.protocols.srtp.packet import SRTCP_WORD, Drop, Header, read_header
 from appliance.protocols.srtp.replay import ReplayWindow
@@ -25,6 +25,8 @@ from appliance.protocols.srtp.transform import (
     gcm_seal,
     srtcp_word,
 )
+
+RESYNC_TRIALS, RESYNC_EVERY = 64, 16
 
 
 @dataclass(slots=True)
@@ -39,8 +41,10 @@ class Key:
     rtp_used: int = 0
     rtcp_used: int = 0
 
-    def expired(self, *, rtcp: bool) -> bool:
-        return self.rtcp_used >= self.rtcp_lifetime if rtcp else self.rtp_used >= self.rtp_lifetime
+    @property
+    def expired(self) -> bool:
+        """Either lifetime used up ends the key for both protocols: "whichever occurs first" (RFC 3711 section 9.2)."""
+        return self.rtp_used >= self.rtp_lifetime or self.rtcp_used >= self.rtcp_lifetime
 
     def count(self, *, rtcp: bool) -> None:
         if rtcp:
@@ -62,7 +66,7 @@ class Parameters:
     srtcp_tag_as_srtp: bool = False  # FreeSWITCH (mission.md trap 5)
     ssrc_limit: int = 16
     initial_roc: int = 0
-    first_rtcp_index: int = 0
+    first_rtcp_index: int = 1  # RFC 3711 section 3.4 says 0, libsrtp sends 1, receivers take both (SR-13)
 
     def tag(self, *, rtcp: bool) -> int:
         """Octets of the authentication tag."""
@@ -100,6 +104,7 @@ class Context:
         self.keys = {key.mki: key for key in keys}
         self.sending = keys[0]
         self.sources: dict[int, Source] = {}
+        self.failures = 0  # packets rejected since the last good one
 
     def select_key(self, mki: bytes) -> None:
         """Send under this key from now on. KeyError when there is none of that MKI."""
@@ -107,6 +112,8 @@ class Context:
 
     def protect(self, packet: bytes, *, rtcp: bool) -> bytes | Drop:
         """SRTP from RTP, SRTCP from RTCP."""
+        if self.sending.expired:
+            return Drop.KEY_EXPIRED
         header = read_header(packet, 0, rtcp=rtcp)
         if isinstance(header, Drop):
             return header
@@ -114,11 +121,11 @@ class Context:
         if source is None and len(self.sources) >= self.parameters.ssrc_limit:
             return Drop.SSRC_LIMIT
         source = source or Source(self.parameters)
-        key, index = self.sending, self._index_to_send(source, header, rtcp=rtcp)
-        window = source.rtcp if rtcp else source.rtp
+        key, window = self.sending, source.rtcp if rtcp else source.rtp
+        index = source.next_rtcp_index if rtcp else self._estimate(source, header)
         if window.behind(index) or not window.fresh(index):
             return Drop.TX_REPLAY
-        if key.expired(rtcp=rtcp) or index >= (RTCP_INDEXES if rtcp else RTP_INDEXES):
+        if index >= (RTCP_INDEXES if rtcp else RTP_INDEXES):
             return Drop.KEY_EXPIRED
         place = self._place(packet, header, index, rtcp=rtcp, encrypted=self.parameters.encrypts(rtcp=rtcp))
         sealed = self._seal(packet, header, place, key)
@@ -127,32 +134,51 @@ class Context:
 
     def unprotect(self, packet: bytes, *, rtcp: bool) -> bytes | Drop:
         """RTP from SRTP, RTCP from SRTCP."""
-        trailer = self._trailer(rtcp=rtcp)
-        header = read_header(packet, trailer, rtcp=rtcp)
+        header = read_header(packet, self._trailer(rtcp=rtcp), rtcp=rtcp)
         if isinstance(header, Drop):
             return header
         key = self.keys.get(self._mki(packet, rtcp=rtcp))
         if key is None:
             return Drop.UNKNOWN_MKI
-        source = self.sources.get(header.ssrc) or Source(self.parameters)
-        index, encrypted = self._index_received(source, packet, header, rtcp=rtcp)
-        window = source.rtcp if rtcp else source.rtp
-        if rtcp and self.parameters.suite.cipher != "NULL" and encrypted != self.parameters.encrypts(rtcp=True):
-            return Drop.ENCRYPTION_FLAG
-        if window.behind(index):
-            return Drop.REPLAY_OLD
-        if not window.fresh(index):
-            return Drop.REPLAY
-        if key.expired(rtcp=rtcp) or index >= RTP_INDEXES:
+        if key.expired:
             return Drop.KEY_EXPIRED
+        source = self.sources.get(header.ssrc) or Source(self.parameters)
+        window = source.rtcp if rtcp else source.rtp
+        index, encrypted = self._index_received(source, packet, header, rtcp=rtcp)
         place = self._place(packet, header, index, rtcp=rtcp, encrypted=encrypted)
-        plain = self._open(packet, header, place, key)
-        if plain is None:
-            return Drop.AUTH_FAIL
+        plain = self._verify(packet, header, window, place, key)
+        if isinstance(plain, Drop) and self._may_resync(rtcp=rtcp):
+            further = replace(place, index=index + TURN)
+            again = self._verify(packet, header, window, further, key)
+            plain, place = (plain, place) if isinstance(again, Drop) else (again, further)
+        if isinstance(plain, Drop):
+            self.failures += 1
+            return plain
+        if encrypted != self.parameters.encrypts(rtcp=rtcp) and rtcp and self.parameters.suite.cipher != "NULL":
+            return Drop.ENCRYPTION_FLAG
         if header.ssrc not in self.sources and len(self.sources) >= self.parameters.ssrc_limit:
             return Drop.SSRC_LIMIT
         self._commit(source, window, place, key)
+        self.failures = 0
         return plain
+
+    def _verify(self, packet: bytes, header: Header, window: ReplayWindow, place: Place, key: Key) -> bytes | Drop:
+        """The plaintext if the packet is fresh and authentic at this place. Reads only."""
+        if window.behind(place.index):
+            return Drop.REPLAY_OLD
+        if not window.fresh(place.index):
+            return Drop.REPLAY
+        if place.index >= RTP_INDEXES:
+            return Drop.KEY_EXPIRED
+        plain = self._open(packet, header, place, key)
+        return Drop.AUTH_FAIL if plain is None else plain
+
+    def _may_resync(self, *, rtcp: bool) -> bool:
+        """A rejected SRTP packet is tried one turn further, where it is after a gap of more than 2^15 (row A14). The
+        tag decides, so there must be one; a flood of forgeries gets a trial for the first 64, then for every 16th."""
+        if rtcp or self.parameters.tag(rtcp=False) == 0:
+            return False
+        return self.failures < RESYNC_TRIALS or self.failures % RESYNC_EVERY == 0
 
     # --- the packet itself ------------------------------------------------------------------------------------------
 
@@ -160,7 +186,7 @@ class Context:
         """Figures 1 and 2 of RFC 3711; for AEAD suites figures 1 to 3 of RFC 7714."""
         keys, tag = self._session_keys(key, place), self.parameters.tag(rtcp=place.rtcp)
         clear, secret = packet[: header.octets], packet[header.octets :]
-        if not self.parameters.encrypts(rtcp=place.rtcp):
+        if not place.encrypted:
             clear, secret = packet, b""
         word = srtcp_word(place.index, encrypted=place.encrypted) if place.rtcp else b""
         if self.parameters.aead:
@@ -169,12 +195,11 @@ class Context:
         return covered + key.mki + authenticate(keys, place, covered, tag)
 
     def _open(self, packet: bytes, header: Header, place: Place, key: Key) -> bytes | None:
-        """The inverse of `_seal`; None when the tag does not verify."""
+        """The inverse of `_seal`, encrypted or not as the packet says; None when the tag does not verify."""
         keys, tag = self._session_keys(key, place), self.parameters.tag(rtcp=place.rtcp)
         body = packet[: len(packet) - self._trailer(rtcp=place.rtcp)]
         word = srtcp_word(place.index, encrypted=place.encrypted) if place.rtcp else b""
-        encrypted = self.parameters.encrypts(rtcp=place.rtcp)
-        clear, secret = (body[: header.octets], body[header.octets :]) if encrypted else (body, b"")
+        clear, secret = (body[: header.octets], body[header.octets :]) if place.encrypted else (body, b"")
         if self.parameters.aead:
             plain = gcm_open(keys, place, clear + word, secret + packet[len(body) :][:tag], tag)
             return None if plain is None else clear + plain
@@ -193,13 +218,10 @@ class Context:
 
     # --- index and state --------------------------------------------------------------------------------------------
 
-    def _index_to_send(self, source: Source, header: Header, *, rtcp: bool) -> int:
-        return source.next_rtcp_index if rtcp else self._estimate(source, header)
-
     def _index_received(self, source: Source, packet: bytes, header: Header, *, rtcp: bool) -> tuple[int, bool]:
         """The index, and the E flag for SRTCP."""
         if not rtcp:
-            return self._estimate(source, header), True
+            return self._estimate(source, header), self.parameters.encrypts(rtcp=False)
         after = len(packet) - len(self.sending.mki) - (0 if self.parameters.aead else self.parameters.tag(rtcp=True))
         word = int.from_bytes(packet[after - SRTCP_WORD : after], "big")
         return word & 0x7FFFFFFF, bool(word >> 31)
@@ -207,7 +229,7 @@ class Context:
     def _estimate(self, source: Source, header: Header) -> int:
         if source.rtp.newest is None:
             return self.parameters.initial_roc << 16 | header.sequence
-        return packet_index.estimate(source.rtp.newest, header.sequence)
+        return estimate(source.rtp.newest, header.sequence)
 
     def _place(self, packet: bytes, header: Header, index: int, *, rtcp: bool, encrypted: bool) -> Place:
         return Place(header.ssrc, index, packet[: 8 if rtcp else 12], rtcp, encrypted)

@@ -12,8 +12,8 @@ class ReplayWindow:
         self._seen: set[int] = set()
 
     def behind(self, index: int) -> bool:
-        """True when the index is older than the window can tell."""
-        return self.newest is not None and self.newest - index >= self.size
+        """True when the index is older than the window can tell, or before the first one there is."""
+        return index < 0 or (self.newest is not None and self.newest - index >= self.size)
 
     def fresh(self, index: int) -> bool:
         """True when the index was not committed before (ask `behind` first)."""

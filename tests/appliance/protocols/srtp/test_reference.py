@@ -136,6 +136,27 @@ def test_wrap() -> None:
     assert receiver.sources[0x5001A0B2].rtp.newest == 0x10003
 
 
+def test_gap_of_more_than_half_a_turn() -> None:
+    """A14: the estimate is a turn too low, authentication at the next turn says so; SRTCP and forgeries get nothing."""
+    sender, receiver = pair()
+    assert through(sender, receiver, rtp(100)) == rtp(100)
+    for sequence in (20000, 40000, 60000, 14464):
+        sealed = sender.protect(rtp(sequence), rtcp=False)
+    assert isinstance(sealed, bytes) and receiver.unprotect(sealed, rtcp=False) == rtp(14464)
+    assert receiver.sources[0x5001A0B2].rtp.newest == 0x10000 + 14464
+    assert receiver.unprotect(rtp(100, bytes(30)), rtcp=False) == Drop.REPLAY_OLD
+
+
+def test_resync_trials_are_limited() -> None:
+    """A14: a flood of forgeries costs one verification each after the first 64, but for every 16th."""
+    _, receiver = pair()
+    trials = 0
+    for _ in range(200):
+        trials += receiver._may_resync(rtcp=False)
+        assert receiver.unprotect(rtp(1, bytes(30)), rtcp=False) == Drop.AUTH_FAIL
+    assert trials == 64 + 9 and not receiver._may_resync(rtcp=True)
+
+
 def test_mki() -> None:
     """C06, SR-15: both keys decrypt, the sender switches, an unknown MKI is dropped."""
     sender, receiver = pair("AES_CM_128_HMAC_SHA1_80", b"\0\1", b"\0\2")
@@ -148,16 +169,18 @@ def test_mki() -> None:
 
 
 def test_lifetimes() -> None:
-    """A17: a used-up key neither sends nor receives; SRTP and SRTCP count apart."""
-    sender, receiver = pair(rtp_lifetime=2, rtcp_lifetime=1)
+    """A17: a used-up key neither sends nor receives; whichever of SRTP and SRTCP ends first ends both."""
+    sender, receiver = pair(rtp_lifetime=2)
     assert [through(sender, receiver, rtp(s)) for s in (1, 2)] == [rtp(1), rtp(2)]
     assert sender.protect(rtp(3), rtcp=False) == Drop.KEY_EXPIRED
     fresh, _ = pair()
     for sequence in (1, 2, 3):
         last = fresh.protect(rtp(sequence), rtcp=False)
     assert isinstance(last, bytes) and receiver.unprotect(last, rtcp=False) == Drop.KEY_EXPIRED
-    assert through(sender, receiver, rtcp(), rtcp=True) == rtcp()
     assert sender.protect(rtcp(), rtcp=True) == Drop.KEY_EXPIRED
+    sender, receiver = pair(rtcp_lifetime=1)
+    assert through(sender, receiver, rtcp(), rtcp=True) == rtcp()
+    assert sender.protect(rtcp(), rtcp=True) == sender.protect(rtp(1), rtcp=False) == Drop.KEY_EXPIRED
 
 
 def test_last_index() -> None:
