@@ -29,6 +29,7 @@ def explain(error: ValidationError, layers: Layers) -> list[Fault]:
     for detail in error.errors(include_url=False, include_input=False):
         where = _real(detail["loc"], layers.data)
         message = _WORDS.get(detail["type"]) or detail["msg"].removeprefix("Value error, ")
+        message = message.removeprefix(f"{where[-1]}: ") if where else message
         previous = next((found for known, found in faults if known == where), None)
         if previous is not None:  # a union says once per member why it did not fit
             fault = faults.pop((where, previous))

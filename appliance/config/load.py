@@ -1,4 +1,4 @@
-"""Read the configuration: files, environment, command line, in that order of strength. The only place that reads them."""
+"""Read the configuration: files, environment, command line, each stronger than the one before. Nobody else reads them."""
 
 from __future__ import annotations
 

@@ -17,14 +17,14 @@ class Effect(StrEnum):
 
 
 class Table(BaseModel):
-    """Base of every table. Unknown keys are errors here, and so at every level: pydantic does not hand the rule down."""
+    """Base of every table. Unknown keys are errors here, so at every level: pydantic does not hand the rule down."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, use_attribute_docstrings=False)
 
 
 def row(default: Any = ..., *, help: str, effect: Effect, unit: str = "", **limits: Any) -> Any:
-    """One setting: its default (none: must be given), its help, its unit ("" for words and names), when a change counts,
-    and pydantic's limits (ge, le, min_length, ...)."""
+    """One setting: its default (none: must be given), its help, its unit ("" for words and names), when a change
+    counts, and pydantic's limits (ge, le, min_length, ...)."""
     extra: dict[str, Any] = {"unit": unit, "effect": effect.value}
     if callable(default):
         return Field(default_factory=default, description=help, json_schema_extra=extra, **limits)

@@ -212,8 +212,8 @@ class Security(Table):
 
 
 class Settings(BaseSettings):
-    """The whole configuration. `Settings()` is the built-in defaults and `Settings(**tables)` those tables laid over them:
-    files and environment are read by `appliance.config.load`, nowhere else."""
+    """The whole configuration. `Settings()` is the built-in defaults, `Settings(**tables)` those tables laid over
+    them: files and environment are read by `appliance.config.load`, nowhere else."""
 
     model_config = SettingsConfigDict(
         extra="forbid", frozen=True, validate_default=True,

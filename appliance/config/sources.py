@@ -1,7 +1,7 @@
 """Where settings come from and how they are laid over each other: files in order, then environment, then command line.
 
-Tables are merged key by key. `[[interfaces]]` and `[[trunks]]` are merged by `name`: a drop-in file may add to a trunk of
-the main file or bring one of its own.
+Tables are merged key by key. `[[interfaces]]` and `[[trunks]]` are merged by `name`: a drop-in file may add to a
+trunk of the main file or bring one of its own.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Value types of settings that are written as one string: endpoints, port ranges, SIP listeners. `str()` gives it back."""
+"""Settings that are written as one string: endpoints, port ranges, SIP listeners. `str()` gives it back."""
 
 from __future__ import annotations
 
