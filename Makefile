@@ -12,6 +12,10 @@ VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 STAMPS := .stamps
 ARGS ?=
+BUILD := $(CURDIR)/build/editable
+# An editable import rebuilds what changed, with the tools on PATH. `setup` does it beforehand, so that the many
+# processes of a run find nothing to do.
+export PATH := $(BIN):$(PATH)
 
 digest = $(shell cat $(1) 2>/dev/null | sha256sum | cut -c1-16)
 BUILD_FILES := pyproject.toml meson.build $(shell find kernels appliance firmware_iface -name meson.build | sort)
@@ -25,6 +29,7 @@ test: packages-test setup
 	$(BIN)/python -m pytest $(ARGS)
 
 setup: $(BUILD_STAMP)
+	@$(BIN)/ninja --quiet -C $(BUILD)
 
 .PHONY: packages-test python
 .NOTPARALLEL:
@@ -49,8 +54,8 @@ $(VENV_STAMP):
 # An editable install: afterwards an import rebuilds whatever changed.
 $(BUILD_STAMP): $(VENV_STAMP)
 	@mkdir -p $(STAMPS); rm -f $(STAMPS)/build-*
-	source $(BIN)/activate && $(BIN)/python -m pip install -q --disable-pip-version-check --no-build-isolation --no-deps \
-	  -Cbuild-dir=build/editable -e .
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-build-isolation --no-deps \
+		-Cbuild-dir=$(BUILD) -e .
 	@touch $@
 
 lint: setup

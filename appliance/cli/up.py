@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -15,6 +16,7 @@ import typer
 
 from appliance.config.schema import Settings
 from appliance.launch import screen
+from appliance.launch.child import environment
 from appliance.launch.missing import missing
 from appliance.launch.paths import load_usable
 from appliance.launch.programs import programs, sip_edge_possible
@@ -29,6 +31,7 @@ def register(app: typer.Typer) -> None:
 
 def up(
     config: Config = None,
+    demo: Annotated[bool, typer.Option("--demo", help="Place the demonstration call once when everything is up.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Logs on this screen, not in files.")] = False,
 ) -> None:
     """Start media, control and SIP edge here and keep them running; Ctrl-C stops all of them."""
@@ -37,13 +40,13 @@ def up(
     folder = None if verbose else _log_folder(settings)
     try:
         with _alone(settings):
-            asyncio.run(_run(settings, files, folder))
+            asyncio.run(_run(settings, files, folder, demo=demo))
     except (StartFailed, OSError) as error:
         typer.echo(f"srtpgw up: {error}", err=True)
         raise typer.Exit(1) from error
 
 
-async def _run(settings: Settings, files: list[Path], folder: Path | None) -> None:
+async def _run(settings: Settings, files: list[Path], folder: Path | None, *, demo: bool) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -58,9 +61,31 @@ async def _run(settings: Settings, files: list[Path], folder: Path | None) -> No
         _say(screen.logs(folder, [child.name for child in children]))
         _say(["ready; Ctrl-C stops"])
         sdnotify.SystemdNotifier().notify("READY=1")
+        if demo:
+            demonstration.append(asyncio.create_task(_demonstrate(files), name="demo"))
 
-    await supervisor.run(stop, ready)
+    demonstration: list[asyncio.Task[None]] = []
+    try:
+        await supervisor.run(stop, ready)
+    finally:
+        for task in demonstration:
+            task.cancel()
+        await asyncio.gather(*demonstration, return_exceptions=True)
     _say(["stopped"])
+
+
+async def _demonstrate(files: list[Path]) -> None:
+    """`srtpgw demo` as a process of its own: its failure is shown and stops nothing."""
+    words = [word for path in files for word in ("--config", str(path))]
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "appliance.cli.main", "demo", *words, env=environment(), stdin=asyncio.subprocess.DEVNULL
+    )
+    try:
+        await process.wait()
+    finally:
+        if process.returncode is None:
+            process.terminate()
+            await process.wait()
 
 
 def _say(lines: list[str]) -> None:

@@ -53,13 +53,19 @@ def directions(reports: Sequence[StreamReport]) -> tuple[Direction, Direction]:
     return (_direction("RTP -> SRTP", caller, callee), _direction("SRTP -> RTP", callee, caller))
 
 
+ROWS: tuple[tuple[str, str], ...] = (
+    ("packets sent", "sent"), ("payloads verified", "received"), ("lost", "lost"), ("corrupted", "corrupted"),
+    ("headers changed", "header_changed"), ("RTCP sent", "rtcp_sent"), ("RTCP received", "rtcp_received"),
+)  # fmt: skip
+
+
 def table(result: Result) -> Table:
-    shown = Table(title=f"one call, {result.suite}, set up over {result.way} in {result.setup_ms:.0f} ms")
-    for column in ("direction", "sent", "verified", "lost", "corrupted", "header changed", "RTCP sent", "RTCP received"):
-        shown.add_column(column, justify="left" if column == "direction" else "right")
+    shown = Table(title=f"{result.suite}, set up over {result.way} in {result.setup_ms:.0f} ms")
+    shown.add_column("")
     for one in result.directions:
-        shown.add_row(one.name, *map(str, (one.sent, one.received, one.lost, one.corrupted, one.header_changed,
-                                           one.rtcp_sent, one.rtcp_received)))  # fmt: skip
+        shown.add_column(one.name, justify="right")
+    for label, name in ROWS:
+        shown.add_row(label, *(str(getattr(one, name)) for one in result.directions))
     cpu = "not known" if result.cpu_ns_per_packet is None else f"{result.cpu_ns_per_packet / 1000:.1f} µs"
     shown.caption = f"CPU per packet in the gateway: {cpu}    {'PASSED' if result.passed else 'FAILED'}"
     return shown

@@ -44,10 +44,10 @@ def _sides(
 ) -> tuple[sipp.Side, sipp.Side]:
     values = {"suites": "|".join(suite.spellings), "inline": base64.b64encode(key).decode()}
     timeout = int(SETUP_S + seconds + 10)
-    answering = sipp.Side("callee.xml", route.callee.host, route.callee.port, callee.host, callee.rtp,
+    answering = sipp.Side("callee.xml", route.callee.host, route.callee.port, callee.host, [callee.rtp],
                           values=values, timeout_s=timeout)  # fmt: skip
     calling = replace(
-        answering, scenario="caller.xml", local=route.caller, port=0, media=caller.host, media_port=caller.rtp,
+        answering, scenario="caller.xml", local=route.caller, port=0, media=caller.host, media_ports=[caller.rtp],
         remote=str(route.sip), values=None, keys={"number": NUMBER}, length_ms=int((seconds + 2.0) * 1000),
     )  # fmt: skip
     return calling, answering
@@ -123,6 +123,6 @@ def _bound(port: int) -> bool:
 def _errors(folder: Path) -> str:
     """What SIPp complained of last, without message bodies (they hold keys)."""
     path = folder / "errors.log"
-    if not path.exists():
-        return "no reason given"
-    return path.read_text(errors="replace").splitlines()[0][-300:]
+    text = path.read_text(errors="replace") if path.exists() else ""
+    lines = [line.split("\t")[-1] for line in text.splitlines() if line[:4].isdigit()]
+    return lines[-1][:300] if lines else "no reason given"

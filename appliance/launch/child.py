@@ -7,6 +7,7 @@ import contextlib
 import ctypes
 import os
 import signal
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +44,7 @@ class Child:
         try:
             process = await asyncio.create_subprocess_exec(
                 *words, stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output,
-                start_new_session=True, preexec_fn=_die_with_parent,
+                start_new_session=True, preexec_fn=_die_with_parent, env=environment(),
             )  # fmt: skip
         finally:
             if output is not None:
@@ -81,6 +82,11 @@ class Child:
         """Kill what outlived it in its own session (Kamailio's workers keep the SIP sockets open)."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
+
+
+def environment() -> dict[str, str]:
+    """Ours, with the programs of this Python first: an editable installation rebuilds with them."""
+    return {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}"}
 
 
 def _die_with_parent() -> None:

@@ -86,7 +86,6 @@ def _parameters(edge: EdgeConfig) -> Iterable[tuple[str, str, Value]]:
         ("dialog", "default_timeout", edge.dialog_timeout_s),
         ("dialog", "lreq_callee_headers", "TH: dlh\\r\\n"),  # topoh with a masked Call-ID needs it to address the callee
         ("dialog", "event_callback", "ksr_dialog_event"),
-        ("htable", "htable", "gone=>size=8;autoexpire=120;"),
         ("rtpengine", "rtpengine_sock", " ".join(f"udp:{address}" for address in edge.ng)),
         ("rtpengine", "rtpengine_disable_tout", 1),  # a restarted gateway serves the next call
         ("rtpengine", "rtpengine_tout_ms", 1000),

@@ -161,7 +161,6 @@ class Kamailio:
         KSR.tm.t_check_trans()
         if method == "BYE":
             KSR.rtpengine.rtpengine_delete("")
-            KSR.htable.sht_seti("gone", _call_id(), 1)
         elif method in ("INVITE", "UPDATE"):
             if not self._offer_again(method):
                 return 1
@@ -266,8 +265,10 @@ class Kamailio:
         return 1
 
     def ksr_dialog_event(self, message: Any, event: str) -> int:
-        """Dialogs that end without a BYE from a peer (timeout, our own BYE) free their media too."""
-        if event == "dialog:end" and KSR.htable.sht_get("gone", _call_id()) is None:
+        """Dialogs that end without a BYE from a peer (timeout, our own BYE) free their media too.
+
+        With a peer's BYE this runs inside `loose_route`, before the request route deletes the media itself."""
+        if event == "dialog:end" and KSR.pv.gete("$rm") != "BYE":
             KSR.rtpengine.rtpengine_delete("")
         return 1
 

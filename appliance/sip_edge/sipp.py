@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -49,7 +50,7 @@ class Side:
     local: str
     port: int
     media: str
-    media_port: int
+    media_ports: Sequence[int]  # written into the SDP, one per call; SIPp itself opens none of them
     remote: str = ""  # "host:port"; empty: waits for calls
     calls: int = 1
     rate: int = 10
@@ -75,14 +76,23 @@ def command(side: Side, directory: Path) -> list[str]:
     scenario = directory / "scenario.xml"
     scenario.touch(mode=0o600)
     scenario.write_text(text)
+    (directory / "ports.csv").write_text("\n".join(["SEQUENTIAL", *(f"{port};" for port in side.media_ports)]) + "\n")
     words = ["sipp", "-sf", str(scenario), "-i", side.local, "-p", str(side.port), "-t", side.transport]
-    words += ["-mi", side.media, "-mp", str(side.media_port), "-m", str(side.calls), "-l", str(side.calls)]
+    words += ["-inf", str(directory / "ports.csv"), "-mi", side.media, "-mp", str(_unused_port()), "-m", str(side.calls), "-l", str(side.calls)]
     words += ["-r", str(side.rate), "-d", str(side.length_ms), "-nostdin", "-timeout", f"{side.timeout_s}s"]
     words += ["-timeout_error", "-trace_msg", "-message_file", str(directory / "messages.log")]
     words += ["-trace_err", "-error_file", str(directory / "errors.log")]
     for name, value in (side.keys or {}).items():
         words += ["-key", name, value]
     return [*words, *side.extra, *([side.remote] if side.remote else [])]
+
+
+def _unused_port() -> int:
+    """SIPp opens a media port whether it plays media or not; it must not be one that somebody else needs."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port & ~3
 
 
 def trace(directory: Path) -> list[Message]:

@@ -47,7 +47,8 @@ class Call:
     def start(self) -> Call:
         self.place.mkdir(mode=0o700)
         values = {"suites": self.suite, "inline": base64.b64encode(self.key).decode()}
-        common = sipp.Side("", "", SIP, "", MEDIA, calls=self.calls, rate=self.rate, timeout_s=self.timeout_s)
+        ports = [MEDIA + 4 * place for place in range(self.calls)]
+        common = sipp.Side("", "", SIP, "", ports, calls=self.calls, rate=self.rate, timeout_s=self.timeout_s)
         core, access = labs.ADDRESS["core"], labs.ADDRESS["access"]
         callee = replace(common, scenario=self.callee, local=core, media=core, values=values)
         caller = replace(common, scenario=self.caller, local=access, media=access, length_ms=self.length_ms,
