@@ -1,5 +1,6 @@
 """Master keys: MKI, lifetime, derivation rate, re-keying, parameters. Rows A08, A17, A19, B4, B7, B9, SR-3, SR-6, SR-14, SR-15."""
 import errno
+import mmap
 
 import pytest
 
@@ -191,6 +192,21 @@ def test_same_key_continues() -> None:
     assert sender.protect_rtcp(rtcp()) == seal_rtcp(CM, *A, rtcp(), 2)
     assert receiver.unprotect_rtp(packets[1]) == Drop.DROP_REPLAY           # type: ignore[arg-type]
     assert receiver.unprotect_rtp(seal_rtp(CM, *A, rtp(1), 1)) == rtp(1)
+
+
+@pytest.mark.parametrize("other", ["AES_CM_128_HMAC_SHA1_32", "F8_128_HMAC_SHA1_80", "NULL_HMAC_SHA1_80"])
+def test_same_key_with_another_transform_keeps_the_indices(other: str) -> None:
+    """B5: a re-INVITE that changes the suite but not the key; libcrypto's expanded keys must change with it."""
+    memory = memoryview(mmap.mmap(-1, Session.footprint()))
+    first = Session(CM, *A, send=True, memory=memory)
+    assert isinstance(first.protect_rtp(rtp(5)), bytes)
+    second = Session(SUITES[other], None, None, send=True, memory=memory, fresh=False)
+    second.install(*A)
+    assert second.protect_rtp(rtp(5)) == Drop.DROP_TX_REPLAY
+    assert second.protect_rtp(rtp(6)) == Session(SUITES[other], *A, send=True).protect_rtp(rtp(6))
+    receiver = Session(SUITES[other], None, None, send=False, memory=memory, fresh=False)
+    receiver.install(*A)                                # the slot used for the other direction
+    assert receiver.unprotect_rtp(Session(SUITES[other], *A, send=True).protect_rtp(rtp(70))) == rtp(70)  # type: ignore[arg-type]
 
 
 def test_another_key_starts_again_but_not_the_rtcp_index() -> None:
