@@ -1,4 +1,8 @@
-"""Master keys: MKI, lifetime, derivation rate, re-keying, parameters. Rows A08, A17, A19, B4, B7, B9, SR-3, SR-6, SR-14, SR-15."""
+"""Master keys: MKI, lifetime, derivation rate, re-keying, parameters.
+
+Rows A08, A17, A19, B4, B7, B9, SR-3, SR-6, SR-14, SR-15.
+"""
+
 import errno
 import mmap
 
@@ -15,6 +19,7 @@ BOTH = pytest.mark.parametrize("transform", [CM, GCM], ids=["cm", "gcm"])
 
 
 # --- MKI -------------------------------------------------------------------------------------------------------
+
 
 @pytest.mark.parametrize("octets", [1, 4, 127, 128])
 @BOTH
@@ -43,12 +48,12 @@ def test_wrong_absent_and_extra_mki() -> None:
 
 
 def test_several_live_keys() -> None:
-    """SR-15, SR-3: the receiver holds both, the sender switches; ROC, window and SRTCP index go on across the switch."""
+    """SR-15, SR-3: the receiver holds both, the sender switches; ROC, window and SRTCP index go on."""
     sender = Session(CM, *A, send=True, mki=b"a")
     receiver = Session(CM, *A, send=False, mki=b"a")
     for session in (sender, receiver):
         session.add_key(*B, b"b")
-        session.add_key(*B, b"b")                   # idempotent
+        session.add_key(*B, b"b")  # idempotent
     packets = [sender.protect_rtp(rtp(65534)), sender.protect_rtp(rtp(65535)), sender.protect_rtp(rtp(0))]
     reports = [sender.protect_rtcp(rtcp())]
     sender.select_key(b"b")
@@ -67,7 +72,7 @@ def test_key_commands_that_cannot_be() -> None:
     sender = Session(CM, *A, send=True, mki=b"a", keys=3)
     sender.add_key(*B, b"b")
     with pytest.raises(OSError) as failure:
-        sender.add_key(*C, b"b")                    # another key under a known MKI
+        sender.add_key(*C, b"b")  # another key under a known MKI
     assert failure.value.errno == errno.EEXIST
     with pytest.raises(OSError) as failure:
         sender.select_key(b"x")
@@ -100,6 +105,7 @@ def test_sixteen_keys_then_only_expired_ones_give_way() -> None:
 
 # --- lifetime --------------------------------------------------------------------------------------------------
 
+
 @BOTH
 def test_lifetime_ends_sending_and_receiving(transform: Transform) -> None:
     """A17, B7, SR-14: after so many packets under a key the next one is neither sent nor accepted."""
@@ -109,7 +115,7 @@ def test_lifetime_ends_sending_and_receiving(transform: Transform) -> None:
     got = sender.protect_rtp_many([rtp(n) for n in range(5)])
     assert [isinstance(one, bytes) for one in got] == [True, True, True, False, False]
     assert got[3] == Drop.DROP_KEY_EXPIRED
-    opened = [receiver.unprotect_rtp(one) for one in got[:3]]      # type: ignore[arg-type]
+    opened = [receiver.unprotect_rtp(one) for one in got[:3]]  # type: ignore[arg-type]
     assert opened == [rtp(0), rtp(1), Drop.DROP_KEY_EXPIRED]
     status = sender.status()
     assert status is not None
@@ -136,6 +142,7 @@ def test_last_rtcp_index_is_accepted_and_then_none() -> None:
 
 
 # --- key derivation rate ---------------------------------------------------------------------------------------
+
 
 @pytest.mark.parametrize("log2", [0, 1, 4, 10, 16, 24])
 @BOTH
@@ -178,19 +185,20 @@ def test_forgeries_of_other_epochs_do_no_harm() -> None:
 
 # --- installing again ------------------------------------------------------------------------------------------
 
+
 def test_same_key_continues() -> None:
     """B4, SR-3: idempotent; ROC, window, SRTCP index and counts are kept."""
     sender = Session(CM, *A, send=True)
     receiver = Session(CM, *A, send=False)
     packets = sender.protect_rtp_many([rtp(65535), rtp(0)])
     sender.protect_rtcp(rtcp())
-    assert receiver.unprotect_rtp_many(packets) == [rtp(65535), rtp(0)]     # type: ignore[arg-type]
+    assert receiver.unprotect_rtp_many(packets) == [rtp(65535), rtp(0)]  # type: ignore[arg-type]
     sender.install(*A)
     receiver.install(*A)
     assert sender.protect_rtp(rtp(0)) == Drop.DROP_TX_REPLAY
     assert sender.protect_rtp(rtp(1)) == seal_rtp(CM, *A, rtp(1), 1)
     assert sender.protect_rtcp(rtcp()) == seal_rtcp(CM, *A, rtcp(), 2)
-    assert receiver.unprotect_rtp(packets[1]) == Drop.DROP_REPLAY           # type: ignore[arg-type]
+    assert receiver.unprotect_rtp(packets[1]) == Drop.DROP_REPLAY  # type: ignore[arg-type]
     assert receiver.unprotect_rtp(seal_rtp(CM, *A, rtp(1), 1)) == rtp(1)
 
 
@@ -205,7 +213,7 @@ def test_same_key_with_another_transform_keeps_the_indices(other: str) -> None:
     assert second.protect_rtp(rtp(5)) == Drop.DROP_TX_REPLAY
     assert second.protect_rtp(rtp(6)) == Session(SUITES[other], *A, send=True).protect_rtp(rtp(6))
     receiver = Session(SUITES[other], None, None, send=False, memory=memory, fresh=False)
-    receiver.install(*A)                                # the slot used for the other direction
+    receiver.install(*A)  # the slot used for the other direction
     assert receiver.unprotect_rtp(Session(SUITES[other], *A, send=True).protect_rtp(rtp(70))) == rtp(70)  # type: ignore[arg-type]
 
 
@@ -243,15 +251,27 @@ def test_direction_is_kept_apart() -> None:
     assert Session(CM, *A, send=True).unprotect_rtp(seal_rtp(CM, *A, rtp(1))) == Drop.DROP_NOT_KEYED
 
 
-@pytest.mark.parametrize(("transform", "options"), [
-    (CM, {"window": 63}), (CM, {"window": 1025}), (CM, {"ssrc_limit": 0}), (CM, {"ssrc_limit": 257}),
-    (Transform("AES_CM", "HMAC_SHA1", 16, 12, 10, 10), {}), (Transform("AES_CM", "HMAC_SHA1", 17, 14, 10, 10), {}),
-    (Transform("AES_CM", "HMAC_SHA1", 16, 14, 3, 10), {}), (Transform("AES_CM", "HMAC_SHA1", 16, 14, 21, 10), {}),
-    (Transform("AES_CM", "NONE", 16, 14, 10, 10), {}), (Transform("AES_F8", "HMAC_SHA1", 32, 14, 10, 10), {}),
-    (Transform("AES_GCM", "NONE", 24, 12, 16, 16), {}), (Transform("AES_GCM", "HMAC_SHA1", 16, 12, 16, 16), {}),
-    (Transform("AES_GCM", "NONE", 16, 12, 12, 12), {}), (Transform("AES_GCM", "NONE", 16, 12, 0, 16), {}),
-    (GCM, {"unauthenticated_rtp": True}), (CM, {"legacy_192": True}),
-])
+@pytest.mark.parametrize(
+    ("transform", "options"),
+    [
+        (CM, {"window": 63}),
+        (CM, {"window": 1025}),
+        (CM, {"ssrc_limit": 0}),
+        (CM, {"ssrc_limit": 257}),
+        (Transform("AES_CM", "HMAC_SHA1", 16, 12, 10, 10), {}),
+        (Transform("AES_CM", "HMAC_SHA1", 17, 14, 10, 10), {}),
+        (Transform("AES_CM", "HMAC_SHA1", 16, 14, 3, 10), {}),
+        (Transform("AES_CM", "HMAC_SHA1", 16, 14, 21, 10), {}),
+        (Transform("AES_CM", "NONE", 16, 14, 10, 10), {}),
+        (Transform("AES_F8", "HMAC_SHA1", 32, 14, 10, 10), {}),
+        (Transform("AES_GCM", "NONE", 24, 12, 16, 16), {}),
+        (Transform("AES_GCM", "HMAC_SHA1", 16, 12, 16, 16), {}),
+        (Transform("AES_GCM", "NONE", 16, 12, 12, 12), {}),
+        (Transform("AES_GCM", "NONE", 16, 12, 0, 16), {}),
+        (GCM, {"unauthenticated_rtp": True}),
+        (CM, {"legacy_192": True}),
+    ],
+)
 def test_parameters_that_do_not_belong_together(transform: Transform, options: dict[str, int]) -> None:
     with pytest.raises(OSError) as failure:
         Session(transform, bytes(transform.key_octets), bytes(transform.salt_octets), send=True, **options)  # type: ignore[arg-type]
