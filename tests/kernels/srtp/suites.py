@@ -47,7 +47,7 @@ def keys(transform: Transform, seed: int = 1) -> tuple[bytes, bytes]:
     return octets[: transform.key_octets], octets[transform.key_octets :]
 
 
-def octets(result: bytes | Drop) -> bytes:
+def octets(result: bytes | Drop | int) -> bytes:
     """The packet of a call that must have succeeded."""
     assert isinstance(result, bytes), result
     return result

@@ -2,6 +2,7 @@
 
 import mmap
 import random
+from typing import Any
 
 import pytest
 
@@ -15,12 +16,12 @@ EVERY = pytest.mark.parametrize("name", SUITES)
 MKI = b"\x07\x08"
 
 
-def pair(name: str, **options: object) -> tuple[Session, Session]:
+def pair(name: str, **options: Any) -> tuple[Session, Session]:
     transform = SUITES[name]
     return (
-        Session(transform, *keys(transform), send=True, **options),  # type: ignore[arg-type]
+        Session(transform, *keys(transform), send=True, **options),
         Session(transform, *keys(transform), send=False, **options),
-    )  # type: ignore[arg-type]
+    )
 
 
 def turned(packet: bytes, bit: int) -> bytes:
@@ -200,11 +201,11 @@ def test_plain_rtcp_on_a_secure_leg() -> None:
         ({"plain_rtp": True, "unauthenticated_rtp": True}, 0, True),
     ],
 )
-def test_session_parameters_of_sdes(flags: dict[str, bool], grows: int, clear: bool) -> None:
+def test_session_parameters_of_sdes(flags: dict[str, Any], grows: int, clear: bool) -> None:
     """SR-18, RFC 4568 section 6.3: UNENCRYPTED_SRTP, UNAUTHENTICATED_SRTP and both; SRTCP is untouched by them."""
     key, salt = keys(CM)
-    sender = Session(CM, key, salt, send=True, **flags)  # type: ignore[arg-type]
-    receiver = Session(CM, key, salt, send=False, **flags)  # type: ignore[arg-type]
+    sender = Session(CM, key, salt, send=True, **flags)
+    receiver = Session(CM, key, salt, send=False, **flags)
     packet = sender.protect_rtp(rtp(9, payload=b"twelve octets"))
     assert isinstance(packet, bytes)
     assert len(packet) == 25 + grows

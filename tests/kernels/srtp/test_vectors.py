@@ -1,5 +1,7 @@
 """Known answers of whole packets and of the key derivation."""
 
+from typing import Any
+
 import pytest
 
 from kernels.srtp.kdf import session_key
@@ -11,14 +13,14 @@ PACKETS = vectors("srtp_suites.json")
 ROWS = {row["suite"]: row for row in PACKETS["suites"]}
 
 
-def pair(name: str, **options: object) -> tuple[Session, Session]:
+def pair(name: str, **options: Any) -> tuple[Session, Session]:
     transform = SUITES[name]
     secret = bytes.fromhex(ROWS[name]["key_salt_hex"])
     key, salt = secret[: transform.key_octets], secret[transform.key_octets :]
     return (
-        Session(transform, key, salt, send=True, **options),  # type: ignore[arg-type]
+        Session(transform, key, salt, send=True, **options),
         Session(transform, key, salt, send=False, **options),
-    )  # type: ignore[arg-type]
+    )
 
 
 def test_table_is_complete() -> None:
