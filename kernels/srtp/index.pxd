@@ -11,7 +11,7 @@ cdef enum:
     ROLLOVER = 0x10000          # packets of one turn of the sequence number
 
 cdef inline int64_t index_estimate(const Window *window, uint16_t sequence) noexcept nogil:
-    """The index nearest to the newest one that ends in `sequence`; negative when that lies before the first. Reads only.
+    """The index nearest to the newest one that ends in `sequence`; negative: it lies before the first. Reads only.
 
     Exactly 2^15 away stays in the same turn, as in appendix A. Only meaningful once the window has started.
     """

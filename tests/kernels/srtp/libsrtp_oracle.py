@@ -1,4 +1,5 @@
 """Debian's libsrtp2 (libsrtp2-1) through ctypes: the foreign implementation that must understand us and we it."""
+
 from __future__ import annotations
 
 import ctypes
@@ -7,7 +8,14 @@ from ctypes import POINTER, Structure, byref, c_char_p, c_int, c_ubyte, c_uint32
 
 from kernels.srtp.transform import Transform
 
-_CIPHERS = {("NULL", 16): 0, ("AES_CM", 16): 1, ("AES_CM", 24): 4, ("AES_CM", 32): 5, ("AES_GCM", 16): 6, ("AES_GCM", 32): 7}
+_CIPHERS = {
+    ("NULL", 16): 0,
+    ("AES_CM", 16): 1,
+    ("AES_CM", 24): 4,
+    ("AES_CM", 32): 5,
+    ("AES_GCM", 16): 6,
+    ("AES_GCM", 32): 7,
+}
 _CONFIDENTIAL, _AUTHENTIC = 1, 2
 _INBOUND, _OUTBOUND = 2, 3
 TRAILER = 16 + 128 + 4
@@ -16,8 +24,14 @@ OK, AUTH_FAIL, REPLAY_FAIL, REPLAY_OLD = 0, 7, 9, 10
 
 
 class _CryptoPolicy(Structure):
-    _fields_ = [("cipher", c_uint32), ("key_octets", c_int), ("auth", c_uint32), ("auth_key_octets", c_int),
-                ("tag", c_int), ("service", c_int)]
+    _fields_ = [
+        ("cipher", c_uint32),
+        ("key_octets", c_int),
+        ("auth", c_uint32),
+        ("auth_key_octets", c_int),
+        ("tag", c_int),
+        ("service", c_int),
+    ]
 
 
 class _Ssrc(Structure):
@@ -29,10 +43,20 @@ class _MasterKey(Structure):
 
 
 class _Policy(Structure):
-    _fields_ = [("ssrc", _Ssrc), ("rtp", _CryptoPolicy), ("rtcp", _CryptoPolicy), ("key", POINTER(c_ubyte)),
-                ("keys", POINTER(POINTER(_MasterKey))), ("num_master_keys", c_ulong), ("ekt", c_void_p),
-                ("window", c_ulong), ("allow_repeat_tx", c_int), ("enc_xtn_hdr", c_void_p), ("enc_xtn_hdr_count", c_int),
-                ("next", c_void_p)]
+    _fields_ = [
+        ("ssrc", _Ssrc),
+        ("rtp", _CryptoPolicy),
+        ("rtcp", _CryptoPolicy),
+        ("key", POINTER(c_ubyte)),
+        ("keys", POINTER(POINTER(_MasterKey))),
+        ("num_master_keys", c_ulong),
+        ("ekt", c_void_p),
+        ("window", c_ulong),
+        ("allow_repeat_tx", c_int),
+        ("enc_xtn_hdr", c_void_p),
+        ("enc_xtn_hdr_count", c_int),
+        ("next", c_void_p),
+    ]
 
 
 def load() -> ctypes.CDLL | None:
@@ -53,20 +77,37 @@ def load() -> ctypes.CDLL | None:
 
 def supports(transform: Transform) -> bool:
     """No F8 in libsrtp; its NULL cipher wants an 80-bit tag or none."""
-    return (transform.cipher, transform.key_octets) in _CIPHERS and not (transform.cipher == "NULL" and transform.rtp_tag == 4)
+    return (transform.cipher, transform.key_octets) in _CIPHERS and not (
+        transform.cipher == "NULL" and transform.rtp_tag == 4
+    )
 
 
 class LibSrtp:
-    """One direction, like kernels.srtp.session.Session. keys: (key, salt, mki) of every master key; a call returns octets or
-    libsrtp's status number."""
+    """One direction, like kernels.srtp.session.Session. keys: (key, salt, mki) of every master key; a call
+    returns octets or libsrtp's status number."""
 
-    def __init__(self, library: ctypes.CDLL, transform: Transform, keys: list[tuple[bytes, bytes, bytes]], *, send: bool,
-                 window: int = 128) -> None:
+    def __init__(
+        self,
+        library: ctypes.CDLL,
+        transform: Transform,
+        keys: list[tuple[bytes, bytes, bytes]],
+        *,
+        send: bool,
+        window: int = 128,
+    ) -> None:
         self._library, self._mki = library, bool(keys[0][2])
-        masters = [_MasterKey(self._octets(key + salt), self._octets(mki or b"\0"), len(mki)) for key, salt, mki in keys]
+        masters = [
+            _MasterKey(self._octets(key + salt), self._octets(mki or b"\0"), len(mki)) for key, salt, mki in keys
+        ]
         table = (POINTER(_MasterKey) * len(masters))(*[ctypes.pointer(master) for master in masters])
-        policy = _Policy(ssrc=_Ssrc(_OUTBOUND if send else _INBOUND, 0), rtp=self._side(transform, transform.rtp_tag),
-                         rtcp=self._side(transform, transform.rtcp_tag), keys=table, num_master_keys=len(masters), window=window)
+        policy = _Policy(
+            ssrc=_Ssrc(_OUTBOUND if send else _INBOUND, 0),
+            rtp=self._side(transform, transform.rtp_tag),
+            rtcp=self._side(transform, transform.rtcp_tag),
+            keys=table,
+            num_master_keys=len(masters),
+            window=window,
+        )
         if not self._mki:
             policy.keys, policy.num_master_keys, policy.key = None, 0, self._octets(keys[0][0] + keys[0][1])
         self._keep = (masters, table, policy)
@@ -94,7 +135,7 @@ class LibSrtp:
     def _call(self, function: object, packet: bytes, *more: int) -> bytes | int:
         room = ctypes.create_string_buffer(packet, len(packet) + TRAILER)
         length = c_int(len(packet))
-        status: int = function(self._session, room, byref(length), *more)    # type: ignore[operator]
+        status: int = function(self._session, room, byref(length), *more)  # type: ignore[operator]
         return status or room.raw[: length.value]
 
     @staticmethod
@@ -102,7 +143,9 @@ class LibSrtp:
         cipher = _CIPHERS[transform.cipher, transform.key_octets]
         hmac = transform.auth == "HMAC_SHA1" and tag > 0
         service = (_CONFIDENTIAL if transform.cipher != "NULL" else 0) | (_AUTHENTIC if tag else 0)
-        return _CryptoPolicy(cipher, transform.key_octets + transform.salt_octets, 3 if hmac else 0, 20 if hmac else 0, tag, service)
+        return _CryptoPolicy(
+            cipher, transform.key_octets + transform.salt_octets, 3 if hmac else 0, 20 if hmac else 0, tag, service
+        )
 
     @staticmethod
     def _octets(data: bytes) -> ctypes.Array[c_ubyte]:

@@ -1,4 +1,5 @@
 """A worker dies, its memory stays: rows B5, SR-23, DESIGN section 2; and wiping."""
+
 import mmap
 import random
 
@@ -8,7 +9,7 @@ from kernels.srtp.kdf import session_key
 from kernels.srtp.session import Session
 from kernels.wire.packet import Drop
 from tests.kernels.srtp.oracle import rtcp, rtp, seal_rtcp, seal_rtp
-from tests.kernels.srtp.suites import CM, SUITES, keys
+from tests.kernels.srtp.suites import CM, SUITES, all_octets, keys, octets
 
 KEY, SALT = keys(CM)
 HEADER, CRYPTO = 64, 256
@@ -24,8 +25,9 @@ def test_continues_with_the_next_index(name: str) -> None:
     transform = SUITES[name]
     key, salt = keys(transform)
     sender, receiver = Session(transform, key, salt, send=True), Session(transform, key, salt, send=False)
-    assert receiver.unprotect_rtp_many(sender.protect_rtp_many([rtp(65535), rtp(0)])) == [rtp(65535), rtp(0)]   # type: ignore[arg-type]
-    assert receiver.unprotect_rtcp(sender.protect_rtcp(rtcp())) == rtcp()       # type: ignore[arg-type]
+    plain = [rtp(65535), rtp(0)]
+    assert receiver.unprotect_rtp_many(all_octets(sender.protect_rtp_many(plain))) == plain
+    assert receiver.unprotect_rtcp(octets(sender.protect_rtcp(rtcp()))) == rtcp()
     sender.reattach()
     receiver.reattach()
     again = sender.protect_rtp(rtp(0))
@@ -41,7 +43,7 @@ def test_continues_with_the_next_index(name: str) -> None:
     assert status is not None
     assert status.ssrcs[0].rtp_newest == 65537
     assert status.ssrcs[0].rtcp_newest is not None
-    assert status.ssrcs[0].rtcp_newest > 2             # jumped forward
+    assert status.ssrcs[0].rtcp_newest > 2  # jumped forward
 
 
 def test_nothing_is_accepted_or_used_twice_afterwards() -> None:
@@ -71,7 +73,7 @@ def test_keys_by_mki_and_several_ssrcs_survive() -> None:
     assert sender.protect_rtp(rtp(9, ssrc=4)) == seal_rtp(CM, KEY, SALT, rtp(9, ssrc=4), mki=b"a")
     with pytest.raises(OSError):
         for n in range(9):
-            sender.add_key(*keys(CM, n + 10), bytes([n]))       # the pool is as full as before: 8 keys
+            sender.add_key(*keys(CM, n + 10), bytes([n]))  # the pool is as full as before: 8 keys
     status = sender.status()
     assert status is not None
     assert (status.keys, status.streams) == (8, 5)
@@ -82,7 +84,8 @@ def test_derivation_rate_survives() -> None:
     sender.protect_rtp_many([rtp(n) for n in range(10)])
     sender.reattach()
     assert sender.protect_rtp_many([rtp(n) for n in range(10, 20)]) == [
-        seal_rtp(CM, KEY, SALT, rtp(n), kdr=4) for n in range(10, 20)]
+        seal_rtp(CM, KEY, SALT, rtp(n), kdr=4) for n in range(10, 20)
+    ]
 
 
 def test_death_at_any_store_uses_no_index_twice() -> None:
@@ -92,7 +95,9 @@ def test_death_at_any_store_uses_no_index_twice() -> None:
     for _ in range(200):
         mine = memory()
         sender = Session(CM, KEY, SALT, send=True, memory=mine)
-        used = {65530 + n for n in range(chance.randrange(1, 12)) if isinstance(sender.protect_rtp(rtp(65530 + n)), bytes)}
+        used = {
+            65530 + n for n in range(chance.randrange(1, 12)) if isinstance(sender.protect_rtp(rtp(65530 + n)), bytes)
+        }
         before = bytes(mine)
         following = max(used) + chance.randrange(1, 4)
         assert isinstance(sender.protect_rtp(rtp(following)), bytes)
@@ -109,7 +114,9 @@ def test_death_at_any_store_uses_no_index_twice() -> None:
         adopted = Session(CM, None, None, send=True, memory=mine, fresh=False)
         for index in [*used, following]:
             assert adopted.protect_rtp(rtp(index)) == Drop.DROP_TX_REPLAY
-        assert adopted.protect_rtp(rtp(following + 1)) == seal_rtp(CM, KEY, SALT, rtp(following + 1), (following + 1) >> 16)
+        assert adopted.protect_rtp(rtp(following + 1)) == seal_rtp(
+            CM, KEY, SALT, rtp(following + 1), (following + 1) >> 16
+        )
 
 
 def test_death_inside_a_command_suspends() -> None:
@@ -137,7 +144,7 @@ def test_memory_of_another_layout_is_refused() -> None:
         with pytest.raises(OSError):
             Session(CM, None, None, send=True, memory=mine, fresh=False)
     with pytest.raises(OSError):
-        Session(CM, KEY, SALT, send=True, memory=memoryview(mmap.mmap(-1, 100_000))[8:])    # not aligned
+        Session(CM, KEY, SALT, send=True, memory=memoryview(mmap.mmap(-1, 100_000))[8:])  # not aligned
     with pytest.raises(ValueError, match="wanted"):
         Session(CM, KEY, SALT, send=True, memory=memory()[:-64])
 
@@ -149,18 +156,19 @@ def secrets(session_keys: bool = True) -> list[bytes]:
 
 def found(mine: memoryview) -> int:
     data = bytes(mine)
-    return sum(any(secret[at : at + 8] in data for at in range(0, len(secret) - 7)) for secret in secrets())
+    return sum(any(secret[at : at + 8] in data for at in range(len(secret) - 7)) for secret in secrets())
 
 
 def test_remove_and_replace_wipe() -> None:
     """SR-23: the arena is searched for any 8 octets of master key, salt and session keys."""
     mine = memory()
     session = Session(CM, KEY, SALT, send=False, memory=mine, mki=b"a")
-    assert found(mine) >= 6                         # the search does find what is there
+    assert found(mine) >= 6  # the search does find what is there
     session.add_key(*keys(CM, 2), b"b")
     session.remove()
     assert found(mine) == 0
-    assert not any(mine[HEADER + CRYPTO : HEADER + CRYPTO + 8 * 768][4 + 4 :][:700])
+    slots = bytes(mine[HEADER + CRYPTO : HEADER + CRYPTO + 8 * 768])
+    assert not any(slots[at + 4 : at + 768] != bytes(764) for at in range(0, len(slots), 768))
     session.install(KEY, SALT, mki=b"a")
     session.install(*keys(CM, 3), mki=b"a")
     assert found(mine) == 0

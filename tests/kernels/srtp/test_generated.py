@@ -1,4 +1,5 @@
 """The packet path as Cython writes it: no Python objects, no GIL, no exceptions (STYLE 4.2, 4.3)."""
+
 import re
 import subprocess
 import sys
@@ -43,8 +44,23 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, s
     out = {}
     for module in PATHS:
         target = folder / (module.replace("/", "_") + ".c")
-        done = subprocess.run([sys.executable, "-m", "cython", "-3", "-I", str(ROOT), str(ROOT / "kernels" / f"{module}.pyx"),
-                               "-o", str(target)], capture_output=True, text=True, timeout=120, check=True)
+        done = subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "cython",
+                "-3",
+                "-I",
+                str(ROOT),
+                str(ROOT / "kernels" / f"{module}.pyx"),
+                "-o",
+                str(target),
+            ],
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=True,
+        )
         assert "performance hint" not in done.stderr
         out[module] = functions(target.read_text())
     return out

@@ -1,21 +1,27 @@
 """What forged, damaged and short packets may do: nothing. Rows A02, A03, A05, A6, A10, A11, B6, B8."""
+
+import mmap
 import random
+from typing import Any
 
 import pytest
 
 from kernels.srtp.session import Session
+from kernels.srtp.transform import Transform
 from kernels.wire.packet import Drop
 from tests.kernels.srtp.oracle import rtcp, rtp, seal_rtcp, seal_rtp
-from tests.kernels.srtp.suites import AUTHENTICATED, CM, GCM, SUITES, keys
+from tests.kernels.srtp.suites import AUTHENTICATED, CM, GCM, SUITES, keys, octets
 
 EVERY = pytest.mark.parametrize("name", SUITES)
 MKI = b"\x07\x08"
 
 
-def pair(name: str, **options: object) -> tuple[Session, Session]:
+def pair(name: str, **options: Any) -> tuple[Session, Session]:
     transform = SUITES[name]
-    return (Session(transform, *keys(transform), send=True, **options),     # type: ignore[arg-type]
-            Session(transform, *keys(transform), send=False, **options))    # type: ignore[arg-type]
+    return (
+        Session(transform, *keys(transform), send=True, **options),
+        Session(transform, *keys(transform), send=False, **options),
+    )
 
 
 def turned(packet: bytes, bit: int) -> bytes:
@@ -27,12 +33,18 @@ def turned(packet: bytes, bit: int) -> bytes:
 def test_any_bit_of_an_rtp_packet(name: str, mki: bytes) -> None:
     """A03: every single bit turned, dropped under a counter; then the packet itself still passes."""
     sender, receiver = pair(name, mki=mki)
-    assert isinstance(receiver.unprotect_rtp(sender.protect_rtp(rtp(99))), bytes)
+    assert isinstance(receiver.unprotect_rtp(octets(sender.protect_rtp(rtp(99)))), bytes)
     plain = rtp(100, first=0x90, rest=b"\xbe\xde\0\1abcd", payload=b"payload of this packet")
     packet = sender.protect_rtp(plain)
     assert isinstance(packet, bytes)
     verdicts = [receiver.unprotect_rtp(turned(packet, bit)) for bit in range(8 * len(packet))]
-    assert set(verdicts) <= {Drop.DROP_AUTH_FAIL, Drop.DROP_MALFORMED, Drop.DROP_UNKNOWN_MKI, Drop.DROP_REPLAY, Drop.DROP_REPLAY_OLD}
+    assert set(verdicts) <= {
+        Drop.DROP_AUTH_FAIL,
+        Drop.DROP_MALFORMED,
+        Drop.DROP_UNKNOWN_MKI,
+        Drop.DROP_REPLAY,
+        Drop.DROP_REPLAY_OLD,
+    }
     assert verdicts.count(Drop.DROP_UNKNOWN_MKI) == 8 * len(mki)
     assert verdicts.count(Drop.DROP_AUTH_FAIL) > 8 * 22
     status = receiver.status()
@@ -65,7 +77,7 @@ def test_forged_packet_comes_back_unchanged_for_a_second_try(name: str) -> None:
     receiver = Session(transform, key, salt, send=False)
     packet = sender.protect_rtp(rtp(5))
     assert isinstance(packet, bytes)
-    assert receiver.unprotect_rtp(packet) == rtp(5)             # ROC 0 fails, ROC 1 succeeds on the same octets
+    assert receiver.unprotect_rtp(packet) == rtp(5)  # ROC 0 fails, ROC 1 succeeds on the same octets
     status = receiver.status()
     assert status is not None
     assert status.resyncs == 1
@@ -73,7 +85,7 @@ def test_forged_packet_comes_back_unchanged_for_a_second_try(name: str) -> None:
 
 @EVERY
 def test_every_length(name: str) -> None:
-    """A10: 0..64 octets of real packets and of noise, RTP and RTCP, both directions; nobody dies, nothing is believed."""
+    """A10: 0..64 octets of real packets and of noise, RTP and RTCP, both directions; nothing is believed."""
     sender, receiver = pair(name, mki=b"\1")
     chance = random.Random(1)
     protected = sender.protect_rtp(rtp(1, payload=bytes(60)))
@@ -81,7 +93,12 @@ def test_every_length(name: str) -> None:
     assert isinstance(protected, bytes)
     assert isinstance(report, bytes)
     for length in range(65):
-        for data in (protected[:length], report[:length], bytes([0x8F]) + chance.randbytes(length), bytes([0x9F]) * length):
+        for data in (
+            protected[:length],
+            report[:length],
+            bytes([0x8F]) + chance.randbytes(length),
+            bytes([0x9F]) * length,
+        ):
             data = data[:length]
             assert isinstance(receiver.unprotect_rtcp(data), Drop)
             if SUITES[name].rtp_tag:
@@ -123,7 +140,10 @@ def test_forged_ssrcs_change_no_table() -> None:
     for start in range(0, 100_000, 1000):
         forged = [rtp(n, ssrc=n + 1, payload=bytes(30)) for n in range(start, start + 1000)]
         assert set(receiver.unprotect_rtp_many(forged)) == {Drop.DROP_AUTH_FAIL}
-    assert set(receiver.unprotect_rtcp_many([rtcp(n + 1) for n in range(1000)])) <= {Drop.DROP_AUTH_FAIL, Drop.DROP_ENCRYPTION_FLAG}
+    assert set(receiver.unprotect_rtcp_many([rtcp(n + 1) for n in range(1000)])) <= {
+        Drop.DROP_AUTH_FAIL,
+        Drop.DROP_ENCRYPTION_FLAG,
+    }
     assert bytes(memory[tables]) == before
     assert receiver.unprotect_rtp(seal_rtp(CM, key, salt, rtp(8))) == rtp(8)
     status = receiver.status()
@@ -151,18 +171,19 @@ def test_another_calls_key() -> None:
 
 
 @pytest.mark.parametrize("transform", [CM, GCM], ids=["cm", "gcm"])
-def test_encryption_flag(transform: object) -> None:
-    """A11, A20: authentic SRTCP whose E bit is not the negotiated one is dropped, both ways; UNENCRYPTED_SRTCP still has a tag."""
-    assert transform in (CM, GCM)
-    key, salt = keys(transform)        # type: ignore[arg-type]
+def test_encryption_flag(transform: Transform) -> None:
+    """A11, A20: authentic SRTCP whose E bit is not the negotiated one is dropped, both ways.
+
+    UNENCRYPTED_SRTCP still has a tag."""
+    key, salt = keys(transform)
     for plain in (False, True):
-        receiver = Session(transform, key, salt, send=False, plain_rtcp=plain)     # type: ignore[arg-type]
-        wrong = seal_rtcp(transform, key, salt, rtcp(), 3, encrypt=plain)          # type: ignore[arg-type]
-        right = seal_rtcp(transform, key, salt, rtcp(), 3, encrypt=not plain)      # type: ignore[arg-type]
+        receiver = Session(transform, key, salt, send=False, plain_rtcp=plain)
+        wrong = seal_rtcp(transform, key, salt, rtcp(), 3, encrypt=plain)
+        right = seal_rtcp(transform, key, salt, rtcp(), 3, encrypt=not plain)
         assert receiver.unprotect_rtcp(wrong) == Drop.DROP_ENCRYPTION_FLAG
         assert receiver.unprotect_rtcp(right) == rtcp()
-        sender = Session(transform, key, salt, send=True, plain_rtcp=plain)        # type: ignore[arg-type]
-        assert sender.protect_rtcp(rtcp()) == seal_rtcp(transform, key, salt, rtcp(), 1, encrypt=not plain)   # type: ignore[arg-type]
+        sender = Session(transform, key, salt, send=True, plain_rtcp=plain)
+        assert sender.protect_rtcp(rtcp()) == seal_rtcp(transform, key, salt, rtcp(), 1, encrypt=not plain)
 
 
 def test_plain_rtcp_on_a_secure_leg() -> None:
@@ -172,14 +193,19 @@ def test_plain_rtcp_on_a_secure_leg() -> None:
         assert isinstance(receiver.unprotect_rtcp(rtcp(words=words)), Drop)
 
 
-@pytest.mark.parametrize(("flags", "grows", "clear"), [
-    ({"plain_rtp": True}, 10, True), ({"unauthenticated_rtp": True}, 0, False),
-    ({"plain_rtp": True, "unauthenticated_rtp": True}, 0, True)])
-def test_session_parameters_of_sdes(flags: dict[str, bool], grows: int, clear: bool) -> None:
+@pytest.mark.parametrize(
+    ("flags", "grows", "clear"),
+    [
+        ({"plain_rtp": True}, 10, True),
+        ({"unauthenticated_rtp": True}, 0, False),
+        ({"plain_rtp": True, "unauthenticated_rtp": True}, 0, True),
+    ],
+)
+def test_session_parameters_of_sdes(flags: dict[str, Any], grows: int, clear: bool) -> None:
     """SR-18, RFC 4568 section 6.3: UNENCRYPTED_SRTP, UNAUTHENTICATED_SRTP and both; SRTCP is untouched by them."""
     key, salt = keys(CM)
-    sender = Session(CM, key, salt, send=True, **flags)          # type: ignore[arg-type]
-    receiver = Session(CM, key, salt, send=False, **flags)       # type: ignore[arg-type]
+    sender = Session(CM, key, salt, send=True, **flags)
+    receiver = Session(CM, key, salt, send=False, **flags)
     packet = sender.protect_rtp(rtp(9, payload=b"twelve octets"))
     assert isinstance(packet, bytes)
     assert len(packet) == 25 + grows
@@ -228,7 +254,5 @@ def test_sending_ssrcs_are_never_forgotten() -> None:
     assert sender.protect_rtp(rtp(1, ssrc=1)) == Drop.DROP_TX_REPLAY
 
 
-def _aligned(octets: int) -> memoryview:
-    import mmap
-
-    return memoryview(mmap.mmap(-1, octets))
+def _aligned(size: int) -> memoryview:
+    return memoryview(mmap.mmap(-1, size))

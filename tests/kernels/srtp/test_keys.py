@@ -1,5 +1,11 @@
-"""Master keys: MKI, lifetime, derivation rate, re-keying, parameters. Rows A08, A17, A19, B4, B7, B9, SR-3, SR-6, SR-14, SR-15."""
+"""Master keys: MKI, lifetime, derivation rate, re-keying, parameters.
+
+Rows A08, A17, A19, B4, B7, B9, SR-3, SR-6, SR-14, SR-15.
+"""
+
 import errno
+import mmap
+from typing import Any
 
 import pytest
 
@@ -7,13 +13,14 @@ from kernels.srtp.session import Session
 from kernels.srtp.transform import Transform
 from kernels.wire.packet import Drop
 from tests.kernels.srtp.oracle import rtcp, rtp, seal_rtcp, seal_rtp
-from tests.kernels.srtp.suites import CM, GCM, SUITES, keys
+from tests.kernels.srtp.suites import CM, GCM, SUITES, all_octets, keys, octets
 
 A, B, C = (keys(CM, seed) for seed in (1, 2, 3))
 BOTH = pytest.mark.parametrize("transform", [CM, GCM], ids=["cm", "gcm"])
 
 
 # --- MKI -------------------------------------------------------------------------------------------------------
+
 
 @pytest.mark.parametrize("octets", [1, 4, 127, 128])
 @BOTH
@@ -42,12 +49,12 @@ def test_wrong_absent_and_extra_mki() -> None:
 
 
 def test_several_live_keys() -> None:
-    """SR-15, SR-3: the receiver holds both, the sender switches; ROC, window and SRTCP index go on across the switch."""
+    """SR-15, SR-3: the receiver holds both, the sender switches; ROC, window and SRTCP index go on."""
     sender = Session(CM, *A, send=True, mki=b"a")
     receiver = Session(CM, *A, send=False, mki=b"a")
     for session in (sender, receiver):
         session.add_key(*B, b"b")
-        session.add_key(*B, b"b")                   # idempotent
+        session.add_key(*B, b"b")  # idempotent
     packets = [sender.protect_rtp(rtp(65534)), sender.protect_rtp(rtp(65535)), sender.protect_rtp(rtp(0))]
     reports = [sender.protect_rtcp(rtcp())]
     sender.select_key(b"b")
@@ -55,7 +62,7 @@ def test_several_live_keys() -> None:
     reports += [sender.protect_rtcp(rtcp())]
     assert packets[3:] == [seal_rtp(CM, *B, rtp(1), 1, mki=b"b"), Drop.DROP_TX_REPLAY]
     assert reports == [seal_rtcp(CM, *A, rtcp(), 1, mki=b"a"), seal_rtcp(CM, *B, rtcp(), 2, mki=b"b")]
-    assert [receiver.unprotect_rtp(packets[n]) for n in (0, 2, 3, 1)] == [rtp(65534), rtp(0), rtp(1), rtp(65535)]  # type: ignore[arg-type]
+    assert [receiver.unprotect_rtp(octets(packets[n])) for n in (0, 2, 3, 1)] == [rtp(65534), rtp(0), rtp(1), rtp(65535)]
     sender_status, receiver_status = sender.status(), receiver.status()
     assert sender_status is not None
     assert receiver_status is not None
@@ -66,7 +73,7 @@ def test_key_commands_that_cannot_be() -> None:
     sender = Session(CM, *A, send=True, mki=b"a", keys=3)
     sender.add_key(*B, b"b")
     with pytest.raises(OSError) as failure:
-        sender.add_key(*C, b"b")                    # another key under a known MKI
+        sender.add_key(*C, b"b")  # another key under a known MKI
     assert failure.value.errno == errno.EEXIST
     with pytest.raises(OSError) as failure:
         sender.select_key(b"x")
@@ -99,6 +106,7 @@ def test_sixteen_keys_then_only_expired_ones_give_way() -> None:
 
 # --- lifetime --------------------------------------------------------------------------------------------------
 
+
 @BOTH
 def test_lifetime_ends_sending_and_receiving(transform: Transform) -> None:
     """A17, B7, SR-14: after so many packets under a key the next one is neither sent nor accepted."""
@@ -108,7 +116,7 @@ def test_lifetime_ends_sending_and_receiving(transform: Transform) -> None:
     got = sender.protect_rtp_many([rtp(n) for n in range(5)])
     assert [isinstance(one, bytes) for one in got] == [True, True, True, False, False]
     assert got[3] == Drop.DROP_KEY_EXPIRED
-    opened = [receiver.unprotect_rtp(one) for one in got[:3]]      # type: ignore[arg-type]
+    opened = [receiver.unprotect_rtp(octets(one)) for one in got[:3]]
     assert opened == [rtp(0), rtp(1), Drop.DROP_KEY_EXPIRED]
     status = sender.status()
     assert status is not None
@@ -135,6 +143,7 @@ def test_last_rtcp_index_is_accepted_and_then_none() -> None:
 
 
 # --- key derivation rate ---------------------------------------------------------------------------------------
+
 
 @pytest.mark.parametrize("log2", [0, 1, 4, 10, 16, 24])
 @BOTH
@@ -177,20 +186,36 @@ def test_forgeries_of_other_epochs_do_no_harm() -> None:
 
 # --- installing again ------------------------------------------------------------------------------------------
 
+
 def test_same_key_continues() -> None:
     """B4, SR-3: idempotent; ROC, window, SRTCP index and counts are kept."""
     sender = Session(CM, *A, send=True)
     receiver = Session(CM, *A, send=False)
-    packets = sender.protect_rtp_many([rtp(65535), rtp(0)])
+    packets = all_octets(sender.protect_rtp_many([rtp(65535), rtp(0)]))
     sender.protect_rtcp(rtcp())
-    assert receiver.unprotect_rtp_many(packets) == [rtp(65535), rtp(0)]     # type: ignore[arg-type]
+    assert receiver.unprotect_rtp_many(packets) == [rtp(65535), rtp(0)]
     sender.install(*A)
     receiver.install(*A)
     assert sender.protect_rtp(rtp(0)) == Drop.DROP_TX_REPLAY
     assert sender.protect_rtp(rtp(1)) == seal_rtp(CM, *A, rtp(1), 1)
     assert sender.protect_rtcp(rtcp()) == seal_rtcp(CM, *A, rtcp(), 2)
-    assert receiver.unprotect_rtp(packets[1]) == Drop.DROP_REPLAY           # type: ignore[arg-type]
+    assert receiver.unprotect_rtp(packets[1]) == Drop.DROP_REPLAY
     assert receiver.unprotect_rtp(seal_rtp(CM, *A, rtp(1), 1)) == rtp(1)
+
+
+@pytest.mark.parametrize("other", ["AES_CM_128_HMAC_SHA1_32", "F8_128_HMAC_SHA1_80", "NULL_HMAC_SHA1_80"])
+def test_same_key_with_another_transform_keeps_the_indices(other: str) -> None:
+    """B5: a re-INVITE that changes the suite but not the key; libcrypto's expanded keys must change with it."""
+    memory = memoryview(mmap.mmap(-1, Session.footprint()))
+    first = Session(CM, *A, send=True, memory=memory)
+    assert isinstance(first.protect_rtp(rtp(5)), bytes)
+    second = Session(SUITES[other], None, None, send=True, memory=memory, fresh=False)
+    second.install(*A)
+    assert second.protect_rtp(rtp(5)) == Drop.DROP_TX_REPLAY
+    assert second.protect_rtp(rtp(6)) == Session(SUITES[other], *A, send=True).protect_rtp(rtp(6))
+    receiver = Session(SUITES[other], None, None, send=False, memory=memory, fresh=False)
+    receiver.install(*A)  # the slot used for the other direction
+    assert receiver.unprotect_rtp(octets(Session(SUITES[other], *A, send=True).protect_rtp(rtp(70)))) == rtp(70)
 
 
 def test_another_key_starts_again_but_not_the_rtcp_index() -> None:
@@ -227,18 +252,30 @@ def test_direction_is_kept_apart() -> None:
     assert Session(CM, *A, send=True).unprotect_rtp(seal_rtp(CM, *A, rtp(1))) == Drop.DROP_NOT_KEYED
 
 
-@pytest.mark.parametrize(("transform", "options"), [
-    (CM, {"window": 63}), (CM, {"window": 1025}), (CM, {"ssrc_limit": 0}), (CM, {"ssrc_limit": 257}),
-    (Transform("AES_CM", "HMAC_SHA1", 16, 12, 10, 10), {}), (Transform("AES_CM", "HMAC_SHA1", 17, 14, 10, 10), {}),
-    (Transform("AES_CM", "HMAC_SHA1", 16, 14, 3, 10), {}), (Transform("AES_CM", "HMAC_SHA1", 16, 14, 21, 10), {}),
-    (Transform("AES_CM", "NONE", 16, 14, 10, 10), {}), (Transform("AES_F8", "HMAC_SHA1", 32, 14, 10, 10), {}),
-    (Transform("AES_GCM", "NONE", 24, 12, 16, 16), {}), (Transform("AES_GCM", "HMAC_SHA1", 16, 12, 16, 16), {}),
-    (Transform("AES_GCM", "NONE", 16, 12, 12, 12), {}), (Transform("AES_GCM", "NONE", 16, 12, 0, 16), {}),
-    (GCM, {"unauthenticated_rtp": True}), (CM, {"legacy_192": True}),
-])
-def test_parameters_that_do_not_belong_together(transform: Transform, options: dict[str, int]) -> None:
+@pytest.mark.parametrize(
+    ("transform", "options"),
+    [
+        (CM, {"window": 63}),
+        (CM, {"window": 1025}),
+        (CM, {"ssrc_limit": 0}),
+        (CM, {"ssrc_limit": 257}),
+        (Transform("AES_CM", "HMAC_SHA1", 16, 12, 10, 10), {}),
+        (Transform("AES_CM", "HMAC_SHA1", 17, 14, 10, 10), {}),
+        (Transform("AES_CM", "HMAC_SHA1", 16, 14, 3, 10), {}),
+        (Transform("AES_CM", "HMAC_SHA1", 16, 14, 21, 10), {}),
+        (Transform("AES_CM", "NONE", 16, 14, 10, 10), {}),
+        (Transform("AES_F8", "HMAC_SHA1", 32, 14, 10, 10), {}),
+        (Transform("AES_GCM", "NONE", 24, 12, 16, 16), {}),
+        (Transform("AES_GCM", "HMAC_SHA1", 16, 12, 16, 16), {}),
+        (Transform("AES_GCM", "NONE", 16, 12, 12, 12), {}),
+        (Transform("AES_GCM", "NONE", 16, 12, 0, 16), {}),
+        (GCM, {"unauthenticated_rtp": True}),
+        (CM, {"legacy_192": True}),
+    ],
+)
+def test_parameters_that_do_not_belong_together(transform: Transform, options: dict[str, Any]) -> None:
     with pytest.raises(OSError) as failure:
-        Session(transform, bytes(transform.key_octets), bytes(transform.salt_octets), send=True, **options)  # type: ignore[arg-type]
+        Session(transform, bytes(transform.key_octets), bytes(transform.salt_octets), send=True, **options)
     assert failure.value.errno == errno.EINVAL
 
 
