@@ -1,0 +1,81 @@
+"""CallService: calls by SDP, and everything that can be seen of calls."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+from srtpgw.v1 import calls_pb2
+
+from appliance.api import read, show
+from appliance.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from appliance.calls.service import CallService
+
+PAGE = 100
+LARGEST_PAGE = 1000
+_TOKEN_VERSION = b"1:"
+
+
+class CallServicer:
+    """Has every method of the service: registering it fails otherwise."""
+
+    def __init__(self, calls: CallService) -> None:
+        self._calls = calls
+
+    async def Offer(self, request: calls_pb2.OfferRequest, context: Any) -> calls_pb2.SdpReply:
+        reply = await self._calls.offer(read.offer_request(request))
+        return _sdp_reply(reply.sdp, reply.call_id or request.call_id, reply.warnings)
+
+    async def Answer(self, request: calls_pb2.AnswerRequest, context: Any) -> calls_pb2.SdpReply:
+        reply = await self._calls.answer(read.answer_request(request))
+        return _sdp_reply(reply.sdp, reply.call_id or request.call_id, reply.warnings)
+
+    async def Delete(self, request: calls_pb2.DeleteCallRequest, context: Any) -> calls_pb2.Call:
+        call_id = read.name(request.call_id, "call_id")
+        return show.call(await self._calls.delete(call_id, request.from_tag, request.to_tag, request.via_branch))
+
+    async def Get(self, request: calls_pb2.GetCallRequest, context: Any) -> calls_pb2.Call:
+        return show.call(self._calls.get(read.name(request.call_id, "call_id")))
+
+    async def List(self, request: calls_pb2.ListCallsRequest, context: Any) -> calls_pb2.ListCallsResponse:
+        if request.page_size < 0:
+            raise InvalidRequest("page_size: must not be negative", "page_size")
+        size = min(request.page_size or PAGE, LARGEST_PAGE)
+        views = self._calls.list(size + 1, _after(request.page_token))
+        more = len(views) > size
+        return calls_pb2.ListCallsResponse(
+            calls=[show.call(view) for view in views[:size]],
+            next_page_token=_token(views[size - 1].call_id) if more else "",
+        )
+
+    async def Watch(self, request: calls_pb2.WatchRequest, context: Any) -> AsyncIterator[calls_pb2.WatchEvent]:
+        events: Any = self._calls.watch()
+        async with aclosing(events):
+            async for event in events:
+                yield show.event(event)
+
+
+def _sdp_reply(sdp: bytes, call_id: str, warnings: tuple[str, ...]) -> calls_pb2.SdpReply:
+    return calls_pb2.SdpReply(sdp=sdp.decode("utf-8", "replace"), call_id=call_id, warnings=warnings)
+
+
+def _token(call_id: str) -> str:
+    """The cursor is the last call-id shown, so a page is right even when calls came and went in between (AIP-158)."""
+    return base64.urlsafe_b64encode(_TOKEN_VERSION + call_id.encode()).decode()
+
+
+def _after(token: str) -> str:
+    if not token:
+        return ""
+    try:
+        cursor = base64.b64decode(token, altchars=b"-_", validate=True)
+        if cursor.startswith(_TOKEN_VERSION):
+            return cursor.removeprefix(_TOKEN_VERSION).decode()
+    except (binascii.Error, UnicodeDecodeError, ValueError):
+        pass
+    raise InvalidRequest("page_token: not one of ours", "page_token")

@@ -1,0 +1,183 @@
+"""Writing the SDP for one leg out of the SDP of the other: only what belongs to the hop is replaced (addresses,
+ports, profile, keys, ICE, DTLS, BUNDLE); every other line passes as it came. Pure text work."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from appliance.calls.media import LocalPorts
+from appliance.calls.negotiation_state import LegLine, OriginState, StreamLine
+from appliance.policy.options import MediaOptions
+from appliance.protocols.sdes import crypto
+from appliance.protocols.sdp import profiles
+from appliance.protocols.sdp.description import Description, Line, Media
+from appliance.protocols.sdp.fields import DIRECTIONS, Connection, MediaLine, Origin
+
+KEYING = ("crypto", "key-mgmt", "fingerprint", "setup", "connection", "tls-id", "dtls-id", "cryptex")
+ICE = (
+    "candidate", "end-of-candidates", "remote-candidates", "ice-ufrag", "ice-pwd",
+    "ice-options", "ice-lite", "ice-pacing", "ice-mismatch", "ice2",
+)  # fmt: skip
+TRANSPORT = ("rtcp", "rtcp-mux", "rtcp-mux-only", "bundle-only")
+CAPABILITIES = ("tcap", "acap", "pcfg", "acfg", "csup", "creq")  # RFC 5939: alternatives that we did not read
+HOP_ATTRIBUTES = frozenset((*KEYING, *ICE, *TRANSPORT, *CAPABILITIES))
+FEEDBACK_ATTRIBUTES = frozenset(("rtcp-fb", "rtcp-rsize"))  # meaningless without AVPF (row G24)
+OWN_ORIGIN = frozenset(("origin", "sdp-version", "force-increment-sdp-ver"))
+
+
+@dataclass(frozen=True, slots=True)
+class OutLine:
+    """One m-line as it is to be written. `ports` None: refused. `source` None: the other side's SDP has no such
+    m-line."""
+
+    source: Media | None
+    media: MediaLine
+    leg: LegLine | None = None
+    ports: LocalPorts | None = None
+    lines: tuple[crypto.Crypto, ...] = ()
+    mux: bool = False
+    zero: bool = False  # the other side holds by 0.0.0.0
+    direction: str = ""  # written instead of the other side's; "": left as it is
+    plain_through: bool = False  # both legs plain: ZRTP may pass
+
+
+def out_line(
+    source: Media | None, line: StreamLine, side: str, ports: LocalPorts | None, *, zero: bool, direction: str
+) -> OutLine:
+    """The line towards `side`, whose LegLine says profile, keys and mux."""
+    leg = line.leg(side)
+    offered = MediaLine.parse(line.offered, 1)
+    if ports is None:
+        return OutLine(source, replace(offered, port=0, count=0))
+    formats = source.media.formats if source else offered.formats
+    return OutLine(
+        source,
+        MediaLine(line.kind, ports.rtp, leg.proto, formats),
+        leg,
+        ports,
+        leg.proposed,
+        leg.mux,
+        zero,
+        direction if zero else "",
+        plain_through=not (line.a.secure or line.b.secure),
+    )
+
+
+def write(
+    base: Description, lines: Sequence[OutLine], options: MediaOptions, origin: OriginState, session_id: int
+) -> tuple[bytes, OriginState]:
+    """The SDP, and the o= state to keep. `session_id` is used when this leg has none yet."""
+    host = options.media_address or next((line.ports.address for line in lines if line.ports), "")
+    head, connection = _session(base, options, host)
+    body = [_media(line, options, connection, base.session.end) for line in lines]
+    tail = "".join(body)
+    owner, origin = _origin(base, options, origin, session_id, host, head + tail)
+    text = f"v=0{base.session.end}o={owner}{base.session.end}{head}{tail}"
+    return text.encode("utf-8", "surrogateescape"), origin
+
+
+def _session(base: Description, options: MediaOptions, host: str) -> tuple[str, str]:
+    """Session part below o=, and the host its c= line says afterwards ("" without one)."""
+    end, connection, kept = base.session.end, "", []
+    for line in base.session.lines:
+        value = line.value
+        if line.type in ("v", "o", "k", "") or _of_the_hop(line, HOP_ATTRIBUTES):
+            continue
+        if line.type == "s" and "session-name" in options.replace:
+            value = "-"
+        elif line.type == "c":
+            if host and "session-connection" in options.replace:
+                value = str(Connection.to(host))
+            connection = value.split()[-1].partition("/")[0]
+        elif line.type == "a" and value.startswith("group:BUNDLE"):
+            continue  # every stream has ports of its own behind us (row G17)
+        kept.append(f"{line.type}={value}{end}")
+    return "".join(kept), connection
+
+
+def _of_the_hop(line: Line, names: frozenset[str]) -> bool:
+    return line.type == "a" and line.value.partition(":")[0] in names
+
+
+def _media(out: OutLine, options: MediaOptions, session_host: str, end: str) -> str:
+    if out.ports is None or out.leg is None:
+        return f"m={out.media}{end}" + ("" if session_host else f"c=IN IP4 0.0.0.0{end}")
+    host = options.media_address or out.ports.address
+    if out.zero and "zero-address" not in options.replace:
+        host = "::" if ":" in host else "0.0.0.0"  # noqa: S104 - written, not bound
+    kept = [f"m={out.media}{end}"]
+    kept += _own_connection(out.source, host, session_host, end)
+    kept += _passed(out, end)
+    kept += [f"a={attribute}{end}" for attribute in _added(out, options, host)]
+    return "".join(kept)
+
+
+def _own_connection(source: Media | None, host: str, session_host: str, end: str) -> list[str]:
+    """A c= line where there was one, or where the session's does not say the right address. i= (a title) goes before
+    it."""
+    lines = source.lines if source else []
+    title = [f"i={line.value}{end}" for line in lines if line.type == "i"]
+    needed = host != session_host or any(line.type == "c" for line in lines)
+    return title + ([f"c={Connection.to(host)}{end}"] if needed else [])
+
+
+def _passed(out: OutLine, end: str) -> list[str]:
+    """The other side's lines that mean the same on this side."""
+    if out.source is None:
+        return []
+    profile = profiles.find(out.media.proto)
+    drop = HOP_ATTRIBUTES if profile and profile.feedback else HOP_ATTRIBUTES | FEEDBACK_ATTRIBUTES
+    kept = []
+    for type, value, _ in out.source.lines:
+        if type in ("m", "c", "i", "k", ""):
+            continue
+        if type == "a":
+            name = value.partition(":")[0]
+            if name in drop or (name == "zrtp-hash" and not out.plain_through):
+                continue
+            if out.direction and name in DIRECTIONS:
+                continue
+        kept.append(f"{type}={value}{end}")
+    return kept
+
+
+def _added(out: OutLine, options: MediaOptions, host: str) -> list[str]:
+    attributes = [out.direction] if out.direction else []
+    if out.ports and out.leg:
+        attributes += _rtcp(out, options, out.ports, out.leg, host)
+    pad = options.sdes.pad
+    return attributes + ["crypto:" + crypto.emit(line, pad=pad) for line in out.lines]
+
+
+def _rtcp(out: OutLine, options: MediaOptions, ports: LocalPorts, leg: LegLine, host: str) -> list[str]:
+    """rtcp-mux and a=rtcp (RFC 5761 section 5.1.1, RFC 3605): the port is written when it is not the next one, or was
+    written."""
+    attributes = ["rtcp-mux"] if out.mux else []
+    if leg.mux_required or not options.rtcp_attribute or ports.rtcp == ports.rtp:
+        return attributes
+    had = out.source is not None and out.source.has("rtcp")
+    if had or ports.rtcp != ports.rtp + 1:
+        full = f" {Connection.to(host)}" if "full-rtcp-attribute" in options.flags else ""
+        attributes.append(f"rtcp:{ports.rtcp}{full}")
+    return attributes
+
+
+def _origin(
+    base: Description, options: MediaOptions, origin: OriginState, session_id: int, host: str, body: str
+) -> tuple[str, OriginState]:
+    """The value of o= (row G30, RFC 3264 section 8). Not ours: as it came, but for a user name that is asked to be
+    hidden."""
+    value = base.session.value("o") or ""
+    if not options.replace & OWN_ORIGIN:
+        if "username" in options.replace:
+            value = str(replace(Origin.parse(value, 2), username="-"))
+        return value, origin
+    digest = hashlib.blake2b(f"{host}\n{body}".encode("utf-8", "surrogateescape"), digest_size=12).hexdigest()
+    if not origin.version:
+        origin = OriginState(session_id, 1, digest)
+    elif digest != origin.digest or "force-increment-sdp-ver" in options.replace:
+        origin = OriginState(origin.session_id, origin.version + 1, digest)
+    address = Connection.to(host or "0.0.0.0")  # noqa: S104 - written, not bound
+    return f"- {origin.session_id} {origin.version} {address}", origin

@@ -1,0 +1,135 @@
+"""The calls that are up, and which branch of a call a request means (rtpengine's matching of tags and branches).
+
+A call (one Call-ID) has branches: one per forked INVITE that reached media. Each branch joins party a, who made the
+first offer, with party b. Most calls have one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from appliance.calls.media import StreamMedia
+from appliance.calls.negotiation import Negotiation
+from appliance.placement.reconciler import Placement
+
+
+@dataclass(slots=True, eq=False)
+class Branch:
+    """Two parties and the streams between them. `negotiation` is None for a low-level session."""
+
+    from_tag: str  # party a
+    to_tag: str = ""  # party b, once it has answered or was named
+    via_branch: str = ""
+    negotiation: Negotiation | None = None
+    saved: dict[str, Any] | None = field(default=None, repr=False)  # negotiation.to_record() after the last good step
+    placement: Placement | None = None
+    media: dict[int, StreamMedia] = field(default_factory=dict, repr=False)  # by m-line
+    answered: bool = False
+    offerer_tag: str = ""  # who made the offer that is out
+
+    def has_tags(self, one: str, other: str) -> bool:
+        """Are these the two parties, whichever is which? A tag that is not known yet fits."""
+        return (self._is_a(one) and self._is_b(other)) or (self._is_a(other) and self._is_b(one))
+
+    def _is_a(self, tag: str) -> bool:
+        return tag == self.from_tag
+
+    def _is_b(self, tag: str) -> bool:
+        return not tag or not self.to_tag or tag == self.to_tag
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """One Call-ID. `lock` serialises what is done to it; everything else happens within one turn of the loop."""
+
+    call_id: str
+    created: float  # seconds since the epoch
+    changed: float
+    label: str = ""
+    low_level: bool = False
+    adopted: bool = False
+    ended: bool = False
+    failure: str = ""  # reason of the last step that failed
+    counted_on: int | None = None  # worker whose calls it is counted among
+    revision: int = 0
+    branches: list[Branch] = field(default_factory=list)
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def worker(self) -> int | None:
+        """All branches are on one worker; None while nothing is placed."""
+        return next((branch.placement.worker for branch in self.branches if branch.placement), None)
+
+    @property
+    def answered(self) -> bool:
+        return any(branch.answered for branch in self.branches)
+
+    def for_offer(self, from_tag: str, to_tag: str, via_branch: str) -> Branch | None:
+        """The branch an offer belongs to: re-INVITE by either party, or the same offer again. None: a new branch."""
+        if to_tag:
+            known = [branch for branch in self.branches if branch.to_tag and branch.has_tags(from_tag, to_tag)]
+            if known:
+                return known[-1]
+        by_b = [branch for branch in self.branches if branch.to_tag and branch.to_tag == from_tag]
+        if by_b:
+            return by_b[-1]
+        by_a = [branch for branch in self.branches if branch.from_tag == from_tag]
+        if not via_branch:
+            return by_a[-1] if by_a else None
+        return next((branch for branch in by_a if branch.via_branch == via_branch), None)
+
+    def for_answer(self, from_tag: str, to_tag: str, via_branch: str) -> Branch | None:
+        """The branch whose offer is answered: `from_tag` made it."""
+        mine = [branch for branch in self.branches if from_tag in (branch.offerer_tag, branch.from_tag)]
+        if via_branch:
+            mine = [branch for branch in mine if branch.via_branch == via_branch] or mine
+        exact = [branch for branch in mine if to_tag in (branch.to_tag, branch.from_tag)]
+        waiting = [branch for branch in mine if not branch.answered]
+        return next(iter(exact or waiting or mine[-1:]), None)
+
+    def for_delete(self, from_tag: str, to_tag: str, via_branch: str) -> list[Branch]:
+        """The branches to end: all of them without tags; either party's tag may stand first (BYE by b)."""
+        return [
+            branch
+            for branch in self.branches
+            if (not via_branch or branch.via_branch == via_branch)
+            and (not from_tag or from_tag in (branch.from_tag, branch.to_tag))
+            and (not to_tag or not branch.to_tag or to_tag in (branch.from_tag, branch.to_tag))
+        ]
+
+
+class Registry:
+    """Calls by Call-ID, and in the order of their Call-IDs for paging."""
+
+    def __init__(self) -> None:
+        self._calls: dict[str, Call] = {}
+        self._order: list[str] | None = []
+
+    def __len__(self) -> int:
+        return len(self._calls)
+
+    def __iter__(self) -> Iterator[Call]:
+        return iter(list(self._calls.values()))
+
+    def get(self, call_id: str) -> Call | None:
+        return self._calls.get(call_id)
+
+    def add(self, call: Call) -> None:
+        self._calls[call.call_id] = call
+        self._order = None
+
+    def remove(self, call: Call) -> None:
+        if self._calls.get(call.call_id) is call:
+            del self._calls[call.call_id]
+            self._order = None
+
+    def page(self, limit: int, after: str) -> list[Call]:
+        """Sorting waits until somebody asks: set-up of calls must not pay for lists."""
+        if self._order is None:
+            self._order = sorted(self._calls)
+        start = bisect_right(self._order, after) if after else 0
+        return [self._calls[call_id] for call_id in self._order[start : start + limit]]

@@ -1,0 +1,222 @@
+"""What faces say to the call service and what they are shown: plain frozen values, never a key, never a live object.
+
+Requests go in (`OfferRequest`, ...), replies and views come out (`SdpReply`, `CallView`, ...). A view is a snapshot;
+counters in it were read from the arena when it was made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from appliance.calls.media import Address, LocalPorts, StreamMedia
+
+if TYPE_CHECKING:
+    from appliance.policy.options import MediaOptions
+
+
+# ---------------------------------------------------------------- requests
+
+
+@dataclass(frozen=True, slots=True)
+class OfferRequest:
+    """An SDP offer. `to_tag` is there inside a dialogue (re-INVITE); `from_tag` is always the one who offers."""
+
+    call_id: str
+    from_tag: str
+    sdp: bytes = field(repr=False)  # carries SDES keys
+    options: MediaOptions
+    to_tag: str = ""
+    via_branch: str = ""  # tells the branches of a forked INVITE apart
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerRequest:
+    """The answer to an offer. `from_tag` is still the one who offered, `to_tag` the one who answers."""
+
+    call_id: str
+    from_tag: str
+    to_tag: str
+    sdp: bytes = field(repr=False)
+    options: MediaOptions
+    via_branch: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRequest:
+    """A low-level session: addresses, suites and keys are the caller's; no SDP anywhere.
+
+    `call_id` empty: one is made. With `update_session` the streams replace the old ones by position; streams
+    beyond the old number are added, missing ones removed; ports of a stream that stays do not change.
+    """
+
+    streams: tuple[StreamMedia, ...]
+    call_id: str = ""
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SdpReply:
+    """The SDP for the other side."""
+
+    sdp: bytes = field(repr=False)
+    call_id: str = ""
+    warnings: tuple[str, ...] = ()
+
+
+# ---------------------------------------------------------------- views
+
+
+class CallState(StrEnum):
+    OFFERED = "offered"  # an offer is out, no answer yet
+    ANSWERED = "answered"  # media runs both ways as negotiated; low-level sessions start here
+    ENDED = "ended"  # only in replies to delete and in events
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """Packets and UDP payload octets, as seen from the peer of this leg: received from it, sent to it."""
+
+    received_packets: int = 0
+    received_octets: int = 0
+    sent_packets: int = 0
+    sent_octets: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ContextView:
+    """One crypto context (one direction of one stream of one leg), without its keys."""
+
+    suite: str
+    keys: int = 1  # master keys installed (MKI)
+    mki_octets: int = 0
+    ssrcs: int = 0  # SSRCs in use
+    roc: int = 0  # of the SSRC used last
+    newest_index: int = 0  # 48 bit packet index, same SSRC
+    packets: int = 0
+    failures: int = 0  # packets that did not authenticate, were replays, or could not be protected
+
+
+@dataclass(frozen=True, slots=True)
+class LegView:
+    """One side of one stream."""
+
+    interface: str
+    local: LocalPorts
+    remote_rtp: Address | None = None  # signalled
+    remote_rtcp: Address | None = None
+    learnt_rtp: Address | None = None  # where packets really come from, once known
+    learnt_rtcp: Address | None = None
+    mux: bool = False
+    secure: bool = False
+    may_send: bool = True
+    may_receive: bool = True
+    latching: str = ""
+    receive: ContextView | None = None
+    send: ContextView | None = None
+    rtp: Counters = Counters()
+    rtcp: Counters = Counters()
+    drops: Mapping[str, int] = field(default_factory=dict)  # by Drop name in lower case, only those above zero
+    last_packet_age_s: float | None = None  # None: nothing came yet
+
+
+@dataclass(frozen=True, slots=True)
+class StreamView:
+    index: int  # m-line, from 0, within its branch
+    kind: str  # audio, video, ...
+    a: LegView
+    b: LegView
+    via_branch: str = ""  # branch of a forked call this stream belongs to
+    from_tag: str = ""  # party on leg a
+    to_tag: str = ""  # party on leg b; empty before its answer
+
+
+@dataclass(frozen=True, slots=True)
+class CallView:
+    """One call. `created` and `changed` are seconds since the epoch; `revision` rises with every change."""
+
+    call_id: str
+    state: CallState
+    created: float
+    changed: float
+    revision: int
+    worker: int
+    from_tag: str = ""
+    to_tag: str = ""
+    label: str = ""
+    low_level: bool = False  # made by create_session
+    adopted: bool = False  # taken over from an earlier control process
+    streams: tuple[StreamView, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerView:
+    index: int
+    cpu: int
+    state: str
+    pid: int
+    restarts: int
+    heartbeat_age_s: float
+    busy: float  # share of its core since the last look, 0..1
+    calls: int
+    flows_used: int
+    flows: int
+    cryptos_used: int
+    cryptos: int
+    ports_used: Mapping[str, int] = field(default_factory=dict)  # by interface
+    ports_free: Mapping[str, int] = field(default_factory=dict)
+    counters: Mapping[str, int] = field(default_factory=dict)  # by name, as the worker publishes them
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """The whole gateway since this control process started (`started`: seconds since the epoch)."""
+
+    version: str
+    started: float
+    uptime_s: float
+    port_kind: str  # "udp", "xdp"
+    cipher: str
+    why: str  # why these two were chosen
+    draining: bool
+    calls: int  # now
+    calls_answered: int  # of them
+    calls_most: int  # most at one time
+    calls_total: int  # ever
+    calls_adopted: int
+    calls_failed: int
+    records_skipped: int  # damaged records found at start
+    requests: Mapping[str, int] = field(default_factory=dict)  # offer, answer, delete, ...
+    errors: Mapping[str, int] = field(default_factory=dict)  # by reason (errors.py)
+    call_seconds_total: float = 0.0  # of calls that ended
+    workers: tuple[WorkerView, ...] = ()
+
+
+# ---------------------------------------------------------------- events
+
+
+class EventKind(StrEnum):
+    SNAPSHOT = "snapshot"  # a call that was there when the watch began
+    SYNCED = "synced"  # end of the snapshot; `call` is None
+    CREATED = "created"
+    ANSWERED = "answered"
+    UPDATED = "updated"  # re-INVITE, new branch, update_session
+    ENDED = "ended"  # with final counters
+    FAILED = "failed"  # could not be set up or could not be kept; `reason` says why
+    ADOPTED = "adopted"  # taken over at start
+    SILENT = "silent"  # no media for the configured time; the call is ended next
+    WORKER = "worker"  # a worker was replaced; `worker` says which
+    DRAINING = "draining"  # no new calls from now on
+
+
+@dataclass(frozen=True, slots=True)
+class CallEvent:
+    kind: EventKind
+    time: float  # seconds since the epoch
+    call_id: str = ""
+    call: CallView | None = None
+    reason: str = ""  # errors.py reason, or a word such as "deleted", "silence", "media-lost"
+    worker: int = -1

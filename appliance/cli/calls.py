@@ -1,0 +1,139 @@
+"""`srtpgw calls list|show|delete`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from appliance.cli.client import TIMEOUT_S, connected
+from appliance.cli.options import DEFAULT_SOCKET, JsonOption, SocketOption
+from appliance.cli.output import print_json, print_table, tree
+
+PAGE = 500
+
+CallArgument = Annotated[str, typer.Argument(metavar="CALL-ID", help="As `calls list` prints it.")]
+
+
+def register(app: typer.Typer) -> None:
+    calls = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+    app.add_typer(calls, name="calls", help="Calls and low-level sessions.")
+    calls.command("list")(list_)
+    calls.command("show")(show)
+    calls.command("delete")(delete)
+
+
+def list_(
+    limit: Annotated[int, typer.Option(help="At most this many; 0: all.", min=0)] = 100,
+    socket: SocketOption = Path(DEFAULT_SOCKET),
+    as_json: JsonOption = False,
+) -> None:
+    """Calls in order of their call-id."""
+    with connected(socket) as channel:
+        found = list(_pages(channel, limit))
+    if as_json:
+        print_json([tree(call) for call in found])
+        return
+    columns = ("call-id", "state", ">age", ">worker", ">streams", "leg a", "leg b", "label")
+    print_table(columns, [_row(call) for call in found])
+
+
+def show(call_id: CallArgument, socket: SocketOption = Path(DEFAULT_SOCKET), as_json: JsonOption = False) -> None:
+    """One call: legs, suites, addresses, packets each way, drops."""
+    from srtpgw.v1 import calls_pb2, calls_pb2_grpc
+
+    with connected(socket) as channel:
+        call = calls_pb2_grpc.CallServiceStub(channel).Get(calls_pb2.GetCallRequest(call_id=call_id), timeout=TIMEOUT_S)
+    if as_json:
+        print_json(tree(call))
+    else:
+        _print(call)
+
+
+def delete(call_id: CallArgument, socket: SocketOption = Path(DEFAULT_SOCKET), as_json: JsonOption = False) -> None:
+    """End a call and show its last counters."""
+    from srtpgw.v1 import calls_pb2, calls_pb2_grpc
+
+    with connected(socket) as channel:
+        stub = calls_pb2_grpc.CallServiceStub(channel)
+        call = stub.Delete(calls_pb2.DeleteCallRequest(call_id=call_id), timeout=TIMEOUT_S)
+    if as_json:
+        print_json(tree(call))
+    else:
+        _print(call)
+
+
+def _pages(channel: Any, limit: int) -> Iterator[Any]:
+    from srtpgw.v1 import calls_pb2, calls_pb2_grpc
+
+    stub = calls_pb2_grpc.CallServiceStub(channel)
+    token, left = "", limit
+    while True:
+        size = min(left, PAGE) if limit else PAGE
+        page = stub.List(calls_pb2.ListCallsRequest(page_size=size, page_token=token), timeout=TIMEOUT_S)
+        yield from page.calls
+        token, left = page.next_page_token, left - len(page.calls)
+        if not token or (limit and left <= 0):
+            return
+
+
+def _row(call: Any) -> tuple[object, ...]:
+    age = datetime.now(UTC) - call.create_time.ToDatetime(UTC)
+    return (
+        call.call_id,
+        _state(call),
+        timedelta(seconds=int(age.total_seconds())),
+        call.worker,
+        len(call.streams),
+        ", ".join(dict.fromkeys(_media(stream.a) for stream in call.streams)),
+        ", ".join(dict.fromkeys(_media(stream.b) for stream in call.streams)),
+        call.label,
+    )
+
+
+def _print(call: Any) -> None:
+    typer.echo(f"{call.call_id}  {_state(call)}  worker {call.worker}  revision {call.revision}  {call.label}".rstrip())
+    columns = (
+        "stream", "leg", "media", "ours", "theirs", "seen", ">from it", ">to it", ">rtcp from/to", ">last", "drops",
+    )  # fmt: skip
+    print_table(columns, [_leg_row(stream, side) for stream in call.streams for side in ("a", "b")])
+
+
+def _leg_row(stream: Any, side: str) -> tuple[object, ...]:
+    leg = getattr(stream, side)
+    last = f"{leg.last_packet_age_s:.1f} s" if leg.HasField("last_packet_age_s") else "never"
+    return (
+        f"{stream.index} {stream.kind}",
+        f"{side} {leg.interface}",
+        _media(leg),
+        _endpoint(leg, "local_rtp"),
+        _endpoint(leg, "remote_rtp"),
+        _endpoint(leg, "learnt_rtp"),
+        leg.rtp.received_packets,
+        leg.rtp.sent_packets,
+        f"{leg.rtcp.received_packets}/{leg.rtcp.sent_packets}",
+        last,
+        ", ".join(f"{name} {number}" for name, number in sorted(leg.drops.items())),
+    )
+
+
+def _state(call: Any) -> str:
+    return str(type(call).State.Name(call.state)).lower()
+
+
+def _media(leg: Any) -> str:
+    """What secures it: the suite (both, when they differ), or plain."""
+    if not leg.secure:
+        return "plain"
+    suites = dict.fromkeys(context.suite for context in (leg.receive, leg.send) if context.suite)
+    return "/".join(suites) or "secure, no keys yet"
+
+
+def _endpoint(leg: Any, field: str) -> str:
+    if not leg.HasField(field):
+        return "-"
+    found = getattr(leg, field)
+    return f"[{found.host}]:{found.port}" if ":" in found.host else f"{found.host}:{found.port}"

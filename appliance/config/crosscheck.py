@@ -1,0 +1,227 @@
+"""What no single row can say: settings that contradict each other, or leave a door open. One function per rule."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from appliance.config.explain import spelled
+from appliance.config.faults import Fault, Severity
+from appliance.config.positions import Path as Where
+from appliance.config.schema import Settings
+from appliance.config.sources import Layers
+from appliance.config.types import HostPort
+
+PORTS_PER_CALL = 4  # one stream, two legs, RTP and RTCP apart
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    where: Where
+    message: str
+    hint: str = ""
+    severity: Severity = Severity.ERROR
+
+
+def cross_check(settings: Settings, layers: Layers) -> list[Fault]:
+    """Every finding of every rule, with the place it was written at."""
+    return [
+        Fault(layers.place(found.where), spelled(found.where), found.message, found.hint, found.severity)
+        for rule in RULES
+        for found in rule(settings)
+    ]
+
+
+def _warning(where: Where, message: str, hint: str = "") -> Finding:
+    return Finding(where, message, hint, Severity.WARNING)
+
+
+def _port_range(settings: Settings) -> Iterator[Finding]:
+    where = ("media", "ports")
+    ports = settings.media.ports
+    if ports.first % 2:
+        yield Finding(where, "must begin with an even port", f"{ports.first + 1}-{ports.last}: RTP takes the even one")
+    if len(ports) % 2:
+        yield Finding(where, "must end with an odd port", "RTP and RTCP take two ports each time")
+    workers = 1 if settings.media.cores == "auto" else len(settings.media.cores)
+    if len(ports) < PORTS_PER_CALL * workers:
+        yield Finding(where, f"has {len(ports)} ports for {workers} worker(s)", f"{PORTS_PER_CALL} per call at least")
+    # Both legs of a call may lie on the same interface, so all its ports may come from one range.
+    elif len(ports) < PORTS_PER_CALL * settings.media.calls and len(settings.interfaces) == 1:
+        room = len(ports) // PORTS_PER_CALL
+        yield _warning(where, f"has room for {room} calls of the {settings.media.calls} in media.calls")
+
+
+def _cores(settings: Settings) -> Iterator[Finding]:
+    cores = settings.media.cores
+    if cores == "auto":
+        return
+    if not cores:
+        yield Finding(("media", "cores"), "is empty", 'name one core at least, or "auto"')
+    if len(set(cores)) != len(cores):
+        yield Finding(("media", "cores"), "names a core twice")
+    if any(core < 0 for core in cores):
+        yield Finding(("media", "cores"), "cores are numbered from 0")
+
+
+def _interfaces(settings: Settings) -> Iterator[Finding]:
+    yield from _repeated_names(settings, "interfaces")
+    addresses: dict[str, str] = {}
+    for place, interface in enumerate(settings.interfaces):
+        other = addresses.setdefault(interface.address, interface.name)
+        if other != interface.name:
+            yield Finding(
+                ("interfaces", place, "address"), f"{interface.address} is also the address of {other!r}",
+                "the same ports cannot be opened twice",
+            )  # fmt: skip
+        if ipaddress.ip_address(interface.address).is_unspecified:
+            yield Finding(
+                ("interfaces", place, "address"), "must be one address, not all of them", "it is written in SDP"
+            )
+
+
+def _trunks(settings: Settings) -> Iterator[Finding]:
+    yield from _repeated_names(settings, "trunks")
+    names = {interface.name for interface in settings.interfaces}
+    networks: dict[object, str] = {}
+    for place, trunk in enumerate(settings.trunks):
+        if trunk.interface not in names:
+            yield Finding(
+                ("trunks", place, "interface"), f"there is no interface {trunk.interface!r}",
+                f"known: {', '.join(sorted(names))}",
+            )  # fmt: skip
+        if trunk.listen is not None and trunk.listen not in settings.sip.listen:
+            yield Finding(("trunks", place, "listen"), f"{trunk.listen} is not in sip.listen")
+        for network in trunk.match:
+            other = networks.setdefault(network, trunk.name)
+            if other != trunk.name:
+                yield Finding(("trunks", place, "match"), f"{network} already belongs to trunk {other!r}")
+        if trunk.match and not trunk.destination:
+            yield _warning(("trunks", place), f"calls from {trunk.name!r} go nowhere", "set destination")
+        yield from _weak_trunk(place, settings)
+
+
+def _weak_trunk(place: int, settings: Settings) -> Iterator[Finding]:
+    trunk = settings.trunks[place]
+    for key in ("allow_null_auth", "allow_null_cipher", "sdes_unauthenticated_srtp", "sdes_unencrypted_srtp"):
+        if getattr(trunk, key):
+            yield _warning(("trunks", place, key), "weakens the media of this trunk")
+
+
+def _security(settings: Settings) -> Iterator[Finding]:
+    for key in ("allow_null_auth", "allow_null_cipher"):
+        if getattr(settings.security, key):
+            yield _warning(
+                ("security", key), "weakens the media of every call", "set it on the one trunk that needs it"
+            )
+    outside = [listen for listen in settings.sip.listen if not listen.at.loopback]
+    clear = [listen for listen in outside if listen.transport not in ("tls", "wss")]
+    if settings.sip.enabled and clear and not settings.security.sdes_requires_tls:
+        yield _warning(
+            ("security", "sdes_requires_tls"),
+            f"SDES keys may be sent in the clear over {clear[0]}",
+            "use tls, or leave it true",
+        )
+
+
+def _ng(settings: Settings) -> Iterator[Finding]:
+    wide = [network for network in settings.ng.allow if network.prefixlen == 0]
+    for place, listen in enumerate(settings.ng.listen):
+        if listen.loopback:
+            continue
+        beyond = [network for network in settings.ng.allow if not network.is_loopback]
+        if not beyond:
+            yield Finding(
+                ("ng", "listen", place), f"{listen} is not loopback and ng.allow lets nobody else in",
+                "NG has no authentication: list the proxies' networks in ng.allow",
+            )  # fmt: skip
+        elif wide:
+            yield Finding(
+                ("ng", "allow"), f"{wide[0]} lets everybody command the gateway at {listen}",
+                "NG has no authentication: list the proxies' networks",
+            )  # fmt: skip
+    if settings.sip.enabled and not settings.ng.listen:
+        yield Finding(("ng", "listen"), "the SIP edge needs NG", 'listen = ["127.0.0.1:2223"], or sip.enabled = false')
+
+
+def _grpc(settings: Settings) -> Iterator[Finding]:
+    grpc = settings.grpc
+    if grpc.listen is None:
+        return
+    for key in ("certificate", "key", "client_ca"):
+        if getattr(grpc, key) is None:
+            yield Finding(("grpc", key), f"must be given with grpc.listen {grpc.listen}", "TCP is mutual TLS only")
+
+
+def _tls(settings: Settings) -> Iterator[Finding]:
+    secure = [listen for listen in settings.sip.listen if listen.transport in ("tls", "wss")]
+    for key in ("certificate", "key"):
+        if settings.sip.enabled and secure and getattr(settings.sip, key) is None:
+            yield Finding(("sip", key), f"must be given with sip.listen {secure[0]}")
+
+
+def _files_there(settings: Settings) -> Iterator[Finding]:
+    for table in ("grpc", "sip"):
+        for key in ("certificate", "key", "client_ca"):
+            path = getattr(getattr(settings, table), key)
+            if path is None:
+                continue
+            if not path.is_file():
+                yield Finding((table, key), f"{path} is not there")
+            elif key == "key" and path.stat().st_mode & 0o007:
+                yield Finding((table, key), f"{path} can be read by everybody", f"chmod o= {path}")
+
+
+def _listeners(settings: Settings) -> Iterator[Finding]:
+    """No two of our own sockets on one port; none inside the media range of an interface on that address."""
+    taken: list[tuple[str, HostPort, str]] = []
+    for where, kind, at in _sockets(settings):
+        text = ".".join(str(key) for key in where if not isinstance(key, int))
+        for other_kind, other_at, other in taken:
+            if kind == other_kind and _collide(at, other_at):
+                yield Finding(where, f"{kind} {at} is already used by {other}")
+                break
+        taken.append((kind, at, text))
+        if kind == "udp" and at.port in settings.media.ports and _on_media_address(settings, at.host):
+            yield Finding(where, f"{at} lies in media.ports {settings.media.ports}", "move one of them")
+
+
+def _sockets(settings: Settings) -> Iterator[tuple[Where, str, HostPort]]:
+    for place, listen in enumerate(settings.ng.listen):
+        yield ("ng", "listen", place), "udp", listen
+    if settings.sip.enabled:
+        for place, socket in enumerate(settings.sip.listen):
+            yield ("sip", "listen", place), "udp" if socket.transport == "udp" else "tcp", socket.at
+    for table in ("grpc", "http"):
+        tcp = getattr(settings, table).listen
+        if tcp is not None:
+            yield (table, "listen"), "tcp", tcp
+
+
+def _collide(one: HostPort, other: HostPort) -> bool:
+    """Same port on the same address, or one of the two on all addresses of the family."""
+    if one.port != other.port or (":" in one.host) != (":" in other.host):
+        return False
+    hosts = (one.host, other.host)
+    return one.host == other.host or any(ipaddress.ip_address(host).is_unspecified for host in hosts)
+
+
+def _on_media_address(settings: Settings, host: str) -> bool:
+    if ipaddress.ip_address(host).is_unspecified:
+        return True
+    return any(interface.address == host for interface in settings.interfaces)
+
+
+def _repeated_names(settings: Settings, key: str) -> Iterator[Finding]:
+    seen: set[str] = set()
+    for place, item in enumerate(getattr(settings, key)):
+        if item.name in seen:
+            yield Finding((key, place, "name"), f"the name {item.name!r} is already taken")
+        seen.add(item.name)
+
+
+RULES: tuple[Callable[[Settings], Iterator[Any]], ...] = (
+    _port_range, _cores, _interfaces, _trunks, _security, _ng, _grpc, _tls, _files_there, _listeners,
+)  # fmt: skip

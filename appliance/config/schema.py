@@ -1,0 +1,255 @@
+"""Every setting of the gateway, one row each. Files, environment, command line, `srtpgw check`, the reference in
+docs/ and the plan of a reload are all made from these rows.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from appliance.config.rows import Effect, Table, row
+from appliance.config.trunks import NAME, Trunk
+from appliance.config.types import (
+    IPLiteral,
+    Listens,
+    Networks,
+    OptionalIPLiteral,
+    OptionalListen,
+    Ports,
+    SipSockets,
+)
+
+ENVIRONMENT_PREFIX = "SRTPGW_"
+
+
+def _window(value: int) -> int:
+    if value & (value - 1):
+        raise ValueError("must be a power of two")
+    return value
+
+
+class Media(Table):
+    """The media plane: workers, ports, and how packets are judged."""
+
+    cores: Literal["auto"] | tuple[int, ...] = row(
+        "auto", help='Processor cores that carry media, one worker each, such as [1, 2]; "auto": all but the first.',
+        effect=Effect.RESTART,
+    )  # fmt: skip
+    ports: Ports = row("30000-39999", help="UDP ports for media on every interface.", effect=Effect.RESTART)
+    calls: int = row(
+        5000, help="Calls that memory is set aside for.", unit="calls", effect=Effect.RESTART, ge=1, le=1_000_000
+    )
+    backend: Literal["auto", "udp"] = row(
+        "auto", help="How packets reach the workers; auto: the fastest that works here.", effect=Effect.RESTART
+    )
+    cipher: Literal["auto", "openssl"] = row(
+        "auto",
+        help="Which cipher code is used; auto: the fastest that passes its known answers.",
+        effect=Effect.RESTART,
+    )
+    learning_s: float = row(
+        5.0, help="How long after set-up a plain leg's address may still be learnt from packets.", unit="seconds",
+        effect=Effect.NEXT_CALL, ge=0, le=3600,
+    )  # fmt: skip
+    silence_timeout_s: float = row(
+        60.0, help="End a call that no media came for in this time; 0: never.", unit="seconds",
+        effect=Effect.NEXT_CALL, ge=0, le=86400,
+    )  # fmt: skip
+    offer_timeout_s: float = row(
+        300.0, help="End a call whose offer nobody answered in this time; 0: never.", unit="seconds",
+        effect=Effect.NEXT_CALL, ge=0, le=86400,
+    )  # fmt: skip
+    replay_window: Annotated[int, AfterValidator(_window)] = row(
+        128, help="Replay window of receiving contexts; a power of two.", unit="packets",
+        effect=Effect.NEXT_CALL, ge=64, le=1024,
+    )  # fmt: skip
+    ssrc_limit: int = row(
+        16, help="Sources (SSRC) that one receiving context takes.", unit="SSRCs", effect=Effect.NEXT_CALL, ge=1, le=16
+    )
+    user: str = row("", help="Account the media holder drops to once its sockets are open.", effect=Effect.RESTART)
+
+
+class Paths(Table):
+    """Where files and sockets are."""
+
+    run: Path = row("/run/srtpgw", help="Sockets and process files; private to the gateway.", effect=Effect.RESTART)
+    state: Path = row("/var/lib/srtpgw", help="Call records and what must survive a restart.", effect=Effect.RESTART)
+
+    @property
+    def media_socket(self) -> Path:
+        return self.run / "media.sock"
+
+    @property
+    def control_socket(self) -> Path:
+        return self.run / "control.sock"
+
+
+class Interface(Table):
+    """One address of ours for media, by the name that trunks and NG's `direction` use."""
+
+    name: str = row(
+        "default", help="Name; the first interface is the default one.", effect=Effect.RESTART, pattern=NAME
+    )
+    address: IPLiteral = row(help="Local IP address that media ports are opened on.", effect=Effect.RESTART)
+    advertised: OptionalIPLiteral = row(
+        "", help="Address written in SDP when peers reach it under another one (NAT).", effect=Effect.NEXT_CALL
+    )
+
+
+class Grpc(Table):
+    """The management API. The Unix socket (paths.run)/control.sock is always there; TCP is mutual TLS only."""
+
+    listen: OptionalListen = row("", help="TCP address and port; empty: Unix socket only.", effect=Effect.RESTART)
+    certificate: Path | None = row(None, help="Server certificate chain, PEM.", effect=Effect.RESTART)
+    key: Path | None = row(None, help="Private key of the certificate, PEM.", effect=Effect.RESTART)
+    client_ca: Path | None = row(
+        None, help="Authorities that client certificates must come from, PEM.", effect=Effect.RESTART
+    )
+    max_message_octets: int = row(
+        262_144, help="Longest request taken.", unit="octets", effect=Effect.RESTART, ge=16_384, le=1_048_576
+    )
+    max_concurrent_streams: int = row(
+        256, help="Requests under way per connection.", unit="requests", effect=Effect.RESTART, ge=1, le=10_000
+    )
+    reflection: bool = row(True, help="Serve reflection, so that grpcurl needs no .proto files.", effect=Effect.RESTART)
+
+
+class Ng(Table):
+    """rtpengine's NG protocol over UDP. It has no authentication of its own: the allow list is all there is."""
+
+    listen: Listens = row(("127.0.0.1:2223",), help="Where NG is served; empty: not at all.", effect=Effect.RESTART)
+    allow: Networks = row(("127.0.0.0/8", "::1/128"), help="Source networks that are answered.", effect=Effect.AT_ONCE)
+
+
+class Http(Table):
+    """Metrics over HTTP (GET /metrics, OpenMetrics)."""
+
+    listen: OptionalListen = row("", help="Address and port; empty: off.", effect=Effect.RESTART)
+
+
+class Log(Table):
+    """Log lines on standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = row(
+        "info", help="Least level written.", effect=Effect.AT_ONCE
+    )
+    format: Literal["auto", "json", "text"] = row(
+        "auto", help="auto: text on a terminal, JSON lines elsewhere.", effect=Effect.RESTART
+    )
+
+
+class Sip(Table):
+    """The SIP edge: Kamailio with our routing script."""
+
+    enabled: bool = row(True, help="Start the SIP edge.", effect=Effect.RESTART)
+    listen: SipSockets = row(
+        ("udp:127.0.0.1:5060", "tcp:127.0.0.1:5060"),
+        help="SIP sockets (udp, tcp, tls, ws, wss).",
+        effect=Effect.RESTART,
+    )
+    certificate: Path | None = row(None, help="Certificate chain for tls and wss, PEM.", effect=Effect.RESTART)
+    key: Path | None = row(None, help="Private key of the certificate, PEM.", effect=Effect.RESTART)
+    client_ca: Path | None = row(
+        None,
+        help="Authorities for certificates of TLS peers, PEM; unset: peers are not asked for one.",
+        effect=Effect.RESTART,
+    )
+    program: str = row("kamailio", help="Kamailio program, name or path.", effect=Effect.RESTART, min_length=1)
+    modules: str = row(
+        "", help="Directory of Kamailio's modules; empty: found beside the program.", effect=Effect.RESTART
+    )
+    user: str = row("", help="Account Kamailio runs as when started by root; empty: stay.", effect=Effect.RESTART)
+    workers: int = row(
+        2, help="Kamailio processes per UDP socket.", unit="processes", effect=Effect.RESTART, ge=1, le=64
+    )
+    shared_memory_mb: int = row(
+        64, help="Kamailio's shared memory.", unit="MiB", effect=Effect.RESTART, ge=16, le=65_536
+    )
+    private_memory_mb: int = row(
+        8, help="Memory of each Kamailio process.", unit="MiB", effect=Effect.RESTART, ge=4, le=1024
+    )
+    answer_timeout_ms: int = row(
+        30_000,
+        help="Time for the first reply to an INVITE.",
+        unit="milliseconds",
+        effect=Effect.RESTART,
+        ge=500,
+        le=300_000,
+    )
+    ring_timeout_ms: int = row(
+        120_000,
+        help="Time for the final reply to an INVITE.",
+        unit="milliseconds",
+        effect=Effect.RESTART,
+        ge=1000,
+        le=600_000,
+    )
+    dialog_timeout_s: int = row(43_200, help="Longest call.", unit="seconds", effect=Effect.RESTART, ge=60, le=604_800)
+    user_agent: str = row(
+        "srtpgw", help="Our name in SIP headers.", effect=Effect.RESTART, pattern=r"^[\x20-\x7e]{1,64}$"
+    )
+    log_level: int = row(1, help="Kamailio's own log level (-1 errors .. 3 debug).", effect=Effect.RESTART, ge=-1, le=3)
+
+
+class Security(Table):
+    """What no trunk may loosen by accident. The defaults are the safe ones."""
+
+    sdes_requires_tls: bool = row(
+        True, help="Never offer or take SDES keys over SIP that is not TLS (or WSS).", effect=Effect.NEXT_CALL
+    )
+    allow_null_auth: bool = row(
+        False, help="Allow suites without authentication everywhere; better per trunk.", effect=Effect.NEXT_CALL
+    )
+    allow_null_cipher: bool = row(
+        False, help="Allow suites without encryption everywhere; better per trunk.", effect=Effect.NEXT_CALL
+    )
+    allow_gcm_8: bool = row(
+        False, help="Allow the 8-octet-tag AEAD suites everywhere; better per trunk.", effect=Effect.NEXT_CALL
+    )
+
+
+class Settings(BaseSettings):
+    """The whole configuration. `Settings()` is the built-in defaults, `Settings(**tables)` those tables laid over
+    them: files and environment are read by `appliance.config.load`, nowhere else."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid", frozen=True, validate_default=True,
+        env_prefix=ENVIRONMENT_PREFIX, env_nested_delimiter="__", case_sensitive=False,
+    )  # fmt: skip
+
+    media: Media = row(Media, help=Media.__doc__ or "", effect=Effect.RESTART)
+    paths: Paths = row(Paths, help=Paths.__doc__ or "", effect=Effect.RESTART)
+    interfaces: tuple[Interface, ...] = row(
+        lambda: (Interface(name="default", address="127.0.0.1"),), help=Interface.__doc__ or "", effect=Effect.RESTART,
+        min_length=1,
+    )  # fmt: skip
+    grpc: Grpc = row(Grpc, help=Grpc.__doc__ or "", effect=Effect.RESTART)
+    ng: Ng = row(Ng, help=Ng.__doc__ or "", effect=Effect.RESTART)
+    http: Http = row(Http, help=Http.__doc__ or "", effect=Effect.RESTART)
+    log: Log = row(Log, help=Log.__doc__ or "", effect=Effect.RESTART)
+    sip: Sip = row(Sip, help=Sip.__doc__ or "", effect=Effect.RESTART)
+    security: Security = row(Security, help=Security.__doc__ or "", effect=Effect.NEXT_CALL)
+    trunks: tuple[Trunk, ...] = row((), help=Trunk.__doc__ or "", effect=Effect.NEXT_CALL)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return (init_settings,)
+
+    def interface(self, name: str) -> Interface:
+        """The interface of that name; "" is the default (first) one. KeyError when there is none."""
+        if not name:
+            return self.interfaces[0]
+        for interface in self.interfaces:
+            if interface.name == name:
+                return interface
+        raise KeyError(name)

@@ -1,0 +1,122 @@
+"""`[[trunks]]`: a peer of the SIP edge; whom it is recognised by, how its media is secured, and its quirks."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator
+
+from appliance.config.rows import Effect, Table, row
+from appliance.config.types import Networks, OptionalIPLiteral, OptionalSipSocket, Words
+from appliance.policy import secure_media
+
+NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$"  # of trunks and interfaces: they travel in NG flags and metric labels
+
+_SIP_URI = re.compile(r"^sips?:(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:\d{1,5})?(;[^\s<>]*)?$")
+
+
+def _policy(value: str) -> str:
+    if value.strip():
+        secure_media.parse(value)
+    return value.strip()
+
+
+def _suites(value: str) -> str:
+    secure_media.parse_suites(value)
+    return value.strip()
+
+
+def _sip_uri(value: str) -> str:
+    if value and not _SIP_URI.match(value):
+        raise ValueError(f"{value!r} is not a SIP URI of a next hop, such as sip:192.0.2.1:5060;transport=tcp")
+    return value
+
+
+SecureMediaWords = Annotated[str, AfterValidator(_policy)]
+SuiteList = Annotated[str, AfterValidator(_suites)]
+NextHop = Annotated[str, AfterValidator(_sip_uri)]
+
+
+class Trunk(Table):
+    """A peer of the SIP edge. "Inbound" is what comes from it, "outbound" what goes to it."""
+
+    name: str = row(help="Name in logs, metrics and other settings.", effect=Effect.NEXT_CALL, pattern=NAME)
+    match: Networks = row(
+        (), help="Source networks that this trunk's SIP comes from; the longest one wins.", effect=Effect.NEXT_CALL
+    )
+    listen: OptionalSipSocket = row(
+        "", help="Our socket towards it, one of sip.listen; empty: by route.", effect=Effect.NEXT_CALL
+    )
+    destination: NextHop = row(
+        "", help="Next hop (SIP URI) of calls that come from this trunk.", effect=Effect.NEXT_CALL
+    )
+    interface: str = row(
+        "default", help="Media interface that faces it; a name of [[interfaces]].", effect=Effect.NEXT_CALL
+    )
+
+    rtp_secure_media: SecureMediaWords = row(
+        "",
+        help="SRTP towards and from it: mandatory, optional or forbidden (true, false), with suites after a colon "
+        "or comma. Unset: taken when it offers it, not offered to it.",
+        effect=Effect.NEXT_CALL,
+    )
+    rtp_secure_media_inbound: SecureMediaWords = row(
+        "", help="The same for its offers only; wins over rtp_secure_media.", effect=Effect.NEXT_CALL
+    )
+    rtp_secure_media_outbound: SecureMediaWords = row(
+        "", help="The same for our offers to it only; wins over rtp_secure_media.", effect=Effect.NEXT_CALL
+    )
+    rtp_secure_media_suites: SuiteList = row(
+        "", help="Suites in order of preference where the mode has no list of its own.", effect=Effect.NEXT_CALL
+    )
+
+    suite_choice: Literal["strongest", "offerer"] = row(
+        "strongest", help="Which acceptable suite of its offer we answer with.", effect=Effect.NEXT_CALL
+    )
+    suite_spelling: Literal["rfc", "alias"] = row(
+        "rfc",
+        help="How our offers write the 192 and 256 bit suites: AES_256_CM_... (rfc) or AES_CM_256_... (alias).",
+        effect=Effect.NEXT_CALL,
+    )
+    allow_null_auth: bool = row(
+        False, help="Accept and offer SRTP without authentication on this trunk.", effect=Effect.NEXT_CALL
+    )
+    allow_null_cipher: bool = row(
+        False, help="Accept and offer SRTP without encryption on this trunk.", effect=Effect.NEXT_CALL
+    )
+    allow_gcm_8: bool = row(
+        False,
+        help="Accept and offer AEAD_AES_*_GCM_8 (FreeSWITCH; 8-octet tags) on this trunk.",
+        effect=Effect.NEXT_CALL,
+    )
+    srtcp_tag: Literal["rfc", "same-as-srtp"] = row(
+        "rfc", help="SRTCP tag of the _32 suites: 80 bit (rfc), or FreeSWITCH's 32 bit.", effect=Effect.NEXT_CALL
+    )
+    sdes_padding: bool = row(
+        True, help="Pad base64 keys with '=' in the crypto lines we write.", effect=Effect.NEXT_CALL
+    )
+    sdes_lifetime_log2: int = row(
+        0, help="Write key lifetime 2^n in our crypto lines; 0: leave it out.", effect=Effect.NEXT_CALL,
+        unit="log2 packets", ge=0, le=48,
+    )  # fmt: skip
+    sdes_liberal_lifetime: bool = row(
+        False, help="Clamp a lifetime above the suite's maximum instead of refusing the line.", effect=Effect.NEXT_CALL
+    )
+    sdes_unencrypted_srtp: bool = row(
+        False, help="Offer and accept UNENCRYPTED_SRTP (RFC 4568 section 6.3.2).", effect=Effect.NEXT_CALL
+    )
+    sdes_unencrypted_srtcp: bool = row(False, help="Offer and accept UNENCRYPTED_SRTCP.", effect=Effect.NEXT_CALL)
+    sdes_unauthenticated_srtp: bool = row(
+        False, help="Offer and accept UNAUTHENTICATED_SRTP (RFC 4568 section 6.3.3).", effect=Effect.NEXT_CALL
+    )
+    osrtp: tuple[Literal["offer", "offer-legacy", "accept-rfc", "accept-legacy"], ...] = row(
+        (), help="Opportunistic SRTP (RFC 8643; legacy: the dual m-line form).", effect=Effect.NEXT_CALL
+    )
+    latching: Literal["auto", "off", "host", "once", "authenticated"] = row(
+        "auto", help="How far its media address may differ from the signalled one.", effect=Effect.NEXT_CALL
+    )
+    media_address: OptionalIPLiteral = row(
+        "", help="Address written in SDP towards it instead of the interface's.", effect=Effect.NEXT_CALL
+    )
+    flags: Words = row((), help="Further rtpengine NG flags for its side of a call.", effect=Effect.NEXT_CALL)

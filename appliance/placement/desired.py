@@ -1,0 +1,201 @@
+"""What a worker should hold for one stream, as the commands that would make it so, and the difference between two such states.
+
+Pure. A stream has up to four flows (RTP and RTCP of legs a and b) and up to four contexts (receive and send of each leg):
+
+    leg a peer -> flow a_rtp -> open with a_receive -> partner flow b_rtp -> seal with b_send -> leg b peer
+
+With rtcp-mux a leg has one flow for both; its RTCP partner pointers lead there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from appliance.calls.media import Address, ContextSpec, LegMedia, LocalPorts, MasterKey, StreamMedia, StreamPlacement
+from appliance.errors import InvalidRequest
+from appliance.protocols.srtp import suites
+from kernels.control.commands import (
+    AddKey,
+    Command,
+    InstallCrypto,
+    InstallFlow,
+    MasterKeyBytes,
+    RemoveCrypto,
+    RemoveFlow,
+    Transform,
+)
+
+FLOWS = ("a_rtp", "a_rtcp", "b_rtp", "b_rtcp")
+CRYPTOS = ("a_receive", "a_send", "b_receive", "b_send")
+
+
+@dataclass(slots=True)
+class PlacedStream:
+    """A stream where it lives: its ports, and the slots taken for it so far, by the names above."""
+
+    placement: StreamPlacement
+    interface_a: str
+    interface_b: str
+    flows: dict[str, int] = field(default_factory=dict)
+    cryptos: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """One crypto slot: the command that installs its first key, and the further keys (MKI)."""
+
+    install: InstallCrypto = field(repr=False)
+    further: tuple[AddKey, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """By slot number. Two equal values need no command between them."""
+
+    cryptos: Mapping[int, Context] = field(default_factory=dict)
+    flows: Mapping[int, InstallFlow] = field(default_factory=dict)
+
+
+NOTHING = Desired()
+
+
+def needed_flows(media: StreamMedia) -> tuple[str, ...]:
+    """Which of FLOWS the stream uses: no RTCP flow on a leg with rtcp-mux."""
+    return _FLOWS_BY_MUX[media.a.mux, media.b.mux]
+
+
+_FLOWS_BY_MUX = {
+    (False, False): FLOWS,
+    (True, False): ("a_rtp", "b_rtp", "b_rtcp"),
+    (False, True): ("a_rtp", "a_rtcp", "b_rtp"),
+    (True, True): ("a_rtp", "b_rtp"),
+}
+
+
+def needed_cryptos(media: StreamMedia) -> list[str]:
+    """Which of CRYPTOS the stream uses."""
+    a, b = media.a, media.b
+    return [
+        name for name, spec in zip(CRYPTOS, (a.receive, a.send, b.receive, b.send), strict=True) if spec is not None
+    ]
+
+
+def desired(media: StreamMedia, placed: PlacedStream) -> Desired:
+    """What the worker should hold. Every needed slot must have been taken. InvalidRequest: keys that do not fit the suite."""
+    cryptos: dict[int, Context] = {}
+    for name, spec, send in (
+        ("a_receive", media.a.receive, False), ("a_send", media.a.send, True),
+        ("b_receive", media.b.receive, False), ("b_send", media.b.send, True),
+    ):  # fmt: skip
+        if spec is not None:
+            slot = placed.cryptos[name]
+            cryptos[slot] = _context(slot, spec, send)
+    flows: dict[int, InstallFlow] = {}
+    ports = placed.placement
+    for flow in (
+        *_leg_flows("a", media.a, placed.interface_a, ports.a, placed, "b", media.b),
+        *_leg_flows("b", media.b, placed.interface_b, ports.b, placed, "a", media.a),
+    ):
+        flows[flow.slot] = flow
+    return Desired(cryptos, flows)
+
+
+def merge(parts: list[Desired]) -> Desired:
+    """One state of several streams; their slots are different."""
+    if len(parts) == 1:
+        return parts[0]
+    cryptos: dict[int, Context] = {}
+    flows: dict[int, InstallFlow] = {}
+    for part in parts:
+        cryptos.update(part.cryptos)
+        flows.update(part.flows)
+    return Desired(cryptos, flows)
+
+
+def diff(installed: Desired, wanted: Desired) -> list[Command]:
+    """Commands that lead from one state to the other; every prefix of them is safe to stop at.
+
+    Flows that end go first (nothing may use a context that is gone), then contexts are installed, then the flows
+    that use them, and last go the contexts that nobody uses any more. A flow whose port changes is removed first.
+    """
+    commands: list[Command] = []
+    for slot, flow in installed.flows.items():
+        now = wanted.flows.get(slot)
+        if now is None or now.port != flow.port or now.interface != flow.interface:
+            commands.append(RemoveFlow(slot))
+    for slot, context in wanted.cryptos.items():
+        commands.extend(_context_commands(installed.cryptos.get(slot), context))
+    for slot, flow in wanted.flows.items():
+        if installed.flows.get(slot) != flow:
+            commands.append(flow)
+    commands.extend(RemoveCrypto(slot) for slot in installed.cryptos if slot not in wanted.cryptos)
+    return commands
+
+
+def _context_commands(before: Context | None, now: Context) -> Iterator[Command]:
+    """A further key alone is added; anything else is installed anew (with the same first key the context continues)."""
+    if before == now:
+        return
+    if before is None or before.install != now.install:
+        yield now.install
+        yield from now.further
+        return
+    known = set(before.further)
+    yield from (key for key in now.further if key not in known)
+
+
+def _leg_flows(
+    side: str, leg: LegMedia, interface: str, ours: LocalPorts, placed: PlacedStream, other: str, partner: LegMedia
+) -> Iterator[InstallFlow]:
+    """The RTP flow of a leg (which carries RTCP too with mux), and its RTCP flow without mux."""
+    flows = placed.flows
+    other_rtp = flows[f"{other}_rtp"]
+    other_rtcp = other_rtp if partner.mux else flows[f"{other}_rtcp"]
+    rtp = InstallFlow(
+        slot=flows[f"{side}_rtp"], interface=interface, port=ours.rtp, rtp=True, rtcp=leg.mux,
+        remote=_pair(leg.remote_rtp), rtp_partner=other_rtp, rtcp_partner=other_rtcp if leg.mux else None,
+        receive=placed.cryptos.get(f"{side}_receive") if leg.receive else None,
+        send=placed.cryptos.get(f"{side}_send") if leg.send else None,
+        secure=leg.secure, may_send=leg.may_send, may_receive=leg.may_receive, latching=leg.latching.value,
+    )  # fmt: skip
+    yield rtp
+    if not leg.mux:
+        # RTCP flows whatever the direction attribute says (RFC 3264 section 5.1)
+        yield replace(
+            rtp, slot=flows[f"{side}_rtcp"], port=ours.rtcp, rtp=False, rtcp=True, remote=_pair(leg.remote_rtcp),
+            rtp_partner=None, rtcp_partner=other_rtcp, may_send=True, may_receive=True,
+        )  # fmt: skip
+
+
+def _pair(address: Address | None) -> tuple[str, int] | None:
+    return None if address is None or not address.port else (address.host, address.port)
+
+
+def _context(slot: int, spec: ContextSpec, send: bool) -> Context:
+    transform = transform_of(spec.suite)
+    if not spec.keys:
+        raise InvalidRequest("a context needs at least one master key", "keys")
+    keys = [_key(key, transform) for key in spec.keys]
+    install = InstallCrypto(
+        slot=slot, transform=transform, key=keys[0], send=send, window=spec.window, kdr_log2=spec.kdr_log2,
+        encrypt_rtp=spec.encrypt_rtp, encrypt_rtcp=spec.encrypt_rtcp, authenticate_rtp=spec.authenticate_rtp,
+        ssrc_limit=spec.ssrc_limit, initial_roc=spec.initial_roc,
+    )  # fmt: skip
+    if spec.srtcp_tag_as_srtp:
+        install = replace(install, transform=replace(transform, rtcp_tag=transform.rtp_tag))
+    return Context(install, tuple(AddKey(slot, key) for key in keys[1:]))
+
+
+def _key(key: MasterKey, transform: Transform) -> MasterKeyBytes:
+    if len(key.key) != transform.key_octets or len(key.salt) != transform.salt_octets:
+        raise InvalidRequest("length of key or salt does not fit the suite", "keys")
+    return MasterKeyBytes(key.key, key.salt, key.mki, key.rtp_lifetime, key.rtcp_lifetime)
+
+
+def transform_of(suite: str) -> Transform:
+    """The numbers behind a suite name. InvalidRequest when the table has no such row."""
+    row = suites.find(suite)
+    if row is None:
+        raise InvalidRequest(f"unknown suite: {suite[:40]!r}", "suite")
+    return Transform(row.cipher, row.auth, row.key_octets, row.salt_octets, row.rtp_tag, row.rtcp_tag)

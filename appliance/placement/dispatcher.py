@@ -1,0 +1,170 @@
+"""Commands down, replies up: the asyncio side of the rings.
+
+An operation hands in all of its commands at once and waits once. Per worker they are carried out in the order given,
+over all operations: so a slot may be given to the next call as soon as its removal was handed in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from appliance.errors import GatewayError, InvalidRequest, MediaUnavailable, NoCapacity
+from kernels.control.commands import Command, Punt, Reply, WorkerNews
+from kernels.control.errors import RingFull
+
+RETRY_S = 0.002  # until a full ring is tried again, when no reply wakes us before
+BACKLOG = 65536  # commands that wait per worker; beyond it operations are refused
+
+# what a worker's errno means to the one who asked; anything else: MediaUnavailable
+_NO_ROOM = frozenset({"ENOSPC", "ENOMEM", "EMFILE", "ENFILE"})
+
+
+class Rings(Protocol):
+    """What is used of `kernels.control.plane.MediaPlane`."""
+
+    def submit(self, worker: int, command: Command) -> int: ...
+    def poll(self) -> list[Reply | Punt | WorkerNews]: ...
+
+
+class Batch:
+    """The commands of one operation, on their way. `wait` ends when all are answered."""
+
+    __slots__ = ("_done", "_left", "error", "worker")
+
+    def __init__(self, worker: int, count: int) -> None:
+        self.worker = worker
+        self.error: GatewayError | None = None
+        self._left = count
+        self._done: asyncio.Future[None] | None = None
+
+    async def wait(self, timeout_s: float) -> None:
+        """Raises the first error of the batch; MediaUnavailable when the worker does not answer in time."""
+        if self._left and self.error is None:
+            loop = asyncio.get_running_loop()
+            self._done = loop.create_future()
+            timer = loop.call_later(timeout_s, self._expire)
+            try:
+                await self._done
+            finally:
+                timer.cancel()
+                self._done = None
+        if self.error is not None:
+            raise self.error
+
+    def answered(self, error: str) -> None:
+        self._left -= 1
+        if error and self.error is None:
+            self.error = _verdict(self.worker, error)
+        if not self._left:
+            self._wake()
+
+    def fail(self, error: GatewayError) -> None:
+        self.error = self.error or error
+        self._wake()
+
+    def _expire(self) -> None:
+        self.fail(MediaUnavailable(f"worker {self.worker} does not answer"))
+
+    def _wake(self) -> None:
+        if self._done is not None and not self._done.done():
+            self._done.set_result(None)
+
+
+class Dispatcher:
+    """Feeds the command rings of all workers and hands out what comes back. Call `pump` when the plane is readable."""
+
+    def __init__(
+        self,
+        rings: Rings,
+        *,
+        on_punt: Callable[[Punt], None] | None = None,
+        on_worker: Callable[[WorkerNews], None] | None = None,
+    ) -> None:
+        self._rings = rings
+        self._open: dict[tuple[int, int], Batch] = {}
+        self._waiting: dict[int, deque[tuple[Command, Batch]]] = {}
+        self._retry: asyncio.TimerHandle | None = None
+        self.on_punt, self.on_worker = on_punt, on_worker
+        self.late_replies = 0
+
+    def send(self, worker: int, commands: Sequence[Command]) -> Batch:
+        """Hand the commands over without waiting. MediaUnavailable when too many wait already; then none is sent."""
+        batch = Batch(worker, len(commands))
+        waiting = self._waiting.get(worker)
+        if waiting and len(waiting) + len(commands) > BACKLOG:
+            raise MediaUnavailable(f"worker {worker} does not keep up")
+        if waiting:
+            waiting.extend((command, batch) for command in commands)
+        else:
+            self._push(worker, deque((command, batch) for command in commands))
+        return batch
+
+    async def execute(self, worker: int, commands: Sequence[Command], timeout_s: float) -> None:
+        await self.send(worker, commands).wait(timeout_s)
+
+    def pump(self) -> None:
+        """Take everything that came up, wake who waits for it, then refill the rings."""
+        for news in self._rings.poll():
+            if isinstance(news, Reply):
+                batch = self._open.pop((news.worker, news.ticket), None)
+                if batch is None:
+                    self.late_replies += 1
+                else:
+                    batch.answered(news.error or "")
+            elif isinstance(news, WorkerNews):
+                if self.on_worker:
+                    self.on_worker(news)
+            elif self.on_punt:
+                self.on_punt(news)
+        self._refill()
+
+    @property
+    def waiting(self) -> int:
+        """Commands that found their ring full."""
+        return sum(len(queue) for queue in self._waiting.values())
+
+    def forget(self, worker: int) -> None:
+        """The ring of a worker was emptied without being read: whoever waits for it is told."""
+        for key in [key for key in self._open if key[0] == worker]:
+            self._open.pop(key).fail(MediaUnavailable(f"worker {worker} was replaced"))
+
+    def _push(self, worker: int, queue: deque[tuple[Command, Batch]]) -> None:
+        """Move the queue into the ring as far as it has room; the rest waits."""
+        submit = self._rings.submit
+        while queue:
+            command, batch = queue[0]
+            try:
+                self._open[worker, submit(worker, command)] = batch
+            except RingFull:
+                self._waiting[worker] = queue
+                self._retry_later()
+                return
+            except ValueError as error:  # a port or address that the plane does not take; its text shows only those
+                batch.fail(InvalidRequest(f"the media plane cannot do this: {error}"))
+            except OSError as error:
+                batch.fail(MediaUnavailable(f"worker {worker}: {error.strerror}"))
+            queue.popleft()
+        self._waiting.pop(worker, None)
+
+    def _refill(self) -> None:
+        for worker, queue in list(self._waiting.items()):
+            self._push(worker, queue)
+
+    def _retry_later(self) -> None:
+        if self._retry is None:
+            with contextlib.suppress(RuntimeError):  # no loop: whoever pumps by hand retries by pumping
+                self._retry = asyncio.get_running_loop().call_later(RETRY_S, self._retry_now)
+
+    def _retry_now(self) -> None:
+        self._retry = None
+        self._refill()
+
+
+def _verdict(worker: int, error: str) -> GatewayError:
+    if error in _NO_ROOM:
+        return NoCapacity(f"worker {worker} has no room ({error})")
+    return MediaUnavailable(f"worker {worker} refused a command ({error})")

@@ -1,0 +1,106 @@
+"""Everything a face may ask for when it hands in an SDP, in one face-neutral value. Pure data.
+
+`protocols/ng/flags.py` builds it from an NG dictionary, the gRPC servicer from a message, the console from arguments;
+the defaults of a deployment (settings, trunk) are a `MediaOptions` too, which the face's words are laid over
+(`dataclasses.replace`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from appliance.calls.media import Latching
+from appliance.policy.secure_media import SecureMedia
+
+
+class Spelling(StrEnum):
+    """How the 192- and 256-bit AES-CM suites are written in our offers (spec/mission.md trap 2). Answers echo the
+    offer's."""
+
+    RFC = "rfc"  # AES_256_CM_HMAC_SHA1_80 (RFC 6188)
+    ALIAS = "alias"  # AES_CM_256_HMAC_SHA1_80 (FreeSWITCH and kin)
+
+
+class Choice(StrEnum):
+    """Which of several acceptable crypto lines of an offer we answer (B19)."""
+
+    STRONGEST = "strongest"  # our order: the policy's list, else the built-in one
+    OFFERER = "offerer"  # the first acceptable line as written (RFC 4568 section 5.1.2)
+
+
+class Ice(StrEnum):
+    """What to do about ICE towards the other side. This release terminates media without ICE: every value removes the
+    peer's attributes (a foreign candidate would lead media past us); FORCE and the rest gain meaning with the ICE
+    engine."""
+
+    DEFAULT = "default"
+    REMOVE = "remove"
+    FORCE = "force"
+    OPTIONAL = "optional"
+
+
+@dataclass(frozen=True, slots=True)
+class SdesOptions:
+    """SDES (RFC 4568) towards the side that receives our SDP; `choice` and the allowances also judge the side that
+    sent one."""
+
+    enabled: bool = True  # false: no a=crypto is written towards the other side
+    suites: tuple[
+        str, ...
+    ] = ()  # only these, in this order (canonical names); naming a weak suite allows it. Empty: built-in order
+    without: frozenset[str] = frozenset()  # canonical names never offered
+    order: tuple[str, ...] = ()  # canonical names moved to the front of our offer, in this order
+    offerer_preference: tuple[str, ...] = ()  # same for choosing among the lines of the side that offered
+    nonew: bool = False  # offer only suites that the other side's offer contained
+    static: bool = False  # keep the negotiated suite in re-offers
+    choice: Choice = Choice.STRONGEST
+    spelling: Spelling = Spelling.RFC
+    pad: bool = True  # base64 padding in the lines we write
+    lifetime_log2: int = 0  # write |2^n after each key; 0: leave the field out
+    liberal_lifetime: bool = False  # clamp a lifetime above the suite's maximum instead of refusing the line (C05)
+    allow_weak: frozenset[str] = (
+        frozenset()
+    )  # canonical names of weak suites this trunk allows without naming them (B10)
+    unencrypted_srtp: bool = False  # RFC 4568 section 6.3.2: write it, and accept it
+    unencrypted_srtcp: bool = False
+    unauthenticated_srtp: bool = False  # section 6.3.3
+    srtcp_tag_as_srtp: bool = False  # FreeSWITCH's SRTCP tag (spec/mission.md trap 5)
+    window: int = 128  # replay window of our receive contexts, packets; a peer's WSH may raise it up to max_window
+    max_window: int = 1024
+    ssrc_limit: int = 16  # sources per receive context
+
+
+@dataclass(frozen=True, slots=True)
+class MediaOptions:
+    """One request's wishes. "This side" is the one whose SDP is handed in, "the other side" gets the SDP we write."""
+
+    transport_protocol: str = ""  # profile towards the other side ("RTP/SAVP"); "": as the policy says, else as offered
+    inbound: SecureMedia | None = None  # policy of this side's trunk; None: whatever is offered
+    outbound: SecureMedia | None = None  # policy of the other side's trunk; None: transport_protocol, else as offered
+    sdes: SdesOptions = field(default_factory=SdesOptions)
+    sdes_from: SdesOptions | None = None  # quirks of this side's trunk, used in the answer to it; None: built-in
+    sdes_requires_tls: bool = True  # C07: keys only over protected signalling
+    signalling_secure: bool = False  # this side's SDP came over TLS
+    signalling_secure_out: bool = False  # the other side's SDP leaves over TLS
+    dtls: str = ""  # "", "off", "passive", "active"
+    dtls_fingerprint: str = ""
+    osrtp: frozenset[str] = frozenset()  # "offer", "offer-legacy", "accept-rfc", "accept-legacy"
+    ice: Ice = Ice.DEFAULT
+    rtcp_mux: frozenset[str] = frozenset()  # "offer", "require", "demux", "accept", "reject"
+    rtcp_attribute: bool = True  # false: never write a=rtcp
+    replace: frozenset[str] = frozenset({"origin", "session-connection"})  # NG words; what of the session part is ours
+    interface_a: str = ""  # towards this side ("" : default)
+    interface_b: str = ""  # towards the other side
+    address_family: str = ""  # "", "IP4", "IP6": wished for towards the other side
+    media_address: str = ""  # address written instead of the placement's towards the other side
+    received_from: str = ""  # where this side's signalling came from
+    use_received_from: bool = (
+        False  # send media to `received_from` instead of the address in the SDP ("SIP-source-address")
+    )
+    latching: Latching | None = None  # None: by the kind of leg
+    label: str = ""
+    flags: frozenset[str] = (
+        frozenset()
+    )  # understood words without a field of their own ("trust-address", "symmetric", ...)
+    unknown: tuple[str, ...] = ()  # words not understood: reported, never fatal

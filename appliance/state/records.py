@@ -1,0 +1,130 @@
+"""Values of a call to JSON and back. What comes out contains keys: only `store` (which seals) may have it.
+
+Positions in lists, not names: a record is written with every change of a call. `VERSION` rises when the shape changes;
+a record of another version is skipped and reported.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode, b64encode
+from collections.abc import Mapping
+from typing import Any
+
+from appliance.calls.media import (
+    Address,
+    ContextSpec,
+    Latching,
+    LegMedia,
+    LocalPorts,
+    MasterKey,
+    StreamMedia,
+    StreamPlacement,
+)
+from appliance.placement.desired import PlacedStream
+from appliance.placement.reconciler import Placement
+
+VERSION = 1
+
+
+class BadRecord(ValueError):
+    """A record that opened (so it is ours) but cannot be understood: another version's."""
+
+
+def pack(value: Mapping[str, Any]) -> bytes:
+    return json.dumps({"version": VERSION, **value}, separators=(",", ":")).encode()
+
+
+def unpack(data: bytes) -> dict[str, Any]:
+    """BadRecord."""
+    try:
+        value = json.loads(data)
+    except ValueError:
+        raise BadRecord("no JSON") from None
+    if not isinstance(value, dict) or value.get("version") != VERSION:
+        raise BadRecord("version")
+    return value
+
+
+def placement_out(placement: Placement) -> dict[str, Any]:
+    """Without `installed`, which follows from the media."""
+    return {
+        "worker": placement.worker,
+        "streams": [[line, _placed_out(placed)] for line, placed in placement.streams.items()],
+    }
+
+
+def placement_in(value: Mapping[str, Any]) -> Placement:
+    worker = int(value["worker"])
+    return Placement(worker, {int(line): _placed_in(worker, placed) for line, placed in value["streams"]})
+
+
+def media_out(streams: Mapping[int, StreamMedia]) -> list[Any]:
+    return [[line, media.kind, _leg_out(media.a), _leg_out(media.b)] for line, media in streams.items()]
+
+
+def media_in(value: list[Any]) -> dict[int, StreamMedia]:
+    return {int(line): StreamMedia(kind, _leg_in(a), _leg_in(b)) for line, kind, a, b in value}
+
+
+# ---------------------------------------------------------------- parts
+
+
+def _placed_out(placed: PlacedStream) -> list[Any]:
+    a, b = placed.placement.a, placed.placement.b
+    return [
+        placed.interface_a, placed.interface_b, [a.address, a.rtp, a.rtcp], [b.address, b.rtp, b.rtcp],
+        placed.flows, placed.cryptos,
+    ]  # fmt: skip
+
+
+def _placed_in(worker: int, value: list[Any]) -> PlacedStream:
+    interface_a, interface_b, a, b, flows, cryptos = value
+    placement = StreamPlacement(worker, LocalPorts(*a), LocalPorts(*b))
+    return PlacedStream(placement, interface_a, interface_b, dict(flows), dict(cryptos))
+
+
+def _leg_out(leg: LegMedia) -> list[Any]:
+    return [
+        leg.interface, _address_out(leg.remote_rtp), _address_out(leg.remote_rtcp), leg.mux, leg.secure,
+        _context_out(leg.receive), _context_out(leg.send), leg.may_send, leg.may_receive, leg.latching.value,
+    ]  # fmt: skip
+
+
+def _leg_in(value: list[Any]) -> LegMedia:
+    interface, rtp, rtcp, mux, secure, receive, send, may_send, may_receive, latching = value
+    return LegMedia(
+        interface, _address_in(rtp), _address_in(rtcp), mux, secure,
+        _context_in(receive), _context_in(send), may_send, may_receive, Latching(latching),
+    )  # fmt: skip
+
+
+def _address_out(address: Address | None) -> list[Any] | None:
+    return None if address is None else [address.host, address.port]
+
+
+def _address_in(value: list[Any] | None) -> Address | None:
+    return None if value is None else Address(*value)
+
+
+def _context_out(spec: ContextSpec | None) -> list[Any] | None:
+    if spec is None:
+        return None
+    keys = [
+        [b64encode(key.key).decode(), b64encode(key.salt).decode(), key.mki.hex(), key.rtp_lifetime, key.rtcp_lifetime]
+        for key in spec.keys
+    ]
+    return [
+        spec.suite, keys, spec.window, spec.kdr_log2, spec.encrypt_rtp, spec.encrypt_rtcp, spec.authenticate_rtp,
+        spec.srtcp_tag_as_srtp, spec.ssrc_limit, spec.initial_roc,
+    ]  # fmt: skip
+
+
+def _context_in(value: list[Any] | None) -> ContextSpec | None:
+    if value is None:
+        return None
+    suite, keys, *rest = value
+    master = tuple(
+        MasterKey(b64decode(key), b64decode(salt), bytes.fromhex(mki), *lives) for key, salt, mki, *lives in keys
+    )
+    return ContextSpec(suite, master, *rest)

@@ -1,0 +1,111 @@
+# The Linux calls of the data plane, C names kept; nothing that we do not use.
+from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+cdef extern from "<sys/socket.h>" nogil:
+    ctypedef uint32_t socklen_t
+    ctypedef uint16_t sa_family_t
+    cdef struct sockaddr:
+        sa_family_t sa_family
+    cdef struct sockaddr_storage:
+        sa_family_t ss_family
+    cdef struct iovec:
+        void *iov_base
+        size_t iov_len
+    cdef struct msghdr:
+        void *msg_name
+        socklen_t msg_namelen
+        iovec *msg_iov
+        size_t msg_iovlen
+        void *msg_control
+        size_t msg_controllen
+        int msg_flags
+    cdef struct mmsghdr:
+        msghdr msg_hdr
+        unsigned int msg_len
+    cdef struct cmsghdr:
+        size_t cmsg_len
+        int cmsg_level
+        int cmsg_type
+    cdef enum:
+        AF_INET
+        AF_INET6
+        MSG_DONTWAIT
+        MSG_TRUNC
+        SOL_SOCKET
+        SO_RXQ_OVFL
+    cmsghdr *CMSG_FIRSTHDR(msghdr *message)
+    void *CMSG_DATA(cmsghdr *header)
+    ssize_t recvmsg(int fd, msghdr *message, int flags)
+    int recvmmsg(int fd, mmsghdr *messages, unsigned int count, int flags, void *timeout)
+    int sendmmsg(int fd, mmsghdr *messages, unsigned int count, int flags)
+    ssize_t sendto(int fd, const void *data, size_t length, int flags, const sockaddr *to, socklen_t size)
+
+cdef extern from "<netinet/in.h>" nogil:
+    cdef struct in_addr:
+        uint32_t s_addr
+    cdef struct in6_addr:
+        uint8_t s6_addr[16]
+    cdef struct sockaddr_in:
+        sa_family_t sin_family
+        uint16_t sin_port
+        in_addr sin_addr
+    cdef struct sockaddr_in6:
+        sa_family_t sin6_family
+        uint16_t sin6_port
+        uint32_t sin6_flowinfo
+        in6_addr sin6_addr
+        uint32_t sin6_scope_id
+    uint16_t htons(uint16_t value)
+    uint16_t ntohs(uint16_t value)
+
+cdef extern from "<sys/epoll.h>" nogil:
+    cdef union epoll_data:
+        uint32_t u32
+        uint64_t u64
+    cdef struct epoll_event:
+        uint32_t events
+        epoll_data data
+    cdef enum:
+        EPOLLIN
+        EPOLL_CLOEXEC
+        EPOLL_CTL_ADD
+    int epoll_create1(int flags)
+    int epoll_ctl(int epoll, int operation, int fd, epoll_event *event)
+    int epoll_wait(int epoll, epoll_event *events, int room, int timeout_ms)
+
+cdef extern from "<unistd.h>" nogil:
+    ssize_t read(int fd, void *data, size_t length)
+    ssize_t write(int fd, const void *data, size_t length)
+    int close(int fd)
+
+cdef extern from "<sys/mman.h>" nogil:
+    cdef enum:
+        MADV_DONTDUMP
+    int mlock(const void *address, size_t length)
+    int madvise(void *address, size_t length, int advice)
+
+cdef extern from "<sys/prctl.h>" nogil:
+    cdef enum:
+        PR_SET_DUMPABLE
+        PR_SET_PDEATHSIG
+        PR_SET_NAME
+    int prctl(int option, ...)
+
+cdef extern from "<time.h>" nogil:
+    cdef struct timespec:
+        long tv_sec
+        long tv_nsec
+    cdef enum:
+        CLOCK_MONOTONIC
+        CLOCK_THREAD_CPUTIME_ID
+    int clock_gettime(int clock, timespec *now)
+
+cdef inline uint64_t clock_ns(int clock) noexcept nogil:
+    """Nanoseconds of a clock; CLOCK_MONOTONIC costs no system call (vDSO)."""
+    cdef timespec now
+    clock_gettime(clock, &now)
+    return <uint64_t>now.tv_sec * 1000000000 + <uint64_t>now.tv_nsec
+
+# explicit_bzero is glibc's: a wipe that the compiler may not drop.
+cdef extern from "<string.h>" nogil:
+    void explicit_bzero(void *memory, size_t octets)

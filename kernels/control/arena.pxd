@@ -1,0 +1,10 @@
+from libc.stdint cimport uint8_t, uint64_t
+
+from kernels.control.layout cimport ArenaHeader, WorkerBlock
+
+cdef class Arena:
+    cdef readonly object mapping
+    cdef uint8_t *base
+    cdef readonly uint64_t octets
+    cdef ArenaHeader *header(self) noexcept
+    cdef WorkerBlock *block(self, Py_ssize_t index) except NULL

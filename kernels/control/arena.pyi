@@ -1,0 +1,42 @@
+import mmap
+
+from kernels.control.errors import LayoutMismatch as LayoutMismatch
+
+PER_CALL: dict[str, int]
+
+def footprint(workers: int, calls: int, sockets: int) -> int:
+    """Octets of an arena for so many workers, each with so many calls and sockets."""
+
+def structs() -> dict[str, int]:
+    """Sizes of everything shared, by name: what this build means by the layout."""
+
+def forbid_dumps() -> None:
+    """No core files of this process, no ptrace by others (H4). OSError."""
+
+class Arena:
+    """A mapped arena. `fd` stays the caller's; the mapping lives as long as this object."""
+
+    mapping: mmap.mmap
+    octets: int
+
+    def __init__(self, fd: int) -> None: ...
+    def format(self, workers: int, calls: int, sockets: int) -> None:
+        """Lay out an empty arena of `footprint` octets (the holder, once)."""
+    def check(self) -> None:
+        """LayoutMismatch when the maker of the arena was another build than we are."""
+    def capacities(self) -> dict[str, int]:
+        """Slots per worker: calls, sockets, flows, cryptos, keys, streams."""
+    @property
+    def workers(self) -> int: ...
+    def protect(self) -> str:
+        """Keep the arena out of swap and core files. Returns what could not be had, "" when all is well."""
+    def wipe(self) -> None:
+        """Zero everything. Only when no worker runs."""
+    def set_wanted(self, worker: int, state: int) -> None:
+        """Holder: what a worker is to do (WorkerState)."""
+    def set_process(self, worker: int, pid: int, cpu: int, restarts: int) -> None:
+        """Holder: who runs this worker now."""
+    def set_state(self, worker: int, state: int) -> None:
+        """Holder, while no process runs the worker; else the worker itself."""
+    def pulse(self, worker: int) -> tuple[int, int]:
+        """(state, heartbeat in CLOCK_MONOTONIC ns) of a worker."""

@@ -1,0 +1,175 @@
+# cython: language_level=3
+"""The arena as an object: map it, format it, check that both sides mean the same by it (see layout.pxd)."""
+import mmap
+import os
+
+from libc.errno cimport errno
+from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
+from libc.string cimport memset
+
+from kernels.clib.linux cimport MADV_DONTDUMP, PR_SET_DUMPABLE, explicit_bzero, madvise, mlock, prctl
+from kernels.control.layout cimport (
+    ARENA_MAGIC, ARENA_VERSION, STRUCTS, ArenaHeader, Capacities, WorkerBlock, layout_structs, layout_worker,
+)
+from kernels.control.records cimport (
+    COMMAND_OCTETS, COMMAND_SLOTS, INJECT_OCTETS, INJECT_SLOTS, PUNT_OCTETS, PUNT_SLOTS, REPLY_OCTETS, REPLY_SLOTS,
+    Command, Inject, Punt, ReplyRecord,
+)
+from kernels.control.ring cimport Ring, ring_format
+from kernels.flow.counters cimport COUNTER_COUNT, COUNTERS
+from kernels.flow.table cimport Flow
+from kernels.srtp.tables cimport Crypto, KeySlot, Stream
+from kernels.wire.packet cimport DROP_COUNT
+from kernels.control.errors import LayoutMismatch
+
+# What one call needs: two legs, each with an RTP and an RTCP port; two contexts per secure leg; room for a
+# second master key on half of them and for a second SSRC on each (forks, re-keying, a changed SSRC).
+PER_CALL = {"flows": 4, "cryptos": 4, "keys": 6, "streams": 8}
+
+NAMES = ("ArenaHeader", "WorkerBlock", "Ring", "Command", "ReplyRecord", "Punt", "Inject", "Flow", "FlowParameters",
+         "CryptoCommand", "Peer", "COUNTER_COUNT", "DROP_COUNT", "Crypto", "KeySlot", "Stream")
+
+
+cdef Capacities capacities_of(uint32_t calls, uint32_t sockets):
+    cdef Capacities c
+    c.calls = calls
+    c.sockets = sockets
+    c.flows = calls * <uint32_t>PER_CALL["flows"]
+    c.cryptos = calls * <uint32_t>PER_CALL["cryptos"]
+    c.keys = calls * <uint32_t>PER_CALL["keys"]
+    c.streams = calls * <uint32_t>PER_CALL["streams"]
+    return c
+
+
+cdef uint64_t regions_start(uint32_t workers):
+    return sizeof(ArenaHeader) + <uint64_t>workers * sizeof(WorkerBlock)
+
+
+def footprint(uint32_t workers, uint32_t calls, uint32_t sockets):
+    """Octets of an arena for so many workers, each with so many calls and sockets."""
+    cdef Capacities c = capacities_of(calls, sockets)
+    cdef WorkerBlock block
+    cdef uint64_t end = regions_start(workers)
+    for _ in range(workers):
+        end = layout_worker(&c, end, &block)
+    return (end + 4095) & ~4095
+
+
+def structs():
+    """Sizes of everything shared, by name: what this build means by the layout."""
+    cdef uint32_t sizes[STRUCTS]
+    layout_structs(sizes)
+    return {NAMES[i]: sizes[i] for i in range(STRUCTS)}
+
+
+def forbid_dumps():
+    """No core files of this process, no ptrace by others (H4). OSError."""
+    if prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
+        raise OSError(errno, "PR_SET_DUMPABLE")
+
+
+cdef class Arena:
+    """A mapped arena. `fd` stays the caller's; the mapping lives as long as this object."""
+
+    def __cinit__(self, int fd):
+        cdef uint8_t[::1] view
+        self.octets = os.fstat(fd).st_size
+        if self.octets < sizeof(ArenaHeader):
+            raise LayoutMismatch("shorter than its header")
+        self.mapping = mmap.mmap(fd, self.octets)
+        view = self.mapping
+        self.base = &view[0]
+
+    cdef ArenaHeader *header(self) noexcept:
+        return <ArenaHeader *>self.base
+
+    cdef WorkerBlock *block(self, Py_ssize_t index) except NULL:
+        if not 0 <= index < self.header().workers:
+            raise IndexError(f"no worker {index}")
+        return <WorkerBlock *>(self.base + sizeof(ArenaHeader) + index * sizeof(WorkerBlock))
+
+    def format(self, uint32_t workers, uint32_t calls, uint32_t sockets):
+        """Lay out an empty arena of `footprint` octets (the holder, once)."""
+        cdef ArenaHeader *header = self.header()
+        cdef WorkerBlock *block
+        cdef uint64_t start = regions_start(workers)
+        memset(self.base, 0, start)
+        header.version = ARENA_VERSION
+        layout_structs(header.structs)
+        header.workers = workers
+        header.capacities = capacities_of(calls, sockets)
+        header.octets = self.octets
+        for index in range(workers):
+            block = self.block(index)
+            start = layout_worker(&header.capacities, start, block)
+            ring_format(<Ring *>(self.base + block.commands), COMMAND_SLOTS, COMMAND_OCTETS)
+            ring_format(<Ring *>(self.base + block.replies), REPLY_SLOTS, REPLY_OCTETS)
+            ring_format(<Ring *>(self.base + block.punts), PUNT_SLOTS, PUNT_OCTETS)
+            ring_format(<Ring *>(self.base + block.injects), INJECT_SLOTS, INJECT_OCTETS)
+        header.magic = ARENA_MAGIC
+
+    def check(self):
+        """LayoutMismatch when the maker of the arena was another build than we are."""
+        cdef ArenaHeader *header = self.header()
+        if header.magic != ARENA_MAGIC or header.version != ARENA_VERSION:
+            raise LayoutMismatch(f"layout version {header.version}, ours is {ARENA_VERSION}")
+        wrong = [f"{name}: theirs {header.structs[i]}, ours {size}"
+                 for i, (name, size) in enumerate(structs().items()) if header.structs[i] != size]
+        if header.octets != self.octets:
+            wrong.append(f"octets: theirs {header.octets}, mapped {self.octets}")
+        if wrong:
+            raise LayoutMismatch("; ".join(wrong))
+
+    def capacities(self):
+        """Slots per worker: calls, sockets, flows, cryptos, keys, streams."""
+        return dict(self.header().capacities)
+
+    @property
+    def workers(self):
+        return self.header().workers
+
+    def protect(self):
+        """Keep the arena out of swap and core files. Returns what could not be had, "" when all is well."""
+        lacking = []
+        if madvise(self.base, self.octets, MADV_DONTDUMP) != 0:
+            lacking.append(f"MADV_DONTDUMP: {os.strerror(errno)}")
+        if mlock(self.base, self.octets) != 0:
+            lacking.append(f"mlock: {os.strerror(errno)}")
+        return ", ".join(lacking)
+
+    def wipe(self):
+        """Zero everything. Only when no worker runs."""
+        explicit_bzero(self.base, self.octets)
+
+    def set_wanted(self, Py_ssize_t worker, uint32_t state):
+        """Holder: what a worker is to do (WorkerState)."""
+        self.block(worker).wanted = state
+
+    def set_process(self, Py_ssize_t worker, int32_t pid, int32_t cpu, uint32_t restarts):
+        """Holder: who runs this worker now."""
+        cdef WorkerBlock *block = self.block(worker)
+        block.pid, block.cpu, block.restarts = pid, cpu, restarts
+
+    def set_state(self, Py_ssize_t worker, uint32_t state):
+        """Holder, while no process runs the worker; else the worker itself."""
+        self.block(worker).state = state
+
+    def pulse(self, Py_ssize_t worker):
+        """(state, heartbeat in CLOCK_MONOTONIC ns) of a worker."""
+        cdef WorkerBlock *block = self.block(worker)
+        return block.state, block.heartbeat_ns
+
+
+def _check_sizes():
+    """A build whose records outgrew their slots must not start."""
+    for size, room in ((sizeof(Command), COMMAND_OCTETS), (sizeof(ReplyRecord), REPLY_OCTETS),
+                       (sizeof(Punt), PUNT_OCTETS), (sizeof(Inject), INJECT_OCTETS),
+                       (COUNTER_COUNT + DROP_COUNT, COUNTERS)):
+        if size > room:
+            raise ImportError(f"layout: {size} does not fit {room}")
+    for size in (sizeof(ArenaHeader), sizeof(WorkerBlock), sizeof(Ring), sizeof(Flow)):
+        if size % 64:
+            raise ImportError(f"layout: {size} is no multiple of 64")
+
+
+_check_sizes()

@@ -1,0 +1,128 @@
+"""Commands to a worker and what comes back: plain frozen values.
+
+Slot numbers are the control process's to choose, contents the worker's. Every command is idempotent and
+answered by a `Reply` with its ticket.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from kernels.srtp.transform import Transform as Transform  # the suite in numbers
+
+Address = tuple[str, int]  # IP literal, UDP port
+
+
+@dataclass(frozen=True, slots=True)
+class MasterKeyBytes:
+    """One master key. Never printed: repr shows neither key nor salt."""
+
+    key: bytes = field(repr=False)
+    salt: bytes = field(repr=False)
+    mki: bytes = b""
+    rtp_lifetime: int = 0  # packets; 0: the maximum
+    rtcp_lifetime: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class InstallCrypto:
+    """Create or update one direction of one stream of one leg. Same parameters and key: it continues."""
+
+    slot: int
+    transform: Transform
+    key: MasterKeyBytes
+    send: bool
+    window: int = 128  # replay window, packets: 64..1024
+    kdr_log2: int | None = None  # key derivation rate 2**n packets; None: derive once
+    encrypt_rtp: bool = True
+    encrypt_rtcp: bool = True
+    authenticate_rtp: bool = True
+    ssrc_limit: int = 16
+    initial_roc: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class AddKey:
+    """A further master key (other MKI of the same length) on a crypto."""
+
+    slot: int
+    key: MasterKeyBytes
+
+
+@dataclass(frozen=True, slots=True)
+class SelectKey:
+    """The sender switches to the key with this MKI."""
+
+    slot: int
+    mki: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveCrypto:
+    """Wipe a crypto. Absent is no error."""
+
+    slot: int
+
+
+@dataclass(frozen=True, slots=True)
+class InstallFlow:
+    """Create or update a flow. An existing slot on the same port keeps counters, and its learnt address unless
+    `remote` changed. `latching` "authenticated" learns only where `receive` is set, else it is strict."""
+
+    slot: int
+    interface: str
+    port: int
+    rtp: bool  # what may arrive on it
+    rtcp: bool
+    remote: Address | None = None  # where it sends to
+    rtp_partner: int | None = None  # flow slots that arrivals leave by
+    rtcp_partner: int | None = None
+    receive: int | None = None  # crypto slots; None: plain
+    send: int | None = None
+    secure: bool = False  # keys are required: until they are named nothing passes
+    may_send: bool = True
+    may_receive: bool = True
+    latching: str = "host"  # off, host, once, authenticated
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveFlow:
+    """Free a flow and its port. Absent is no error."""
+
+    slot: int
+
+
+Command = InstallCrypto | AddKey | SelectKey | RemoveCrypto | InstallFlow | RemoveFlow
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The worker carried a command out. `error` is 0, or the name of an errno (`EINVAL`, `ENOSPC`, ...)."""
+
+    worker: int
+    ticket: int
+    error: Literal[0] | str
+
+
+@dataclass(frozen=True, slots=True)
+class Punt:
+    """A datagram that is not media."""
+
+    worker: int
+    flow: int
+    kind: str  # stun, zrtp, dtls
+    source: Address
+    data: bytes
+    received_ns: int  # CLOCK_MONOTONIC
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerNews:
+    """A worker was lost or came up. Its calls are still in its tables."""
+
+    worker: int
+    event: str  # lost, started
+    pid: int
+    restarts: int
+    reason: str  # for a person: "signal SIGKILL", "no heartbeat for 1.2 s", ...

@@ -1,0 +1,126 @@
+"""The holder's configuration: a JSON file written by the control side. Every mistake is named by its key."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+class ConfigurationError(ValueError):
+    """The configuration cannot be used; the text names key and reason."""
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """A named local address."""
+
+    name: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """What the holder needs to know."""
+
+    socket: str  # path of the Unix socket for control
+    interfaces: tuple[Interface, ...]
+    ports: tuple[int, int]  # first and last, per interface
+    cores: tuple[int, ...]  # one worker each
+    calls: int  # sizes the arena, shared by the workers
+    port: str = "auto"
+    cipher: str = "auto"
+    user: str = ""  # run as this user once sockets are open; "": stay
+    log: str = "info"
+    learning_ms: int = 3000  # learning window of plain legs
+
+
+KNOWN = {
+    "socket": str,
+    "interfaces": list,
+    "ports": list,
+    "cores": list,
+    "calls": int,
+    "port": str,
+    "cipher": str,
+    "user": str,
+    "log": str,
+    "learning_ms": int,
+}
+REQUIRED = ("socket", "interfaces", "ports", "cores", "calls")
+CHOICES = {"port": ("auto", "udp"), "cipher": ("auto", "openssl"), "log": ("debug", "info", "warning", "error")}
+MOST_CALLS = 1_000_000
+
+
+def read_configuration(path: str) -> Configuration:
+    """Read and check. ConfigurationError, OSError."""
+    try:
+        values = json.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ConfigurationError(f"{path}: {error}") from error
+    return check_configuration(values)
+
+
+def check_configuration(values: Any) -> Configuration:
+    """The checked form of parsed JSON. ConfigurationError."""
+    if not isinstance(values, dict):
+        raise ConfigurationError("not an object")
+    _check_keys(values)
+    for key, choices in CHOICES.items():
+        if values.get(key, choices[0]) not in choices:
+            raise ConfigurationError(f"{key}: {values[key]!r} is none of {', '.join(choices)}")
+    if not 1 <= values["calls"] <= MOST_CALLS:
+        raise ConfigurationError(f"calls: {values['calls']} is not in 1..{MOST_CALLS}")
+    if not 0 <= values.get("learning_ms", 0) <= 60_000:
+        raise ConfigurationError("learning_ms: not in 0..60000")
+    checked = dict(values)
+    checked["cores"] = _cores(values["cores"])
+    checked["ports"] = _ports(values["ports"], len(checked["cores"]))
+    checked["interfaces"] = _interfaces(values["interfaces"])
+    return Configuration(**checked)
+
+
+def _check_keys(values: dict[str, Any]) -> None:
+    for key in REQUIRED:
+        if key not in values:
+            raise ConfigurationError(f"{key}: missing")
+    for key, value in values.items():
+        if key not in KNOWN:
+            raise ConfigurationError(f"{key}: unknown setting")
+        if not isinstance(value, KNOWN[key]) or isinstance(value, bool):
+            raise ConfigurationError(f"{key}: expected {KNOWN[key].__name__}")
+
+
+def _cores(cores: list[Any]) -> tuple[int, ...]:
+    if not cores or not all(type(core) is int and 0 <= core < 4096 for core in cores):
+        raise ConfigurationError("cores: expected a list of CPU numbers")
+    if len(set(cores)) != len(cores):
+        raise ConfigurationError("cores: one worker per core, a core is named twice")
+    return tuple(cores)
+
+
+def _ports(ports: list[Any], workers: int) -> tuple[int, int]:
+    if len(ports) != 2 or not all(type(port) is int for port in ports) or not 1024 <= ports[0] <= ports[1] <= 65535:
+        raise ConfigurationError("ports: expected [first, last] within 1024..65535")
+    if ports[1] - ports[0] + 1 < 4 * workers:
+        raise ConfigurationError("ports: fewer than 4 per worker")
+    return ports[0], ports[1]
+
+
+def _interfaces(interfaces: list[Any]) -> tuple[Interface, ...]:
+    found: list[Interface] = []
+    for entry in interfaces:
+        if not isinstance(entry, dict) or set(entry) != {"name", "address"}:
+            raise ConfigurationError("interfaces: each is an object of name and address")
+        try:
+            address = str(ipaddress.ip_address(entry["address"]))
+        except ValueError as error:
+            raise ConfigurationError(f"interfaces: {entry['name']}: {error}") from error
+        if any(entry["name"] == other.name or address == other.address for other in found):
+            raise ConfigurationError(f"interfaces: {entry['name']}: name or address used twice")
+        found.append(Interface(str(entry["name"]), address))
+    if not found:
+        raise ConfigurationError("interfaces: none")
+    return tuple(found)

@@ -1,0 +1,128 @@
+# cython: language_level=3, boundscheck=False, wraparound=False
+"""Commands, carried out by the worker between two bursts. One function per row of CommandKind."""
+from libc.errno cimport EADDRINUSE, EINVAL
+from libc.stdint cimport uint8_t, uint32_t
+from libc.string cimport memset
+
+from kernels.control.execute cimport command_execute
+from kernels.control.records cimport (
+    COMMAND_ADD_KEY, COMMAND_INSTALL_CRYPTO, COMMAND_INSTALL_FLOW, COMMAND_REMOVE_CRYPTO, COMMAND_REMOVE_FLOW,
+    COMMAND_SELECT_KEY, LATCH_AUTHENTICATED, Command, FlowParameters,
+)
+from kernels.control.sequence cimport sequence_begin, sequence_end
+from kernels.flow.pipeline cimport MARK_INSTALLED, MARK_RTCP_AUTHENTIC, MARK_RTP_AUTHENTIC, Path
+from kernels.flow.table cimport LEARN_OPEN, Flow, peer_equal
+from kernels.srtp.context cimport CRYPTO_UNAUTHENTICATED_RTP, CryptoParameters
+from kernels.srtp.engine cimport engine_add_key, engine_install, engine_remove, engine_select_key
+from kernels.wire.packet cimport NO_SLOT
+
+
+cdef int command_execute(Path *path, const Command *command) noexcept nogil:
+    if command.kind == COMMAND_INSTALL_CRYPTO:
+        return install_crypto(path, command)
+    if command.kind == COMMAND_ADD_KEY:
+        return -engine_add_key(path.engine, command.slot, &command.body.crypto.key)
+    if command.kind == COMMAND_SELECT_KEY:
+        return -engine_select_key(path.engine, command.slot, command.body.crypto.key.mki)
+    if command.kind == COMMAND_REMOVE_CRYPTO:
+        return remove_crypto(path, command.slot)
+    if command.kind == COMMAND_INSTALL_FLOW:
+        return install_flow(path, command.slot, &command.body.flow)
+    if command.kind == COMMAND_REMOVE_FLOW:
+        return remove_flow(path, command.slot)
+    return EINVAL
+
+
+cdef int install_crypto(Path *path, const Command *command) noexcept nogil:
+    cdef const CryptoParameters *parameters = &command.body.crypto.parameters
+    cdef uint8_t marks = MARK_INSTALLED
+    cdef int error
+    if command.slot >= path.crypto_count:
+        return EINVAL
+    if parameters.rtp_tag and not parameters.flags & CRYPTO_UNAUTHENTICATED_RTP:
+        marks |= MARK_RTP_AUTHENTIC
+    if parameters.rtcp_tag:
+        marks |= MARK_RTCP_AUTHENTIC
+    path.marks[command.slot] = MARK_INSTALLED           # no proof from it while it changes
+    error = -engine_install(path.engine, command.slot, parameters, &command.body.crypto.key)
+    if error == 0:
+        path.marks[command.slot] = marks
+    return error
+
+
+cdef int remove_crypto(Path *path, uint32_t slot) noexcept nogil:
+    cdef int error
+    if slot >= path.crypto_count:
+        return EINVAL
+    error = -engine_remove(path.engine, slot)
+    if error == 0:
+        path.marks[slot] = 0
+    return error
+
+
+cdef int install_flow(Path *path, uint32_t slot, const FlowParameters *want) noexcept nogil:
+    """New on its port: starts clean. Known on its port: keeps counters, and its learnt address unless `remote` changed."""
+    cdef Flow *flow
+    if slot >= path.flow_count or not valid(path, want):
+        return EINVAL
+    if path.sockets[want.socket] != NO_SLOT and path.sockets[want.socket] != slot:
+        return EADDRINUSE
+    flow = &path.flows[slot]
+    if flow.used and flow.want.socket != want.socket:
+        vacate(path, flow)
+    sequence_begin(&flow.sequence)
+    if not flow.used or not peer_equal(&flow.want.remote, &want.remote):
+        flow.current = want.remote
+        flow.learning = LEARN_OPEN
+        flow.learnt = 0
+    flow.want = want[0]
+    flow.used = 1
+    sequence_end(&flow.sequence)
+    path.sockets[want.socket] = slot
+    return 0
+
+
+cdef bint valid(const Path *path, const FlowParameters *want) noexcept nogil:
+    return (want.socket < path.socket_count
+            and (want.rtp_partner == NO_SLOT or want.rtp_partner < path.flow_count)
+            and (want.rtcp_partner == NO_SLOT or want.rtcp_partner < path.flow_count)
+            and (want.receive == NO_SLOT or want.receive < path.crypto_count)
+            and (want.send == NO_SLOT or want.send < path.crypto_count)
+            and want.latching <= LATCH_AUTHENTICATED)
+
+
+cdef int remove_flow(Path *path, uint32_t slot) noexcept nogil:
+    """Absent is no error. Partners forget the slot: its next user must not receive their media."""
+    cdef Flow *flow
+    if slot >= path.flow_count:
+        return EINVAL
+    flow = &path.flows[slot]
+    if not flow.used:
+        return 0
+    forget(path, flow.want.rtp_partner, slot)
+    forget(path, flow.want.rtcp_partner, slot)
+    vacate(path, flow)
+    return 0
+
+
+cdef void forget(Path *path, uint32_t partner, uint32_t slot) noexcept nogil:
+    cdef Flow *flow
+    if partner >= path.flow_count or not path.flows[partner].used:
+        return
+    flow = &path.flows[partner]
+    sequence_begin(&flow.sequence)
+    if flow.want.rtp_partner == slot:
+        flow.want.rtp_partner = NO_SLOT
+    if flow.want.rtcp_partner == slot:
+        flow.want.rtcp_partner = NO_SLOT
+    sequence_end(&flow.sequence)
+
+
+cdef void vacate(Path *path, Flow *flow) noexcept nogil:
+    """Back to an empty slot; only its sequence number goes on."""
+    if flow.want.socket < path.socket_count:
+        path.sockets[flow.want.socket] = NO_SLOT
+    sequence_begin(&flow.sequence)
+    flow.used = 0
+    memset(<uint8_t *>flow + sizeof(uint32_t), 0, sizeof(Flow) - sizeof(uint32_t))
+    sequence_end(&flow.sequence)

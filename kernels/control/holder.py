@@ -1,0 +1,213 @@
+"""The media holder: `python -m kernels.control.holder CONFIG.json`.
+
+Owns what must outlive workers and control: arena, media sockets, doorbells. Single-threaded, takes no
+per-call decision. In order: read, open (privileged), drop privileges, fork workers, watch until told to end.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import importlib.metadata
+import os
+import pwd
+import resource
+import select
+import signal
+import socket
+import sys
+
+import sdnotify
+
+from kernels.control.arena import Arena, footprint, forbid_dumps
+from kernels.control.configuration import Configuration, ConfigurationError, read_configuration
+from kernels.control.confine import name_process
+from kernels.control.door import Door
+from kernels.control.journal import Journal
+from kernels.control.sockets import MediaSockets, open_sockets
+from kernels.control.team import Place, Team, ignore_signals
+
+TICK_S = 0.25
+STOP_S = 2.0
+SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
+EXIT_CONFIGURATION = 78  # EX_CONFIG of sysexits.h
+
+
+class Holder:
+    """Everything that is held, and the loop that watches over it."""
+
+    def __init__(self, configuration: Configuration, journal: Journal) -> None:
+        self._configuration, self._journal = configuration, journal
+        self._ending = False
+        self._media = open_sockets(configuration)
+        if self._media.shrunk:
+            journal.write("warning", "port range shrunk", why=self._media.shrunk)
+        for interface, ports in self._media.busy.items():
+            journal.write("warning", "ports held by others", interface=interface, count=len(ports), first=ports[0])
+        self._memory = make_arena_memory(configuration, self._media)
+        self._arena = Arena(self._memory)
+        self._arena.format(len(configuration.cores), calls_per_worker(configuration), self._media.share * len(self._media.interfaces))
+        self._doorbells = [os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC) for _ in configuration.cores]
+        self._news = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._door = Door(configuration.socket)
+        self._wakeup, self._signalled = socket.socketpair()
+        self._notifier = sdnotify.SystemdNotifier()
+        self._watched = "WATCHDOG_USEC" in os.environ
+        places = [Place(i, core, self._media.fds[i], self._doorbells[i]) for i, core in enumerate(configuration.cores)]
+        self._team = Team(
+            self._arena, places, self._news, configuration.learning_ms, journal, self._door.tell, self._enter_child
+        )
+
+    def run(self) -> None:
+        """Until SIGTERM or SIGINT; then workers stop and the arena is wiped."""
+        self._confine()
+        self._catch_signals()
+        self._team.start_due()
+        self._journal.write("info", "media holder ready", socket=self._configuration.socket, **self._facts())
+        self._notifier.notify("READY=1")
+        try:
+            while not self._ending:
+                self._wait()
+                self._team.reap()
+                self._team.replace_hung()
+                self._team.start_due()
+                self._notify()
+        finally:
+            self._end()
+
+    def describe(self) -> dict[str, object]:
+        """What a control process is told when it attaches."""
+        return {
+            "version": product_version(),
+            "port_kind": "udp",
+            "cipher": "openssl",
+            "why": "kernel sockets and OpenSSL: the only port and cipher back end of this build",
+            "cores": list(self._configuration.cores),
+            "interfaces": self._media.describe(),
+        }
+
+    # -- the loop ----------------------------------------------------------------------------------------
+
+    def _wait(self) -> None:
+        poll = select.poll()
+        poll.register(self._door, select.POLLIN)
+        poll.register(self._signalled, select.POLLIN)
+        if self._door.control_fd is not None:
+            poll.register(self._door.control_fd, select.POLLIN | select.POLLRDHUP)
+        for fd, _ in poll.poll(TICK_S * 1000):
+            if fd == self._door.fileno():
+                outcome = self._door.admit(self.describe(), [self._memory, self._news, *self._doorbells])
+                self._journal.write("info", "control", outcome=outcome)
+            elif fd == self._signalled.fileno():
+                self._signalled.recv(64)
+            elif not self._door.control_present():
+                self._journal.write("info", "control", outcome="left")
+
+    def _notify(self) -> None:
+        if self._watched:
+            self._notifier.notify("WATCHDOG=1")
+        total = len(self._configuration.cores)
+        self._notifier.notify(f"STATUS={self._team.running()} of {total} workers run")
+
+    def _end(self) -> None:
+        self._notifier.notify("STOPPING=1")
+        self._team.stop(STOP_S)
+        self._arena.wipe()
+        self._door.close()
+        self._journal.write("info", "media holder ended")
+
+    # -- start -------------------------------------------------------------------------------------------
+
+    def _confine(self) -> None:
+        """Lock memory while we may, then give up what we need no more."""
+        name_process("srtpgw-holder")
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        lacking = self._arena.protect()
+        if lacking:
+            self._journal.write("warning", "arena not fully protected", lacking=lacking)
+        if self._configuration.user:
+            account = pwd.getpwnam(self._configuration.user)
+            self._door.give_to(account.pw_uid, account.pw_gid)
+            drop_privileges(account)
+        forbid_dumps()
+
+    def _catch_signals(self) -> None:
+        self._wakeup.setblocking(False)
+        signal.set_wakeup_fd(self._wakeup.fileno(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_end)
+
+    def _on_end(self, *_: object) -> None:
+        self._ending = True
+
+    def _enter_child(self) -> None:
+        ignore_signals()
+        self._door.close_in_child()
+        self._wakeup.close()
+        self._signalled.close()
+
+    def _facts(self) -> dict[str, object]:
+        return {
+            "workers": len(self._configuration.cores),
+            "ports": sum(len(fds) for fds in self._media.fds),
+            "arena_octets": self._arena.octets,
+            "calls": self._configuration.calls,
+        }
+
+
+def make_arena_memory(configuration: Configuration, media: MediaSockets) -> int:
+    """A memfd of the right size that nobody can resize; its descriptor."""
+    octets = footprint(
+        len(configuration.cores), calls_per_worker(configuration), media.share * len(media.interfaces)
+    )
+    fd = os.memfd_create("srtpgw-arena", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    os.ftruncate(fd, octets)
+    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, SEALS)
+    return fd
+
+
+def calls_per_worker(configuration: Configuration) -> int:
+    """The worker's share, rounded up."""
+    return -(-configuration.calls // len(configuration.cores))
+
+
+def drop_privileges(account: pwd.struct_passwd) -> None:
+    """Become this user for good. OSError."""
+    if os.geteuid() == account.pw_uid:
+        return
+    os.initgroups(account.pw_name, account.pw_gid)
+    os.setresgid(account.pw_gid, account.pw_gid, account.pw_gid)
+    os.setresuid(account.pw_uid, account.pw_uid, account.pw_uid)
+
+
+def product_version() -> str:
+    """Of the installed package."""
+    try:
+        return importlib.metadata.version("srtpgw")
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def main(arguments: list[str]) -> int:
+    """0 ended as told, 1 could not start, 78 configuration."""
+    if len(arguments) != 1:
+        sys.stderr.write("usage: python -m kernels.control.holder CONFIG.json\n")
+        return EXIT_CONFIGURATION
+    journal = Journal("info")
+    try:
+        configuration = read_configuration(arguments[0])
+        journal = Journal(configuration.log)
+        Holder(configuration, journal).run()
+    except ConfigurationError as error:
+        journal.write("error", "configuration", error=str(error))
+        return EXIT_CONFIGURATION
+    except (OSError, KeyError) as error:
+        journal.write("error", "media holder cannot run", error=f"{type(error).__name__}: {error}")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,32 @@
+from collections.abc import Callable
+
+from kernels.control.arena import Arena
+from kernels.control.commands import Command, Punt, Reply, WorkerNews
+from kernels.control.status import CryptoStatus, FlowStatus, WorkerStatus
+
+class Mailbox:
+    """Worker `index` of an arena, as the one control process sees it."""
+
+    index: int
+
+    def __init__(self, arena: Arena, index: int) -> None: ...
+    def submit(self, command: Command, socket: int | None = None) -> int:
+        """Pack a command into the ring; its ticket. RingFull, ValueError, OverflowError. Ring the doorbell after it."""
+    def inject(self, flow: int, data: bytes, host: str, port: int) -> None:
+        """A datagram to send from a flow's socket. RingFull, ValueError."""
+    def take(self, out: list[Reply | Punt | WorkerNews]) -> None:
+        """Append all waiting replies and punted datagrams. Replies to a control process before us are passed over."""
+    def command_ring(self) -> tuple[int, int]:
+        """Where commands wait: first and last octet of the ring in the arena (tests search it for keys)."""
+    def flows(self) -> list[int]:
+        """Flow slots in use."""
+    def cryptos(self) -> list[int]:
+        """Crypto slots in use."""
+    def flow(self, slot: int, locate: Callable[[int], tuple[str, int]]) -> FlowStatus:
+        """FlowStatus of a slot; `locate(socket)` names (interface, port). KeyError: not in use."""
+    def crypto(self, slot: int) -> CryptoStatus:
+        """CryptoStatus of a slot. KeyError: not in use; BlockingIOError: being changed now."""
+    def counters(self) -> dict[str, int]:
+        """The worker's counters by name, drops by Drop name in lower case; as of its last publication (10 ms, or when idle)."""
+    def worker(self) -> WorkerStatus:
+        """WorkerStatus."""

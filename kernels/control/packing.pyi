@@ -1,0 +1,4 @@
+CIPHERS: dict[str, int]
+AUTHS: dict[str, int]
+LATCHINGS: dict[str, int]
+NO_RATE: int

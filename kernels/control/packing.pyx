@@ -1,0 +1,101 @@
+# cython: language_level=3
+"""Commands (frozen dataclasses) into ring records."""
+from libc.stdint cimport uint8_t, uint32_t
+from libc.string cimport memcpy, memset
+
+from kernels.control.records cimport (
+    COMMAND_ADD_KEY, COMMAND_INSTALL_CRYPTO, COMMAND_INSTALL_FLOW, COMMAND_REMOVE_CRYPTO, COMMAND_REMOVE_FLOW,
+    COMMAND_SELECT_KEY, FLOW_MAY_RECEIVE, FLOW_MAY_SEND, FLOW_RTCP, FLOW_RTP, FLOW_SECURE, LATCH_AUTHENTICATED,
+    LATCH_HOST, LATCH_OFF, LATCH_ONCE, Command, FlowParameters,
+)
+from kernels.port.address cimport peer_parse
+from kernels.srtp.context cimport (
+    AUTH_HMAC_SHA1, AUTH_NONE, CIPHER_AES_CM, CIPHER_AES_F8, CIPHER_AES_GCM, CIPHER_NULL, CRYPTO_PLAIN_RTCP,
+    CRYPTO_PLAIN_RTP, CRYPTO_SEND, CRYPTO_UNAUTHENTICATED_RTP, MAX_KEY, MAX_MKI, MAX_SALT, CryptoParameters, MasterKey,
+)
+from kernels.wire.packet cimport NO_SLOT
+
+from kernels.control.commands import AddKey, InstallCrypto, InstallFlow, RemoveCrypto, RemoveFlow, SelectKey
+
+CIPHERS = {"NULL": CIPHER_NULL, "AES_CM": CIPHER_AES_CM, "AES_F8": CIPHER_AES_F8, "AES_GCM": CIPHER_AES_GCM}
+AUTHS = {"NONE": AUTH_NONE, "HMAC_SHA1": AUTH_HMAC_SHA1}
+LATCHINGS = {"off": LATCH_OFF, "host": LATCH_HOST, "once": LATCH_ONCE, "authenticated": LATCH_AUTHENTICATED}
+NO_RATE = 255
+
+cdef dict KINDS = {InstallCrypto: COMMAND_INSTALL_CRYPTO, AddKey: COMMAND_ADD_KEY, SelectKey: COMMAND_SELECT_KEY,
+                   RemoveCrypto: COMMAND_REMOVE_CRYPTO, InstallFlow: COMMAND_INSTALL_FLOW,
+                   RemoveFlow: COMMAND_REMOVE_FLOW}
+
+
+cdef int pack(Command *record, object command, object socket) except -1:
+    cdef uint32_t kind = KINDS[type(command)]
+    memset(record, 0, sizeof(Command))
+    record.kind = kind
+    record.slot = command.slot
+    if kind == COMMAND_INSTALL_CRYPTO:
+        pack_parameters(&record.body.crypto.parameters, command)
+        pack_key(&record.body.crypto.key, command.key)
+    elif kind == COMMAND_ADD_KEY:
+        pack_key(&record.body.crypto.key, command.key)
+    elif kind == COMMAND_SELECT_KEY:
+        pack_octets(record.body.crypto.key.mki, MAX_MKI, command.mki, "mki")
+    elif kind == COMMAND_INSTALL_FLOW:
+        pack_flow(&record.body.flow, command, socket)
+    return 0
+
+
+cdef int pack_octets(uint8_t *out, Py_ssize_t room, bytes octets, str name) except -1:
+    if len(octets) > room:
+        raise ValueError(f"{name}: {len(octets)} octets, at most {room}")
+    memcpy(out, <const char *>octets, len(octets))
+    return 0
+
+
+cdef int pack_key(MasterKey *out, object key) except -1:
+    pack_octets(out.key, MAX_KEY, key.key, "key")
+    pack_octets(out.salt, MAX_SALT, key.salt, "salt")
+    pack_octets(out.mki, MAX_MKI, key.mki, "mki")
+    out.rtp_lifetime = key.rtp_lifetime
+    out.rtcp_lifetime = key.rtcp_lifetime
+    return 0
+
+
+cdef int pack_parameters(CryptoParameters *out, object command) except -1:
+    transform = command.transform
+    if len(command.key.key) != transform.key_octets or len(command.key.salt) != transform.salt_octets:
+        raise ValueError("key or salt is not as long as the transform says")
+    out.cipher = CIPHERS[transform.cipher]
+    out.auth = AUTHS[transform.auth]
+    out.key_octets = transform.key_octets
+    out.salt_octets = transform.salt_octets
+    out.rtp_tag = transform.rtp_tag
+    out.rtcp_tag = transform.rtcp_tag
+    out.mki_octets = len(command.key.mki)
+    out.kdr_log2 = NO_RATE if command.kdr_log2 is None else command.kdr_log2
+    out.window = command.window
+    out.flags = ((CRYPTO_SEND if command.send else 0)
+                 | (0 if command.encrypt_rtp else CRYPTO_PLAIN_RTP)
+                 | (0 if command.encrypt_rtcp else CRYPTO_PLAIN_RTCP)
+                 | (0 if command.authenticate_rtp else CRYPTO_UNAUTHENTICATED_RTP))
+    out.ssrc_limit = command.ssrc_limit
+    out.initial_roc = command.initial_roc
+    return 0
+
+
+cdef inline uint32_t slot_of(object slot) except? 0xFFFFFFFF:
+    return <uint32_t>NO_SLOT if slot is None else <uint32_t>slot
+
+
+cdef int pack_flow(FlowParameters *out, object command, object socket) except -1:
+    out.socket = socket
+    out.rtp_partner = slot_of(command.rtp_partner)
+    out.rtcp_partner = slot_of(command.rtcp_partner)
+    out.receive = slot_of(command.receive)
+    out.send = slot_of(command.send)
+    out.flags = ((FLOW_RTP if command.rtp else 0) | (FLOW_RTCP if command.rtcp else 0)
+                 | (FLOW_SECURE if command.secure else 0) | (FLOW_MAY_SEND if command.may_send else 0)
+                 | (FLOW_MAY_RECEIVE if command.may_receive else 0))
+    out.latching = LATCHINGS[command.latching]
+    if command.remote is not None:
+        out.remote = peer_parse(command.remote[0], command.remote[1])
+    return 0

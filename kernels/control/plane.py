@@ -1,0 +1,188 @@
+"""The control process's handle on the media plane (contract: docs/architecture.md).
+
+No asyncio here: the control process adds `fileno()` to its loop and calls `poll()` when it is readable.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import socket
+import time
+from typing import Any
+
+from kernels.control.arena import Arena
+from kernels.control.commands import Address, Command, InstallFlow, Punt, Reply, WorkerNews
+from kernels.control.door import GREETING_OCTETS
+from kernels.control.errors import LayoutMismatch, PlaneBusy, RingFull
+from kernels.control.mailbox import Mailbox
+from kernels.control.status import CryptoStatus, FlowStatus, InterfaceInfo, PlaneInfo, WorkerInfo, WorkerStatus
+
+__all__ = ["LayoutMismatch", "MediaPlane", "PlaneBusy", "RingFull"]
+
+MOST_FDS = 250  # of one SCM_RIGHTS message (SCM_MAX_FD is 253)
+TAKE_OVER_S = 2.0  # how long attach waits for a predecessor to be gone
+RETRY_S = 0.02
+
+
+class MediaPlane:
+    """An attached media plane. Made by `attach`; one at a time per holder."""
+
+    def __init__(self, connection: socket.socket, description: dict[str, Any], fds: list[int]) -> None:
+        self._connection = connection
+        self._memory, self._news, *self._doorbells = fds
+        self._arena = Arena(self._memory)
+        self._arena.check()
+        self._mailboxes = [Mailbox(self._arena, i) for i in range(self._arena.workers)]
+        self.info = _info(description, self._arena)
+        self._sockets = {
+            name: (index * len(interface.ports[0]), interface)
+            for index, (name, interface) in enumerate(self.info.interfaces.items())
+        }
+        self._places = list(self.info.interfaces)
+        self._epoll = select.epoll()
+        self._epoll.register(self._news, select.EPOLLIN)
+        self._epoll.register(connection, select.EPOLLIN)
+        self._connected = True
+
+    @classmethod
+    def attach(cls, socket_path: str) -> MediaPlane:
+        """Connect to the holder, map the arena, compare the layout. LayoutMismatch, PlaneBusy, OSError."""
+        deadline = time.monotonic() + TAKE_OVER_S
+        while True:
+            connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            fds: list[int] = []
+            try:
+                connection.settimeout(TAKE_OVER_S)
+                connection.connect(socket_path)
+                description, fds = _greet(connection)
+                connection.setblocking(False)
+                return cls(connection, description, fds)
+            except BaseException as error:
+                connection.close()
+                for fd in fds:
+                    os.close(fd)
+                if not isinstance(error, PlaneBusy) or time.monotonic() > deadline:
+                    raise
+            time.sleep(RETRY_S)
+
+    def fileno(self) -> int:
+        """Readable when replies, punted packets or worker news wait."""
+        return self._epoll.fileno()
+
+    def submit(self, worker: int, command: Command) -> int:
+        """Give a command to a worker; its ticket. RingFull, ValueError (not our interface or port, bad address)."""
+        number = self._socket_number(worker, command) if type(command) is InstallFlow else None
+        ticket = self._mailboxes[worker].submit(command, number)
+        os.eventfd_write(self._doorbells[worker], 1)
+        return ticket
+
+    def poll(self) -> list[Reply | Punt | WorkerNews]:
+        """Everything that waits, without blocking. ConnectionError once the holder is gone."""
+        out: list[Reply | Punt | WorkerNews] = []
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self._news)
+        for mailbox in self._mailboxes:
+            mailbox.take(out)
+        self._take_news(out)
+        if not self._connected and not out:
+            raise ConnectionResetError("the media holder is gone")
+        return out
+
+    def inject(self, worker: int, flow: int, data: bytes, to: Address) -> None:
+        """Send a datagram from a flow's socket. RingFull, ValueError."""
+        self._mailboxes[worker].inject(flow, data, to[0], to[1])
+        os.eventfd_write(self._doorbells[worker], 1)
+
+    def flow(self, worker: int, slot: int) -> FlowStatus:
+        """Snapshot of a flow. KeyError when the slot is empty."""
+        return self._mailboxes[worker].flow(slot, lambda number: self._place(worker, number))
+
+    def crypto(self, worker: int, slot: int) -> CryptoStatus:
+        """Snapshot of a crypto, without keys. KeyError when the slot is empty."""
+        return self._mailboxes[worker].crypto(slot)
+
+    def flows(self, worker: int) -> list[int]:
+        """Flow slots in use."""
+        return self._mailboxes[worker].flows()
+
+    def cryptos(self, worker: int) -> list[int]:
+        """Crypto slots in use."""
+        return self._mailboxes[worker].cryptos()
+
+    def counters(self, worker: int) -> dict[str, int]:
+        """By name; drops by Drop name in lower case. At most 10 ms old."""
+        return self._mailboxes[worker].counters()
+
+    def worker(self, worker: int) -> WorkerStatus:
+        """State, process, CPU time."""
+        return self._mailboxes[worker].worker()
+
+    def close(self) -> None:
+        """Detach; calls go on. Twice is no error."""
+        if not self._epoll.closed:
+            self._epoll.close()
+            self._connection.close()
+            for fd in (self._memory, self._news, *self._doorbells):
+                os.close(fd)
+
+    # -- helpers -----------------------------------------------------------------------------------------
+
+    def _socket_number(self, worker: int, command: InstallFlow) -> int:
+        if command.interface not in self._sockets:
+            raise ValueError(f"no interface {command.interface!r}")
+        base, interface = self._sockets[command.interface]
+        ports = interface.ports[worker]
+        if command.port not in ports or command.port in interface.busy:
+            raise ValueError(f"port {command.port} of {command.interface} is not worker {worker}'s")
+        return base + command.port - ports.start
+
+    def _place(self, worker: int, number: int) -> tuple[str, int]:
+        share = len(self.info.interfaces[self._places[0]].ports[worker])
+        name = self._places[number // share]
+        return name, self.info.interfaces[name].ports[worker].start + number % share
+
+    def _take_news(self, out: list[Reply | Punt | WorkerNews]) -> None:
+        while self._connected:
+            try:
+                line = self._connection.recv(65536)
+            except BlockingIOError:
+                return
+            if not line:
+                self._connected = False  # the descriptor stays readable, so poll() is called again
+                return
+            news = json.loads(line)
+            out.append(WorkerNews(news["worker"], news["event"], news["pid"], news["restarts"], news["reason"]))
+
+
+def _greet(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
+    """The holder's description and descriptors: memory, news, a doorbell per worker."""
+    data, fds, _, _ = socket.recv_fds(connection, GREETING_OCTETS, MOST_FDS)
+    description = json.loads(data) if data else {"error": "refused"}
+    if description.get("error") == "busy":
+        raise PlaneBusy
+    if "error" in description:
+        raise PermissionError(f"media holder: {description['error']}")
+    return description, list(fds)
+
+
+def _info(description: dict[str, Any], arena: Arena) -> PlaneInfo:
+    room = arena.capacities()
+    return PlaneInfo(
+        version=description["version"],
+        port_kind=description["port_kind"],
+        cipher=description["cipher"],
+        why=description["why"],
+        workers=tuple(
+            WorkerInfo(index, cpu, room["flows"], room["cryptos"], room["streams"])
+            for index, cpu in enumerate(description["cores"])
+        ),
+        interfaces={
+            name: InterfaceInfo(
+                entry["address"], tuple(range(*ports) for ports in entry["ports"]), frozenset(entry["busy"])
+            )
+            for name, entry in description["interfaces"].items()
+        },
+    )

@@ -1,0 +1,81 @@
+# What travels in the rings between the control process and a worker. Fixed sizes, no pointers.
+from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+from kernels.srtp.context cimport CryptoParameters, MasterKey
+from kernels.wire.packet cimport DATAGRAM, Peer
+
+cpdef enum CommandKind:
+    COMMAND_INSTALL_CRYPTO = 1
+    COMMAND_ADD_KEY = 2
+    COMMAND_SELECT_KEY = 3
+    COMMAND_REMOVE_CRYPTO = 4
+    COMMAND_INSTALL_FLOW = 5
+    COMMAND_REMOVE_FLOW = 6
+
+cpdef enum Latching:            # appliance.calls.media.Latching in numbers
+    LATCH_OFF = 0               # only the signalled address
+    LATCH_HOST = 1              # same host as signalled, any port; learnt once
+    LATCH_ONCE = 2              # the first source within the learning window
+    LATCH_AUTHENTICATED = 3     # any source whose packet authenticates
+
+cdef enum:                      # FlowParameters.flags
+    FLOW_RTP = 1                # RTP may arrive
+    FLOW_RTCP = 2               # RTCP may arrive
+    FLOW_SECURE = 4             # keys are required: without them nothing passes
+    FLOW_MAY_SEND = 8           # media that arrives here is let in
+    FLOW_MAY_RECEIVE = 16       # media may leave here
+
+cdef struct FlowParameters:     # desired state of one flow, as commanded
+    uint32_t socket             # number of the socket on its worker
+    uint32_t rtp_partner        # flow that arriving RTP leaves by, or NO_SLOT
+    uint32_t rtcp_partner
+    uint32_t receive            # crypto slots, or NO_SLOT
+    uint32_t send
+    uint16_t flags
+    uint8_t latching            # Latching
+    uint8_t reserved
+    Peer remote                 # family 0: not known yet
+
+cdef struct CryptoCommand:
+    CryptoParameters parameters
+    MasterKey key
+
+cdef union CommandBody:
+    CryptoCommand crypto
+    FlowParameters flow
+
+cdef struct Command:
+    uint32_t ticket
+    uint32_t kind               # CommandKind
+    uint32_t slot
+    uint32_t reserved
+    CommandBody body
+
+cdef struct ReplyRecord:
+    uint32_t ticket
+    int32_t error               # 0 or a positive errno
+
+cdef struct Punt:               # a datagram that is not media, on its way up
+    uint32_t flow
+    uint32_t length
+    uint64_t received_ns        # CLOCK_MONOTONIC
+    Peer source
+    uint8_t kind                # kernels.wire.packet.Kind
+    uint8_t reserved[3]
+    uint8_t data[DATAGRAM]
+
+cdef struct Inject:             # a datagram of the control process, to be sent from a flow's socket
+    uint32_t flow
+    uint32_t length
+    Peer to
+    uint8_t data[DATAGRAM]
+
+cdef enum:                      # ring sizes: slots (powers of two) and octets of a record
+    COMMAND_SLOTS = 1024
+    COMMAND_OCTETS = 256
+    REPLY_SLOTS = 2048
+    REPLY_OCTETS = 64
+    PUNT_SLOTS = 256
+    PUNT_OCTETS = 2048
+    INJECT_SLOTS = 64
+    INJECT_OCTETS = 2048

@@ -1,0 +1,107 @@
+"""All media sockets, opened once by the holder and inherited by the workers.
+
+Socket number on a worker: `interface_index * share + (port - first port of the worker)`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import resource
+import socket
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kernels.control.configuration import Configuration, Interface
+
+SPARE_DESCRIPTORS = 128  # for everything that is no media socket
+BUFFER = 256 * 1024  # octets each way: 20 ms of a 100 Mbit/s video burst; the kernel may grant less
+SO_RXQ_OVFL = 40  # not in Python's socket module
+UNBOUND = -1
+
+
+@dataclass(slots=True)
+class MediaSockets:
+    """The open sockets: per worker, by socket number; -1 where another program holds the port."""
+
+    interfaces: tuple[Interface, ...]
+    ranges: tuple[range, ...]  # ports of worker i, the same on every interface
+    fds: list[list[int]] = field(default_factory=list)
+    busy: dict[str, list[int]] = field(default_factory=dict)
+    shrunk: str = ""  # why there are fewer ports than configured
+
+    @property
+    def share(self) -> int:
+        """Ports of one worker on one interface."""
+        return len(self.ranges[0])
+
+    def describe(self) -> dict[str, dict[str, object]]:
+        """For the control process: interface -> address, ranges, busy ports."""
+        return {
+            interface.name: {
+                "address": interface.address,
+                "ports": [[ports.start, ports.stop] for ports in self.ranges],
+                "busy": self.busy.get(interface.name, []),
+            }
+            for interface in self.interfaces
+        }
+
+
+def divide(first: int, last: int, workers: int) -> tuple[range, ...]:
+    """Contiguous shares of equal, even size, each starting at an even port (RTP even, RTCP odd: RFC 3550 section 11)."""
+    first += first % 2
+    share = (last + 1 - first) // workers // 2 * 2
+    return tuple(range(first + i * share, first + (i + 1) * share) for i in range(workers))
+
+
+def raise_descriptor_limit(wanted: int) -> int:
+    """Ask for `wanted` descriptors; what was granted."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = int(Path("/proc/sys/fs/nr_open").read_text())
+    for limits in ((max(soft, wanted), max(hard, wanted)), (min(hard, max(soft, wanted)), hard)):
+        with contextlib.suppress(ValueError, OSError):
+            if max(limits) <= max(most, hard):
+                resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+                break
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def open_sockets(configuration: Configuration) -> MediaSockets:
+    """Open every port of every interface, as far as the descriptor limit goes. OSError when an address is not ours."""
+    first, last = configuration.ports
+    workers, interfaces = len(configuration.cores), configuration.interfaces
+    ranges = divide(first, last, workers)
+    wanted = sum(map(len, ranges)) * len(interfaces)
+    room = raise_descriptor_limit(wanted + SPARE_DESCRIPTORS) - SPARE_DESCRIPTORS
+    shrunk = ""
+    if wanted > room:
+        ranges = divide(first, first + first % 2 + room // len(interfaces) - 1, workers)
+        shrunk = f"descriptor limit: {sum(map(len, ranges))} ports per interface instead of {last - first + 1}"
+    media = MediaSockets(interfaces, ranges, [[] for _ in ranges], {}, shrunk)
+    for worker, ports in enumerate(ranges):
+        for interface in interfaces:
+            media.fds[worker].extend(_open_or_note(interface, port, media.busy) for port in ports)
+    return media
+
+
+def _open_or_note(interface: Interface, port: int, busy: dict[str, list[int]]) -> int:
+    try:
+        return open_socket(interface.address, port)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        busy.setdefault(interface.name, []).append(port)
+        return UNBOUND
+
+
+def open_socket(address: str, port: int) -> int:
+    """One bound, non-blocking UDP socket; its descriptor."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as opened:
+        if family == socket.AF_INET6:
+            opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
+        opened.setsockopt(socket.SOL_SOCKET, SO_RXQ_OVFL, 1)
+        opened.bind((address, port))
+        return opened.detach()

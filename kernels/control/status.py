@@ -1,0 +1,120 @@
+"""What the control process may know of the media plane: snapshots, plain frozen values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kernels.control.commands import Address
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerInfo:
+    """A worker's place and its capacities."""
+
+    index: int
+    cpu: int  # -1: not pinned
+    flows: int
+    cryptos: int
+    streams: int
+
+
+@dataclass(frozen=True, slots=True)
+class InterfaceInfo:
+    """A named local address and the UDP ports of each worker on it."""
+
+    address: str
+    ports: tuple[range, ...]  # index = worker
+    busy: frozenset[int] = frozenset()  # of these, held by other programs
+
+
+@dataclass(frozen=True, slots=True)
+class PlaneInfo:
+    """What runs, and why it is this."""
+
+    version: str
+    port_kind: str  # udp
+    cipher: str  # openssl
+    why: str
+    workers: tuple[WorkerInfo, ...]
+    interfaces: dict[str, InterfaceInfo]
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerStatus:
+    """How a worker is. Times are CLOCK_MONOTONIC nanoseconds."""
+
+    state: str  # boot, run, drain, halt, fail
+    pid: int
+    cpu: int
+    heartbeat_ns: int
+    busy_ns: int  # CPU time of this and all earlier workers of this place
+    restarts: int
+
+
+@dataclass(frozen=True, slots=True)
+class FlowStatus:
+    """A flow: what was commanded and what became of it."""
+
+    slot: int
+    interface: str
+    port: int
+    rtp: bool
+    rtcp: bool
+    remote: Address | None  # as signalled
+    rtp_partner: int | None
+    rtcp_partner: int | None
+    receive: int | None
+    send: int | None
+    secure: bool
+    may_send: bool
+    may_receive: bool
+    latching: str
+    current: Address | None  # what is accepted and where it sends to
+    learnt: bool  # `current` is not the signalled address
+    packets_in: int  # accepted
+    octets_in: int
+    packets_out: int
+    octets_out: int
+    last_packet_ns: int  # of the last accepted one; 0: none yet
+    ssrc_in: int | None
+    ssrc_changes: int
+    lost: int  # estimate, RFC 3550 appendix A.3
+    drops: dict[str, int]  # by Drop name in lower case, those above 0
+
+
+@dataclass(frozen=True, slots=True)
+class StreamStatus:
+    """One SSRC of a crypto."""
+
+    ssrc: int
+    roc: int
+    rtp_newest: int | None  # 48-bit index; None: no packet yet
+    rtcp_newest: int | None
+    packets: int
+    last_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class CryptoStatus:
+    """A cryptographic context: numbers, never keys."""
+
+    slot: int
+    state: str  # ready, suspended
+    send: bool
+    cipher: str
+    auth: str
+    key_octets: int
+    rtp_tag: int
+    rtcp_tag: int
+    keys: int
+    mki: bytes
+    packets: int
+    octets: int
+    rtp_packets: int  # under the key in use
+    rtcp_packets: int
+    rtp_lifetime: int
+    rtcp_lifetime: int
+    resyncs: int
+    stream_count: int
+    streams: tuple[StreamStatus, ...]
+    drops: dict[str, int]

@@ -1,0 +1,262 @@
+# cython: language_level=3, boundscheck=False, wraparound=False
+"""The worker: one loop without the GIL over one port and its region of the arena.
+
+Allocates nothing, locks nothing, logs nothing. Everything that must outlive it is in the arena; `Loop` is
+rebuilt by the next worker (`Worker(...)` adopts what a dead one left).
+"""
+from libc.errno cimport EINVAL
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy, memset
+
+from kernels.clib.linux cimport CLOCK_MONOTONIC, CLOCK_THREAD_CPUTIME_ID, clock_ns, explicit_bzero, write
+from kernels.control.arena cimport Arena
+from kernels.control.execute cimport command_execute
+from kernels.control.layout cimport (
+    STATE_BOOT, STATE_FAIL, STATE_HALT, STATE_RUN, Capacities, WorkerBlock, engine_sizes,
+)
+from kernels.control.records cimport Command, Inject, ReplyRecord
+from kernels.control.ring cimport Ring, ring_peek, ring_release, ring_reserve, ring_submit
+from kernels.control.sequence cimport sequence_begin, sequence_end
+from kernels.control.worker cimport COMMANDS_A_TURN, IDLE_MS, PUBLISH_NS, SETTLE_MS, Loop
+from kernels.flow.counters cimport (
+    COUNTER_BUSY_NS, COUNTER_COMMANDS, COUNTER_COMMANDS_REFUSED, COUNTER_COUNT, COUNTER_FORWARDED, COUNTER_INJECT_FAILED,
+    COUNTER_INJECTED, COUNTER_INTERRUPTED, COUNTER_OVERFLOWS, COUNTER_PUNTED, COUNTER_RECEIVED, COUNTER_TURNS, count,
+    counted,
+)
+from kernels.flow.pipeline cimport pipeline_run, pipeline_settle
+from kernels.flow.table cimport LEARN_OPEN, Flow, flow_at
+from kernels.port.port cimport AnyPort
+from kernels.srtp.context cimport EngineSizes
+from kernels.srtp.engine cimport engine_attach, engine_detach
+from kernels.wire.atomics cimport load_acquire_u32, store_release_u32, store_release_u64
+from kernels.wire.packet cimport BATCH, DATAGRAM, DROP_COUNT, DROP_NONE, NO_SLOT, Packet
+
+import os
+
+
+cdef void worker_loop(Loop *w) noexcept nogil:
+    while worker_wanted(w):
+        worker_turn(w)
+
+
+cdef bint worker_wanted(const Loop *w) noexcept nogil:
+    return load_acquire_u32(&w.block.wanted) != STATE_HALT
+
+
+cdef void worker_turn(Loop *w) noexcept nogil:
+    cdef uint32_t n = w.port.receive(w.port, w.batch, BATCH, w.wait_ms)
+    w.path.now = clock_ns(CLOCK_MONOTONIC)
+    if n:
+        pipeline_run(&w.path, w.batch, n)
+        w.port.transmit(w.port, w.path.live, w.path.live_count)
+        pipeline_settle(&w.path, w.batch, n)
+        w.port.release(w.port)
+    housekeeping(w, n)
+
+
+cdef void housekeeping(Loop *w, uint32_t received) noexcept nogil:
+    """Heartbeat, a few commands, counters; decides how long the next turn may sleep."""
+    cdef bint more
+    store_release_u64(&w.block.heartbeat_ns, w.path.now)
+    count(w.path.counters, COUNTER_TURNS, 1)
+    w.port.rang = 0
+    more = take_commands(w)
+    more |= take_injections(w)
+    w.behind |= received > 0 or w.told or more
+    if w.behind and (received == 0 or w.path.now - w.published_ns >= PUBLISH_NS):
+        publish(w)
+    if w.told or w.path.punted:
+        tell_control(w)
+    w.wait_ms = 0 if more else SETTLE_MS if w.behind else IDLE_MS
+
+
+cdef bint take_commands(Loop *w) noexcept nogil:
+    """At most a few. A command leaves the ring, wiped, only after its reply is in the other: a worker that dies in
+    between is followed by one that does it again. True when more wait (and could be taken)."""
+    cdef uint32_t taken
+    cdef Command *command
+    cdef ReplyRecord *reply
+    for taken in range(COMMANDS_A_TURN):
+        command = <Command *>ring_peek(w.commands)
+        if command == NULL:
+            return False
+        reply = <ReplyRecord *>ring_reserve(w.replies)
+        if reply == NULL:
+            return False                                # nobody reads replies: commands wait
+        reply.ticket = command.ticket
+        reply.error = command_execute(&w.path, command)
+        count(w.path.counters, COUNTER_COMMANDS, 1)
+        count(w.path.counters, COUNTER_COMMANDS_REFUSED, reply.error != 0)
+        explicit_bzero(command, sizeof(Command))
+        ring_submit(w.replies)
+        ring_release(w.commands)
+        w.told = True
+    return ring_peek(w.commands) != NULL
+
+
+cdef bint take_injections(Loop *w) noexcept nogil:
+    """Send what the control process put in: as many as commands a turn. True when more wait."""
+    cdef uint32_t taken
+    cdef Inject *record
+    for taken in range(COMMANDS_A_TURN):
+        record = <Inject *>ring_peek(w.injects)
+        if record == NULL:
+            return False
+        count(w.path.counters, COUNTER_INJECTED if send_injection(w, record) else COUNTER_INJECT_FAILED, 1)
+        ring_release(w.injects)
+        w.told = True
+    return True
+
+
+cdef bint send_injection(Loop *w, Inject *record) noexcept nogil:
+    """Straight out of the ring's record, from the socket of its flow."""
+    cdef Packet packet
+    cdef Packet *batch = &packet
+    cdef Flow *flow = flow_at(w.path.flows, w.path.flow_count, record.flow)
+    if flow == NULL or record.length > DATAGRAM or record.to.family == 0:
+        return False
+    memset(&packet, 0, sizeof(packet))
+    packet.data = record.data
+    packet.length = record.length
+    packet.capacity = DATAGRAM
+    packet.flow = flow.want.socket
+    packet.crypto = NO_SLOT
+    packet.peer = record.to
+    w.port.transmit(w.port, &batch, 1)
+    return packet.drop == DROP_NONE
+
+
+cdef void publish(Loop *w) noexcept nogil:
+    """Copy the counters to where others read them."""
+    w.path.counters[<uint32_t>COUNTER_BUSY_NS] = w.busy_base_ns + clock_ns(CLOCK_THREAD_CPUTIME_ID)
+    w.path.counters[<uint32_t>COUNTER_OVERFLOWS] = w.overflow_base + w.port.overflows
+    sequence_begin(&w.block.sequence)
+    memcpy(w.block.published, w.block.counters, sizeof(w.block.counters))
+    sequence_end(&w.block.sequence)
+    w.published_ns = w.path.now
+    w.behind = False
+
+
+cdef void tell_control(Loop *w) noexcept nogil:
+    cdef uint64_t one = 1
+    if w.news >= 0:
+        write(w.news, &one, sizeof(one))
+    w.told = False
+    w.path.punted = 0
+
+
+# -- starting: bind the loop to its region, adopt what is there ------------------------------------------
+
+cdef int worker_attach(Loop *w, uint8_t *base, const Capacities *c, WorkerBlock *block) noexcept nogil:
+    """0 or negative errno. Fresh tables are formatted; those of a dead worker are taken over."""
+    cdef EngineSizes sizes
+    cdef bint fresh = not block.formatted
+    cdef int error
+    engine_sizes(c, &sizes)
+    w.block = block
+    w.commands = <Ring *>(base + block.commands)
+    w.replies = <Ring *>(base + block.replies)
+    w.injects = <Ring *>(base + block.injects)
+    w.path.punts = <Ring *>(base + block.punts)
+    w.path.engine = &w.engine
+    w.path.flows = <Flow *>(base + block.flows)
+    w.path.flow_count = c.flows
+    w.path.sockets = <uint32_t *>(base + block.sockets)
+    w.path.socket_count = c.sockets
+    w.path.marks = base + block.marks
+    w.path.crypto_count = c.cryptos
+    w.path.counters = block.counters
+    error = engine_attach(&w.engine, base + block.engine, &sizes, fresh)
+    if error != 0:
+        return error
+    if fresh:
+        memset(w.path.flows, 0, <uint64_t>c.flows * sizeof(Flow))
+        memset(w.path.marks, 0, c.cryptos)
+    adopt_flows(w)
+    adopt_counters(w)
+    block.formatted = 1
+    w.told = not fresh                                  # whoever waits for replies may look again
+    return 0
+
+
+cdef void adopt_flows(Loop *w) noexcept nogil:
+    """The flow table is the truth; the socket table follows from it. A change that was cut off loses its
+    learnt address (it may be torn) and nothing else: the command itself is still in the ring."""
+    cdef uint32_t i
+    cdef Flow *flow
+    memset(w.path.sockets, 0xFF, <uint64_t>w.path.socket_count * sizeof(uint32_t))
+    for i in range(w.path.flow_count):
+        flow = &w.path.flows[i]
+        if flow.sequence & 1:
+            flow.current = flow.want.remote
+            flow.learning = LEARN_OPEN
+            flow.learnt = 0
+            sequence_end(&flow.sequence)
+        if flow.used and flow.want.socket < w.path.socket_count:
+            w.path.sockets[flow.want.socket] = i
+
+
+cdef void adopt_counters(Loop *w) noexcept nogil:
+    """What was received and came to no end was in flight when the last worker died."""
+    cdef uint64_t *counters = w.path.counters
+    cdef uint64_t ended = counted(counters, COUNTER_FORWARDED) + counted(counters, COUNTER_PUNTED)
+    cdef uint64_t received = counted(counters, COUNTER_RECEIVED)
+    cdef uint32_t drop
+    ended += counted(counters, COUNTER_INTERRUPTED)
+    for drop in range(<uint32_t>DROP_COUNT):
+        ended += counters[<uint32_t>COUNTER_COUNT + drop]
+    if received > ended:
+        count(counters, COUNTER_INTERRUPTED, received - ended)
+    w.busy_base_ns = counted(counters, COUNTER_BUSY_NS)
+    w.overflow_base = counted(counters, COUNTER_OVERFLOWS)
+    w.behind = True
+
+
+cdef class Worker:
+    """Worker `index` of an arena over a port. OSError when its tables cannot be attached.
+
+    `news` is the eventfd that tells the control process; -1: nobody to tell.
+    """
+    cdef Loop *loop
+    cdef Arena arena
+    cdef AnyPort port
+
+    def __cinit__(self, Arena arena, Py_ssize_t index, AnyPort port, int news=-1, uint64_t learning_ms=3000):
+        cdef int error
+        self.arena, self.port = arena, port             # keep both alive
+        self.loop = <Loop *>calloc(1, sizeof(Loop))
+        if self.loop == NULL:
+            raise MemoryError
+        self.loop.port = port.port
+        self.loop.news = news
+        self.loop.path.window_ns = learning_ms * 1000000
+        error = worker_attach(self.loop, arena.base, &arena.header().capacities, arena.block(index))
+        if error != 0:
+            self.loop.block.state = STATE_FAIL
+            free(self.loop)
+            self.loop = NULL
+            raise OSError(-error, f"worker {index}: engine: {os.strerror(-error)}")
+        self.loop.path.now = clock_ns(CLOCK_MONOTONIC)
+        self.loop.block.heartbeat_ns = self.loop.path.now
+        store_release_u32(&self.loop.block.state, STATE_RUN)
+
+    def __dealloc__(self):
+        if self.loop != NULL:
+            engine_detach(&self.loop.engine)
+            free(self.loop)
+
+    def run(self):
+        """Until the holder wants HALT. Never returns to Python in between."""
+        with nogil:
+            housekeeping(self.loop, 0)                  # a command that was cut off is redone before any packet
+            worker_loop(self.loop)
+            publish(self.loop)
+            store_release_u32(&self.loop.block.state, STATE_HALT)
+
+    def turn(self, int wait_ms=0):
+        """One turn of the loop, for tests; counters are published after it."""
+        self.loop.wait_ms = wait_ms
+        with nogil:
+            worker_turn(self.loop)
+            publish(self.loop)

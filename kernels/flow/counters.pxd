@@ -1,0 +1,31 @@
+# The names of everything a worker counts, once for both worlds. Drops follow by their Drop number:
+# counters[COUNTER_COUNT + drop].
+#
+#   received == forwarded + punted + sum of drops + interrupted      (checked by the tests)
+from libc.stdint cimport uint32_t, uint64_t
+
+cpdef enum Counter:
+    COUNTER_RECEIVED = 0        # datagrams taken from sockets
+    COUNTER_RECEIVED_OCTETS = 1
+    COUNTER_FORWARDED = 2       # handed to the kernel for sending, media only
+    COUNTER_FORWARDED_OCTETS = 3
+    COUNTER_PUNTED = 4          # handed up: STUN, ZRTP, DTLS
+    COUNTER_INJECTED = 5        # sent for the control process
+    COUNTER_INJECT_FAILED = 6
+    COUNTER_LEARNT = 7          # addresses learnt
+    COUNTER_COMMANDS = 8
+    COUNTER_COMMANDS_REFUSED = 9
+    COUNTER_TURNS = 10          # turns of the loop
+    COUNTER_OVERFLOWS = 11      # datagrams that the kernel dropped: a socket's buffer was full
+    COUNTER_INTERRUPTED = 12    # in flight when a worker died
+    COUNTER_BUSY_NS = 13        # CPU time of this and all earlier workers of this place
+    COUNTER_COUNT = 14
+
+cdef enum:
+    COUNTERS = 40               # room for COUNTER_COUNT + DROP_COUNT, checked at start
+
+cdef inline void count(uint64_t *counters, Counter name, uint64_t amount) noexcept nogil:
+    counters[<uint32_t>name] += amount
+
+cdef inline uint64_t counted(const uint64_t *counters, Counter name) noexcept nogil:
+    return counters[<uint32_t>name]

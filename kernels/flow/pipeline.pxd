@@ -1,0 +1,34 @@
+# The packet path between two port calls. Process-local; the tables it points to are in the arena.
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+
+from kernels.control.ring cimport Ring
+from kernels.flow.table cimport Flow
+from kernels.srtp.engine cimport Engine
+from kernels.wire.packet cimport BATCH, Packet
+
+cdef enum:                      # CryptoMark: what the worker must know of a crypto beside the engine
+    MARK_INSTALLED = 1
+    MARK_RTP_AUTHENTIC = 2      # its RTP carries a tag: an address may be learnt from it
+    MARK_RTCP_AUTHENTIC = 4
+
+cdef struct Path:
+    Engine *engine
+    Flow *flows
+    uint32_t flow_count
+    uint32_t crypto_count
+    uint32_t socket_count
+    uint32_t punted             # since the reader was last told
+    uint32_t *sockets           # flow by socket number, or NO_SLOT
+    uint8_t *marks              # MARK_*, by crypto
+    uint64_t *counters
+    Ring *punts
+    uint64_t window_ns          # learning window of plain legs
+    uint64_t now
+    # the batch in work
+    uint32_t came_by[BATCH]     # flow it came in by, or NO_SLOT
+    uint32_t leaves_by[BATCH]   # flow it leaves by, or NO_SLOT
+    Packet *live[BATCH]         # what the port is to send
+    uint32_t live_count
+
+cdef void pipeline_run(Path *path, Packet **batch, uint32_t count) noexcept nogil
+cdef void pipeline_settle(Path *path, Packet **batch, uint32_t count) noexcept nogil

@@ -1,0 +1,184 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+"""The packet path.
+
+    1. admit    socket -> flow, what kind, whose; what is not media goes up
+    2. open     the flow's receiving context authenticates and decrypts        (engine)
+    3. accept   well-formed? learn the address, count, find the partner
+    4. seal     the partner's sending context protects                         (engine)
+    5. address  where the partner sends to
+    -- the port sends --
+    6. settle   every packet of the batch is counted, exactly once
+
+Nothing before step 3 changes anything: only what authenticated (plain legs: what the source rule let
+in) may move an address or a statistic.
+"""
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memcpy
+
+from kernels.control.records cimport (
+    FLOW_MAY_RECEIVE, FLOW_MAY_SEND, FLOW_RTCP, FLOW_RTP, FLOW_SECURE, Punt,
+)
+from kernels.control.ring cimport ring_reserve, ring_submit
+from kernels.flow.counters cimport (
+    COUNTER_COUNT, COUNTER_FORWARDED, COUNTER_FORWARDED_OCTETS, COUNTER_LEARNT, COUNTER_PUNTED, COUNTER_RECEIVED,
+    COUNTER_RECEIVED_OCTETS, count,
+)
+from kernels.flow.pipeline cimport MARK_RTCP_AUTHENTIC, MARK_RTP_AUTHENTIC, Path
+from kernels.flow.reception cimport reception_count
+from kernels.flow.source cimport source_accepts, source_learn
+from kernels.flow.table cimport Flow, flow_at
+from kernels.srtp.engine cimport engine_open, engine_seal
+from kernels.wire.octets cimport load_be16
+from kernels.wire.packet cimport (
+    BATCH, DROP_DIRECTION, DROP_NO_FLOW, DROP_NO_PARTNER, DROP_NONE, DROP_NOT_KEYED, DROP_PUNT_FULL, DROP_SOURCE,
+    DROP_TOO_SHORT, DROP_UNKNOWN_KIND, KIND_DTLS, KIND_RTCP, KIND_RTP, KIND_STUN, KIND_ZRTP, NO_SLOT, Drop, Packet,
+)
+from kernels.wire.rtp cimport classify, rtcp_check, rtp_check, rtp_ssrc
+
+cdef enum:                      # Packet.marks between admit and settle
+    MARK_PUNTED = 1
+
+
+cdef void pipeline_run(Path *path, Packet **batch, uint32_t n) noexcept nogil:
+    """Steps 1 to 5 on a batch; `path.live` is what the port is to send, with socket and address."""
+    cdef uint32_t i
+    count(path.counters, COUNTER_RECEIVED, n)
+    for i in range(n):
+        count(path.counters, COUNTER_RECEIVED_OCTETS, batch[i].length)
+        path.leaves_by[i] = NO_SLOT
+        admit(path, batch[i], i)
+    engine_open(path.engine, batch, n)
+    for i in range(n):
+        if batch[i].drop == DROP_NONE and batch[i].marks != MARK_PUNTED:
+            batch[i].drop = accept(path, batch[i], i)
+    engine_seal(path.engine, batch, n)
+    path.live_count = 0
+    for i in range(n):
+        if batch[i].drop == DROP_NONE and batch[i].marks != MARK_PUNTED:
+            batch[i].peer = path.flows[path.leaves_by[i]].current
+            batch[i].flow = path.flows[path.leaves_by[i]].want.socket
+            path.live[path.live_count] = batch[i]
+            path.live_count += 1
+
+
+cdef inline void admit(Path *path, Packet *packet, uint32_t i) noexcept nogil:
+    """Step 1 for one packet."""
+    cdef uint32_t slot = path.sockets[packet.flow] if packet.flow < path.socket_count else NO_SLOT
+    cdef Flow *flow = flow_at(path.flows, path.flow_count, slot)
+    packet.flow = slot
+    packet.crypto = NO_SLOT
+    path.came_by[i] = slot if flow != NULL else NO_SLOT
+    if packet.drop != DROP_NONE:
+        return                                          # the port found it too long
+    if flow == NULL:
+        packet.drop = DROP_NO_FLOW
+        return
+    packet.kind = classify(packet.data, packet.length)
+    packet.drop = screen(flow, packet, path.now)
+    if packet.drop != DROP_NONE:
+        return
+    if packet.kind == KIND_RTP or packet.kind == KIND_RTCP:
+        packet.crypto = flow.want.receive
+    else:
+        packet.drop = punt(path, packet)
+        packet.marks = MARK_PUNTED if packet.drop == DROP_NONE else 0
+
+
+cdef inline Drop screen(const Flow *flow, const Packet *packet, uint64_t now) noexcept nogil:
+    """May this kind, from this source, enter this flow? Reads only."""
+    cdef uint16_t flags = flow.want.flags
+    if packet.length < 2:
+        return DROP_TOO_SHORT
+    if packet.kind == KIND_STUN or packet.kind == KIND_DTLS or packet.kind == KIND_ZRTP:
+        return DROP_NONE                                # the control process judges the source
+    if not ((packet.kind == KIND_RTP and flags & FLOW_RTP) or (packet.kind == KIND_RTCP and flags & FLOW_RTCP)):
+        return DROP_UNKNOWN_KIND
+    if not source_accepts(flow, &packet.peer, now):
+        return DROP_SOURCE
+    if flags & FLOW_SECURE and flow.want.receive == NO_SLOT:
+        return DROP_NOT_KEYED
+    return DROP_NONE
+
+
+cdef inline Drop punt(Path *path, const Packet *packet) noexcept nogil:
+    """Copy a datagram that is not media into the ring towards the control process."""
+    cdef Punt *record = <Punt *>ring_reserve(path.punts)
+    if record == NULL:
+        return DROP_PUNT_FULL
+    record.flow = packet.flow
+    record.length = packet.length
+    record.received_ns = packet.received_ns
+    record.source = packet.peer
+    record.kind = packet.kind
+    memcpy(record.data, packet.data, packet.length)
+    ring_submit(path.punts)
+    path.punted += 1
+    return DROP_NONE
+
+
+cdef inline Drop accept(Path *path, Packet *packet, uint32_t i) noexcept nogil:
+    """Step 3: an opened packet is checked, taken into account and given its partner."""
+    cdef Flow *flow = &path.flows[packet.flow]
+    cdef bint rtp = packet.kind == KIND_RTP
+    cdef Drop verdict = rtp_check(packet.data, packet.length) if rtp else rtcp_check(packet.data, packet.length)
+    if verdict != DROP_NONE:
+        return verdict
+    if not note(path, flow, packet):
+        return DROP_SOURCE
+    if rtp and not flow.want.flags & FLOW_MAY_SEND:
+        return DROP_DIRECTION                           # after opening: ROC and address follow a held stream too
+    packet.flow = flow.want.rtp_partner if rtp else flow.want.rtcp_partner
+    return depart(path, packet, i)
+
+
+cdef inline bint note(Path *path, Flow *flow, const Packet *packet) noexcept nogil:
+    """Learn and count. False when an earlier packet of the batch has just fixed another source."""
+    cdef uint8_t proof = MARK_RTP_AUTHENTIC if packet.kind == KIND_RTP else MARK_RTCP_AUTHENTIC
+    cdef bint authentic = flow.want.receive < path.crypto_count and path.marks[flow.want.receive] & proof != 0
+    if not source_accepts(flow, &packet.peer, path.now):
+        return False
+    if source_learn(flow, &packet.peer, authentic, path.now, path.window_ns):
+        count(path.counters, COUNTER_LEARNT, 1)
+    flow.packets_in += 1
+    flow.octets_in += packet.length
+    flow.last_in_ns = packet.received_ns
+    if packet.kind == KIND_RTP:
+        reception_count(flow, rtp_ssrc(packet.data), load_be16(packet.data + 2))
+    return True
+
+
+cdef inline Drop depart(Path *path, Packet *packet, uint32_t i) noexcept nogil:
+    """May it leave by the partner, and under which context?"""
+    cdef Flow *partner = flow_at(path.flows, path.flow_count, packet.flow)
+    packet.crypto = NO_SLOT
+    if partner == NULL or partner.current.family == 0:
+        return DROP_NO_PARTNER
+    if packet.kind == KIND_RTP and not partner.want.flags & FLOW_MAY_RECEIVE:
+        return DROP_DIRECTION
+    if partner.want.flags & FLOW_SECURE and partner.want.send == NO_SLOT:
+        return DROP_NOT_KEYED
+    path.leaves_by[i] = packet.flow
+    packet.crypto = partner.want.send
+    return DROP_NONE
+
+
+cdef void pipeline_settle(Path *path, Packet **batch, uint32_t n) noexcept nogil:
+    """Step 6: after the port sent. The only place where forwarded, punted and dropped are counted."""
+    cdef uint32_t i, slot
+    cdef Packet *packet
+    cdef Flow *flow
+    for i in range(n):
+        packet = batch[i]
+        if packet.drop != DROP_NONE:
+            path.counters[<uint32_t>COUNTER_COUNT + packet.drop] += 1
+            slot = path.leaves_by[i] if path.leaves_by[i] != NO_SLOT else path.came_by[i]
+            if slot != NO_SLOT:
+                path.flows[slot].drops[packet.drop] += 1
+        elif packet.marks == MARK_PUNTED:
+            count(path.counters, COUNTER_PUNTED, 1)
+        else:
+            flow = &path.flows[path.leaves_by[i]]
+            flow.packets_out += 1
+            flow.octets_out += packet.length
+            count(path.counters, COUNTER_FORWARDED, 1)
+            count(path.counters, COUNTER_FORWARDED_OCTETS, packet.length)

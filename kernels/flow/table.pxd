@@ -1,0 +1,53 @@
+# A flow: one local UDP port in use, one component (RTP, RTCP or both) of one leg. Lives in the arena;
+# the worker alone writes it, the control process takes snapshots under `sequence`.
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+
+from kernels.control.records cimport FlowParameters
+from kernels.wire.packet cimport DROP_COUNT, NO_SLOT, Peer
+
+cdef enum:                      # Flow.learning
+    LEARN_OPEN = 0              # nothing heard since the address was set
+    LEARN_WINDOW = 1            # heard something; the signalled address may still take over
+    LEARN_FIXED = 2             # strict from now on
+
+cdef struct Flow:
+    uint32_t sequence           # odd: being changed
+    uint8_t used
+    uint8_t learning            # LEARN_*
+    uint8_t learnt              # `current` differs from the signalled address
+    uint8_t reserved
+    FlowParameters want
+    Peer current                # what we accept and where we send
+    uint64_t window_end_ns      # of LEARN_WINDOW
+    # counters: the worker's alone, each read by itself
+    uint64_t packets_in         # accepted: passed source rule and authentication
+    uint64_t octets_in
+    uint64_t packets_out
+    uint64_t octets_out
+    uint64_t last_in_ns         # CLOCK_MONOTONIC of the last accepted packet
+    # reception as in RFC 3550 appendix A.1 and A.3
+    uint32_t ssrc_in
+    uint16_t highest            # sequence number
+    uint16_t heard              # bool: ssrc_in is valid
+    uint32_t base               # extended sequence number of the first packet
+    uint32_t cycles             # of the sequence number, shifted by 16
+    uint32_t counted            # packets since `base`
+    uint32_t ssrc_changes
+    uint64_t lost_before        # of SSRCs that ended and of sections before a jump
+    uint32_t drops[DROP_COUNT]  # by Drop
+    uint8_t pad[16]
+
+cdef inline bint peer_equal(const Peer *a, const Peer *b) noexcept nogil:
+    return a.port == b.port and host_equal(a, b)
+
+cdef inline bint host_equal(const Peer *a, const Peer *b) noexcept nogil:
+    """Same IP address. Unused octets are zero by convention."""
+    cdef const uint64_t *left = <const uint64_t *>a.ip
+    cdef const uint64_t *right = <const uint64_t *>b.ip
+    return a.family == b.family and left[0] == right[0] and left[1] == right[1]
+
+cdef inline Flow *flow_at(Flow *flows, uint32_t count, uint32_t slot) noexcept nogil:
+    """The flow in use at a slot, else NULL (also for NO_SLOT)."""
+    if slot >= count or not flows[slot].used:
+        return NULL
+    return &flows[slot]

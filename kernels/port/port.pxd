@@ -1,0 +1,23 @@
+# The port vtable: where datagrams come from and go to. Chosen once at start; no other file knows which runs.
+#
+# At this boundary Packet.flow is the number of the *socket* on its worker (one local address and port);
+# the pipeline turns it into a flow and back.
+from libc.stdint cimport uint32_t, uint64_t
+
+from kernels.wire.packet cimport Packet
+
+ctypedef struct Port:
+    # Up to `room` datagrams into frames of the port, pointers into `batch`; waits at most wait_ms when
+    # there is nothing (0: not at all). Sets data, length, capacity, flow, peer, received_ns; drop is
+    # DROP_NONE, or DROP_TOO_LONG for a datagram that did not fit.
+    uint32_t (*receive)(Port *port, Packet **batch, uint32_t room, int wait_ms) noexcept nogil
+    # Sends those with DROP_NONE to .peer from socket .flow, in order per socket; sets DROP_SEND.
+    void (*transmit)(Port *port, Packet **batch, uint32_t count) noexcept nogil
+    # The frames of the last `receive` may be used again.
+    void (*release)(Port *port) noexcept nogil
+    uint64_t overflows          # datagrams that the kernel could not queue for us
+    uint32_t rang               # the doorbell rang since this was last cleared
+
+cdef class AnyPort:
+    """Owner of a Port for Python."""
+    cdef Port *port

@@ -1,0 +1,198 @@
+"""CallService through a real channel."""
+
+from __future__ import annotations
+
+import asyncio
+
+import grpc
+import pytest
+from srtpgw.v1 import calls_pb2, calls_pb2_grpc, types_pb2
+
+from appliance import errors
+from appliance.calls.media import Latching
+from appliance.calls.views import CallState, CallView, OfferRequest
+from appliance.policy.secure_media import Mode
+from tests.appliance.api.fake_calls import FakeCalls
+from tests.appliance.api.faults import refusal, refused
+
+OFFER = {"call_id": "c1", "from_tag": "f", "sdp": "v=0\r\n"}
+
+
+@pytest.fixture
+def stub(channel: grpc.aio.Channel) -> calls_pb2_grpc.CallServiceStub:
+    return calls_pb2_grpc.CallServiceStub(channel)
+
+
+async def test_offer_answer_get_delete(stub: calls_pb2_grpc.CallServiceStub, calls: FakeCalls) -> None:
+    reply = await stub.Offer(calls_pb2.OfferRequest(**OFFER))
+    assert (reply.sdp, reply.call_id, list(reply.warnings)) == ("v=0\r\n", "c1", ["a word not understood"])
+    await stub.Answer(calls_pb2.AnswerRequest(call_id="c1", from_tag="f", to_tag="t", sdp="v=0\r\n"))
+    call = await stub.Get(calls_pb2.GetCallRequest(call_id="c1"))
+    assert (call.state, call.from_tag, call.to_tag, call.revision) == (calls_pb2.Call.ANSWERED, "f", "t", 2)
+    assert call.create_time.seconds == 1_000_000_000
+    ended = await stub.Delete(calls_pb2.DeleteCallRequest(call_id="c1", from_tag="f", to_tag="t"))
+    assert ended.state == calls_pb2.Call.ENDED
+    assert calls.requests[-1] == ("c1", "f", "t", "")
+
+
+async def test_options_reach_the_call_service(stub: calls_pb2_grpc.CallServiceStub, calls: FakeCalls) -> None:
+    options = calls_pb2.MediaOptions(
+        transport_protocol="RTP/SAVP",
+        secure_media_inbound="forbidden",
+        secure_media_outbound="mandatory:AES_CM_256_HMAC_SHA1_80",
+        suites=["AES_CM_256_HMAC_SHA1_80", "AEAD_AES_256_GCM"],
+        interface_a="a",
+        interface_b="b",
+        media_address="192.0.2.1",
+        rtcp_mux=["demux"],
+        replace=["origin"],
+        latching=types_pb2.LATCHING_OFF,
+    )
+    await stub.Offer(calls_pb2.OfferRequest(options=options, **OFFER))
+    request = calls.requests[0]
+    assert isinstance(request, OfferRequest)
+    found = request.options
+    assert found.transport_protocol == "RTP/SAVP"
+    assert found.sdes.suites == ("AES_256_CM_HMAC_SHA1_80", "AEAD_AES_256_GCM")  # either spelling, row A
+    assert found.inbound is not None and found.inbound.mode is Mode.FORBIDDEN
+    assert found.outbound is not None and found.outbound.suites == ("AES_256_CM_HMAC_SHA1_80",)
+    assert (found.interface_a, found.interface_b, found.media_address) == ("a", "b", "192.0.2.1")
+    assert (found.rtcp_mux, found.replace, found.latching) == ({"demux"}, {"origin"}, Latching.OFF)
+    assert found.sdes_requires_tls  # the safe side unless the caller says that signalling is secure
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"call_id": ""}, "call_id"),
+        ({"call_id": "x" * 257}, "call_id"),
+        ({"call_id": "a\nb"}, "call_id"),
+        ({"from_tag": ""}, "from_tag"),
+        ({"sdp": ""}, "sdp"),
+        ({"options": calls_pb2.MediaOptions(transport_protocol="RTP/XYZ")}, "options.transport_protocol"),
+        ({"options": calls_pb2.MediaOptions(suites=["AES_CM_128_HMAC_SHA1_80", "NO"])}, "options.suites[1]"),
+        ({"options": calls_pb2.MediaOptions(secure_media_outbound="maybe")}, "options.secure_media_outbound"),
+        ({"options": calls_pb2.MediaOptions(media_address="host.example")}, "options.media_address"),
+        ({"options": calls_pb2.MediaOptions(rtcp_mux=["sometimes"])}, "options.rtcp_mux"),
+    ],
+)
+async def test_malformed_offer_names_the_field(
+    stub: calls_pb2_grpc.CallServiceStub, calls: FakeCalls, change: dict[str, object], field: str
+) -> None:
+    found = await refused(stub.Offer(calls_pb2.OfferRequest(**{**OFFER, **change})))
+    assert (found.code, found.field) == (grpc.StatusCode.INVALID_ARGUMENT, field)
+    assert (found.reason, found.domain) == ("INVALID_REQUEST", "srtpgw")
+    assert field in found.message
+    assert calls.requests == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.InvalidSdp("m-line 2 has no port", "sdp"),
+        errors.NotAcceptable("no common suite"),
+        errors.CryptoRequired("crypto required"),
+        errors.UnknownCall("unknown"),
+        errors.CallExists("exists"),
+        errors.NoCapacity("full"),
+        errors.MediaUnavailable("worker 0 does not answer"),
+        errors.Draining("draining"),
+        errors.GatewayError("something"),
+    ],
+)
+async def test_every_error_keeps_its_verdict(
+    stub: calls_pb2_grpc.CallServiceStub, calls: FakeCalls, observed: list[tuple[str, str]], error: errors.GatewayError
+) -> None:
+    """AIP-193: code, ErrorInfo on every error, RetryInfo where trying again makes sense."""
+    calls.fail = error
+    found = await refused(stub.Offer(calls_pb2.OfferRequest(**OFFER)))
+    assert found.code.name == error.grpc_code
+    assert found.message == str(error)
+    assert (found.reason, found.domain) == (error.reason.upper().replace("-", "_"), "srtpgw")
+    assert (found.retry_s is not None) is error.retry
+    assert observed[-1] == ("/srtpgw.v1.CallService/Offer", error.grpc_code)
+
+
+async def test_unforeseen_error_tells_nothing(
+    stub: calls_pb2_grpc.CallServiceStub, calls: FakeCalls, capsys: pytest.CaptureFixture[str]
+) -> None:
+    calls.fail = RuntimeError("the password is swordfish")
+    found = await refused(stub.Offer(calls_pb2.OfferRequest(**OFFER)))
+    assert (found.code, found.message, found.reason) == (grpc.StatusCode.INTERNAL, "internal error", "INTERNAL")
+    await stub.Offer(calls_pb2.OfferRequest(**OFFER))  # and nothing else is disturbed
+
+
+async def test_list_goes_through_pages(stub: calls_pb2_grpc.CallServiceStub, calls: FakeCalls) -> None:
+    for number in range(7):
+        call_id = f"call-{number}@ä"
+        calls.calls[call_id] = CallView(call_id, CallState.OFFERED, 0, 0, 1, 0)
+    pages, token = [], ""
+    while True:
+        reply = await stub.List(calls_pb2.ListCallsRequest(page_size=3, page_token=token))
+        pages.append([call.call_id for call in reply.calls])
+        calls.calls.pop("call-2@ä", None)  # the one the cursor stands on goes away
+        token = reply.next_page_token
+        if not token:
+            break
+    assert [len(page) for page in pages] == [3, 3, 1]
+    assert [call_id for page in pages for call_id in page] == [f"call-{number}@ä" for number in range(7)]
+
+
+async def test_list_exact_page_has_no_next(stub: calls_pb2_grpc.CallServiceStub, calls: FakeCalls) -> None:
+    for number in range(3):
+        calls.calls[str(number)] = CallView(str(number), CallState.OFFERED, 0, 0, 1, 0)
+    assert not (await stub.List(calls_pb2.ListCallsRequest(page_size=3))).next_page_token
+
+
+@pytest.mark.parametrize(
+    ("request_", "field"),
+    [
+        (calls_pb2.ListCallsRequest(page_size=-1), "page_size"),
+        (calls_pb2.ListCallsRequest(page_token="!!"), "page_token"),
+        (calls_pb2.ListCallsRequest(page_token="YWJj"), "page_token"),
+    ],
+)
+async def test_list_refuses_what_is_no_page(
+    stub: calls_pb2_grpc.CallServiceStub, request_: calls_pb2.ListCallsRequest, field: str
+) -> None:
+    found = await refused(stub.List(request_))
+    assert (found.code, found.field) == (grpc.StatusCode.INVALID_ARGUMENT, field)
+
+
+async def test_watch_snapshot_sync_changes(stub: calls_pb2_grpc.CallServiceStub, calls: FakeCalls) -> None:
+    await stub.Offer(calls_pb2.OfferRequest(**OFFER))
+    watch = stub.Watch(calls_pb2.WatchRequest())
+    kinds = calls_pb2.WatchEvent
+    first = await asyncio.wait_for(watch.read(), 5)
+    assert (first.kind, first.call.call_id) == (kinds.SNAPSHOT, "c1")
+    assert (await asyncio.wait_for(watch.read(), 5)).kind == kinds.SYNCED
+    await stub.Delete(calls_pb2.DeleteCallRequest(call_id="c1"))
+    ended = await asyncio.wait_for(watch.read(), 5)
+    assert (ended.kind, ended.call.state) == (kinds.ENDED, calls_pb2.Call.ENDED)
+    assert not ended.HasField("worker")
+    watch.cancel()
+
+
+async def test_watch_ends_with_its_client(stub: calls_pb2_grpc.CallServiceStub, calls: FakeCalls) -> None:
+    watch = stub.Watch(calls_pb2.WatchRequest())
+    await asyncio.wait_for(watch.read(), 5)
+    assert calls.watchers == 1
+    watch.cancel()
+    for _ in range(100):
+        if not calls.watchers:
+            break
+        await asyncio.sleep(0.02)
+    assert calls.watchers == 0
+
+
+async def test_slow_watcher_is_told_to_come_again(stub: calls_pb2_grpc.CallServiceStub, calls: FakeCalls) -> None:
+    watch = stub.Watch(calls_pb2.WatchRequest())
+    await asyncio.wait_for(watch.read(), 5)
+    calls.overflow = True
+    await stub.Offer(calls_pb2.OfferRequest(**OFFER))
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await asyncio.wait_for(watch.read(), 5)
+        await asyncio.wait_for(watch.read(), 5)
+    found = refusal(caught.value)
+    assert (found.code, found.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "NO_CAPACITY")
+    assert found.retry_s
