@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
-from srtpgw.v1 import calls_pb2
-
 from appliance.api import read, show
 from appliance.errors import InvalidRequest
+from srtpgw.v1 import calls_pb2
 
 if TYPE_CHECKING:
     from appliance.calls.service import CallService
+    from appliance.policy.options import MediaOptions
 
 PAGE = 100
 LARGEST_PAGE = 1000
@@ -24,15 +24,16 @@ _TOKEN_VERSION = b"1:"
 class CallServicer:
     """Has every method of the service: registering it fails otherwise."""
 
-    def __init__(self, calls: CallService) -> None:
-        self._calls = calls
+    def __init__(self, calls: CallService, options: Callable[[], MediaOptions]) -> None:
+        """`options`: what lies under the wishes of a request."""
+        self._calls, self._base = calls, options
 
     async def Offer(self, request: calls_pb2.OfferRequest, context: Any) -> calls_pb2.SdpReply:
-        reply = await self._calls.offer(read.offer_request(request))
+        reply = await self._calls.offer(read.offer_request(request, self._base()))
         return _sdp_reply(reply.sdp, reply.call_id or request.call_id, reply.warnings)
 
     async def Answer(self, request: calls_pb2.AnswerRequest, context: Any) -> calls_pb2.SdpReply:
-        reply = await self._calls.answer(read.answer_request(request))
+        reply = await self._calls.answer(read.answer_request(request, self._base()))
         return _sdp_reply(reply.sdp, reply.call_id or request.call_id, reply.warnings)
 
     async def Delete(self, request: calls_pb2.DeleteCallRequest, context: Any) -> calls_pb2.Call:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import grpc
-from srtpgw.v1 import system_pb2, system_pb2_grpc
 
 from appliance.config.schema import Settings
+from srtpgw.v1 import system_pb2, system_pb2_grpc
 
 TIMEOUT_S = 3.0
 
