@@ -12,7 +12,7 @@ QUEUE = 4096  # events one watcher may lag behind
 
 
 class Watcher:
-    """One reader's queue. `get` waits for the next event; NoCapacity once it lagged too far, StopAsyncIteration at the end."""
+    """One reader's queue. `get` waits for the next event; NoCapacity once it lagged too far, None at the end."""
 
     def __init__(self, bound: int) -> None:
         self._bound = bound
@@ -33,14 +33,14 @@ class Watcher:
         self._closed = True
         self._news.set()
 
-    async def get(self) -> CallEvent:
+    async def get(self) -> CallEvent | None:
         while True:
             if self._overflowed:
                 raise NoCapacity("events came faster than they were read; watch again for a fresh snapshot")
             if self._queue:
                 return self._queue.popleft()
             if self._closed:
-                raise StopAsyncIteration
+                return None
             self._news.clear()
             await self._news.wait()
 

@@ -12,7 +12,7 @@ place (`negotiation_read._crypto`) and leaves a `LegLine`, which alone makes con
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from appliance.calls import negotiation_keys as keys
@@ -58,7 +58,7 @@ class Negotiated:
     """The SDP for the other side, and the desired media of every live stream. A line that is missing was refused or
     ended: its ports and contexts may go. Secure legs whose keys are not known yet have secure=True and no contexts."""
 
-    sdp: bytes
+    sdp: bytes = field(repr=False)  # holds keys
     lines: tuple[int, ...]  # m-line of each stream
     streams: tuple[StreamMedia, ...]
 

@@ -10,6 +10,7 @@ import asyncio
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from appliance.calls.media import StreamMedia
 from appliance.calls.negotiation import Negotiation
@@ -24,8 +25,9 @@ class Branch:
     to_tag: str = ""  # party b, once it has answered or was named
     via_branch: str = ""
     negotiation: Negotiation | None = None
+    saved: dict[str, Any] | None = field(default=None, repr=False)  # negotiation.to_record() after the last good step
     placement: Placement | None = None
-    media: dict[int, StreamMedia] = field(default_factory=dict)  # by m-line
+    media: dict[int, StreamMedia] = field(default_factory=dict, repr=False)  # by m-line
     answered: bool = False
     offerer_tag: str = ""  # who made the offer that is out
 
@@ -51,6 +53,8 @@ class Call:
     low_level: bool = False
     adopted: bool = False
     ended: bool = False
+    failure: str = ""  # reason of the last step that failed
+    counted_on: int | None = None  # worker whose calls it is counted among
     revision: int = 0
     branches: list[Branch] = field(default_factory=list)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)

@@ -1,65 +1,331 @@
-"""What every face drives: offers, answers, deletes, low-level sessions, and what can be seen of them."""
+"""What every face drives: offers, answers, deletes, low-level sessions, and what can be seen of them.
+
+An operation: lock the call -> negotiate (pure) -> place -> command and save (`ledger`) -> tell the watchers.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import os
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 
+import structlog
+
+from appliance.calls.ledger import Ledger, Records, placed
+from appliance.calls.media import LegMedia, LocalPorts, StreamMedia, StreamPlacement
+from appliance.calls.negotiation import Negotiation, OfferPlan
+from appliance.calls.registry import Branch, Call
+from appliance.calls.snapshots import Snapshots
 from appliance.calls.views import (
     AnswerRequest,
     CallEvent,
     CallView,
+    EventKind,
     OfferRequest,
     SdpReply,
     SessionRequest,
     Statistics,
 )
+from appliance.errors import CallExists, GatewayError, InvalidRequest, NoCapacity, UnknownCall
+from appliance.placement.reconciler import Placement, Reconciler
+
+LONGEST_NAME = 1024  # characters of a Call-ID, tag or label; longer ones are an attack (G5)
+MOST_STREAMS = 64
+MOST_BRANCHES = 32
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What the service must know of this gateway and cannot find out."""
+
+    version: str = ""
+    port_kind: str = ""
+    cipher: str = ""
+    why: str = ""
+    default_interface: str = "default"
+    advertised: Mapping[str, str] = field(default_factory=dict)  # interface -> address for SDP, where it is another one
+    most_calls: int = 1_000_000
 
 
 class CallService:
-    """The calls of this gateway. Raises `appliance.errors.GatewayError` and nothing else. One event loop, no threads."""
+    """The calls of this gateway. Raises `appliance.errors.GatewayError` and nothing else. One event loop, no
+    threads."""
+
+    def __init__(
+        self,
+        reconciler: Reconciler,
+        store: Records,
+        snapshots: Snapshots,
+        facts: Facts,
+        *,
+        random: Callable[[int], bytes] = os.urandom,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._facts = facts
+        self._reconciler, self._snapshots, self._random = reconciler, snapshots, random
+        self.ledger = Ledger(reconciler, store, snapshots, random=random, clock=clock, most_calls=facts.most_calls)
+
+    # ---------------------------------------------------------------- SDP
 
     async def offer(self, request: OfferRequest) -> SdpReply:
         """First offer, repeated offer, re-INVITE by either party, or a further branch of a forked call."""
-        raise NotImplementedError
+        with self._operation("offer"):
+            _check_names(request.call_id, request.from_tag, request.to_tag, request.via_branch, request.label)
+            ledger = self.ledger
+            call = await ledger.locked(request.call_id) or await ledger.begin(request.call_id, request.label)
+            try:
+                branch = call.for_offer(request.from_tag, request.to_tag, request.via_branch)
+                return await self._offer(call, branch or self._new_branch(call, request), request)
+            finally:
+                ledger.unlock(call)
 
     async def answer(self, request: AnswerRequest) -> SdpReply:
         """The answer to the offer that is out. UnknownCall, InvalidSdp, NotAcceptable."""
-        raise NotImplementedError
+        with self._operation("answer"):
+            _check_names(request.call_id, request.from_tag, request.to_tag, request.via_branch)
+            call = await self.ledger.existing(request.call_id)
+            try:
+                branch = call.for_answer(request.from_tag, request.to_tag, request.via_branch)
+                if branch is None or branch.negotiation is None:
+                    raise UnknownCall("no offer with these tags is out")
+                return await self._answer(call, branch, branch.negotiation, request)
+            finally:
+                self.ledger.unlock(call)
 
     async def delete(self, call_id: str, from_tag: str = "", to_tag: str = "", via_branch: str = "") -> CallView:
         """End the call, or the branches of it that the tags name. Final counters. UnknownCall."""
-        raise NotImplementedError
+        with self._operation("delete"):
+            call = await self.ledger.existing(call_id)
+            try:
+                branches = call.for_delete(from_tag, to_tag, via_branch)
+                if not branches:
+                    raise UnknownCall("Call-ID not found or tags didn't match")
+                return self.ledger.end(call, branches, "deleted")
+            finally:
+                self.ledger.unlock(call)
+
+    # ---------------------------------------------------------------- low level
 
     async def create_session(self, request: SessionRequest) -> CallView:
         """Low-level session. CallExists, NoCapacity, InvalidRequest."""
-        raise NotImplementedError
+        with self._operation("create_session"):
+            call_id = request.call_id or secrets.token_hex(16)
+            _check_names(call_id, request.label)
+            streams = self._session_streams(request)
+            if self.ledger.registry.get(call_id) is not None:
+                raise CallExists("a call of this name is up")
+            call = await self.ledger.begin(call_id, request.label)
+            call.low_level = True
+            branch = Branch(from_tag="", answered=True)
+            call.branches.append(branch)
+            try:
+                with self.ledger.attempt(call, branch):
+                    branch.placement = self._reconciler.reserve(_legs(streams))
+                    await self.ledger.carry_out(call, branch, streams)
+                self.ledger.publish(EventKind.CREATED, call)
+                return self._snapshots.call(call)
+            finally:
+                self.ledger.unlock(call)
 
     async def update_session(self, request: SessionRequest) -> CallView:
         """Replace the streams of a low-level session. UnknownCall."""
-        raise NotImplementedError
+        with self._operation("update_session"):
+            streams = self._session_streams(request)
+            call = await self.ledger.existing(request.call_id)
+            try:
+                if not call.low_level:
+                    raise InvalidRequest("this call is negotiated by SDP", "call_id")
+                branch = call.branches[0]
+                with self.ledger.attempt(call, branch):
+                    _check_interfaces(placed(branch), streams)
+                    self._reconciler.extend(placed(branch), _legs(streams))
+                    await self.ledger.carry_out(call, branch, streams)
+                self.ledger.publish(EventKind.UPDATED, call)
+                return self._snapshots.call(call)
+            finally:
+                self.ledger.unlock(call)
 
     async def delete_session(self, call_id: str) -> CallView:
         return await self.delete(call_id)
 
+    # ---------------------------------------------------------------- looking
+
     def get(self, call_id: str) -> CallView:
         """UnknownCall."""
-        raise NotImplementedError
+        call = self.ledger.registry.get(call_id)
+        if call is None or not call.revision:
+            raise UnknownCall("no such call")
+        return self._snapshots.call(call)
 
     def list(self, limit: int, after: str = "") -> list[CallView]:
         """At most `limit` calls in order of call-id, those after call-id `after`. Cheap views: without counters."""
-        raise NotImplementedError
+        return [self._snapshots.call(call, counters=False) for call in self.ledger.registry.page(limit, after)]
 
     def statistics(self) -> Statistics:
-        raise NotImplementedError
+        calls, facts, tally = list(self.ledger.registry), self._facts, self.ledger.tally
+        workers = self._reconciler.inventory.workers
+        return Statistics(
+            version=facts.version,
+            started=tally.started,
+            uptime_s=self.ledger.clock() - tally.started,
+            port_kind=facts.port_kind,
+            cipher=facts.cipher,
+            why=facts.why,
+            draining=self.ledger.draining,
+            calls=len(calls),
+            calls_answered=sum(call.answered for call in calls),
+            calls_most=tally.most,
+            calls_total=tally.total,
+            calls_adopted=tally.adopted,
+            calls_failed=tally.failed,
+            records_skipped=tally.records_skipped,
+            requests=dict(tally.requests),
+            errors=dict(tally.errors),
+            call_seconds_total=tally.seconds,
+            workers=tuple(self._snapshots.worker(worker.index, worker.calls) for worker in workers),
+        )
 
-    def watch(self) -> AsyncIterator[CallEvent]:
-        """SNAPSHOT per call, SYNCED, then changes. A reader that is too slow is ended (the iterator raises NoCapacity)."""
-        raise NotImplementedError
+    async def watch(self) -> AsyncIterator[CallEvent]:
+        """SNAPSHOT per call, SYNCED, then changes. A reader that is too slow is ended (the iterator raises
+        NoCapacity)."""
+        ledger = self.ledger
+        watcher = ledger.bus.join()
+        try:
+            for call in ledger.registry:
+                if call.revision and not call.ended:
+                    yield ledger.event(EventKind.SNAPSHOT, call)
+            yield CallEvent(EventKind.SYNCED, ledger.clock())
+            while (event := await watcher.get()) is not None:
+                yield event
+        finally:
+            ledger.bus.leave(watcher)
 
     async def drain(self) -> None:
         """Refuse new calls from now on (Draining); existing ones go on. Returns at once."""
-        raise NotImplementedError
+        self.ledger.draining = True
+        self.ledger.bus.publish(CallEvent(EventKind.DRAINING, self.ledger.clock()))
 
     async def resume(self) -> None:
         """Take new calls again."""
-        raise NotImplementedError
+        self.ledger.draining = False
+
+    # ---------------------------------------------------------------- steps
+
+    async def _offer(self, call: Call, branch: Branch, request: OfferRequest) -> SdpReply:
+        first, negotiation = not call.revision, branch.negotiation
+        if negotiation is None:
+            raise CallExists("this Call-ID names a low-level session")
+        with self.ledger.attempt(call, branch):
+            plan = negotiation.read_offer(request.sdp, request.options, request.from_tag)
+            default = self._facts.default_interface
+            legs = [(need.line, need.interface_a or default, need.interface_b or default) for need in plan.streams]
+            if branch.placement is None:
+                branch.placement = self._reconciler.reserve(legs, call.worker)
+            else:
+                self._reconciler.extend(branch.placement, legs)
+            negotiated = negotiation.write_offer(plan, self._ports(branch.placement, plan))
+            branch.offerer_tag = request.from_tag
+            await self.ledger.carry_out(call, branch, dict(zip(negotiated.lines, negotiated.streams, strict=True)))
+        self.ledger.publish(EventKind.CREATED if first else EventKind.UPDATED, call)
+        return SdpReply(negotiated.sdp, call.call_id, request.options.unknown)
+
+    async def _answer(self, call: Call, branch: Branch, negotiation: Negotiation, request: AnswerRequest) -> SdpReply:
+        first = not branch.answered
+        with self.ledger.attempt(call, branch):
+            negotiated = negotiation.answer(request.sdp, request.options, to_tag=request.to_tag)
+            if branch.offerer_tag == branch.from_tag:
+                branch.to_tag = request.to_tag
+            branch.answered = True
+            await self.ledger.carry_out(call, branch, dict(zip(negotiated.lines, negotiated.streams, strict=True)))
+        self.ledger.publish(EventKind.ANSWERED if first else EventKind.UPDATED, call)
+        return SdpReply(negotiated.sdp, call.call_id, request.options.unknown)
+
+    def _new_branch(self, call: Call, request: OfferRequest) -> Branch:
+        if call.low_level:
+            raise CallExists("this Call-ID names a low-level session")
+        if len(call.branches) >= MOST_BRANCHES:
+            raise NoCapacity("too many branches of one call")
+        branch = Branch(request.from_tag, via_branch=request.via_branch, negotiation=Negotiation(self._random))
+        call.branches.append(branch)
+        return branch
+
+    def _ports(self, placement: Placement, plan: OfferPlan) -> Sequence[StreamPlacement]:
+        """Our ports in the order of the plan, with the addresses that peers reach them by."""
+        ports = []
+        for need in plan.streams:
+            stream = placement.streams[need.line]
+            a, b = stream.placement.a, stream.placement.b
+            ports.append(
+                stream.placement
+                if not self._facts.advertised
+                else StreamPlacement(
+                    placement.worker, self._advertised(stream.interface_a, a), self._advertised(stream.interface_b, b)
+                )
+            )
+        return ports
+
+    def _advertised(self, interface: str, ours: LocalPorts) -> LocalPorts:
+        return replace(ours, address=self._facts.advertised.get(interface, ours.address))
+
+    def _session_streams(self, request: SessionRequest) -> dict[int, StreamMedia]:
+        if not 0 < len(request.streams) <= MOST_STREAMS:
+            raise InvalidRequest(f"a session has 1 to {MOST_STREAMS} streams", "streams")
+        return {
+            line: replace(stream, a=self._leg(stream.a), b=self._leg(stream.b))
+            for line, stream in enumerate(request.streams)
+        }
+
+    def _leg(self, leg: LegMedia) -> LegMedia:
+        """A leg with keys is a secure leg, whatever the caller says: nothing unprotected passes there."""
+        return replace(
+            leg,
+            interface=leg.interface or self._facts.default_interface,
+            secure=leg.secure or leg.receive is not None or leg.send is not None,
+        )
+
+    @contextmanager
+    def _operation(self, name: str) -> Iterator[None]:
+        """Count it; whatever is not a GatewayError is our own mistake: logged without values, told without detail."""
+        self.ledger.tally.requests[name] += 1
+        try:
+            yield
+        except GatewayError as error:
+            self.ledger.tally.errors[error.reason] += 1
+            raise
+        except Exception as error:
+            self.ledger.tally.errors[GatewayError.reason] += 1
+            log.error("operation failed", operation=name, error=type(error).__name__, where=_where(error))
+            raise GatewayError("internal error") from None
+
+
+def _legs(streams: Mapping[int, StreamMedia]) -> list[tuple[int, str, str]]:
+    return [(line, media.a.interface, media.b.interface) for line, media in streams.items()]
+
+
+def _check_interfaces(placement: Placement, streams: Mapping[int, StreamMedia]) -> None:
+    """InvalidRequest: ports stay where they are while a stream lives."""
+    for line, a, b in _legs(streams):
+        stream = placement.streams.get(line)
+        if stream is not None and (stream.interface_a, stream.interface_b) != (a, b):
+            raise InvalidRequest(f"stream {line} cannot move to another interface", "interface")
+
+
+def _check_names(call_id: str, *names: str) -> None:
+    """InvalidRequest."""
+    if not call_id:
+        raise InvalidRequest("Call-ID is missing", "call_id")
+    if len(call_id) > LONGEST_NAME or any(len(name) > LONGEST_NAME for name in names):
+        raise InvalidRequest(f"names are at most {LONGEST_NAME} characters long", "call_id")
+
+
+def _where(error: BaseException) -> str:
+    """File and line of the mistake; never values, which may be keys."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return "" if trace is None else f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}"

@@ -12,9 +12,9 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from appliance.errors import GatewayError, MediaUnavailable, NoCapacity
-from kernels.control.commands import Command
-from kernels.control.plane import Punt, Reply, RingFull, WorkerNews
+from appliance.errors import GatewayError, InvalidRequest, MediaUnavailable, NoCapacity
+from kernels.control.commands import Command, Punt, Reply, WorkerNews
+from kernels.control.errors import RingFull
 
 RETRY_S = 0.002  # until a full ring is tried again, when no reply wakes us before
 BACKLOG = 65536  # commands that wait per worker; beyond it operations are refused
@@ -114,7 +114,7 @@ class Dispatcher:
                 if batch is None:
                     self.late_replies += 1
                 else:
-                    batch.answered(str(news.error) if news.error else "")
+                    batch.answered(news.error or "")
             elif isinstance(news, WorkerNews):
                 if self.on_worker:
                     self.on_worker(news)
@@ -135,20 +135,20 @@ class Dispatcher:
     def _push(self, worker: int, queue: deque[tuple[Command, Batch]]) -> None:
         """Move the queue into the ring as far as it has room; the rest waits."""
         submit = self._rings.submit
-        try:
-            while queue:
-                command, batch = queue[0]
+        while queue:
+            command, batch = queue[0]
+            try:
                 self._open[worker, submit(worker, command)] = batch
-                queue.popleft()
-        except RingFull:
-            self._waiting[worker] = queue
-            self._retry_later()
-        except OSError as error:
-            for batch in {batch for _, batch in queue}:
-                batch.fail(MediaUnavailable(f"worker {worker}: {error.strerror or error}"))
-            self._waiting.pop(worker, None)
-        else:
-            self._waiting.pop(worker, None)
+            except RingFull:
+                self._waiting[worker] = queue
+                self._retry_later()
+                return
+            except ValueError as error:  # a port or address that the plane does not take; its text shows only those
+                batch.fail(InvalidRequest(f"the media plane cannot do this: {error}"))
+            except OSError as error:
+                batch.fail(MediaUnavailable(f"worker {worker}: {error.strerror}"))
+            queue.popleft()
+        self._waiting.pop(worker, None)
 
     def _refill(self) -> None:
         for worker, queue in list(self._waiting.items()):
@@ -168,5 +168,3 @@ def _verdict(worker: int, error: str) -> GatewayError:
     if error in _NO_ROOM:
         return NoCapacity(f"worker {worker} has no room ({error})")
     return MediaUnavailable(f"worker {worker} refused a command ({error})")
-
-

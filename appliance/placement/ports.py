@@ -7,7 +7,7 @@ waits its turn in a queue (first in, first out); when there are none it is given
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from appliance.errors import NoCapacity
 
@@ -15,12 +15,13 @@ from appliance.errors import NoCapacity
 class PortAllocator:
     """Pairs (even, even + 1) and single ports out of one range. `now` is CLOCK_MONOTONIC in seconds."""
 
-    def __init__(self, ports: range, rest_s: float = 5.0) -> None:
+    def __init__(self, ports: range, rest_s: float = 1.0, busy: Collection[int] = ()) -> None:
+        """`busy` ports belong to other programs; a pair with one of them is never given away."""
         first, last = ports.start + ports.start % 2, ports.stop - 1
-        self._evens = range(first, last, 2)
+        self._evens = frozenset(even for even in range(first, last, 2) if even not in busy and even + 1 not in busy)
         self.capacity = 2 * len(self._evens)
         self._rest_s = rest_s
-        self._pairs = OrderedDict.fromkeys(self._evens)  # never used yet
+        self._pairs = OrderedDict.fromkeys(sorted(self._evens))  # never used yet
         self._resting: deque[tuple[float, int]] = deque()
         self._halves: deque[tuple[float, int]] = deque()  # the other half of a pair that was split
         self._used: set[int] = set()

@@ -8,14 +8,23 @@ of them may be repeated.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from appliance.calls.media import LocalPorts, StreamMedia, StreamPlacement
 from appliance.errors import GatewayError, InvalidRequest, NoCapacity
-from appliance.placement.desired import NOTHING, Desired, PlacedStream, desired, diff, merge, needed_cryptos, needed_flows
+from appliance.placement.desired import (
+    NOTHING,
+    Desired,
+    PlacedStream,
+    desired,
+    diff,
+    merge,
+    needed_cryptos,
+    needed_flows,
+)
 from appliance.placement.dispatcher import Batch, Dispatcher
 from appliance.placement.inventory import Inventory, WorkerInventory, need
 from kernels.control.commands import Command, RemoveCrypto, RemoveFlow
@@ -68,12 +77,14 @@ class Reconciler:
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.inventory, self.dispatcher = inventory, dispatcher
+        self.dirty: set[int] = set()  # workers that may hold what nobody owns, or lack something
         self._contents, self._timeout_s, self._now = contents, timeout_s, now
 
     # ---------------------------------------------------------------- reserve
 
     def reserve(self, legs: Sequence[tuple[int, str, str]], worker: int | None = None) -> Placement:
-        """Ports for streams (line, interface a, interface b) on one worker: `worker`, else the least loaded. NoCapacity."""
+        """Ports for streams (line, interface a, interface b) on one worker: `worker`, else the least loaded.
+        NoCapacity."""
         if worker is None:
             worker = self.inventory.choose(need((a, b) for _, a, b in legs))
         placement = Placement(worker)
@@ -81,17 +92,14 @@ class Reconciler:
         return placement
 
     def extend(self, placement: Placement, legs: Sequence[tuple[int, str, str]]) -> None:
-        """Ports for those of the lines that have none yet. NoCapacity; then nothing was taken."""
+        """Ports for those of the lines that have none yet; one that has keeps them, whatever interface is wished now.
+        NoCapacity, InvalidRequest; then nothing was taken."""
         taken: list[int] = []
         try:
             for line, a, b in legs:
-                placed = placement.streams.get(line)
-                if placed is not None and (placed.interface_a, placed.interface_b) == (a, b):
-                    continue
-                if placed is not None:
-                    raise InvalidRequest(f"stream {line} cannot move to another interface", "interface")
-                placement.streams[line] = self._place(placement.worker, a, b)
-                taken.append(line)
+                if line not in placement.streams:
+                    placement.streams[line] = self._place(placement.worker, a, b)
+                    taken.append(line)
         except GatewayError:
             for line in taken:
                 self._free(placement.worker, placement.streams.pop(line))
@@ -117,11 +125,14 @@ class Reconciler:
 
     def apply(self, placement: Placement, streams: dict[int, StreamMedia]) -> Change:
         """Start to bring the worker to `streams` (by m-line). Lines that are not in it are removed, their ports freed
-        when the change has settled. Every line must have been placed. NoCapacity, InvalidRequest: nothing was changed."""
+        when the change has settled. Every line must have been placed. NoCapacity, InvalidRequest: nothing was
+        changed."""
         change = Change(
-            placement, placement.installed, dict(placement.streams),
+            placement,
+            placement.installed,
+            dict(placement.streams),
             {line: (dict(placed.flows), dict(placed.cryptos)) for line, placed in placement.streams.items()},
-        )  # fmt: skip
+        )
         try:
             parts = []
             for line, media in streams.items():
@@ -138,8 +149,9 @@ class Reconciler:
         placement.streams = {line: placement.streams[line] for line in streams}
         return change
 
-    async def settle(self, change: Change) -> None:
-        """Wait for the worker. MediaUnavailable, NoCapacity: rolled back; where that cannot be done, everything of the
+    async def settle(self, change: Change) -> bool:
+        """Wait for the worker. True when slots or ports were freed that the change no longer needs.
+        MediaUnavailable, NoCapacity: rolled back; where that cannot be done, everything of the
         placement is released (`placement.streams` is empty then) and the branch is lost."""
         if change.batch is not None:
             try:
@@ -151,11 +163,11 @@ class Reconciler:
                     self._release_all(change)
                 raise
         placement = change.placement
-        for line, placed in change.streams_before.items():
-            if line not in placement.streams:
-                self._free(placement.worker, placed)
-        for placed in placement.streams.values():
-            self._give_back_unused(placement, placed)
+        ended = [placed for line, placed in change.streams_before.items() if line not in placement.streams]
+        for placed in ended:
+            self._free(placement.worker, placed)
+        freed = [self._give_back_unused(placement, placed) for placed in placement.streams.values()]
+        return bool(ended) or any(freed)
 
     def roll_back(self, change: Change) -> None:
         """Back to what was before the change, without waiting: the ring keeps the order."""
@@ -170,7 +182,8 @@ class Reconciler:
     # ---------------------------------------------------------------- release
 
     def release(self, placement: Placement) -> Batch | None:
-        """Remove everything and free it. The slots are free at once: their removal stands in the ring before any new use."""
+        """Remove everything and free it. The slots are free at once: their removal stands in the ring before
+        any new use."""
         commands = diff(placement.installed, NOTHING)
         batch = self._send_quietly(placement.worker, commands)
         for placed in placement.streams.values():
@@ -191,7 +204,8 @@ class Reconciler:
     # ---------------------------------------------------------------- adoption and audit
 
     def adopt(self, placement: Placement, streams: dict[int, StreamMedia]) -> None:
-        """Take over slots and ports of a recorded placement. NoCapacity when they are not free (two records claim them)."""
+        """Take over slots and ports of a recorded placement. NoCapacity when they are not free (two records
+        claim them)."""
         with ExitStack() as undo:
             for placed in placement.streams.values():
                 self._adopt(self.inventory[placement.worker], placed, undo)
@@ -210,21 +224,22 @@ class Reconciler:
             worker.ports[interface].adopt(pair)
             undo.callback(worker.ports[interface].give_back, pair, self._now())
 
-    def missing(self, placement: Placement) -> tuple[set[int], set[int]]:
-        """Flow and crypto slots that should be installed and are not."""
-        flows, cryptos = set(self._contents.flows(placement.worker)), set(self._contents.cryptos(placement.worker))
-        return set(placement.installed.flows) - flows, set(placement.installed.cryptos) - cryptos
+    def contents(self, worker: int) -> tuple[frozenset[int], frozenset[int]]:
+        """Flow and crypto slots that the worker holds."""
+        return frozenset(self._contents.flows(worker)), frozenset(self._contents.cryptos(worker))
 
     def reinstall(self, placement: Placement) -> Batch | None:
         """Command everything of a placement again (idempotent)."""
         return self._send_quietly(placement.worker, diff(NOTHING, placement.installed))
 
-    def remove_orphans(self, worker: int, owned: Sequence[Placement]) -> int:
+    def remove_orphans(self, worker: int, owned: Iterable[Placement]) -> int:
         """Remove what the worker holds and no placement wants; how many. Flows go before contexts."""
-        flows = {slot for placement in owned for slot in placement.installed.flows}
-        cryptos = {slot for placement in owned for slot in placement.installed.cryptos}
-        commands: list[Command] = [RemoveFlow(slot) for slot in self._contents.flows(worker) if slot not in flows]
-        commands += [RemoveCrypto(slot) for slot in self._contents.cryptos(worker) if slot not in cryptos]
+        flows, cryptos = (set(slots) for slots in self.contents(worker))
+        for placement in owned:
+            flows.difference_update(placement.installed.flows)
+            cryptos.difference_update(placement.installed.cryptos)
+        commands: list[Command] = [RemoveFlow(slot) for slot in sorted(flows)]
+        commands += [RemoveCrypto(slot) for slot in sorted(cryptos)]
         self._send_quietly(worker, commands)
         return len(commands)
 
@@ -239,13 +254,16 @@ class Reconciler:
             if name not in placed.cryptos:
                 placed.cryptos[name] = inventory.cryptos.take()
 
-    def _give_back_unused(self, placement: Placement, placed: PlacedStream) -> None:
+    def _give_back_unused(self, placement: Placement, placed: PlacedStream) -> bool:
         """Slots that the last change made superfluous (mux agreed, leg became plain)."""
         inventory, installed = self.inventory[placement.worker], placement.installed
-        for name in [name for name, slot in placed.flows.items() if slot not in installed.flows]:
+        flows = [name for name, slot in placed.flows.items() if slot not in installed.flows]
+        cryptos = [name for name, slot in placed.cryptos.items() if slot not in installed.cryptos]
+        for name in flows:
             inventory.flows.give_back(placed.flows.pop(name))
-        for name in [name for name, slot in placed.cryptos.items() if slot not in installed.cryptos]:
+        for name in cryptos:
             inventory.cryptos.give_back(placed.cryptos.pop(name))
+        return bool(flows or cryptos)
 
     def _restore_slots(self, change: Change) -> None:
         """Give back the slots that were taken for a change which did not come about."""
@@ -269,12 +287,11 @@ class Reconciler:
         placed.flows, placed.cryptos = {}, {}
 
     def _send_quietly(self, worker: int, commands: list[Command]) -> Batch | None:
-        """For clean-up: a worker that takes nothing now is audited when it comes back."""
+        """For clean-up: a worker that takes nothing now is in `dirty` and is audited later."""
         if not commands:
             return None
         try:
             return self.dispatcher.send(worker, commands)
         except GatewayError:
+            self.dirty.add(worker)
             return None
-
-

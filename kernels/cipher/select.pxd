@@ -3,3 +3,6 @@ from kernels.cipher.backend cimport Backend
 
 # The selected one; NULL when none passed its self-test.
 cdef const Backend *backend_selected() noexcept nogil
+
+# By name, for Python callers; ValueError when there is none.
+cdef const Backend *backend_named(str name) except NULL

@@ -26,7 +26,7 @@ def names() -> tuple[str, ...]:
 
 def passes(name: str) -> bool:
     """Run the known-answer self-test of one back end. ValueError: no such back end."""
-    return bool(selftest_passes(_find(name)))
+    return bool(selftest_passes(backend_named(name)))
 
 
 def select(name: str = "auto") -> str:
@@ -38,8 +38,8 @@ def select(name: str = "auto") -> str:
     candidates = names() if name == "auto" else (name,)
     _selected = NULL
     for candidate in candidates:
-        if selftest_passes(_find(candidate)):
-            _selected = _find(candidate)
+        if selftest_passes(backend_named(candidate)):
+            _selected = backend_named(candidate)
             return candidate
     raise RuntimeError(f"cipher back end fails its self-test: {', '.join(candidates)}")
 
@@ -49,7 +49,7 @@ def selected() -> str | None:
     return None if _selected == NULL else (<bytes>_selected.name).decode()
 
 
-cdef const Backend *_find(str name) except NULL:
+cdef const Backend *backend_named(str name) except NULL:
     for i in range(BACKENDS):
         if (<bytes>_TABLE[i].name).decode() == name:
             return _TABLE[i]

@@ -16,6 +16,8 @@ class Mailbox:
         """A datagram to send from a flow's socket. RingFull, ValueError."""
     def take(self, out: list[Reply | Punt | WorkerNews]) -> None:
         """Append all waiting replies and punted datagrams. Replies to a control process before us are passed over."""
+    def command_ring(self) -> tuple[int, int]:
+        """Where commands wait: first and last octet of the ring in the arena (tests search it for keys)."""
     def flows(self) -> list[int]:
         """Flow slots in use."""
     def cryptos(self) -> list[int]:

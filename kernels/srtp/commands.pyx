@@ -9,8 +9,8 @@ from libc.stdint cimport uint64_t
 from libc.string cimport memcpy, memset
 
 from kernels.srtp.context cimport (
-    AUTH_HMAC_SHA1, AUTH_NONE, CIPHER_AES_CM, CIPHER_AES_F8, CIPHER_AES_GCM, CIPHER_NULL, CRYPTO_PLAIN_RTCP,
-    CRYPTO_PLAIN_RTP, CRYPTO_SEND, CRYPTO_UNAUTHENTICATED_RTP, MAX_MKI,
+    AUTH_HMAC_SHA1, AUTH_NONE, CIPHER_AES_CM, CIPHER_AES_F8, CIPHER_AES_GCM, CIPHER_NULL, CRYPTO_LEGACY_192,
+    CRYPTO_PLAIN_RTCP, CRYPTO_PLAIN_RTP, CRYPTO_SEND, CRYPTO_UNAUTHENTICATED_RTP, MAX_MKI,
 )
 from kernels.srtp.kdf cimport DERIVE_ONCE
 from kernels.srtp.lookup cimport epoch_of, key_expired, key_find
@@ -177,14 +177,16 @@ cdef bint parameters_derive_alike(const CryptoParameters *a, const CryptoParamet
     """Whether session keys and back end state of one serve the other."""
     return (a.cipher == b.cipher and a.auth == b.auth and a.key_octets == b.key_octets
             and a.salt_octets == b.salt_octets and a.kdr_log2 == b.kdr_log2
-            and (a.flags ^ b.flags) & CRYPTO_SEND == 0)
+            and (a.flags ^ b.flags) & (CRYPTO_SEND | CRYPTO_LEGACY_192) == 0)
 
 cdef bint parameters_valid(const CryptoParameters *p) noexcept nogil:
     if p.mki_octets > MAX_MKI or not 64 <= p.window <= MOST_WINDOW or not 1 <= p.ssrc_limit <= MOST_SSRCS:
         return False
     if p.kdr_log2 > 24 and p.kdr_log2 != DERIVE_ONCE:
         return False
-    if p.flags & ~(CRYPTO_SEND | CRYPTO_PLAIN_RTP | CRYPTO_PLAIN_RTCP | CRYPTO_UNAUTHENTICATED_RTP):
+    if p.flags & ~(CRYPTO_SEND | CRYPTO_PLAIN_RTP | CRYPTO_PLAIN_RTCP | CRYPTO_UNAUTHENTICATED_RTP | CRYPTO_LEGACY_192):
+        return False
+    if p.flags & CRYPTO_LEGACY_192 and p.key_octets != 24:
         return False
     if p.key_octets != 16 and p.key_octets != 24 and p.key_octets != 32:
         return False

@@ -23,6 +23,7 @@ cdef enum:                      # CryptoParameters.flags
     CRYPTO_PLAIN_RTP = 2        # UNENCRYPTED_SRTP (RFC 4568 section 6.3.2)
     CRYPTO_PLAIN_RTCP = 4       # UNENCRYPTED_SRTCP: E bit 0
     CRYPTO_UNAUTHENTICATED_RTP = 8   # UNAUTHENTICATED_SRTP (RFC 4568 section 6.3.3)
+    CRYPTO_LEGACY_192 = 16      # AES-192 session keys as libsrtp 2.2 to 2.7 derive them (FreeSWITCH); not RFC 6188
 
 cdef struct CryptoParameters:   # one direction of one stream of one leg; the suite spelt out as numbers
     uint8_t cipher              # CipherKind

@@ -8,20 +8,27 @@ from kernels.clib.openssl cimport (
     EVP_CIPHER_CTX_free, EVP_CIPHER_CTX_new, EVP_CIPHER_fetch, EVP_CIPHER_free, EVP_EncryptInit_ex, EVP_EncryptUpdate,
     OPENSSL_cleanse,
 )
-from kernels.srtp.context cimport AUTH_HMAC_SHA1
+from kernels.srtp.context cimport AUTH_HMAC_SHA1, CRYPTO_LEGACY_192
 
 
 cdef bint derive(Deriver *deriver, const CryptoParameters *parameters, const uint8_t *key, const uint8_t *salt,
                  bint rtcp, uint64_t epoch, SessionKeys *out) noexcept nogil:
     cdef uint8_t base = LABEL_RTCP if rtcp else 0
     cdef uint8_t auth_key[AUTH_KEY]
-    cdef uint8_t key_octets = parameters.key_octets
+    cdef uint8_t legacy[48]
+    cdef uint8_t key_octets = parameters.key_octets, prf_octets = parameters.key_octets
     cdef bint done
     out.ready = 0
     memset(out.salt, 0, sizeof(out.salt))
-    done = (derive_label(deriver, key, key_octets, salt, base + LABEL_CIPHER, epoch, out.cipher_key, key_octets)
-            and derive_label(deriver, key, key_octets, salt, base + LABEL_SALT, epoch, out.salt, parameters.salt_octets)
-            and derive_label(deriver, key, key_octets, salt, base + LABEL_AUTH, epoch, auth_key, AUTH_KEY))
+    if parameters.flags & CRYPTO_LEGACY_192:        # they read 32 octets of key, so 8 of salt, and zeros follow
+        memset(legacy, 0, sizeof(legacy))
+        memcpy(legacy, key, 24)
+        memcpy(legacy + 24, salt, 14)
+        key, salt, prf_octets = legacy, legacy + 32, 32
+    done = (derive_label(deriver, key, prf_octets, salt, base + LABEL_CIPHER, epoch, out.cipher_key, key_octets)
+            and derive_label(deriver, key, prf_octets, salt, base + LABEL_SALT, epoch, out.salt, parameters.salt_octets)
+            and derive_label(deriver, key, prf_octets, salt, base + LABEL_AUTH, epoch, auth_key, AUTH_KEY))
+    OPENSSL_cleanse(legacy, sizeof(legacy))
     if done and parameters.auth == AUTH_HMAC_SHA1:
         hmac_prepare(out, auth_key, AUTH_KEY)
     OPENSSL_cleanse(auth_key, sizeof(auth_key))

@@ -21,6 +21,7 @@ class Session:
         plain_rtp: bool = False,
         plain_rtcp: bool = False,
         unauthenticated_rtp: bool = False,
+        legacy_192: bool = False,
         ssrc_limit: int = 16,
         initial_roc: int = 0,
         rtp_lifetime: int = 0,

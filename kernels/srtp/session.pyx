@@ -9,8 +9,8 @@ from libc.string cimport memcpy, memset
 
 from kernels.clib.openssl cimport OPENSSL_cleanse
 from kernels.srtp.context cimport (
-    CRYPTO_PLAIN_RTCP, CRYPTO_PLAIN_RTP, CRYPTO_SEND, CRYPTO_UNAUTHENTICATED_RTP, CryptoParameters, EngineSizes,
-    MAX_KEY, MAX_MKI, MAX_SALT, MasterKey,
+    CRYPTO_LEGACY_192, CRYPTO_PLAIN_RTCP, CRYPTO_PLAIN_RTP, CRYPTO_SEND, CRYPTO_UNAUTHENTICATED_RTP,
+    CryptoParameters, EngineSizes, MAX_KEY, MAX_MKI, MAX_SALT, MasterKey,
 )
 from kernels.srtp.engine cimport (
     engine_add_key, engine_attach, engine_detach, engine_footprint, engine_install, engine_open, engine_remove,
@@ -53,7 +53,7 @@ cdef class Session:
     cdef public unsigned long long now_ns       # Packet.received_ns of what comes next
 
     def __cinit__(self, transform, key, salt, *, bint send, bytes mki=b"", int window=128, kdr_log2=None,
-                  bint plain_rtp=False, bint plain_rtcp=False, bint unauthenticated_rtp=False, int ssrc_limit=16,
+                  bint plain_rtp=False, bint plain_rtcp=False, bint unauthenticated_rtp=False, bint legacy_192=False, int ssrc_limit=16,
                   unsigned int initial_roc=0, unsigned long long rtp_lifetime=0, unsigned long long rtcp_lifetime=0,
                   int keys=8, memory=None, bint fresh=True):
         self.sizes.cryptos, self.sizes.keys, self.sizes.streams = 1, keys, max(1, min(ssrc_limit, 256))
@@ -67,6 +67,7 @@ cdef class Session:
         self.parameters.flags |= CRYPTO_PLAIN_RTP if plain_rtp else 0
         self.parameters.flags |= CRYPTO_PLAIN_RTCP if plain_rtcp else 0
         self.parameters.flags |= CRYPTO_UNAUTHENTICATED_RTP if unauthenticated_rtp else 0
+        self.parameters.flags |= CRYPTO_LEGACY_192 if legacy_192 else 0
         if key is not None:
             self.install(key, salt, mki=mki, rtp_lifetime=rtp_lifetime, rtcp_lifetime=rtcp_lifetime)
 

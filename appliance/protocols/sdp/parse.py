@@ -8,6 +8,8 @@ last line.
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from appliance.protocols.sdp.description import Description, Line, Media, Section
 from appliance.protocols.sdp.fields import MediaLine, invalid
 
@@ -74,7 +76,7 @@ def _sections(lines: list[Line]) -> Description:
     if session.value("o") is None:
         raise invalid(first + 1, "no o= line in the session part")
     media = []
-    for start, stop in zip(starts, [*starts[1:], len(lines)], strict=True):
+    for start, stop in pairwise([*starts, len(lines)]):
         body = lines[start:stop]
         if sum(t == "a" and value.startswith("crypto:") for t, value, _ in body) > MAX_CRYPTO:
             raise invalid(start + 1, f"more than {MAX_CRYPTO} a=crypto lines")

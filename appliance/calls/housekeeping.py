@@ -1,0 +1,79 @@
+"""What is done from time to time: calls that nobody answers or that fall silent end, workers are measured and
+audited."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import structlog
+
+from appliance.calls import adoption
+from appliance.calls.ledger import Ledger
+from appliance.calls.registry import Branch, Call
+from appliance.calls.views import CallEvent, EventKind
+from kernels.control.commands import WorkerNews
+
+SLICE = 250  # calls looked at per tick, so that a tick never holds up set-ups
+
+log = structlog.get_logger(__name__)
+
+
+class Housekeeping:
+    """Call `tick` about once a second. `now_ns` is CLOCK_MONOTONIC. A time-out of 0 means never."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        *,
+        silence_s: Callable[[], float],
+        offer_s: Callable[[], float],
+        now_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        self._ledger, self._now_ns = ledger, now_ns
+        self._silence_s, self._offer_s = silence_s, offer_s
+        self._queue: list[Call] = []
+
+    def tick(self) -> None:
+        """Measure workers, audit those in doubt, look at the next slice of calls."""
+        reconciler = self._ledger.reconciler
+        for worker in reconciler.inventory.workers:
+            self._ledger.snapshots.measure(worker.index)
+        for index in list(reconciler.dirty):
+            adoption.audit(self._ledger, index, reinstall=True)
+        if not self._queue:
+            self._queue = list(self._ledger.registry)
+        look_at, self._queue = self._queue[:SLICE], self._queue[SLICE:]
+        for call in look_at:
+            if not call.ended and not call.lock.locked():
+                self._look_at(call)
+
+    def worker_news(self, news: WorkerNews) -> None:
+        """A worker was lost or came up: place nothing on it meanwhile; afterwards tell it everything again."""
+        came_up = news.event == "started"
+        self._ledger.reconciler.inventory[news.worker].available = came_up
+        log.warning("worker " + ("replaced" if came_up else "lost"), worker=news.worker, reason=news.reason)
+        if came_up:
+            adoption.audit(self._ledger, news.worker, reinstall=True)
+        self._ledger.bus.publish(
+            CallEvent(EventKind.WORKER, self._ledger.clock(), reason=f"{news.event}: {news.reason}", worker=news.worker)
+        )
+
+    def _look_at(self, call: Call) -> None:
+        offer_s, silence_s = self._offer_s(), self._silence_s()
+        waiting = [branch for branch in call.branches if not branch.answered]
+        if offer_s and waiting and self._ledger.clock() - call.changed > offer_s:
+            self._ledger.end(call, waiting, "unanswered")
+            return
+        silent = [branch for branch in call.branches if silence_s and self._is_silent(call, branch, silence_s)]
+        if silent:
+            self._ledger.publish(EventKind.SILENT, call, "silence")
+            self._ledger.end(call, silent, "silence")
+
+    def _is_silent(self, call: Call, branch: Branch, limit_s: float) -> bool:
+        """No packet on any flow for so long, though somebody may send (F25: a call on hold is not silent)."""
+        if not branch.answered or not any(m.a.may_send or m.b.may_send for m in branch.media.values()):
+            return False
+        if self._ledger.clock() - call.changed <= limit_s:
+            return False
+        return self._now_ns() - self._ledger.snapshots.last_packet_ns(branch) > limit_s * 1e9

@@ -1,0 +1,194 @@
+"""Views of calls and workers: what faces may see, read from the desired state and the arena. Never a key."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Protocol
+
+from appliance.calls.media import Address, ContextSpec, LegMedia, LocalPorts
+from appliance.calls.registry import Branch, Call
+from appliance.calls.views import CallState, CallView, ContextView, Counters, LegView, StreamView, WorkerView
+from appliance.placement.desired import PlacedStream
+from appliance.placement.inventory import Inventory
+from kernels.control.status import CryptoStatus, FlowStatus, WorkerStatus
+
+
+class Readings(Protocol):
+    """What is used of `kernels.control.plane.MediaPlane` to look at what runs."""
+
+    def flow(self, worker: int, slot: int) -> FlowStatus: ...
+    def crypto(self, worker: int, slot: int) -> CryptoStatus: ...
+    def counters(self, worker: int) -> dict[str, int]: ...
+    def worker(self, worker: int) -> WorkerStatus: ...
+
+
+class Snapshots:
+    """Makes views. A slot that cannot be read now (being replaced, worker gone) shows zeros, never an error."""
+
+    def __init__(self, readings: Readings, inventory: Inventory) -> None:
+        self._readings, self._inventory = readings, inventory
+        self._busy: dict[int, tuple[int, int]] = {}  # worker -> (CLOCK_MONOTONIC ns, busy ns) at the last look
+
+    def call(self, call: Call, branches: Sequence[Branch] | None = None, counters: bool = True) -> CallView:
+        """`branches`: only these (those a delete ends). Without `counters` the arena is not read."""
+        shown = call.branches if branches is None else branches
+        first = shown[0] if shown else None
+        state = CallState.ENDED if call.ended else CallState.ANSWERED if call.answered else CallState.OFFERED
+        return CallView(
+            call_id=call.call_id,
+            state=state,
+            created=call.created,
+            changed=call.changed,
+            revision=call.revision,
+            worker=-1 if call.worker is None else call.worker,
+            from_tag=first.from_tag if first else "",
+            to_tag=first.to_tag if first else "",
+            label=call.label,
+            low_level=call.low_level,
+            adopted=call.adopted,
+            streams=tuple(stream for branch in shown for stream in self._streams(branch, counters)),
+        )
+
+    def last_packet_ns(self, branch: Branch) -> int:
+        """CLOCK_MONOTONIC of the newest accepted packet on any flow of the branch; 0: none yet."""
+        if branch.placement is None:
+            return 0
+        worker = branch.placement.worker
+        readings = (self._flow(worker, slot) for slot in branch.placement.installed.flows)
+        return max((reading.last_packet_ns for reading in readings if reading), default=0)
+
+    def worker(self, index: int, calls: int) -> WorkerView:
+        status, inventory = self._readings.worker(index), self._inventory[index]
+        return WorkerView(
+            index=index,
+            cpu=status.cpu,
+            state=str(status.state),
+            pid=status.pid,
+            restarts=status.restarts,
+            heartbeat_age_s=max(0.0, (time.monotonic_ns() - status.heartbeat_ns) / 1e9),
+            busy=inventory.busy,
+            calls=calls,
+            flows_used=inventory.flows.used,
+            flows=inventory.flows.capacity,
+            cryptos_used=inventory.cryptos.used,
+            cryptos=inventory.cryptos.capacity,
+            ports_used={name: ports.used for name, ports in inventory.ports.items()},
+            ports_free={name: ports.free for name, ports in inventory.ports.items()},
+            counters=self._readings.counters(index),
+        )
+
+    def measure(self, index: int) -> None:
+        """Note how busy a worker was since the last look; the placer reads it from the inventory."""
+        status, now = self._readings.worker(index), time.monotonic_ns()
+        then, busy = self._busy.get(index, (now, status.busy_ns))
+        self._busy[index] = (now, status.busy_ns)
+        if now > then:
+            self._inventory[index].busy = min(1.0, max(0.0, (status.busy_ns - busy) / (now - then)))
+
+    # ---------------------------------------------------------------- parts
+
+    def _streams(self, branch: Branch, counters: bool) -> list[StreamView]:
+        placement = branch.placement
+        if placement is None:
+            return []
+        return [
+            StreamView(
+                index=line,
+                kind=media.kind,
+                a=self._leg("a", media.a, placement.streams[line], counters),
+                b=self._leg("b", media.b, placement.streams[line], counters),
+                via_branch=branch.via_branch,
+                from_tag=branch.from_tag,
+                to_tag=branch.to_tag,
+            )
+            for line, media in branch.media.items()
+            if line in placement.streams
+        ]
+
+    def _leg(self, side: str, leg: LegMedia, placed: PlacedStream, counters: bool) -> LegView:
+        worker, ours = placed.placement.worker, placed.placement.a if side == "a" else placed.placement.b
+        if leg.mux:
+            ours = LocalPorts(ours.address, ours.rtp, ours.rtp)
+        rtp = rtcp = None
+        if counters:
+            rtp = self._flow(worker, placed.flows.get(f"{side}_rtp"))
+            rtcp = None if leg.mux else self._flow(worker, placed.flows.get(f"{side}_rtcp"))
+        return LegView(
+            interface=placed.interface_a if side == "a" else placed.interface_b,
+            local=ours,
+            remote_rtp=leg.remote_rtp,
+            remote_rtcp=leg.remote_rtcp,
+            learnt_rtp=_learnt(rtp),
+            learnt_rtcp=_learnt(rtcp),
+            mux=leg.mux,
+            secure=leg.secure,
+            may_send=leg.may_send,
+            may_receive=leg.may_receive,
+            latching=leg.latching.value,
+            receive=self._context(worker, leg.receive, placed.cryptos.get(f"{side}_receive"), counters),
+            send=self._context(worker, leg.send, placed.cryptos.get(f"{side}_send"), counters),
+            rtp=_counters(rtp),
+            rtcp=_counters(rtcp),
+            drops=_drops(rtp, rtcp),
+            last_packet_age_s=_age(rtp, rtcp),
+        )
+
+    def _context(self, worker: int, spec: ContextSpec | None, slot: int | None, counters: bool) -> ContextView | None:
+        if spec is None:
+            return None
+        known = ContextView(suite=spec.suite, keys=len(spec.keys), mki_octets=len(spec.keys[0].mki) if spec.keys else 0)
+        status = self._crypto(worker, slot) if counters else None
+        if status is None:
+            return known
+        newest = max(status.streams, key=lambda stream: stream.last_ns, default=None)
+        return ContextView(
+            suite=known.suite,
+            keys=status.keys,
+            mki_octets=known.mki_octets,
+            ssrcs=status.stream_count,
+            roc=newest.roc if newest else 0,
+            newest_index=(newest.rtp_newest or 0) if newest else 0,
+            packets=status.packets,
+            failures=sum(status.drops.values()),
+        )
+
+    def _flow(self, worker: int, slot: int | None) -> FlowStatus | None:
+        if slot is None:
+            return None
+        try:
+            return self._readings.flow(worker, slot)
+        except (LookupError, OSError):
+            return None
+
+    def _crypto(self, worker: int, slot: int | None) -> CryptoStatus | None:
+        if slot is None:
+            return None
+        try:
+            return self._readings.crypto(worker, slot)
+        except (LookupError, OSError):
+            return None
+
+
+def _learnt(flow: FlowStatus | None) -> Address | None:
+    return Address(*flow.current) if flow and flow.learnt and flow.current else None
+
+
+def _counters(flow: FlowStatus | None) -> Counters:
+    if flow is None:
+        return Counters()
+    return Counters(flow.packets_in, flow.octets_in, flow.packets_out, flow.octets_out)
+
+
+def _drops(*flows: FlowStatus | None) -> dict[str, int]:
+    drops: dict[str, int] = {}
+    for flow in flows:
+        for name, count in (flow.drops if flow else {}).items():
+            if count:
+                drops[name] = drops.get(name, 0) + count
+    return drops
+
+
+def _age(*flows: FlowStatus | None) -> float | None:
+    last = max((flow.last_packet_ns for flow in flows if flow), default=0)
+    return (time.monotonic_ns() - last) / 1e9 if last else None

@@ -1,0 +1,250 @@
+"""The control process: `python -m appliance.gateway [--config FILE_OR_DIRECTORY]...`. Read it to see the system.
+
+Constructs every part and joins them: settings -> media plane -> call records -> calls -> faces (NG, gRPC) ->
+housekeeping.
+SIGTERM ends this process and nothing else: media is the holder's, and the next control process adopts the calls.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from importlib import metadata
+from pathlib import Path
+
+import sdnotify
+import structlog
+
+from appliance.api.ng_server import NgServer
+from appliance.api.server import ApiServer
+from appliance.calls import adoption
+from appliance.calls.housekeeping import Housekeeping
+from appliance.calls.service import CallService, Facts
+from appliance.calls.snapshots import Snapshots
+from appliance.config.faults import ConfigError
+from appliance.config.load import load
+from appliance.config.schema import Settings
+from appliance.placement.dispatcher import Dispatcher
+from appliance.placement.inventory import Inventory
+from appliance.placement.reconciler import Reconciler
+from appliance.policy.defaults import media_options
+from appliance.policy.options import MediaOptions
+from appliance.state.store import CallStore
+from appliance.state.vault import UnsafeKeyFile, Vault, load_key
+from appliance.telemetry import logs, metrics
+from appliance.telemetry.endpoint import MetricsEndpoint
+from kernels.control.arena import forbid_dumps
+from kernels.control.plane import LayoutMismatch, MediaPlane
+
+ATTACH_RETRY_S = 0.2
+TICK_S = 1.0
+HEART_LATE_S = 5.0  # a worker whose heart did not beat for so long keeps us from feeding systemd's watchdog
+EXIT_CONFIGURATION = 78  # EX_CONFIG of sysexits.h
+EXIT_UNAVAILABLE = 69  # EX_UNAVAILABLE: systemd starts us again
+
+log = structlog.get_logger("srtpgw.gateway")
+
+
+class HolderGone(Exception):
+    """The media holder ended: its calls with it. A new control process starts with the new holder."""
+
+
+class Gateway:
+    """All parts, in the order in which they depend on each other."""
+
+    def __init__(self, settings: Settings, plane: MediaPlane) -> None:
+        self.settings, self.plane = settings, plane
+        run = settings.paths.run
+        self.store = CallStore(run / "calls.db", Vault(load_key(run / "calls.key")), on_error=_store_failed)
+        self.dispatcher = Dispatcher(plane)
+        self.inventory = Inventory(plane.info)
+        self.reconciler = Reconciler(self.inventory, self.dispatcher, plane)
+        self.snapshots = Snapshots(plane, self.inventory)
+        self.calls = CallService(self.reconciler, self.store, self.snapshots, _facts(settings, plane))
+        self.housekeeping = Housekeeping(
+            self.calls.ledger,
+            silence_s=lambda: self.settings.media.silence_timeout_s,
+            offer_s=lambda: self.settings.media.offer_timeout_s,
+        )
+        self.ng = NgServer(self.calls, self.settings.ng.allow, self.options)
+        registry = metrics.registry(self.calls)
+        self.api = ApiServer(
+            self.calls, settings.grpc, settings.paths.control_socket, metrics.ApiMetrics(registry).observe
+        )
+        self.metrics = MetricsEndpoint(registry, settings.http.listen) if settings.http.listen else None
+        self.notifier = sdnotify.SystemdNotifier()
+        self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def options(self) -> MediaOptions:
+        """What lies under the wishes of a request."""
+        media = self.settings.media
+        return media_options(self.settings.security, window=media.replay_window, ssrc_limit=media.ssrc_limit)
+
+    async def run(self) -> None:
+        """Until SIGTERM or SIGINT. HolderGone, OSError (an address is taken)."""
+        loop = asyncio.get_running_loop()
+        with self._signals(loop):
+            try:
+                self.dispatcher.on_worker = self.housekeeping.worker_news
+                self.adopt()
+                loop.add_reader(self.plane.fileno(), self.pump)
+                await self.serve()
+                self.notifier.notify("READY=1")
+                await self.keep_house()
+            finally:
+                self.notifier.notify("STOPPING=1")
+                await self.stop()
+                loop.remove_reader(self.plane.fileno())
+                self.plane.close()
+
+    def adopt(self) -> None:
+        """Before any face is open: who asks must find the calls that run."""
+        self.dispatcher.pump()  # replies to a predecessor are nobody's
+        loaded = self.store.load()
+        if loaded.note:
+            log.error("call records put aside", why=loaded.note)
+        report = adoption.adopt(self.calls.ledger, loaded)
+        for call_id, why in report.lost.items():
+            log.error("call lost", call_id=call_id, why=why)
+        for call_id in report.skipped:
+            log.error("call record damaged", call_id=call_id)
+        log.info("calls adopted", adopted=report.adopted, orphans_removed=report.orphans)
+
+    async def serve(self) -> None:
+        for listen in self.settings.ng.listen:
+            await self.ng.listen(str(listen.host), listen.port)
+        await self.api.start()
+        if self.metrics:
+            await self.metrics.start()
+
+    async def keep_house(self) -> None:
+        """Tick until the end. A mistake in it is logged and does not end the gateway."""
+        while not self._ended.done():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.shield(self._ended), TICK_S)
+            try:
+                self.housekeeping.tick()
+                self.store.flush()
+                await self._report()
+            except Exception as error:
+                log.error("housekeeping failed", error=type(error).__name__)
+        self._ended.result()
+
+    async def stop(self) -> None:
+        """Close the faces, keep the records. Calls go on."""
+        self.ng.close()
+        if self.metrics:
+            await self.metrics.stop()
+        await self.api.stop()
+        self.calls.ledger.bus.close()
+        self.store.close()
+
+    def pump(self) -> None:
+        """The plane is readable."""
+        try:
+            self.dispatcher.pump()
+        except ConnectionError:
+            asyncio.get_running_loop().remove_reader(self.plane.fileno())
+            if not self._ended.done():
+                self._ended.set_exception(HolderGone())
+
+    def reload(self) -> None:
+        """SIGHUP: the seam for taking over changed settings; until the reload plan is there it says so."""
+        log.warning("reload is not supported yet: restart the control process, calls go on")
+
+    async def _report(self) -> None:
+        """Tell systemd and health clients how we are; the watchdog is fed only while every worker's heart beats."""
+        figures = self.calls.statistics()
+        running = sum(worker.heartbeat_age_s < HEART_LATE_S for worker in figures.workers)
+        self.notifier.notify(
+            f"STATUS={figures.calls} calls, {running} of {len(figures.workers)} workers, {figures.port_kind}"
+        )
+        well = running == len(figures.workers)
+        if well:
+            self.notifier.notify("WATCHDOG=1")
+        await self.api.health.set(serving=well and not figures.draining, data_plane=well)
+
+    @contextlib.contextmanager
+    def _signals(self, loop: asyncio.AbstractEventLoop) -> Iterator[None]:
+        def end() -> None:
+            if not self._ended.done():
+                self._ended.set_result(None)
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, end)
+        loop.add_signal_handler(signal.SIGHUP, self.reload)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                loop.remove_signal_handler(number)
+
+
+async def attach(socket_path: Path) -> MediaPlane:
+    """The media plane, as soon as its holder is up. LayoutMismatch."""
+    told = 0.0
+    while True:
+        try:
+            return MediaPlane.attach(str(socket_path))
+        except OSError as error:
+            if time.monotonic() - told > 10:
+                told = time.monotonic()
+                log.info("waiting for the media holder", socket=str(socket_path), error=error.strerror)
+            await asyncio.sleep(ATTACH_RETRY_S)
+
+
+async def run(settings: Settings) -> None:
+    settings.paths.run.mkdir(parents=True, exist_ok=True, mode=0o750)
+    plane = await attach(settings.paths.media_socket)
+    await Gateway(settings, plane).run()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="srtpgw-control", description="Control process of the SRTP gateway.")
+    parser.add_argument(
+        "--config", action="append", default=[], help="configuration file or directory; may be repeated"
+    )
+    chosen = parser.parse_args(arguments)
+    forbid_dumps()
+    os.umask(0o077)
+    try:
+        settings = load(chosen.config)
+        logs.configure(settings.log.level, settings.log.format)
+        asyncio.run(run(settings))
+    except (ConfigError, UnsafeKeyFile) as error:
+        print(error, file=sys.stderr)
+        return EXIT_CONFIGURATION
+    except (HolderGone, LayoutMismatch, OSError) as error:
+        log.error("control process ends", error=type(error).__name__, why=str(error))
+        return EXIT_UNAVAILABLE
+    return 0
+
+
+def _facts(settings: Settings, plane: MediaPlane) -> Facts:
+    try:
+        version = metadata.version("srtpgw")
+    except metadata.PackageNotFoundError:
+        version = ""
+    return Facts(
+        version=version,
+        port_kind=plane.info.port_kind,
+        cipher=plane.info.cipher,
+        why=plane.info.why,
+        default_interface=settings.interfaces[0].name,
+        advertised={entry.name: str(entry.advertised) for entry in settings.interfaces if entry.advertised},
+        most_calls=settings.media.calls,
+    )
+
+
+def _store_failed(error: Exception) -> None:
+    log.error("call records cannot be written; calls go on", error=type(error).__name__)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,28 @@
+from kernels.wire.packet import Drop
+
+def seal(
+    backend: str,
+    cipher: str,
+    key: bytes,
+    iv: bytes,
+    clear: bytes,
+    body: bytes,
+    *,
+    salt: bytes = b"",
+    extra: bytes = b"",
+    auth_key: bytes = b"",
+    tag_octets: int = 0,
+) -> tuple[bytes, bytes] | tuple[Drop, bytes]: ...
+def open(
+    backend: str,
+    cipher: str,
+    key: bytes,
+    iv: bytes,
+    clear: bytes,
+    body: bytes,
+    tag: bytes,
+    *,
+    salt: bytes = b"",
+    extra: bytes = b"",
+    auth_key: bytes = b"",
+) -> bytes | tuple[Drop, bytes]: ...

@@ -1,0 +1,66 @@
+# cython: language_level=3
+"""One job through a back end from Python, with session keys and IV given: the published vectors drive each back end
+by this."""
+from libc.stdint cimport uint8_t, uint32_t
+from libc.string cimport memcpy, memset
+
+from kernels.cipher.backend cimport Backend
+from kernels.cipher.hmac cimport hmac_prepare
+from kernels.cipher.job cimport Job, SessionKeys
+from kernels.cipher.select cimport backend_named
+from kernels.srtp.context cimport AUTH_HMAC_SHA1, AUTH_NONE
+from kernels.wire.packet cimport DROP_NONE
+
+from kernels.srtp.context import CipherKind as _CipherKind
+from kernels.wire.packet import Drop as _Drop
+
+
+def seal(backend: str, cipher: str, bytes key not None, bytes iv not None, bytes clear not None, bytes body not None, *,
+         bytes salt=b"", bytes extra=b"", bytes auth_key=b"", int tag_octets=0):
+    """(sealed body, tag). cipher: CipherKind without prefix; iv: 12 or 16 octets; extra: 0 or 4; auth_key: up to 64."""
+    return _run(backend, cipher, key, iv, clear, body, salt, extra, auth_key, bytes(tag_octets), True)
+
+
+def open(backend: str, cipher: str, bytes key not None, bytes iv not None, bytes clear not None, bytes body not None,
+         bytes tag not None, *, bytes salt=b"", bytes extra=b"", bytes auth_key=b""):
+    """The opened body, or (Drop, octets of the packet as open left them)."""
+    return _run(backend, cipher, key, iv, clear, body, salt, extra, auth_key, tag, False)
+
+
+cdef object _run(str name, str cipher, bytes key, bytes iv, bytes clear, bytes body, bytes salt, bytes extra,
+                 bytes auth_key, bytes tag, bint seals):
+    cdef const Backend *backend = backend_named(name)
+    cdef SessionKeys keys
+    cdef Job job
+    cdef Job *jobs = &job
+    cdef bytearray data = bytearray(clear + body)
+    cdef bytearray room = bytearray(tag + bytes(20))
+    cdef void *state
+    if len(key) > 32 or len(salt) > 16 or len(iv) > 16 or len(extra) > 4 or len(auth_key) > 64 or len(tag) > 20 or not data:
+        raise ValueError("a part is too long, or the packet is empty")
+    memset(&keys, 0, sizeof(keys))
+    memset(&job, 0, sizeof(job))
+    keys.cipher, keys.auth = _CipherKind[f"CIPHER_{cipher}"], AUTH_HMAC_SHA1 if auth_key else AUTH_NONE
+    keys.key_octets, keys.salt_octets = len(key), len(salt)
+    memcpy(keys.cipher_key, <const uint8_t *>key, len(key))
+    memcpy(keys.salt, <const uint8_t *>salt, len(salt))
+    hmac_prepare(&keys, <const uint8_t *>auth_key, <uint32_t>len(auth_key))
+    memcpy(job.iv, <const uint8_t *>iv, len(iv))
+    memcpy(job.extra, <const uint8_t *>extra, len(extra))
+    job.data, job.tag, job.keys = <uint8_t *>data, <uint8_t *>room, &keys
+    job.clear, job.body, job.tag_octets, job.extra_octets = len(clear), len(body), len(tag), len(extra)
+    state = backend.create(1)
+    if state == NULL:
+        raise MemoryError
+    try:
+        if backend.prepare(state, 0, &keys, seals) != 0:
+            raise ValueError("the back end refuses these keys")
+        if seals:
+            backend.seal(state, &jobs, 1)
+        else:
+            backend.open(state, &jobs, 1)
+    finally:
+        backend.destroy(state)
+    if job.drop != DROP_NONE:
+        return _Drop(job.drop), bytes(data)
+    return (bytes(data[len(clear):]), bytes(room[:len(tag)])) if seals else bytes(data[len(clear):])

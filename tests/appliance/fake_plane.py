@@ -1,0 +1,161 @@
+"""A media plane without packets, written to the contract in docs/architecture.md: it obeys commands, checks that their
+order makes sense, and can be told to refuse, to stay silent, or to have full rings."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass, field
+
+from kernels.control.commands import (
+    AddKey,
+    Command,
+    InstallCrypto,
+    InstallFlow,
+    Punt,
+    RemoveCrypto,
+    RemoveFlow,
+    Reply,
+    WorkerNews,
+)
+from kernels.control.errors import RingFull
+from kernels.control.status import (
+    CryptoStatus,
+    FlowStatus,
+    InterfaceInfo,
+    PlaneInfo,
+    StreamStatus,
+    WorkerInfo,
+    WorkerStatus,
+)
+
+
+@dataclass
+class FakeWorker:
+    flows: dict[int, InstallFlow] = field(default_factory=dict)
+    cryptos: dict[int, InstallCrypto] = field(default_factory=dict)
+    keys: dict[int, list[AddKey]] = field(default_factory=dict)
+    log: list[Command] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)  # commands that a careful control process never sends
+
+
+class FakePlane:
+    """`ring`: commands taken before RingFull until the next poll; `refuse`: command type -> errno name."""
+
+    def __init__(
+        self, workers: int = 2, ports: range = range(30000, 30400), flows: int = 400, cryptos: int = 400,
+        interfaces: tuple[str, ...] = ("default", "outside"),
+    ) -> None:  # fmt: skip
+        share = len(ports) // workers
+        shares = tuple(ports[i * share : (i + 1) * share] for i in range(workers))
+        addresses = {name: InterfaceInfo(f"127.0.0.{i}", shares) for i, name in enumerate(interfaces, 1)}
+        infos = tuple(WorkerInfo(i, i, flows, cryptos, cryptos * 4) for i in range(workers))
+        self.info = PlaneInfo("1", "udp", "openssl", "fake", infos, addresses)
+        self.workers = [FakeWorker() for _ in range(workers)]
+        self.refuse: dict[type, str] = {}
+        self.silent = False
+        self.ring = 1024
+        self.packets: dict[int, int] = {}  # flow slot -> packets that came in
+        self.last_ns = 0
+        self.news: list[Reply | Punt | WorkerNews] = []
+        self._held: list[Reply] = []
+        self._ticket = 0
+        self._in_ring = 0
+        self._event = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+
+    def fileno(self) -> int:
+        return self._event
+
+    def submit(self, worker: int, command: Command) -> int:
+        if self._in_ring >= self.ring:
+            raise RingFull("full")
+        self._in_ring += 1
+        self._ticket += 1
+        error = self.refuse.get(type(command))
+        if error is None:
+            self._obey(self.workers[worker], command)
+        reply = Reply(worker, self._ticket, error or 0)
+        (self._held if self.silent else self.news).append(reply)
+        os.eventfd_write(self._event, 1)
+        return self._ticket
+
+    def speak(self) -> None:
+        """End the silence: all held replies come at once."""
+        self.silent = False
+        self.news += self._held
+        self._held = []
+        os.eventfd_write(self._event, 1)
+
+    def poll(self) -> list[Reply | Punt | WorkerNews]:
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self._event)
+        news, self.news = self.news, []
+        self._in_ring = len(self._held)
+        return news
+
+    def _obey(self, worker: FakeWorker, command: Command) -> None:
+        worker.log.append(command)
+        match command:
+            case InstallCrypto():
+                worker.cryptos[command.slot] = command
+                worker.keys.setdefault(command.slot, [])
+            case AddKey():
+                if command.slot not in worker.cryptos:
+                    worker.faults.append("key for a context that is not there")
+                worker.keys[command.slot].append(command)
+            case InstallFlow():
+                for slot in (command.receive, command.send):
+                    if slot is not None and slot not in worker.cryptos:
+                        worker.faults.append("flow uses a context that is not there")
+                used = [f for f in worker.flows.values() if f.slot != command.slot]
+                if any((f.interface, f.port) == (command.interface, command.port) for f in used):
+                    worker.faults.append("port used twice")
+                worker.flows[command.slot] = command
+            case RemoveFlow():
+                worker.flows.pop(command.slot, None)
+            case RemoveCrypto():
+                if any(command.slot in (f.receive, f.send) for f in worker.flows.values()):
+                    worker.faults.append("context removed under a flow")
+                worker.cryptos.pop(command.slot, None)
+                worker.keys.pop(command.slot, None)
+
+    def flows(self, worker: int) -> list[int]:
+        return list(self.workers[worker].flows)
+
+    def cryptos(self, worker: int) -> list[int]:
+        return list(self.workers[worker].cryptos)
+
+    def flow(self, worker: int, slot: int) -> FlowStatus:
+        flow = self.workers[worker].flows[slot]
+        count = self.packets.get(slot, 0)
+        return FlowStatus(
+            flow.slot, flow.interface, flow.port, flow.rtp, flow.rtcp, flow.remote, flow.rtp_partner, flow.rtcp_partner,
+            flow.receive, flow.send, flow.secure, flow.may_send, flow.may_receive, flow.latching, flow.remote, False,
+            count, count * 172, 0, 0, self.last_ns, None, 0, 0, {"auth_fail": 2} if flow.receive is not None else {},
+        )  # fmt: skip
+
+    def crypto(self, worker: int, slot: int) -> CryptoStatus:
+        crypto = self.workers[worker].cryptos[slot]
+        transform = crypto.transform
+        stream = StreamStatus(1, 3, (3 << 16) + 5, None, 7, 1)
+        return CryptoStatus(
+            slot, "ready", crypto.send, transform.cipher, transform.auth, transform.key_octets, transform.rtp_tag,
+            transform.rtcp_tag, 1 + len(self.workers[worker].keys[slot]), b"", 7, 1000, 7, 0, 0, 0, 0, 1, (stream,), {},
+        )  # fmt: skip
+
+    def counters(self, worker: int) -> dict[str, int]:
+        return {"received": 10, "forwarded": 9}
+
+    def worker(self, worker: int) -> WorkerStatus:
+        return WorkerStatus("run", 1000 + worker, worker, 0, 0, 0)
+
+    def close(self) -> None:
+        os.close(self._event)
+
+    # ---------------------------------------------------------------- looking, for tests
+
+    def empty(self) -> bool:
+        return not any(worker.flows or worker.cryptos for worker in self.workers)
+
+    def faults(self) -> list[str]:
+        return [fault for worker in self.workers for fault in worker.faults]

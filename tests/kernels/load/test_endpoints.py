@@ -1,0 +1,196 @@
+"""Load endpoints against each other and against a wire that does every wrong thing: what they verify, they notice."""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import pytest
+
+from kernels.load.endpoints import Endpoints
+from kernels.load.plan import KeyBytes, StreamConfig, Transform, totals
+
+PORTS = iter(range(27000, 27400, 4))
+AES_CM = Transform("AES_CM", "HMAC_SHA1", 16, 14, 10, 10)
+
+
+def pair(**changes: object) -> list[StreamConfig]:
+    """Two endpoints that speak to each other on loopback."""
+    a, b = next(PORTS), next(PORTS)
+    one = StreamConfig(
+        ("127.0.0.1", a), ("127.0.0.1", b), expects=1, ssrc=11, first_sequence=65530, interval_us=2000,
+        rtcp_interval_us=20_000,
+    )  # fmt: skip
+    other = replace(one, local=one.remote, remote=one.local, expects=0, ssrc=22, first_sequence=7)
+    return [replace(one, **changes), replace(other, **changes)]  # type: ignore[arg-type]
+
+
+@contextlib.contextmanager
+def wire(change: Callable[[int, bytes], list[bytes]]) -> Iterator[list[StreamConfig]]:
+    """Two endpoints, the first one's packets to the second go through `change(number, packet)`."""
+    a, middle, b = next(PORTS), next(PORTS), next(PORTS)
+    common = {"interval_us": 2000, "rtcp_interval_us": 0}
+    stopped = threading.Event()
+
+    relay_socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    relay_socket.bind(("127.0.0.1", middle))
+
+    def relay() -> None:
+        number = 0
+        with relay_socket:
+            while not stopped.is_set():
+                if select.select([relay_socket], [], [], 0.05)[0]:
+                    for packet in change(number, relay_socket.recv(2000)):
+                        relay_socket.sendto(packet, ("127.0.0.1", b))
+                    number += 1
+
+    thread = threading.Thread(target=relay)
+    thread.start()
+    try:
+        yield [
+            StreamConfig(("127.0.0.1", a), ("127.0.0.1", middle), **common),  # type: ignore[arg-type]
+            StreamConfig(("127.0.0.1", b), expects=0, **common),  # type: ignore[arg-type]
+        ]
+    finally:
+        stopped.set()
+        thread.join()
+
+
+def heard(change: Callable[[int, bytes], list[bytes]]) -> tuple[int, ...]:
+    """Of 50 packets: received, lost, duplicated, reordered, corrupted, header changed, misrouted."""
+    with wire(change) as streams:
+        endpoints = Endpoints(streams)
+        endpoints.run(5, packets=50, settle_ms=100)
+        report = endpoints.report()[1]
+        endpoints.close()
+    return (report.received, report.lost, report.duplicated, report.reordered, report.corrupted, report.header_changed,
+            report.misrouted)  # fmt: skip
+
+
+def test_plain_call() -> None:
+    """A24's plain half: both directions, RTCP on the same port, sequence numbers over a wrap."""
+    endpoints = Endpoints(pair())
+    endpoints.run(5, packets=100)
+    reports = endpoints.report()
+    assert [(report.sent, report.received, report.lost) for report in reports] == [(100, 100, 0)] * 2
+    assert totals(reports).flawless
+    assert all(report.rtcp_received == report.rtcp_sent > 3 for report in reversed(reports))
+    assert 0 < reports[0].latency_us.p50 <= reports[0].latency_us.p99 <= reports[0].latency_us.longest < 1e6
+    assert endpoints.summary().cpu_ns > 0
+    endpoints.close()
+
+
+def test_runs_follow_each_other() -> None:
+    """Counts start anew, numbers go on."""
+    endpoints = Endpoints(pair())
+    for interval in (4000, 1000):
+        endpoints.run(0.2, interval_us=interval)
+        for report in endpoints.report():
+            assert 0.9 * 200_000 / interval <= report.sent == report.received <= 1.1 * 200_000 / interval + 1
+    endpoints.close()
+
+
+def test_a_run_ends_by_itself() -> None:
+    """Nobody answers, nothing arrives: the time given, and the settling."""
+    port = next(PORTS)
+    endpoints = Endpoints([StreamConfig(("127.0.0.1", port), ("127.0.0.1", port + 1), interval_us=5000, expects=0)])
+    begin = time.monotonic()
+    endpoints.run(0.3, settle_ms=50)
+    assert 0.3 <= time.monotonic() - begin < 1.0
+    report = endpoints.report()[0]
+    assert report.sent + report.send_errors >= 50 and report.received == 0 and report.lost == report.sent
+    endpoints.close()
+
+
+def test_nothing_wrong_is_counted_on_a_good_wire() -> None:
+    assert heard(lambda _, packet: [packet]) == (50, 0, 0, 0, 0, 0, 0)
+
+
+def test_loss() -> None:
+    assert heard(lambda number, packet: [] if number in (0, 20, 49) else [packet]) == (47, 3, 0, 0, 0, 0, 0)
+
+
+def test_duplicates() -> None:
+    assert heard(lambda number, packet: [packet, packet] if number == 7 else [packet]) == (50, 0, 1, 0, 0, 0, 0)
+
+
+def test_reordering() -> None:
+    held: list[bytes] = []
+
+    def swap(number: int, packet: bytes) -> list[bytes]:
+        if number == 10:
+            held.append(packet)
+            return []
+        return [packet, held.pop()] if held else [packet]
+
+    assert heard(swap) == (50, 0, 0, 1, 0, 0, 0)
+
+
+@pytest.mark.parametrize("octet", [12, 20, 28, 40, 55, 60, 171])
+def test_corruption(octet: int) -> None:
+    """A flipped bit anywhere in the payload: its head, its check, its pattern, its last octet."""
+
+    def flip(number: int, packet: bytes) -> list[bytes]:
+        return [packet[:octet] + bytes([packet[octet] ^ 1]) + packet[octet + 1 :]] if number == 5 else [packet]
+
+    assert heard(flip) == (49, 1, 0, 0, 1, 0, 0)
+
+
+@pytest.mark.parametrize("length", [171, 60, 59, 12])
+def test_truncation(length: int) -> None:
+    assert heard(lambda number, packet: [packet[:length]] if number == 5 else [packet]) == (49, 1, 0, 0, 1, 0, 0)
+
+
+@pytest.mark.parametrize("octet", [1, 2, 3, 4, 7, 8, 11])
+def test_header_changes(octet: int) -> None:
+    """Marker and payload type, sequence number, timestamp, SSRC."""
+
+    def flip(number: int, packet: bytes) -> list[bytes]:
+        return [packet[:octet] + bytes([packet[octet] ^ 0x10]) + packet[octet + 1 :]] if number == 5 else [packet]
+
+    assert heard(flip) == (50, 0, 0, 0, 0, 1, 0)
+
+
+def test_another_streams_packets() -> None:
+    """A packet that is intact but belongs to another call."""
+    a, b, c = next(PORTS), next(PORTS), next(PORTS)
+    endpoints = Endpoints([
+        StreamConfig(("127.0.0.1", a), ("127.0.0.1", c), interval_us=2000),
+        StreamConfig(("127.0.0.1", b), ("127.0.0.1", c), interval_us=2000),
+        StreamConfig(("127.0.0.1", c), expects=0),
+    ])  # fmt: skip
+    endpoints.run(5, packets=20)
+    report = endpoints.report()[2]
+    assert report.received == 20 and report.misrouted >= 20 and report.lost == 0
+    endpoints.close()
+
+
+def test_rtcp_on_its_own_port_and_ipv6() -> None:
+    a, b = next(PORTS), next(PORTS)
+    endpoints = Endpoints([
+        StreamConfig(("::1", a), ("::1", b), ("::1", a + 1), ("::1", b + 1), rtcp_interval_us=10_000),
+        StreamConfig(("::1", b), ("::1", a), ("::1", b + 1), ("::1", a + 1), rtcp_interval_us=10_000),
+    ])  # fmt: skip
+    assert endpoints.ports() == [(a, a + 1), (b, b + 1)]
+    endpoints.run(0.3)
+    for report in endpoints.report():
+        assert report.rtcp_received >= 20 and report.received >= 14 and not report.rtcp_corrupted
+    endpoints.close()
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"), [({"payload_octets": 47}, "payload_octets"), ({"payload_type": 128}, "payload_type")]
+)
+def test_impossible_plans_are_refused(changes: dict[str, object], text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        Endpoints(pair(**changes))
+
+
+def test_keys_of_the_wrong_length_are_refused() -> None:
+    with pytest.raises(ValueError, match="length"):
+        Endpoints(pair(transform=AES_CM, send_key=KeyBytes(bytes(15), bytes(14))))
