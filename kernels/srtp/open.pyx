@@ -65,7 +65,7 @@ cdef void open_one(Engine *engine, Round *pending, Packet *packet) noexcept nogi
         open_alone(engine, packet, -1)
         return
     index = estimate(engine, crypto, job)
-    drop = replay_check(window_of(engine, job), index, crypto.parameters.window)
+    drop = freshness(engine, crypto, job, index)
     if stands_apart(engine, job, index) or (drop != DROP_NONE and trial_due(crypto, job)):
         run(engine, pending)
         open_alone(engine, packet, -1)
@@ -138,6 +138,9 @@ cdef void accept(Engine *engine, Crypto *crypto, Job *job) noexcept nogil:
     cdef Packet *packet = job.packet
     cdef Stream *stream
     cdef uint32_t drop = DROP_NONE
+    if key_expired(&engine.keys[job.key]):              # used up by its neighbours in this very round
+        reject(crypto, packet, DROP_KEY_EXPIRED)
+        return
     if job.wrong_flag:
         reject(crypto, packet, DROP_ENCRYPTION_FLAG)
         return
@@ -178,6 +181,8 @@ cdef inline int64_t estimate(Engine *engine, Crypto *crypto, Job *job) noexcept 
     return index_estimate(&engine.streams[job.stream].rtp, load_be16(job.data + 2))
 
 cdef inline uint32_t freshness(Engine *engine, Crypto *crypto, Job *job, int64_t index) noexcept nogil:
+    if index >> 48 > 0:                                 # no sender may have used it (RFC 3711 section 9.2)
+        return DROP_AUTH_FAIL
     if job.stream == NO_SLOT:
         return DROP_NONE
     return replay_check(window_of(engine, job), index, crypto.parameters.window)
