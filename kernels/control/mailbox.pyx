@@ -11,7 +11,7 @@ from kernels.control.packing cimport pack
 from kernels.control.records cimport (
     FLOW_MAY_RECEIVE, FLOW_MAY_SEND, FLOW_RTCP, FLOW_RTP, FLOW_SECURE, Command, Inject, Punt, ReplyRecord,
 )
-from kernels.control.ring cimport Ring, ring_footprint, ring_peek, ring_release, ring_reserve, ring_submit
+from kernels.control.ring cimport Ring, ring_peek, ring_release, ring_reserve, ring_submit
 from kernels.control.sequence cimport sequence_changed, sequence_read
 from kernels.flow.counters cimport COUNTER_BUSY_NS, COUNTER_COUNT, COUNTERS
 from kernels.flow.pipeline cimport MARK_INSTALLED
@@ -121,10 +121,11 @@ cdef class Mailbox:
             ring_release(punts)
             punt = <Punt *>ring_peek(punts)
 
-    def command_ring(self):
-        """Where commands wait: first and last octet of the ring in the arena (tests search it for keys)."""
-        cdef Ring *ring = <Ring *>self.at(self.block.commands)
-        return self.block.commands, self.block.commands + ring_footprint(ring.slots, ring.octets)
+    def regions(self):
+        """Where the worker's tables lie: name -> first octet in the arena, in order (for tests and diagnosis)."""
+        return {"commands": self.block.commands, "replies": self.block.replies, "punts": self.block.punts,
+                "injects": self.block.injects, "flows": self.block.flows, "sockets": self.block.sockets,
+                "marks": self.block.marks, "engine": self.block.engine}
 
     # -- snapshots -----------------------------------------------------------------------------------
 

@@ -33,7 +33,7 @@ from kernels.port.memory import MemoryPort
 from kernels.srtp.session import Session
 
 CM128 = Transform("AES_CM", "HMAC_SHA1", 16, 14, 10, 10)
-NULL_AUTH = Transform("AES_CM", "NONE", 16, 14, 0, 10)
+NULL_AUTH = Transform("AES_CM", "HMAC_SHA1", 16, 14, 0, 10)
 ALICE = ("192.0.2.1", 4000)
 BOB = ("198.51.100.7", 5000)
 MALLORY = ("203.0.113.66", 6666)

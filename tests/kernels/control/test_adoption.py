@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
+import pytest
+
+from kernels.control.arena import structs
 from kernels.control.commands import InstallCrypto, RemoveFlow, Reply
 from tests.kernels.rig import ALICE, BOB, CM128, LocalPlane, master_key, rtp, secure_bridge, session
 
@@ -53,7 +58,10 @@ def test_a_change_that_was_cut_off_loses_only_the_learnt_address() -> None:
     plane.do(*secure_bridge())
     plane.send(1, session(master_key(0), True).protect_rtp(rtp(1)), source=ALICE)
     assert plane.flow(1).current == ALICE
-    plane.mailbox.tear_flow(1)
+    sequence = plane.mailbox.regions()["flows"] + structs()["Flow"]
+    os.pwrite(plane.fd, bytes([plane.arena.mapping[sequence] | 1]), sequence)
+    with pytest.raises(BlockingIOError):
+        plane.flow(1)
     plane.start()
     assert plane.flow(1).current == BOB
     assert plane.flow(1).packets_in == 1
