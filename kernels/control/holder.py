@@ -27,7 +27,7 @@ from kernels.control.journal import Journal
 from kernels.control.sockets import MediaSockets, open_sockets
 from kernels.control.team import Place, Team, ignore_signals
 
-TICK_S = 0.25
+TICK_MS = 250
 STOP_S = 2.0
 SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 EXIT_CONFIGURATION = 78  # EX_CONFIG of sysexits.h
@@ -94,7 +94,8 @@ class Holder:
         poll.register(self._signalled, select.POLLIN)
         if self._door.control_fd is not None:
             poll.register(self._door.control_fd, select.POLLIN | select.POLLRDHUP)
-        for fd, _ in poll.poll(TICK_S * 1000):
+        due = self._team.next_start_ns()
+        for fd, _ in poll.poll(TICK_MS if due is None else min(TICK_MS, due / 1e6 + 1)):
             if fd == self._door.fileno():
                 outcome = self._door.admit(self.describe(), [self._memory, self._news, *self._doorbells])
                 self._journal.write("info", "control", outcome=outcome)

@@ -218,6 +218,7 @@ def endpoint(address: str = "127.0.0.1", port: int = 0) -> socket.socket:
     """A phone's socket."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     opened = socket.socket(family, socket.SOCK_DGRAM)
+    opened.setsockopt(socket.SOL_SOCKET, 33, 1 << 22)  # SO_RCVBUFFORCE: a reader that is late must not lose packets
     opened.bind((address, port))
     opened.settimeout(2)
     return opened

@@ -119,6 +119,7 @@ def test_worker_is_killed_in_the_middle_of_a_stream(running: HolderProcess) -> N
     opened = [call.bob_in.unprotect_rtp(data) for data in received]
     assert all(isinstance(data, bytes) for data in opened)  # nothing refused: no index twice, ROC right across the wrap
     assert len(set(received)) == len(received)
+    print(running.events())
     assert sent - len(opened) <= 5
     news = control.await_news("lost")
     assert (news.worker, news.pid, news.reason) == (0, old, "signal SIGKILL")
