@@ -22,7 +22,7 @@ def programs(settings: Settings, config: Sequence[Path]) -> list[Program]:
     """Media holder, control, SIP edge: in the order they need each other."""
     found = [_holder(settings), _control(settings, config)]
     if sip_edge_possible(settings):
-        found.append(_edge(settings))
+        found.append(edge_program(settings, settings.paths.run / "sip"))
     return found
 
 
@@ -45,6 +45,7 @@ def holder_config(settings: Settings) -> dict[str, Any]:
         "calls": settings.media.calls,
         "user": settings.media.user,
         "log": settings.log.level,
+        "learning_ms": int(settings.media.learning_s * 1000),
     }
 
 
@@ -77,9 +78,11 @@ def _control(settings: Settings, config: Sequence[Path]) -> Program:
     return Program(CONTROL, lambda: words, lambda: probes.unix_socket(socket) and all(probe() for probe in answers))
 
 
-def _edge(settings: Settings) -> Program:
+def edge_program(settings: Settings, run: Path) -> Program:
+    """Kamailio with what these settings make of it, in its own run directory."""
+
     def prepare() -> list[str]:
-        edge = from_settings.edge_config(settings)
+        edge = from_settings.edge_config(settings, run)
         kamailio.prepare(edge)
         kamailio.check(edge)
         return kamailio.command(edge)

@@ -41,9 +41,9 @@ PERMISSIONS: tuple[tuple[str, Callable[[suites.Suite], bool]], ...] = (
 )
 
 
-def edge_config(settings: Settings) -> EdgeConfig:
-    """What the SIP edge of these settings is. OSError when its run directory cannot be made."""
-    sip, run = settings.sip, settings.paths.run / "sip"
+def edge_config(settings: Settings, run: Path) -> EdgeConfig:
+    """What the SIP edge of these settings is, in its run directory. OSError when that cannot be made."""
+    sip = settings.sip
     ng = tuple(str(address) for address in settings.ng.listen)
     table = RoutingTable(
         trunks=tuple(trunk(row, settings) for row in settings.trunks),

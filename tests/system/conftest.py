@@ -41,3 +41,13 @@ def directory() -> Iterator[Path]:
 def laboratory(namespaces: None, directory: Path) -> Iterator[labs.Lab]:
     with labs.Lab(directory) as built:
         yield built
+
+
+@pytest.fixture(autouse=True)
+def no_call_outlives_its_test(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A failed test's SIPp would keep the port that the next one needs."""
+    yield
+    if "laboratory" in request.fixturenames:
+        for process in request.getfixturevalue("laboratory").processes:
+            if "sipp" in process.args:
+                labs.end(process)
