@@ -70,7 +70,9 @@ class Call:
     def works(self, sequence: int) -> bool:
         self.from_alice(rtp(sequence))
         self.from_bob(self.bob_out.protect_rtp(rtp(sequence)))
-        return self.bob_in.unprotect_rtp(self.bob.recv(2000)) == rtp(sequence) and self.alice.recv(2000) == rtp(sequence)
+        return self.bob_in.unprotect_rtp(self.bob.recv(2000)) == rtp(sequence) and self.alice.recv(2000) == rtp(
+            sequence
+        )
 
 
 def test_a_call_both_ways(running: HolderProcess) -> None:
@@ -87,10 +89,10 @@ def test_a_call_both_ways(running: HolderProcess) -> None:
     assert call.bob_in.unprotect_rtcp(call.bob.recv(2000)) == rtcp()
     call.from_bob(call.bob_out.protect_rtcp(rtcp()))
     assert call.alice.recv(2000) == rtcp()
+    time.sleep(0.2)
     status = control.plane.flow(0, 0)
     assert (status.interface, status.port, status.packets_in, status.packets_out) == ("default", PORT, 101, 101)
     assert control.plane.crypto(0, 1).streams[0].roc == 1
-    time.sleep(0.2)
     counters = control.plane.counters(0)
     assert (counters["received"], counters["forwarded"]) == (202, 202)
     assert balanced(counters, DROPS)
@@ -119,7 +121,6 @@ def test_worker_is_killed_in_the_middle_of_a_stream(running: HolderProcess) -> N
     opened = [call.bob_in.unprotect_rtp(data) for data in received]
     assert all(isinstance(data, bytes) for data in opened)  # nothing refused: no index twice, ROC right across the wrap
     assert len(set(received)) == len(received)
-    print(running.events())
     assert sent - len(opened) <= 5
     news = control.await_news("lost")
     assert (news.worker, news.pid, news.reason) == (0, old, "signal SIGKILL")
@@ -216,7 +217,13 @@ def test_other_users_are_refused(running: HolderProcess) -> None:
             folder.chmod(folder.stat().st_mode | 0o011)
     code = f"import socket; s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET); s.connect({running.path!r}); print(s.recv(99))"
     out = subprocess.run(
-        ["/usr/bin/python3", "-c", code], user="nobody", group="nogroup", capture_output=True, text=True, check=True, cwd="/"
+        ["/usr/bin/python3", "-c", code],
+        user="nobody",
+        group="nogroup",
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd="/",
     )
     assert "refused" in out.stdout
     Control(running.path)
@@ -284,7 +291,9 @@ def test_leftover_socket_is_replaced_and_a_live_one_is_not(tmp_path: Path) -> No
         leftover.bind(str(tmp_path / "media.sock"))
     with holder(tmp_path, PORT) as first:
         second = subprocess.run(
-            [sys.executable, "-m", "kernels.control.holder", str(tmp_path / "holder.json")], capture_output=True, timeout=30
+            [sys.executable, "-m", "kernels.control.holder", str(tmp_path / "holder.json")],
+            capture_output=True,
+            timeout=30,
         )
         assert second.returncode == 1
         Control(first.path)
@@ -356,5 +365,8 @@ def test_commands_per_second(running: HolderProcess) -> None:
     control = Control(running.path)
     started = time.monotonic()
     for _ in range(20):
-        assert control.do(*[InstallFlow(n, "default", PORT + n, True, True, ("127.0.0.1", 9)) for n in range(40)]) == [0] * 40
+        assert (
+            control.do(*[InstallFlow(n, "default", PORT + n, True, True, ("127.0.0.1", 9)) for n in range(40)])
+            == [0] * 40
+        )
     assert 800 / (time.monotonic() - started) > 1000
