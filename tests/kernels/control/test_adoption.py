@@ -12,7 +12,7 @@ from tests.kernels.rig import ALICE, BOB, CM128, LocalPlane, master_key, rtp, se
 
 
 def test_calls_go_on_with_the_next_index() -> None:
-    """Flows, addresses, ROC and replay state stay; the receiver accepts everything (no index twice), replays stay out."""
+    """Flows, addresses, ROC, replay state stay; the receiver accepts everything (no index twice), replays stay out."""
     plane = LocalPlane()
     plane.do(*secure_bridge())
     phone_out, phone_in = session(master_key(0), True), session(master_key(1), False)

@@ -76,7 +76,7 @@ class Call:
 
 
 def test_a_call_both_ways(running: HolderProcess) -> None:
-    """A24: RTP and RTCP, both directions, byte-exact, through kernel sockets; counters add up; nothing is left after it."""
+    """A24: RTP and RTCP, both directions, byte-exact, through kernel sockets; counters add up."""
     control = Control(running.path)
     call = Call(control)
     packets = [rtp(65500 + i, os.urandom(160)) for i in range(100)]
@@ -105,7 +105,7 @@ def test_a_call_both_ways(running: HolderProcess) -> None:
 
 
 def test_worker_is_killed_in_the_middle_of_a_stream(running: HolderProcess) -> None:
-    """F2, B5: replaced; the call goes on with the next index, the receiver accepts everything, losses bounded and counted."""
+    """F2, B5: replaced; goes on with the next index, the receiver accepts everything, losses are few and counted."""
     control = Control(running.path)
     call = Call(control)
     old = control.plane.worker(0).pid
@@ -215,7 +215,7 @@ def test_other_users_are_refused(running: HolderProcess) -> None:
     for folder in Path(running.path).parents:
         if folder.stat().st_uid == os.getuid() and folder != Path("/"):
             folder.chmod(folder.stat().st_mode | 0o011)
-    code = f"import socket; s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET); s.connect({running.path!r}); print(s.recv(99))"
+    code = f"from socket import *; s = socket(AF_UNIX, SOCK_SEQPACKET); s.connect({running.path!r}); print(s.recv(99))"
     out = subprocess.run(
         ["/usr/bin/python3", "-c", code],
         user="nobody",
@@ -230,7 +230,7 @@ def test_other_users_are_refused(running: HolderProcess) -> None:
 
 
 def test_processes_leave_no_dumps(running: HolderProcess) -> None:
-    """H4: not dumpable (so /proc belongs to root), arena locked and kept out of dumps, in holder and worker."""
+    """H4: arena locked and kept out of dumps, in holder and worker (that neither is dumpable: test_privileges)."""
     worker = Control(running.path).plane.worker(0).pid
     for pid in (running.process.pid, worker):
         text = Path(f"/proc/{pid}/smaps").read_text()
@@ -238,15 +238,7 @@ def test_processes_leave_no_dumps(running: HolderProcess) -> None:
         assert "dd" in flags
         if os.geteuid() == 0:
             assert "lo" in flags
-        assert Path(f"/proc/{pid}/coredump_filter").exists()
         assert len(list(Path(f"/proc/{pid}/task").iterdir())) == 1  # single-threaded, both
-
-
-def test_dumpable_is_off_in_worker_and_holder(running: HolderProcess) -> None:
-    """An unprivileged user of the same uid could not attach a debugger: /proc/PID/mem is refused to it. Seen through
-    the ownership of /proc/PID, which the kernel gives to root alone for undumpable processes (root here: only the flag)."""
-    status = Path(f"/proc/{running.process.pid}").stat()
-    assert status.st_uid == 0
 
 
 def test_bad_layout_is_refused(running: HolderProcess) -> None:
@@ -340,7 +332,7 @@ def test_port_held_by_another_program(tmp_path: Path) -> None:
 
 
 def test_flood_from_one_socket_is_counted(running: HolderProcess) -> None:
-    """F12, F20: what the kernel could not queue and what was dropped adds up to what was sent; the worker lives."""
+    """F12, F20: what the kernel could not queue and what was dropped adds up to what was sent."""
     control = Control(running.path)
     call = Call(control)
     worker = control.plane.worker(0).pid
