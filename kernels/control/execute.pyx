@@ -1,4 +1,4 @@
-# cython: language_level=3, boundscheck=False, wraparound=False
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """Commands, carried out by the worker between two bursts. One function per row of CommandKind."""
 from libc.errno cimport EADDRINUSE, EINVAL
 from libc.stdint cimport uint8_t, uint32_t

@@ -1,4 +1,4 @@
-# cython: language_level=3, boundscheck=False, wraparound=False
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """The worker: one loop without the GIL over one port and its region of the arena.
 
 Allocates nothing, locks nothing, logs nothing. Everything that must outlive it is in the arena; `Loop` is

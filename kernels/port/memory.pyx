@@ -1,4 +1,4 @@
-# cython: language_level=3, boundscheck=False, wraparound=False
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """The `memory` port: tests inject datagrams and collect what the packet path sent. Never waits."""
 from libc.stdint cimport uint32_t
 from libc.stdlib cimport calloc, free

@@ -1,4 +1,4 @@
-# cython: language_level=3, boundscheck=False, wraparound=False
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """The `udp` port: per-port kernel sockets, epoll, as few system calls per packet as these allow.
 
     epoll_wait                one for up to 64 sockets that have something

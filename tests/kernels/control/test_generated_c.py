@@ -18,7 +18,8 @@ PATHS = {
         "send_injection", "publish", "tell_control", "worker_attach", "adopt_flows", "adopt_counters",
     },
     "control/execute": {
-        "command_execute", "install_crypto", "remove_crypto", "install_flow", "remove_flow", "forget", "vacate", "valid",
+        "command_execute", "install_crypto", "remove_crypto", "install_flow", "remove_flow", "forget", "vacate",
+        "valid",
     },
     "flow/pipeline": {"pipeline_run", "pipeline_settle", "admit", "screen", "punt", "accept", "note", "depart"},
     "port/udp": {

@@ -353,7 +353,7 @@ def test_flood_from_one_socket_is_counted(running: HolderProcess) -> None:
 
 
 def test_commands_per_second(running: HolderProcess) -> None:
-    """A call set-up is about 8 commands; 5,000 commands a second are wanted, here with a wide margin for a busy machine."""
+    """A call set-up is about 8 commands; 5,000 commands a second are wanted, here with margin for a busy machine."""
     control = Control(running.path)
     started = time.monotonic()
     for _ in range(20):
