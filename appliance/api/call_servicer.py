@@ -8,9 +8,10 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
+from srtpgw.v1 import calls_pb2
+
 from appliance.api import read, show
 from appliance.errors import InvalidRequest
-from srtpgw.v1 import calls_pb2
 
 if TYPE_CHECKING:
     from appliance.calls.service import CallService
@@ -25,15 +26,15 @@ class CallServicer:
     """Has every method of the service: registering it fails otherwise."""
 
     def __init__(self, calls: CallService, options: Callable[[], MediaOptions]) -> None:
-        """`options`: what lies under the wishes of a request."""
-        self._calls, self._base = calls, options
+        self._calls = calls
+        self._options = options  # asked for each request: settings may change
 
     async def Offer(self, request: calls_pb2.OfferRequest, context: Any) -> calls_pb2.SdpReply:
-        reply = await self._calls.offer(read.offer_request(request, self._base()))
+        reply = await self._calls.offer(read.offer_request(request, self._options()))
         return _sdp_reply(reply.sdp, reply.call_id or request.call_id, reply.warnings)
 
     async def Answer(self, request: calls_pb2.AnswerRequest, context: Any) -> calls_pb2.SdpReply:
-        reply = await self._calls.answer(read.answer_request(request, self._base()))
+        reply = await self._calls.answer(read.answer_request(request, self._options()))
         return _sdp_reply(reply.sdp, reply.call_id or request.call_id, reply.warnings)
 
     async def Delete(self, request: calls_pb2.DeleteCallRequest, context: Any) -> calls_pb2.Call:

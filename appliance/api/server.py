@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 import structlog
 from grpc_reflection.v1alpha import reflection
+from srtpgw.v1 import calls_pb2, calls_pb2_grpc, sessions_pb2, sessions_pb2_grpc, system_pb2, system_pb2_grpc
 
 from appliance.api.call_servicer import CallServicer
 from appliance.api.guard import Guard, Observe
@@ -19,7 +20,6 @@ from appliance.api.health import Health
 from appliance.api.session_servicer import SessionServicer
 from appliance.api.system_servicer import SystemServicer
 from appliance.policy.options import MediaOptions
-from srtpgw.v1 import calls_pb2, calls_pb2_grpc, sessions_pb2, sessions_pb2_grpc, system_pb2, system_pb2_grpc
 
 if TYPE_CHECKING:
     from appliance.calls.service import CallService
@@ -49,7 +49,7 @@ class ApiServer:
         observe: Observe | None = None,
         options: Callable[[], MediaOptions] = MediaOptions,
     ) -> None:
-        """`options`: the deployment's media options, which those of a request are laid over."""
+        """`options` gives what lies under the wishes of an offer: the security settings. Built in is the strict one."""
         self._settings = settings
         self._unix_socket = unix_socket
         self.health = Health(SERVICES)
