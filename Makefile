@@ -1,5 +1,5 @@
 # The commands of this repository. Set-up steps leave a stamp and are skipped while nothing changed.
-.PHONY: run test setup lint clean
+.PHONY: run test setup lint clean bench
 SHELL := /bin/bash
 PYTHON ?= $(shell command -v /usr/bin/python3 || command -v python3)
 VENV := .venv
@@ -18,6 +18,10 @@ $(STAMPS)/venv: pyproject.toml
 $(STAMPS)/editable: $(STAMPS)/venv meson.build $(wildcard kernels/meson.build kernels/*/meson.build) appliance/meson.build appliance/api/srtpgw/v1/meson.build firmware_iface/meson.build
 	source $(BIN)/activate && $(BIN)/pip install -q --no-build-isolation --no-deps -Cbuild-dir=build/editable -e .
 	@touch $@
+
+# Side by side with rtpengine, figures into bench-results/; needs a quiet machine. ARGS=--quick only proves that it runs.
+bench: setup
+	source $(BIN)/activate && python -m tests.bench $(ARGS)
 
 clean:
 	rm -rf $(STAMPS) build $(VENV)
