@@ -3,8 +3,9 @@
 #
 #   make run     set up, start the whole gateway here, place one demonstration call, stay up
 #   make test    set up, run every test
+#   make bench   this gateway beside rtpengine and libsrtp, figures into bench-results/ (ARGS=--quick proves that it runs)
 #   make lint    ruff, mypy --strict, cython-lint
-.PHONY: run test setup packages lint test-asan clean
+.PHONY: run test setup packages lint bench clean
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 PYTHON ?= $(or $(wildcard /usr/bin/python3),$(shell command -v python3))
@@ -62,6 +63,10 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/cython-lint kernels
+
+# Needs a quiet machine: figures count as ratios within one run.
+bench: packages-test setup
+	$(BIN)/python -m tests.bench $(ARGS)
 
 clean:
 	rm -rf $(STAMPS) build $(VENV)
