@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from kernels.load.plan import StreamReport
 from rich.table import Table
+
+from kernels.load.plan import StreamReport
 
 
 @dataclass(frozen=True)
