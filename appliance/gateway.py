@@ -1,6 +1,7 @@
 """The control process: `python -m appliance.gateway [--config FILE_OR_DIRECTORY]...`. Read it to see the system.
 
-Constructs every part and joins them: settings -> media plane -> call records -> calls -> faces (NG, gRPC) -> housekeeping.
+Constructs every part and joins them: settings -> media plane -> call records -> calls -> faces (NG, gRPC) ->
+housekeeping.
 SIGTERM ends this process and nothing else: media is the holder's, and the next control process adopts the calls.
 """
 
@@ -36,6 +37,8 @@ from appliance.policy.defaults import media_options
 from appliance.policy.options import MediaOptions
 from appliance.state.store import CallStore
 from appliance.state.vault import UnsafeKeyFile, Vault, load_key
+from appliance.telemetry import logs, metrics
+from appliance.telemetry.endpoint import MetricsEndpoint
 from kernels.control.arena import forbid_dumps
 from kernels.control.plane import LayoutMismatch, MediaPlane
 
@@ -70,7 +73,11 @@ class Gateway:
             offer_s=lambda: self.settings.media.offer_timeout_s,
         )
         self.ng = NgServer(self.calls, self.settings.ng.allow, self.options)
-        self.api = ApiServer(self.calls, settings.grpc, settings.paths.control_socket)
+        registry = metrics.registry(self.calls)
+        self.api = ApiServer(
+            self.calls, settings.grpc, settings.paths.control_socket, metrics.ApiMetrics(registry).observe
+        )
+        self.metrics = MetricsEndpoint(registry, settings.http.listen) if settings.http.listen else None
         self.notifier = sdnotify.SystemdNotifier()
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -113,6 +120,8 @@ class Gateway:
         for listen in self.settings.ng.listen:
             await self.ng.listen(str(listen.host), listen.port)
         await self.api.start()
+        if self.metrics:
+            await self.metrics.start()
 
     async def keep_house(self) -> None:
         """Tick until the end. A mistake in it is logged and does not end the gateway."""
@@ -122,7 +131,7 @@ class Gateway:
             try:
                 self.housekeeping.tick()
                 self.store.flush()
-                self._report()
+                await self._report()
             except Exception as error:
                 log.error("housekeeping failed", error=type(error).__name__)
         self._ended.result()
@@ -130,6 +139,8 @@ class Gateway:
     async def stop(self) -> None:
         """Close the faces, keep the records. Calls go on."""
         self.ng.close()
+        if self.metrics:
+            await self.metrics.stop()
         await self.api.stop()
         self.calls.ledger.bus.close()
         self.store.close()
@@ -147,15 +158,17 @@ class Gateway:
         """SIGHUP: the seam for taking over changed settings; until the reload plan is there it says so."""
         log.warning("reload is not supported yet: restart the control process, calls go on")
 
-    def _report(self) -> None:
-        """Tell systemd how we are; the watchdog is fed only while every worker's heart beats."""
+    async def _report(self) -> None:
+        """Tell systemd and health clients how we are; the watchdog is fed only while every worker's heart beats."""
         figures = self.calls.statistics()
         running = sum(worker.heartbeat_age_s < HEART_LATE_S for worker in figures.workers)
         self.notifier.notify(
             f"STATUS={figures.calls} calls, {running} of {len(figures.workers)} workers, {figures.port_kind}"
         )
-        if running == len(figures.workers):
+        well = running == len(figures.workers)
+        if well:
             self.notifier.notify("WATCHDOG=1")
+        await self.api.health.set(serving=well and not figures.draining, data_plane=well)
 
     @contextlib.contextmanager
     def _signals(self, loop: asyncio.AbstractEventLoop) -> Iterator[None]:
@@ -202,6 +215,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.umask(0o077)
     try:
         settings = load(chosen.config)
+        logs.configure(settings.log.level, settings.log.format)
         asyncio.run(run(settings))
     except (ConfigError, UnsafeKeyFile) as error:
         print(error, file=sys.stderr)

@@ -12,7 +12,7 @@ place (`negotiation_read._crypto`) and leaves a `LegLine`, which alone makes con
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from appliance.calls import negotiation_keys as keys
@@ -58,7 +58,7 @@ class Negotiated:
     """The SDP for the other side, and the desired media of every live stream. A line that is missing was refused or
     ended: its ports and contexts may go. Secure legs whose keys are not known yet have secure=True and no contexts."""
 
-    sdp: bytes
+    sdp: bytes = field(repr=False)  # holds keys
     lines: tuple[int, ...]  # m-line of each stream
     streams: tuple[StreamMedia, ...]
 
@@ -242,7 +242,7 @@ def _offerers_leg(
 ) -> LegLine:
     """The leg that offered: its keys are known, ours answer them (and stay while theirs do)."""
     assert line.endpoint is not None
-    sdes = options.sdes_from or options.sdes
+    sdes = reading.this_side(options)
     local = None
     if line.crypto is not None:
         unchanged = old is not None and old.remote is not None and keys.same_keys(old.remote, line.crypto)
@@ -332,7 +332,7 @@ def _spending(line: StreamLine, before: StreamLine | None, side: str) -> StreamL
 
 def _accepting(leg: LegLine, options: MediaOptions) -> SdesOptions:
     """How to read the answer's lines: what was offered is settled, only leniency counts."""
-    return replace(options.sdes_from or options.sdes, window=leg.quirks.window)
+    return replace(reading.this_side(options), window=leg.quirks.window)
 
 
 def _check_answered(at: int, line: StreamLine, leg: LegLine, media: Media) -> None:

@@ -15,7 +15,7 @@ from appliance.errors import NoCapacity
 class PortAllocator:
     """Pairs (even, even + 1) and single ports out of one range. `now` is CLOCK_MONOTONIC in seconds."""
 
-    def __init__(self, ports: range, rest_s: float = 5.0, busy: Collection[int] = ()) -> None:
+    def __init__(self, ports: range, rest_s: float = 1.0, busy: Collection[int] = ()) -> None:
         """`busy` ports belong to other programs; a pair with one of them is never given away."""
         first, last = ports.start + ports.start % 2, ports.stop - 1
         self._evens = frozenset(even for even in range(first, last, 2) if even not in busy and even + 1 not in busy)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from appliance.state.vault import Unsealable, Vault
 
+DAMAGE = (sqlite3.Error, UnicodeError)  # sqlite3 stumbles over its own messages when they quote a damaged schema
 SCHEMA = 1  # user_version; another one's file is put aside
 
 
@@ -24,7 +25,7 @@ class Loaded:
     """What was found at start."""
 
     records: dict[str, bytes]  # opened, by name
-    skipped: list[str]  # names of damaged ones (they are deleted)
+    skipped: list[str]  # names of damaged ones, as far as they can be read
     note: str = ""  # why the whole file was put aside, if it was
 
 
@@ -66,25 +67,28 @@ class CallStore:
             with self._db:
                 self._db.executemany("DELETE FROM calls WHERE name = ?", gone)
                 self._db.executemany("INSERT OR REPLACE INTO calls (name, record) VALUES (?, ?)", puts)
-        except sqlite3.Error as error:
+        except DAMAGE as error:
             self.failed_writes += 1
             self._pending = {**pending, **self._pending}
             self._on_error(error)
 
     def load(self) -> Loaded:
-        """All records. Damaged ones are reported and deleted, never raised (F17)."""
+        """All records whose seal holds. Damage is reported, never raised; the good records go on in a fresh
+        file (F17)."""
         records: dict[str, bytes] = {}
         skipped: list[str] = []
+        why = ""
         try:
             self._read(records, skipped)
-        except sqlite3.Error as error:
-            # pages beyond here cannot be read; what was read is good, and it is written to a fresh file
-            self._set_aside(f"damaged: {error}")
+            check = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
+            why = "" if check == "ok" and not skipped else f"{len(skipped)} records damaged ({check})"
+        except DAMAGE as error:  # pages beyond here cannot be read
+            why = f"damaged: {error}"
+        if why:
+            self._set_aside(why)
             for name, record in records.items():
                 self.put(name, record)
-        for name in skipped:
-            self.remove(name)
-        self.flush()
+            self.flush()
         return Loaded(records, skipped, self._note)
 
     def _read(self, records: dict[str, bytes], skipped: list[str]) -> None:
@@ -110,7 +114,7 @@ class CallStore:
     def _open(self) -> sqlite3.Connection:
         try:
             return self._connect()
-        except sqlite3.Error as error:
+        except DAMAGE as error:
             return self._set_aside(str(error))
 
     def _connect(self) -> sqlite3.Connection:
@@ -127,7 +131,7 @@ class CallStore:
             db.execute("CREATE TABLE IF NOT EXISTS calls (name BLOB PRIMARY KEY, record BLOB NOT NULL)")
             db.execute(f"PRAGMA user_version = {SCHEMA}")
             db.commit()
-        except sqlite3.Error:
+        except DAMAGE:
             db.close()
             raise
         return db
@@ -135,7 +139,7 @@ class CallStore:
     def _set_aside(self, why: str) -> sqlite3.Connection:
         """Keep the unreadable file for the support bundle (one of it), start a fresh one."""
         self._note = why
-        with contextlib.suppress(AttributeError, sqlite3.Error):
+        with contextlib.suppress(AttributeError, *DAMAGE):
             self._db.close()
         with contextlib.suppress(FileNotFoundError):
             self._path.replace(self._path.with_name(self._path.name + ".damaged"))

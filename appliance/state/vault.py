@@ -60,11 +60,13 @@ def load_key(path: Path) -> bytes:
         return _make_key(path)
     except OSError as error:
         raise UnsafeKeyFile(f"{path}: {error.strerror}") from None
-    with os.fdopen(descriptor, "rb") as file:
-        facts = os.fstat(file.fileno())
+    try:
+        facts = os.fstat(descriptor)
         if not stat.S_ISREG(facts.st_mode) or facts.st_uid != os.geteuid() or stat.S_IMODE(facts.st_mode) & 0o077:
             raise UnsafeKeyFile(f"{path}: must be a file of user {os.geteuid()} with mode 0600")
-        key = file.read(KEY_OCTETS + 1)
+        key = os.read(descriptor, KEY_OCTETS + 1)
+    finally:
+        os.close(descriptor)
     return key if len(key) == KEY_OCTETS else _make_key(path)
 
 

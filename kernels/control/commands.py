@@ -9,19 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from kernels.srtp.transform import Transform as Transform  # the suite in numbers
+
 Address = tuple[str, int]  # IP literal, UDP port
-
-
-@dataclass(frozen=True, slots=True)
-class Transform:
-    """A suite in numbers. Names are those of CipherKind and AuthKind without prefix; lengths in octets."""
-
-    cipher: str  # NULL, AES_CM, AES_F8, AES_GCM
-    auth: str  # NONE, HMAC_SHA1
-    key_octets: int
-    salt_octets: int
-    rtp_tag: int
-    rtcp_tag: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ cdef int command_execute(Path *path, const Command *command) noexcept nogil:
 cdef int install_crypto(Path *path, const Command *command) noexcept nogil:
     cdef const CryptoParameters *parameters = &command.body.crypto.parameters
     cdef uint8_t marks = MARK_INSTALLED
+    cdef uint8_t before
     cdef int error
     if command.slot >= path.crypto_count:
         return EINVAL
@@ -43,10 +44,12 @@ cdef int install_crypto(Path *path, const Command *command) noexcept nogil:
         marks |= MARK_RTP_AUTHENTIC
     if parameters.rtcp_tag:
         marks |= MARK_RTCP_AUTHENTIC
-    path.marks[command.slot] = MARK_INSTALLED           # no proof from it while it changes
+    before = path.marks[command.slot]
+    path.marks[command.slot] = MARK_INSTALLED           # listed, and no proof from it, should we die in between
     error = -engine_install(path.engine, command.slot, parameters, &command.body.crypto.key)
-    if error == 0:
-        path.marks[command.slot] = marks
+    if error != 0 and not before:
+        engine_remove(path.engine, command.slot)        # nothing half-made stays
+    path.marks[command.slot] = before if error else marks
     return error
 
 

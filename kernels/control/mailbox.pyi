@@ -16,6 +16,8 @@ class Mailbox:
         """A datagram to send from a flow's socket. RingFull, ValueError."""
     def take(self, out: list[Reply | Punt | WorkerNews]) -> None:
         """Append all waiting replies and punted datagrams. Replies to a control process before us are passed over."""
+    def regions(self) -> dict[str, int]:
+        """Where the worker's tables lie: name -> first octet in the arena, in order (for tests and diagnosis)."""
     def flows(self) -> list[int]:
         """Flow slots in use."""
     def cryptos(self) -> list[int]:

@@ -121,6 +121,12 @@ cdef class Mailbox:
             ring_release(punts)
             punt = <Punt *>ring_peek(punts)
 
+    def regions(self):
+        """Where the worker's tables lie: name -> first octet in the arena, in order (for tests and diagnosis)."""
+        return {"commands": self.block.commands, "replies": self.block.replies, "punts": self.block.punts,
+                "injects": self.block.injects, "flows": self.block.flows, "sockets": self.block.sockets,
+                "marks": self.block.marks, "engine": self.block.engine}
+
     # -- snapshots -----------------------------------------------------------------------------------
 
     def flows(self):

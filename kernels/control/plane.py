@@ -87,6 +87,8 @@ class MediaPlane:
         for mailbox in self._mailboxes:
             mailbox.take(out)
         self._take_news(out)
+        if not self._connected and not out:
+            raise ConnectionResetError("the media holder is gone")
         return out
 
     def inject(self, worker: int, flow: int, data: bytes, to: Address) -> None:
@@ -149,9 +151,8 @@ class MediaPlane:
             except BlockingIOError:
                 return
             if not line:
-                self._connected = False
-                self._epoll.unregister(self._connection)
-                raise ConnectionResetError("the media holder is gone")
+                self._connected = False  # the descriptor stays readable, so poll() is called again
+                return
             news = json.loads(line)
             out.append(WorkerNews(news["worker"], news["event"], news["pid"], news["restarts"], news["reason"]))
 

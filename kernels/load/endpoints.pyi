@@ -1,6 +1,7 @@
 from collections.abc import Sequence
 
-from kernels.load.plan import Run, RunReport, StreamConfig, StreamReport
+from kernels.load.plan import KeyBytes, Run, RunReport, StreamConfig, StreamReport
+from kernels.srtp.transform import Transform
 
 PATTERN_KEY: int
 
@@ -15,9 +16,9 @@ class Endpoints:
     def connect(self, place: int, remote: tuple[str, int], rtcp_remote: tuple[str, int] | None = None) -> None:
         """Point a stream at where it sends to (addresses that were not known when sockets were bound)."""
     def secure(
-        self, place: int, transform: object, send_key: object | None, receive_key: object | None
+        self, place: int, transform: Transform, send_key: KeyBytes | None, receive_key: KeyBytes | None
     ) -> None:
-        """Install or replace the keys of a stream (shapes of `plan.Transform` and `plan.KeyBytes`). ValueError."""
+        """Install or replace the keys of a stream. ValueError, OSError."""
     def ports(self) -> list[tuple[int, int]]:
         """Local RTP and RTCP port of every stream (equal with rtcp-mux)."""
     def report(self) -> list[StreamReport]: ...

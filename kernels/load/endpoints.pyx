@@ -24,15 +24,13 @@ from kernels.clib.datagrams cimport (
     clock_ns, epoll_create1, epoll_ctl, epoll_event, epoll_pwait2, htonl, htons, iovec, mmsghdr, ntohl, ntohs, recvmmsg,
     send,
 )
+from kernels.clib.openssl cimport OPENSSL_cleanse
 from kernels.load.compound cimport COMPOUND, Report, compound_read, compound_write
 from kernels.load.histogram cimport Histogram, histogram_add, histogram_merge, histogram_percentile
 from kernels.load.payload cimport PAYLOAD_LEAST, PayloadHead, payload_read, payload_write
 from kernels.load.schedule cimport Event, schedule_order, schedule_sink
 from kernels.load.stream cimport NOBODY, Stream, Tally, stream_first_copy
-from kernels.srtp.context cimport (
-    AUTH_HMAC_SHA1, AUTH_NONE, CIPHER_AES_CM, CIPHER_AES_F8, CIPHER_AES_GCM, CIPHER_NULL, CRYPTO_SEND, MAX_MKI,
-    CryptoParameters, EngineSizes, MasterKey,
-)
+from kernels.srtp.context cimport CRYPTO_SEND, MAX_MKI, CryptoParameters, EngineSizes, MasterKey
 from kernels.srtp.engine cimport (
     engine_attach, engine_detach, engine_footprint, engine_install, engine_open, engine_seal,
 )
@@ -50,9 +48,6 @@ cdef enum:
     PER_SOCKET = 8                      # datagrams of one socket and turn
     LAG_LIMIT = 200000000               # ns behind the schedule after which packets are left out, not caught up
     SLICE = 100000000                   # ns between looks at signals
-
-cdef dict CIPHERS = {"NULL": CIPHER_NULL, "AES_CM": CIPHER_AES_CM, "AES_F8": CIPHER_AES_F8, "AES_GCM": CIPHER_AES_GCM}
-cdef dict AUTHS = {"NONE": AUTH_NONE, "HMAC_SHA1": AUTH_HMAC_SHA1}
 
 
 cdef struct Loop:                       # everything the loop touches
@@ -433,7 +428,7 @@ cdef class Endpoints:
         self._attach()
         memset(&parameters, 0, sizeof(CryptoParameters))
         memset(&master, 0, sizeof(MasterKey))
-        parameters.cipher, parameters.auth = CIPHERS[transform.cipher], AUTHS[transform.auth]
+        parameters.cipher, parameters.auth = transform.cipher_kind, transform.auth_kind
         parameters.key_octets, parameters.salt_octets = transform.key_octets, transform.salt_octets
         parameters.rtp_tag, parameters.rtcp_tag = transform.rtp_tag, transform.rtcp_tag
         parameters.mki_octets, parameters.kdr_log2 = len(mki), 255
@@ -442,7 +437,7 @@ cdef class Endpoints:
         memcpy(master.salt, <const uint8_t *>salt, len(salt))
         memcpy(master.mki, <const uint8_t *>mki, len(mki))
         error = engine_install(&self.engine, slot, &parameters, &master)
-        memset(&master, 0, sizeof(MasterKey))
+        OPENSSL_cleanse(&master, sizeof(MasterKey))
         if error:
             raise OSError(-error, "engine_install")
 
@@ -481,7 +476,7 @@ cdef class Endpoints:
     cdef _start(self, double seconds, uint64_t packets, uint64_t interval_us, uint64_t settle_ms):
         """Empty the counts and spread the streams evenly over their interval."""
         cdef Loop *loop = &self.loop
-        cdef uint64_t now = clock_ns(CLOCK_MONOTONIC)
+        cdef uint64_t stagger, now = clock_ns(CLOCK_MONOTONIC)
         cdef Stream *stream
         cdef uint32_t place
         loop.events = 0
@@ -500,7 +495,8 @@ cdef class Endpoints:
                 loop.events += 1
             if stream.rtcp_interval_ns:
                 loop.schedule[loop.events].item = 2 * place + 1
-                loop.schedule[loop.events].due = now + stream.interval_ns + stream.rtcp_interval_ns * place // loop.count
+                stagger = stream.interval_ns + stream.rtcp_interval_ns * place // loop.count
+                loop.schedule[loop.events].due = now + stagger
                 loop.events += 1
         schedule_order(loop.schedule, loop.events)
         loop.started_ns, loop.stop_ns = now, now + <uint64_t>(seconds * 1e9)

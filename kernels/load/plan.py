@@ -7,19 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from kernels.srtp.transform import Transform
+
 HostPort = tuple[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Transform:
-    """An SRTP suite as numbers (names of kernels.srtp.context CipherKind and AuthKind without their prefix)."""
-
-    cipher: str
-    auth: str
-    key_octets: int
-    salt_octets: int
-    rtp_tag: int
-    rtcp_tag: int
 
 
 @dataclass(frozen=True, slots=True)

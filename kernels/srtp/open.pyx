@@ -10,7 +10,7 @@
 Jobs of a round do not depend on each other's outcome. What does (first packet of an SSRC, a jump of a quarter turn
 or more, a key derivation rate, a resync) is taken alone, at its place in the order.
 """
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 
 from kernels.cipher.job cimport Job
 from kernels.srtp.context cimport CIPHER_AES_GCM, CIPHER_NULL, CRYPTO_PLAIN_RTP, CRYPTO_SEND
@@ -65,7 +65,7 @@ cdef void open_one(Engine *engine, Round *pending, Packet *packet) noexcept nogi
         open_alone(engine, packet, -1)
         return
     index = estimate(engine, crypto, job)
-    drop = replay_check(window_of(engine, job), index, crypto.parameters.window)
+    drop = freshness(engine, crypto, job, index)
     if stands_apart(engine, job, index) or (drop != DROP_NONE and trial_due(crypto, job)):
         run(engine, pending)
         open_alone(engine, packet, -1)
@@ -138,10 +138,13 @@ cdef void accept(Engine *engine, Crypto *crypto, Job *job) noexcept nogil:
     cdef Packet *packet = job.packet
     cdef Stream *stream
     cdef uint32_t drop = DROP_NONE
+    if key_expired(&engine.keys[job.key]):              # used up by its neighbours in this very round
+        reject(crypto, packet, DROP_KEY_EXPIRED)
+        return
     if job.wrong_flag:
         reject(crypto, packet, DROP_ENCRYPTION_FLAG)
         return
-    if job.stream != NO_SLOT and (engine.streams[job.stream].owner != job.crypto
+    if job.stream != NO_SLOT and (engine.streams[job.stream].owner != job.crypto + 1
                                   or engine.streams[job.stream].ssrc != job.ssrc):
         job.stream = NO_SLOT                            # made room for a newcomer in this very round
         drop = DROP_SSRC_LIMIT
@@ -178,6 +181,8 @@ cdef inline int64_t estimate(Engine *engine, Crypto *crypto, Job *job) noexcept 
     return index_estimate(&engine.streams[job.stream].rtp, load_be16(job.data + 2))
 
 cdef inline uint32_t freshness(Engine *engine, Crypto *crypto, Job *job, int64_t index) noexcept nogil:
+    if index >> 48 > 0:                                 # no sender may have used it (RFC 3711 section 9.2)
+        return DROP_AUTH_FAIL
     if job.stream == NO_SLOT:
         return DROP_NONE
     return replay_check(window_of(engine, job), index, crypto.parameters.window)
@@ -206,7 +211,10 @@ cdef uint32_t locate(Engine *engine, Crypto *crypto, Packet *packet, Job *job) n
     job.wrong_flag = 0
     if packet.length > FRAME:
         return DROP_TOO_LONG
-    drop = locate_rtcp(engine, crypto, packet, job) if packet.kind == KIND_RTCP else locate_rtp(engine, crypto, packet, job)
+    if packet.kind == KIND_RTCP:
+        drop = locate_rtcp(engine, crypto, packet, job)
+    else:
+        drop = locate_rtp(engine, crypto, packet, job)
     if drop != DROP_NONE:
         return drop
     if job.key == NO_SLOT:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from appliance.protocols.ng import bencode
@@ -52,7 +52,7 @@ class Message:
     """One request or reply."""
 
     cookie: bytes
-    body: Mapping[str, Value]
+    body: Mapping[str, Value] = field(repr=False)  # an SDP holds keys
     format: Format
 
     def word(self, key: str) -> str:

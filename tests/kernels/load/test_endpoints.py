@@ -13,9 +13,10 @@ from dataclasses import replace
 import pytest
 
 from kernels.load.endpoints import Endpoints
-from kernels.load.plan import KeyBytes, StreamConfig, Transform, totals
+from kernels.load.plan import KeyBytes, StreamConfig, totals
+from kernels.srtp.transform import Transform
 
-PORTS = iter(range(27000, 27400, 4))
+PORTS = iter(range(28000, 28999, 4))
 AES_CM = Transform("AES_CM", "HMAC_SHA1", 16, 14, 10, 10)
 
 
@@ -26,7 +27,7 @@ def pair(**changes: object) -> list[StreamConfig]:
         ("127.0.0.1", a), ("127.0.0.1", b), expects=1, ssrc=11, first_sequence=65530, interval_us=2000,
         rtcp_interval_us=20_000,
     )  # fmt: skip
-    other = replace(one, local=one.remote, remote=one.local, expects=0, ssrc=22, first_sequence=7)
+    other = replace(one, local=("127.0.0.1", b), remote=one.local, expects=0, ssrc=22, first_sequence=7)
     return [replace(one, **changes), replace(other, **changes)]  # type: ignore[arg-type]
 
 
@@ -82,6 +83,43 @@ def test_plain_call() -> None:
     assert all(report.rtcp_received == report.rtcp_sent > 3 for report in reversed(reports))
     assert 0 < reports[0].latency_us.p50 <= reports[0].latency_us.p99 <= reports[0].latency_us.longest < 1e6
     assert endpoints.summary().cpu_ns > 0
+    endpoints.close()
+
+
+TRANSFORMS = [
+    Transform(cipher, "NONE" if cipher == "AES_GCM" else "HMAC_SHA1", key, 12 if cipher == "AES_GCM" else 14, tag, rtcp)
+    for cipher, key, tag, rtcp in [
+        ("AES_CM", 16, 10, 10), ("AES_CM", 24, 4, 10), ("AES_CM", 32, 10, 10), ("AES_F8", 16, 4, 10),
+        ("AES_GCM", 16, 16, 16), ("AES_GCM", 32, 8, 8), ("AES_CM", 16, 0, 10), ("NULL", 16, 10, 10),
+    ]
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("mki", [b"", b"\0\0\0\7"], ids=len)
+@pytest.mark.parametrize("transform", TRANSFORMS, ids=str)
+def test_secure_call(transform: Transform, mki: bytes) -> None:
+    """A02, A14, A18: SRTP and SRTCP both ways over a wrap of the sequence number, with and without MKI."""
+    keys = [KeyBytes(bytes([n] * transform.key_octets), bytes([n] * transform.salt_octets), mki) for n in (1, 2)]
+    one, other = pair(transform=transform)
+    endpoints = Endpoints([
+        replace(one, send_key=keys[0], receive_key=keys[1]), replace(other, send_key=keys[1], receive_key=keys[0])
+    ])  # fmt: skip
+    endpoints.run(5, packets=50, settle_ms=100)
+    reports = endpoints.report()
+    assert [(report.sent, report.received) for report in reports] == [(50, 50)] * 2
+    assert totals(reports).flawless and not any(report.drops for report in reports)
+    assert all(report.rtcp_received >= 3 for report in reports)
+    endpoints.close()
+
+
+def test_wrong_key_is_noticed() -> None:
+    """A05: nothing passes, every packet is counted under its reason."""
+    one, other = pair(transform=AES_CM)
+    keys = [KeyBytes(bytes([n] * 16), bytes(14)) for n in (1, 2)]
+    endpoints = Endpoints([replace(one, send_key=keys[0]), replace(other, receive_key=keys[1], interval_us=0)])
+    endpoints.run(5, packets=30, settle_ms=100)
+    report = endpoints.report()[1]
+    assert report.received == 0 and report.lost == 30 and report.drops["auth_fail"] >= 30
     endpoints.close()
 
 

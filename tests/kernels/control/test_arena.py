@@ -1,0 +1,58 @@
+"""Size and layout of the arena."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from kernels.control.arena import PER_CALL, Arena, LayoutMismatch, footprint, structs
+from tests.kernels.rig import LocalPlane
+
+
+def test_octets_per_call() -> None:
+    """Issue 2: at most 16 KiB of arena per call (4 flows, 4 cryptos, 6 keys, 8 SSRCs). It is 9,220 now."""
+    per_call = (footprint(1, 6000, 64) - footprint(1, 1000, 64)) / 5000
+    assert PER_CALL == {"flows": 4, "cryptos": 4, "keys": 6, "streams": 8}
+    assert per_call <= 9_300
+
+
+def test_two_workers_need_twice_the_room() -> None:
+    assert abs(footprint(2, 100, 64) - 2 * footprint(1, 100, 64)) <= 8192
+
+
+def test_another_layout_is_refused_by_name() -> None:
+    plane = LocalPlane()
+    plane.arena.check()
+    for index, name in enumerate(structs()):
+        with_other = os.memfd_create("copy")
+        os.write(with_other, plane.arena.mapping[:])
+        os.pwrite(with_other, b"\xff", 8 + 4 * index)
+        with pytest.raises(LayoutMismatch, match=name):
+            Arena(with_other).check()
+        os.close(with_other)
+
+
+@pytest.mark.parametrize("place", [0, 4])
+def test_another_version_is_refused(place: int) -> None:
+    plane = LocalPlane()
+    os.pwrite(plane.fd, b"\x77", place)
+    with pytest.raises(LayoutMismatch, match="layout version"):
+        plane.arena.check()
+
+
+def test_truncated_arena_is_refused() -> None:
+    fd = os.memfd_create("short")
+    os.ftruncate(fd, 100)
+    with pytest.raises(LayoutMismatch):
+        Arena(fd)
+    plane = LocalPlane()
+    os.write(fd, plane.arena.mapping[:-4096])
+    with pytest.raises(LayoutMismatch, match="octets"):
+        Arena(fd).check()
+
+
+def test_wipe_leaves_nothing() -> None:
+    plane = LocalPlane()
+    plane.arena.wipe()
+    assert plane.arena.mapping[:].count(0) == plane.arena.octets
