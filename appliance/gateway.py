@@ -75,7 +75,7 @@ class Gateway:
         self.ng = NgServer(self.calls, self.settings.ng.allow, self.options)
         registry = metrics.registry(self.calls)
         self.api = ApiServer(
-            self.calls, settings.grpc, settings.paths.control_socket, metrics.ApiMetrics(registry).observe
+            self.calls, settings.grpc, settings.paths.control_socket, metrics.ApiMetrics(registry).observe, self.options
         )
         self.metrics = MetricsEndpoint(registry, settings.http.listen) if settings.http.listen else None
         self.notifier = sdnotify.SystemdNotifier()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ from appliance.errors import InvalidRequest
 
 if TYPE_CHECKING:
     from appliance.calls.service import CallService
+    from appliance.policy.options import MediaOptions
 
 PAGE = 100
 LARGEST_PAGE = 1000
@@ -24,15 +25,16 @@ _TOKEN_VERSION = b"1:"
 class CallServicer:
     """Has every method of the service: registering it fails otherwise."""
 
-    def __init__(self, calls: CallService) -> None:
+    def __init__(self, calls: CallService, options: Callable[[], MediaOptions]) -> None:
         self._calls = calls
+        self._options = options  # asked for each request: settings may change
 
     async def Offer(self, request: calls_pb2.OfferRequest, context: Any) -> calls_pb2.SdpReply:
-        reply = await self._calls.offer(read.offer_request(request))
+        reply = await self._calls.offer(read.offer_request(request, self._options()))
         return _sdp_reply(reply.sdp, reply.call_id or request.call_id, reply.warnings)
 
     async def Answer(self, request: calls_pb2.AnswerRequest, context: Any) -> calls_pb2.SdpReply:
-        reply = await self._calls.answer(read.answer_request(request))
+        reply = await self._calls.answer(read.answer_request(request, self._options()))
         return _sdp_reply(reply.sdp, reply.call_id or request.call_id, reply.warnings)
 
     async def Delete(self, request: calls_pb2.DeleteCallRequest, context: Any) -> calls_pb2.Call:
