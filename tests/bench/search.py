@@ -13,7 +13,7 @@ GROW, FINE = 1.3, 1.03
 
 @dataclass(frozen=True, slots=True)
 class Best:
-    """What a search ended with. `outcome` is None when even the lowest rate lost packets; `spoilt` says what was wrong."""
+    """What a search ended with. Without `outcome` there is no rate, and `spoilt` says why."""
 
     outcome: Outcome | None
     cpu_ns: float  # per packet, at that outcome
@@ -37,20 +37,24 @@ def search(probe: Callable[[float], tuple[Outcome, int]], start: float, ceiling:
             high = min(high, rate)
         if low and high / low <= FINE:
             break
-        if not low:
-            rate = high / GROW
-        else:
-            rate = min(low * GROW, (low * high) ** 0.5) if high < ceiling else low * GROW
+        rate = _next(low, high, ceiling)
         if rate < 500:
             return Best(None, 0.0, spoilt="loses packets at any rate")
     return _best(good) if good else Best(None, 0.0, spoilt="loses packets at any rate")
 
 
+def _next(low: float, high: float, ceiling: float) -> float:
+    """Grow while nothing was lost yet, else the geometric middle; shrink while nothing passed yet."""
+    if not low:
+        return high / GROW
+    return low * GROW if high >= ceiling else min(low * GROW, (low * high) ** 0.5)
+
+
 def describe(outcome: Outcome) -> str:
     sums = outcome.totals
     return (
-        f"at {outcome.rate:,.0f}/s: {sums.lost} lost, {sums.corrupted} corrupted, {sums.header_changed} headers changed, "
-        f"{sums.misrouted} misrouted, {sums.duplicated} duplicated of {sums.sent}"
+        f"at {outcome.rate:,.0f}/s of {sums.sent}: {sums.lost} lost, {sums.corrupted} corrupted, "
+        f"{sums.header_changed} headers changed, {sums.misrouted} misrouted, {sums.duplicated} duplicated"
     )
 
 

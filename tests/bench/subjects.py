@@ -19,7 +19,7 @@ __all__ = ["RTPENGINE", "Subject", "gateway", "reference_gateway"]
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A running media gateway. `media_pids`: what forwards packets; `all_pids`: everything that holds memory for calls."""
+    """A running media gateway. `media_pids`: what forwards packets; `all_pids`: what holds memory for calls."""
 
     name: str
     client: NgClient
@@ -44,7 +44,7 @@ def reference_gateway(folder: Path, ports: range, cpu: int) -> Iterator[Subject]
 
 @contextlib.contextmanager
 def gateway(folder: Path, ports: range, cpu: int, calls: int, cipher: str = "openssl") -> Iterator[Subject]:
-    """This gateway: `udp` port, one worker; the control process shares its core, as rtpengine's threads share theirs."""
+    """This gateway: `udp` port, one worker; control shares its core, as rtpengine's threads share theirs."""
     run = folder / "run"
     run.mkdir()
     holder_file, settings = folder / "holder.json", folder / "srtpgw.toml"
