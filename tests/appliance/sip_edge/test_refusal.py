@@ -46,7 +46,9 @@ def test_flags_become_the_dictionary_that_kamailio_makes_of_them() -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("error", [errors.NoCapacity, errors.MediaUnavailable, errors.Draining, errors.NotAcceptable, errors.InvalidSdp])
+@pytest.mark.parametrize(
+    "error", [errors.NoCapacity, errors.MediaUnavailable, errors.Draining, errors.NotAcceptable, errors.InvalidSdp]
+)
 def test_the_gateways_own_words_become_its_own_statuses(error: type[errors.GatewayError]) -> None:
     """errors.py is the one table of reasons: the translation agrees with it."""
     with gateway({"result": "error", "error-reason": error.reason}) as (address, seen):
