@@ -8,10 +8,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
-from srtpgw.v1 import calls_pb2
-
 from appliance.api import read, show
 from appliance.errors import InvalidRequest
+from srtpgw.v1 import calls_pb2
 
 if TYPE_CHECKING:
     from appliance.calls.service import CallService

@@ -7,14 +7,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NoReturn
 
-from srtpgw.v1 import calls_pb2, sessions_pb2, types_pb2
-
 from appliance.calls.media import Address, ContextSpec, Latching, LegMedia, MasterKey, StreamMedia
 from appliance.calls.views import AnswerRequest, OfferRequest, SessionRequest
 from appliance.errors import InvalidRequest
 from appliance.policy import secure_media
 from appliance.policy.options import MediaOptions
 from appliance.protocols.srtp import suites
+from srtpgw.v1 import calls_pb2, sessions_pb2, types_pb2
 
 LONGEST_NAME = 1024  # characters of call-ids, tags, branches and labels; the call service has the same bound
 MOST_STREAMS = 64

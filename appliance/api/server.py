@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import grpc
 import structlog
 from grpc_reflection.v1alpha import reflection
-from srtpgw.v1 import calls_pb2, calls_pb2_grpc, sessions_pb2, sessions_pb2_grpc, system_pb2, system_pb2_grpc
 
 from appliance.api.call_servicer import CallServicer
 from appliance.api.guard import Guard, Observe
@@ -20,6 +19,7 @@ from appliance.api.health import Health
 from appliance.api.session_servicer import SessionServicer
 from appliance.api.system_servicer import SystemServicer
 from appliance.policy.options import MediaOptions
+from srtpgw.v1 import calls_pb2, calls_pb2_grpc, sessions_pb2, sessions_pb2_grpc, system_pb2, system_pb2_grpc
 
 if TYPE_CHECKING:
     from appliance.calls.service import CallService

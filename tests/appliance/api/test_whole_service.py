@@ -12,6 +12,11 @@ from types import SimpleNamespace
 import grpc
 import pytest
 from google.protobuf.json_format import ParseDict
+
+from appliance.api.server import ApiServer
+from appliance.config.schema import Grpc
+from appliance.policy.options import MediaOptions
+from appliance.protocols.srtp import suites
 from srtpgw.v1 import (
     calls_pb2,
     calls_pb2_grpc,
@@ -20,11 +25,6 @@ from srtpgw.v1 import (
     system_pb2,
     system_pb2_grpc,
 )
-
-from appliance.api.server import ApiServer
-from appliance.config.schema import Grpc
-from appliance.policy.options import MediaOptions
-from appliance.protocols.srtp import suites
 from tests.appliance.api.faults import refused
 from tests.appliance.api.test_session_servicer import SESSION
 from tests.appliance.rig import OFFER, Rig
