@@ -60,7 +60,6 @@ $(BUILD_STAMP): $(VENV_STAMP)
 		-Cbuild-dir=$(BUILD) -e .
 	@touch $@
 
-<<<<<<< HEAD
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
