@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from appliance.demo.established import Established
 from appliance.protocols.srtp.suites import Suite
 from kernels.load.endpoints import Endpoints
-from kernels.load.plan import KeyBytes, StreamConfig, StreamReport, Transform
+from kernels.load.plan import KeyBytes, StreamConfig, StreamReport
+from kernels.srtp.transform import Transform
 
 INTERVAL_US = 20_000
 CALLER, CALLEE = 0, 1
