@@ -57,7 +57,7 @@ $(VENV_STAMP):
 $(BUILD_STAMP): $(VENV_STAMP)
 	@mkdir -p $(STAMPS); rm -f $(STAMPS)/build-*
 	$(BIN)/python -m pip install -q --disable-pip-version-check --no-build-isolation --no-deps \
-		-Cbuild-dir=$(BUILD) -e .
+		--config-settings=build-dir=$(BUILD) -e .
 	@touch $@
 
 lint: setup
