@@ -1,27 +1,85 @@
-# The commands of this repository. Set-up steps leave a stamp and are skipped while nothing changed.
-.PHONY: run test setup lint clean bench
+# The commands of this repository. Each step of the set-up leaves a stamp named by the content it depends on, so that
+# the second time costs nothing and a changed file costs only its own step.
+#
+#   make run     set up, start the whole gateway here, place one demonstration call, stay up
+#   make test    set up, run every test
+#   make lint    ruff, mypy --strict, cython-lint
+#   make bench   this gateway beside rtpengine and libsrtp, figures into bench-results/ (ARGS=--quick proves that it runs)
+#   make test-asan  malformed input against the Cython modules under AddressSanitizer
+.PHONY: run test setup packages lint test-asan bench clean
 SHELL := /bin/bash
-PYTHON ?= $(shell command -v /usr/bin/python3 || command -v python3)
+.SHELLFLAGS := -eu -o pipefail -c
+PYTHON ?= $(or $(wildcard /usr/bin/python3),$(shell command -v python3))
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 STAMPS := .stamps
+ARGS ?=
+BUILD := $(CURDIR)/build/editable
+# An editable import rebuilds what changed, with the tools on PATH. `setup` does it beforehand, so that the many
+# processes of a run find nothing to do.
+export PATH := $(BIN):$(PATH)
 
-setup: $(STAMPS)/editable
+digest = $(shell cat $(1) 2>/dev/null | sha256sum | cut -c1-16)
+BUILD_FILES := pyproject.toml meson.build $(shell find kernels appliance firmware_iface -name meson.build | sort)
+VENV_STAMP := $(STAMPS)/venv-$(call digest,pyproject.toml images/setup/requirements.py)
+BUILD_STAMP := $(STAMPS)/build-$(call digest,$(BUILD_FILES))
 
-$(STAMPS)/venv: pyproject.toml
-	@mkdir -p $(STAMPS)
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install -q --upgrade pip
-	$(BIN)/pip install -q $$($(BIN)/python -c "import tomllib; p=tomllib.load(open('pyproject.toml','rb')); print(*[f'\"{r}\"' if 0 else r.replace(' ','') for r in p['build-system']['requires']+p['project']['dependencies']+p['dependency-groups']['dev']])")
+run: packages setup
+	exec $(BIN)/srtpgw up --demo $(ARGS)
+
+test: packages-test setup
+	$(BIN)/python -m pytest $(ARGS)
+
+setup: $(BUILD_STAMP)
+	@$(BIN)/ninja --quiet -C $(BUILD)
+
+.PHONY: packages-test python
+.NOTPARALLEL:
+# On the barest machine not even Python is there; everything after this line may use it.
+python:
+	@if [ -z "$(PYTHON)" ] && [ "$$(id -u)" = 0 ]; then apt-get -qq update && apt-get -qq install -y python3; fi
+	@$(or $(PYTHON),/usr/bin/python3) -c 'import sys; sys.exit("Python 3.11 or newer is needed" if sys.version_info < (3, 11) else 0)'
+
+packages: python
+	@$(or $(PYTHON),/usr/bin/python3) images/setup/packages.py build run
+
+packages-test: python
+	@$(or $(PYTHON),/usr/bin/python3) images/setup/packages.py build run test
+
+$(VENV_STAMP):
+	@mkdir -p $(STAMPS); rm -f $(STAMPS)/venv-*
+	test -x $(BIN)/python || $(or $(PYTHON),/usr/bin/python3) -m venv $(VENV)
+	$(BIN)/python images/setup/requirements.py > $(STAMPS)/requirements.txt
+	$(BIN)/python -m pip install -q --disable-pip-version-check -r $(STAMPS)/requirements.txt
 	@touch $@
 
-$(STAMPS)/editable: $(STAMPS)/venv meson.build $(wildcard kernels/meson.build kernels/*/meson.build) appliance/meson.build appliance/api/srtpgw/v1/meson.build firmware_iface/meson.build
-	source $(BIN)/activate && $(BIN)/pip install -q --no-build-isolation --no-deps -Cbuild-dir=build/editable -e .
+# An editable install: afterwards an import rebuilds whatever changed.
+$(BUILD_STAMP): $(VENV_STAMP)
+	@mkdir -p $(STAMPS); rm -f $(STAMPS)/build-*
+	$(BIN)/python -m pip install -q --disable-pip-version-check --no-build-isolation --no-deps \
+		-Cbuild-dir=$(BUILD) -e .
 	@touch $@
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/cython-lint kernels
 
 # Side by side with rtpengine, figures into bench-results/; needs a quiet machine. ARGS=--quick only proves that it runs.
-bench: setup
-	source $(BIN)/activate && python -m tests.bench $(ARGS)
+bench: packages-test setup
+	$(BIN)/python -m tests.bench $(ARGS)
+
+# The compiled modules once more with AddressSanitizer, in a tree of their own; the editable ones stay as they are.
+ASAN := $(CURDIR)/build/asan
+ASAN_TESTS := tests/kernels/srtp/test_hostile.py tests/kernels/wire tests/kernels/flow
+test-asan: setup
+	test -f $(ASAN)/build.ninja || $(BIN)/meson setup $(ASAN) --prefix=/ -Dbuildtype=debugoptimized \
+		-Db_sanitize=address -Db_lundef=false --python.install-env=prefix > /dev/null
+	$(BIN)/ninja --quiet -C $(ASAN)
+	rm -rf $(ASAN)/tree && DESTDIR=$(ASAN)/tree $(BIN)/meson install --quiet -C $(ASAN)
+	site=$$(dirname $$(find $(ASAN)/tree -type d -name kernels | head -1)) && cp -r tests pyproject.toml $$site/ && cd $$site && \
+		MESONPY_EDITABLE_SKIP=$(BUILD) LD_PRELOAD=$$(gcc -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0 \
+		PYTHONMALLOC=malloc $(BIN)/python -m pytest -p no:cacheprovider $(ASAN_TESTS) $(ARGS)
 
 clean:
 	rm -rf $(STAMPS) build $(VENV)

@@ -1,6 +1,7 @@
 """The control process: `python -m appliance.gateway [--config FILE_OR_DIRECTORY]...`. Read it to see the system.
 
-Constructs every part and joins them: settings -> media plane -> call records -> calls -> faces (NG, gRPC) -> housekeeping.
+Constructs every part and joins them: settings -> media plane -> call records -> calls -> faces (NG, gRPC) ->
+housekeeping.
 SIGTERM ends this process and nothing else: media is the holder's, and the next control process adopts the calls.
 """
 
@@ -73,9 +74,8 @@ class Gateway:
         )
         self.ng = NgServer(self.calls, self.settings.ng.allow, self.options)
         registry = metrics.registry(self.calls)
-        self.api = ApiServer(
-            self.calls, settings.grpc, settings.paths.control_socket, metrics.ApiMetrics(registry).observe
-        )
+        observe = metrics.ApiMetrics(registry).observe
+        self.api = ApiServer(self.calls, settings.grpc, settings.paths.control_socket, observe, self.options)
         self.metrics = MetricsEndpoint(registry, settings.http.listen) if settings.http.listen else None
         self.notifier = sdnotify.SystemdNotifier()
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()

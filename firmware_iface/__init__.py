@@ -1,0 +1,1 @@
+"""The machine under the gateway: what it has, as plain data. Imports neither the control plane nor the kernels."""

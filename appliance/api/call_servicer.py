@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
-from srtpgw.v1 import calls_pb2
-
 from appliance.api import read, show
 from appliance.errors import InvalidRequest
+from srtpgw.v1 import calls_pb2
 
 if TYPE_CHECKING:
     from appliance.calls.service import CallService
+    from appliance.policy.options import MediaOptions
 
 PAGE = 100
 LARGEST_PAGE = 1000
@@ -24,15 +24,16 @@ _TOKEN_VERSION = b"1:"
 class CallServicer:
     """Has every method of the service: registering it fails otherwise."""
 
-    def __init__(self, calls: CallService) -> None:
+    def __init__(self, calls: CallService, options: Callable[[], MediaOptions]) -> None:
         self._calls = calls
+        self._options = options  # asked for each request: settings may change
 
     async def Offer(self, request: calls_pb2.OfferRequest, context: Any) -> calls_pb2.SdpReply:
-        reply = await self._calls.offer(read.offer_request(request))
+        reply = await self._calls.offer(read.offer_request(request, self._options()))
         return _sdp_reply(reply.sdp, reply.call_id or request.call_id, reply.warnings)
 
     async def Answer(self, request: calls_pb2.AnswerRequest, context: Any) -> calls_pb2.SdpReply:
-        reply = await self._calls.answer(read.answer_request(request))
+        reply = await self._calls.answer(read.answer_request(request, self._options()))
         return _sdp_reply(reply.sdp, reply.call_id or request.call_id, reply.warnings)
 
     async def Delete(self, request: calls_pb2.DeleteCallRequest, context: Any) -> calls_pb2.Call:

@@ -1,4 +1,5 @@
-"""The NG commands we serve, one function each: message in, reply body out. Table at the end; the rest is "Unrecognized command"."""
+"""The NG commands we serve, one function each: message in, reply body out. Table at the end; the rest is
+"Unrecognized command"."""
 
 from __future__ import annotations
 
@@ -51,7 +52,7 @@ class NgCommands:
                 to_tag=message.word("to-tag"),
                 via_branch=message.word("via-branch"),
                 label=options.label,
-            )  # fmt: skip
+            )
         )
         return _with_warnings({"result": "ok", "sdp": text(reply.sdp)}, reply.warnings)
 
@@ -59,9 +60,13 @@ class NgCommands:
         call_id, from_tag = _required(message, "call-id", NO_CALL_ID), _required(message, "from-tag", NO_FROM_TAG)
         to_tag = _required(message, "to-tag", NO_TO_TAG)
         request = AnswerRequest(
-            call_id=call_id, from_tag=from_tag, to_tag=to_tag, sdp=_sdp(message),
-            options=flags.read(message.body, self._defaults()), via_branch=message.word("via-branch"),
-        )  # fmt: skip
+            call_id=call_id,
+            from_tag=from_tag,
+            to_tag=to_tag,
+            sdp=_sdp(message),
+            options=flags.read(message.body, self._defaults()),
+            via_branch=message.word("via-branch"),
+        )
         try:
             reply = await self._calls.answer(request)
         except UnknownCall:
@@ -104,10 +109,13 @@ class NgCommands:
                 counters[name] = counters.get(name, 0) + count
         current: dict[str, Value] = {"sessionstotal": figures.calls, "sessionsown": figures.calls}
         totals: dict[str, Value] = {
-            "uptime": int(figures.uptime_s), "managedsessions": figures.calls_total,
-            "relayedpackets": counters.get("forwarded", 0), "relayedbytes": counters.get("forwarded_octets", 0),
-            "errorcounts": dict(figures.errors), "requests": dict(figures.requests),
-        }  # fmt: skip
+            "uptime": int(figures.uptime_s),
+            "managedsessions": figures.calls_total,
+            "relayedpackets": counters.get("forwarded", 0),
+            "relayedbytes": counters.get("forwarded_octets", 0),
+            "errorcounts": dict(figures.errors),
+            "requests": dict(figures.requests),
+        }
         return {"result": "ok", "statistics": {"currentstatistics": current, "totalstatistics": totals}}
 
 
@@ -168,19 +176,29 @@ def _media(stream: StreamView, leg: LegView) -> replies.MediaReply:
     last = int(time.time() - leg.last_packet_age_s) if leg.last_packet_age_s is not None else 0
     errors = sum(leg.drops.values())
     rtp = replies.StreamReply(
-        leg.local.address, leg.local.rtp,
-        _pair(leg.learnt_rtp or leg.remote_rtp), _pair(leg.remote_rtp), suite, last,
-        rtcp=False, confirmed=leg.rtp.received_packets > 0,
+        leg.local.address,
+        leg.local.rtp,
+        _pair(leg.learnt_rtp or leg.remote_rtp),
+        _pair(leg.remote_rtp),
+        suite,
+        last,
+        rtcp=False,
+        confirmed=leg.rtp.received_packets > 0,
         stats=replies.StreamStats(leg.rtp.received_packets, leg.rtp.received_octets, errors),
-    )  # fmt: skip
+    )
     if leg.mux:
         return replies.MediaReply(stream.index + 1, stream.kind, _protocol(leg), words, (rtp,))
     rtcp = replies.StreamReply(
-        leg.local.address, leg.local.rtcp,
-        _pair(leg.learnt_rtcp or leg.remote_rtcp), _pair(leg.remote_rtcp), suite, last,
-        rtcp=True, confirmed=leg.rtcp.received_packets > 0,
+        leg.local.address,
+        leg.local.rtcp,
+        _pair(leg.learnt_rtcp or leg.remote_rtcp),
+        _pair(leg.remote_rtcp),
+        suite,
+        last,
+        rtcp=True,
+        confirmed=leg.rtcp.received_packets > 0,
         stats=replies.StreamStats(leg.rtcp.received_packets, leg.rtcp.received_octets),
-    )  # fmt: skip
+    )
     return replies.MediaReply(stream.index + 1, stream.kind, _protocol(leg), words, (rtp, rtcp))
 
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NoReturn
-
-from srtpgw.v1 import calls_pb2, sessions_pb2, types_pb2
 
 from appliance.calls.media import Address, ContextSpec, Latching, LegMedia, MasterKey, StreamMedia
 from appliance.calls.views import AnswerRequest, OfferRequest, SessionRequest
 from appliance.errors import InvalidRequest
 from appliance.policy import secure_media
-from appliance.policy.options import MediaOptions, SdesOptions
+from appliance.policy.options import MediaOptions
 from appliance.protocols.srtp import suites
+from srtpgw.v1 import calls_pb2, sessions_pb2, types_pb2
 
-LONGEST_NAME = 256  # octets of call-ids, tags, branches, labels: they travel in records, logs and metrics
+LONGEST_NAME = 1024  # characters of call-ids, tags, branches and labels; the call service has the same bound
 MOST_STREAMS = 64
 MOST_KEYS = 16
 LONGEST_MKI = 128  # RFC 4568 section 6.1 allows up to 128 octets
@@ -33,7 +33,8 @@ _PROTOCOLS = ("", "RTP/AVP", "RTP/AVPF", "RTP/SAVP", "RTP/SAVPF")
 _MUX_WORDS = frozenset({"offer", "require", "demux", "accept", "reject"})
 
 
-def offer_request(message: calls_pb2.OfferRequest) -> OfferRequest:
+def offer_request(message: calls_pb2.OfferRequest, base: MediaOptions) -> OfferRequest:
+    """`base` is what lies under the wishes of the request: the deployment's security settings."""
     return OfferRequest(
         call_id=name(message.call_id, "call_id"),
         from_tag=name(message.from_tag, "from_tag"),
@@ -41,18 +42,18 @@ def offer_request(message: calls_pb2.OfferRequest) -> OfferRequest:
         via_branch=name(message.via_branch, "via_branch", required=False),
         label=name(message.label, "label", required=False),
         sdp=_sdp(message.sdp),
-        options=_options(message.options),
+        options=_options(message.options, base),
     )
 
 
-def answer_request(message: calls_pb2.AnswerRequest) -> AnswerRequest:
+def answer_request(message: calls_pb2.AnswerRequest, base: MediaOptions) -> AnswerRequest:
     return AnswerRequest(
         call_id=name(message.call_id, "call_id"),
         from_tag=name(message.from_tag, "from_tag"),
         to_tag=name(message.to_tag, "to_tag"),
         via_branch=name(message.via_branch, "via_branch", required=False),
         sdp=_sdp(message.sdp),
-        options=_options(message.options),
+        options=_options(message.options, base),
     )
 
 
@@ -87,21 +88,20 @@ def _sdp(text: str) -> bytes:
     return text.encode()
 
 
-def _options(message: calls_pb2.MediaOptions) -> MediaOptions:
+def _options(message: calls_pb2.MediaOptions, base: MediaOptions) -> MediaOptions:
     if message.transport_protocol not in _PROTOCOLS:
         _refuse("options.transport_protocol", f"not one of {', '.join(_PROTOCOLS[1:])}")
     mux = frozenset(message.rtcp_mux)
     if not mux <= _MUX_WORDS:
         _refuse("options.rtcp_mux", f"not one of {', '.join(sorted(_MUX_WORDS))}")
     inbound, outbound = message.secure_media_inbound, message.secure_media_outbound
-    return MediaOptions(
+    suite_names = tuple(_suite(suite, f"options.suites[{n}]").name for n, suite in enumerate(message.suites))
+    return replace(
+        base,
         transport_protocol=message.transport_protocol,
         inbound=_policy(inbound, "options.secure_media_inbound", secure_media.parse) if inbound else None,
         outbound=_policy(outbound, "options.secure_media_outbound", secure_media.parse) if outbound else None,
-        sdes=SdesOptions(
-            enabled=not message.sdes_off,
-            suites=tuple(_suite(suite, f"options.suites[{n}]").name for n, suite in enumerate(message.suites)),
-        ),
+        sdes=replace(base.sdes, enabled=not message.sdes_off, suites=suite_names),
         signalling_secure=message.signalling_secure,
         signalling_secure_out=message.signalling_secure_out,
         rtcp_mux=mux,

@@ -5,20 +5,21 @@ from __future__ import annotations
 import os
 import socket
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import grpc
 import structlog
 from grpc_reflection.v1alpha import reflection
-from srtpgw.v1 import calls_pb2, calls_pb2_grpc, sessions_pb2, sessions_pb2_grpc, system_pb2, system_pb2_grpc
 
 from appliance.api.call_servicer import CallServicer
 from appliance.api.guard import Guard, Observe
 from appliance.api.health import Health
 from appliance.api.session_servicer import SessionServicer
 from appliance.api.system_servicer import SystemServicer
+from appliance.policy.options import MediaOptions
+from srtpgw.v1 import calls_pb2, calls_pb2_grpc, sessions_pb2, sessions_pb2_grpc, system_pb2, system_pb2_grpc
 
 if TYPE_CHECKING:
     from appliance.calls.service import CallService
@@ -40,13 +41,21 @@ class AlreadyRunning(OSError):
 class ApiServer:
     """Serves `srtpgw.v1`, health and reflection. `start`, then `stop`; once."""
 
-    def __init__(self, calls: CallService, settings: Grpc, unix_socket: Path, observe: Observe | None = None) -> None:
+    def __init__(
+        self,
+        calls: CallService,
+        settings: Grpc,
+        unix_socket: Path,
+        observe: Observe | None = None,
+        options: Callable[[], MediaOptions] = MediaOptions,
+    ) -> None:
+        """`options` gives what lies under the wishes of an offer: the security settings. Built in is the strict one."""
         self._settings = settings
         self._unix_socket = unix_socket
         self.health = Health(SERVICES)
         self.port: int | None = None  # TCP port in use, once started
         self._server = grpc.aio.server(interceptors=[Guard(observe)], options=_limits(settings))
-        calls_pb2_grpc.add_CallServiceServicer_to_server(CallServicer(calls), self._server)
+        calls_pb2_grpc.add_CallServiceServicer_to_server(CallServicer(calls, options), self._server)
         sessions_pb2_grpc.add_SessionServiceServicer_to_server(SessionServicer(calls), self._server)
         system_pb2_grpc.add_SystemServiceServicer_to_server(SystemServicer(calls, self.health), self._server)
         self.health.add_to(self._server)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from srtpgw.v1 import calls_pb2, sessions_pb2
-
 from appliance.api import read, show
+from srtpgw.v1 import calls_pb2, sessions_pb2
 
 if TYPE_CHECKING:
     from appliance.calls.service import CallService

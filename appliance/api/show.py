@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from srtpgw.v1 import calls_pb2, system_pb2, types_pb2
-
 from appliance.calls.media import Address
 from appliance.calls.views import (
     CallEvent,
@@ -17,6 +15,7 @@ from appliance.calls.views import (
     StreamView,
     WorkerView,
 )
+from srtpgw.v1 import calls_pb2, system_pb2, types_pb2
 
 _STATES = {state: calls_pb2.Call.State.Value(state.name) for state in CallState}
 _KINDS = {kind: calls_pb2.WatchEvent.Kind.Value(kind.name) for kind in EventKind}

@@ -1,6 +1,8 @@
-"""After a restart of the control process: take over the calls that run (F1), end what cannot go on, remove what nobody owns.
+"""After a restart of the control process: take over the calls that run (F1), end what cannot go on, remove what
+nobody owns.
 
-    records -> slots and ports claimed -> compared with the arena -> all commands again (they are idempotent) -> orphans removed
+    records -> slots and ports claimed -> compared with the arena -> all commands again (they are idempotent) ->
+    orphans removed
 
 A secured stream whose contexts are gone from the arena has lost its ROC and sender index. It must not be started anew
 under the same key (RFC 3711 section 9.1), so such a branch ends.
@@ -55,7 +57,8 @@ def adopt(ledger: Ledger, loaded: Loaded) -> Adoption:
 
 
 def audit(ledger: Ledger, worker: int, *, reinstall: bool) -> int:
-    """Bring one worker to what the books say: its calls' commands again, and nothing else on it. How many were removed."""
+    """Bring one worker to what the books say: its calls' commands again, and nothing else on it. How many were
+    removed."""
     ledger.reconciler.dirty.discard(worker)
     placements = [
         branch.placement

@@ -1,4 +1,5 @@
-"""What is done from time to time: calls that nobody answers or that fall silent end, workers are measured and audited."""
+"""What is done from time to time: calls that nobody answers or that fall silent end, workers are measured and
+audited."""
 
 from __future__ import annotations
 

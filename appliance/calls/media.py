@@ -1,4 +1,4 @@
-"""What a call's media should be: the plain values that negotiation produces, the store keeps and the reconciler carries out.
+"""What a call's media should be: plain values that negotiation produces, the store keeps, the reconciler carries out.
 
 Nothing here knows sockets, SDP or workers. Every key exchange ends in a `ContextSpec`; nothing after it
 knows which exchange it was.

@@ -242,7 +242,7 @@ def _offerers_leg(
 ) -> LegLine:
     """The leg that offered: its keys are known, ours answer them (and stay while theirs do)."""
     assert line.endpoint is not None
-    sdes = options.sdes_from or options.sdes
+    sdes = reading.this_side(options)
     local = None
     if line.crypto is not None:
         unchanged = old is not None and old.remote is not None and keys.same_keys(old.remote, line.crypto)
@@ -332,7 +332,7 @@ def _spending(line: StreamLine, before: StreamLine | None, side: str) -> StreamL
 
 def _accepting(leg: LegLine, options: MediaOptions) -> SdesOptions:
     """How to read the answer's lines: what was offered is settled, only leniency counts."""
-    return replace(options.sdes_from or options.sdes, window=leg.quirks.window)
+    return replace(reading.this_side(options), window=leg.quirks.window)
 
 
 def _check_answered(at: int, line: StreamLine, leg: LegLine, media: Media) -> None:

@@ -4,7 +4,7 @@ decisions; the order of the questions is the order of the functions."""
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from appliance.calls import negotiation_keys as keys
 from appliance.calls.media import Address
@@ -120,25 +120,23 @@ def _crypto(
     values = media.attributes("crypto")
     if values and options.sdes_requires_tls and not options.signalling_secure:
         raise CryptoRequired(CLEARTEXT)
-    return keys.choose(values, options.sdes_from or _judging(options.sdes), options.inbound, ours, kept)
+    return keys.choose(values, this_side(options), options.inbound, ours, kept)
 
 
-def _judging(sdes: SdesOptions) -> SdesOptions:
-    """Without options for the leg that offers: the words about our own offer (`only-`, `no-`) do not judge theirs,
-    the rest does."""
-    if not sdes.suites:
-        return sdes
-    return SdesOptions(
-        offerer_preference=sdes.offerer_preference,
-        choice=sdes.choice,
-        liberal_lifetime=sdes.liberal_lifetime,
-        allow_weak=sdes.allow_weak,
-        unencrypted_srtp=sdes.unencrypted_srtp,
-        unencrypted_srtcp=sdes.unencrypted_srtcp,
-        unauthenticated_srtp=sdes.unauthenticated_srtp,
-        window=sdes.window,
-        max_window=sdes.max_window,
-        ssrc_limit=sdes.ssrc_limit,
+def this_side(options: MediaOptions) -> SdesOptions:
+    """SDES options of the leg whose SDP is handed in. Without words of its own it gets what may hold for both legs:
+    neither the words about our own offer (`only-`, `no-`) nor the other trunk's quirks and weakenings."""
+    if options.sdes_from is not None:
+        return options.sdes_from
+    return replace(
+        options.sdes,
+        suites=(),
+        without=frozenset(),
+        order=(),
+        srtcp_tag_as_srtp=False,
+        unencrypted_srtp=False,
+        unencrypted_srtcp=False,
+        unauthenticated_srtp=False,
     )
 
 

@@ -20,7 +20,7 @@ def to_record(call: Call) -> bytes:
             "low_level": call.low_level,
             "revision": call.revision,
             "branches": [_branch_out(branch) for branch in call.branches],
-        }  # fmt: skip
+        }
     )
 
 
@@ -29,10 +29,15 @@ def from_record(call_id: str, record: bytes, random: Callable[[int], bytes]) -> 
     value = records.unpack(record)
     try:
         return Call(
-            call_id=call_id, created=float(value["created"]), changed=float(value["changed"]), label=str(value["label"]),
-            low_level=bool(value["low_level"]), revision=int(value["revision"]), adopted=True,
+            call_id=call_id,
+            created=float(value["created"]),
+            changed=float(value["changed"]),
+            label=str(value["label"]),
+            low_level=bool(value["low_level"]),
+            revision=int(value["revision"]),
+            adopted=True,
             branches=[_branch_in(branch, random) for branch in value["branches"]],
-        )  # fmt: skip
+        )
     except records.BadRecord:
         raise
     except Exception as error:  # whatever a record of a sister version makes stumble; its text may quote a key
@@ -41,20 +46,27 @@ def from_record(call_id: str, record: bytes, random: Callable[[int], bytes]) -> 
 
 def _branch_out(branch: Branch) -> dict[str, Any]:
     return {
-        "from": branch.from_tag, "to": branch.to_tag, "via": branch.via_branch,
-        "answered": branch.answered, "offerer": branch.offerer_tag,
+        "from": branch.from_tag,
+        "to": branch.to_tag,
+        "via": branch.via_branch,
+        "answered": branch.answered,
+        "offerer": branch.offerer_tag,
         "negotiation": branch.saved,
         "placement": records.placement_out(branch.placement) if branch.placement else None,
         "media": records.media_out(branch.media),
-    }  # fmt: skip
+    }
 
 
 def _branch_in(value: dict[str, Any], random: Callable[[int], bytes]) -> Branch:
     saved, placement = value["negotiation"], value["placement"]
     return Branch(
-        from_tag=str(value["from"]), to_tag=str(value["to"]), via_branch=str(value["via"]),
-        answered=bool(value["answered"]), offerer_tag=str(value["offerer"]), saved=saved,
+        from_tag=str(value["from"]),
+        to_tag=str(value["to"]),
+        via_branch=str(value["via"]),
+        answered=bool(value["answered"]),
+        offerer_tag=str(value["offerer"]),
+        saved=saved,
         negotiation=None if saved is None else Negotiation.from_record(saved, random),
         placement=None if placement is None else records.placement_in(placement),
         media=records.media_in(value["media"]),
-    )  # fmt: skip
+    )

@@ -53,7 +53,8 @@ class Facts:
 
 
 class CallService:
-    """The calls of this gateway. Raises `appliance.errors.GatewayError` and nothing else. One event loop, no threads."""
+    """The calls of this gateway. Raises `appliance.errors.GatewayError` and nothing else. One event loop, no
+    threads."""
 
     def __init__(
         self,
@@ -169,17 +170,29 @@ class CallService:
         calls, facts, tally = list(self.ledger.registry), self._facts, self.ledger.tally
         workers = self._reconciler.inventory.workers
         return Statistics(
-            version=facts.version, started=tally.started, uptime_s=self.ledger.clock() - tally.started,
-            port_kind=facts.port_kind, cipher=facts.cipher, why=facts.why, draining=self.ledger.draining,
-            calls=len(calls), calls_answered=sum(call.answered for call in calls), calls_most=tally.most,
-            calls_total=tally.total, calls_adopted=tally.adopted, calls_failed=tally.failed,
-            records_skipped=tally.records_skipped, requests=dict(tally.requests), errors=dict(tally.errors),
+            version=facts.version,
+            started=tally.started,
+            uptime_s=self.ledger.clock() - tally.started,
+            port_kind=facts.port_kind,
+            cipher=facts.cipher,
+            why=facts.why,
+            draining=self.ledger.draining,
+            calls=len(calls),
+            calls_answered=sum(call.answered for call in calls),
+            calls_most=tally.most,
+            calls_total=tally.total,
+            calls_adopted=tally.adopted,
+            calls_failed=tally.failed,
+            records_skipped=tally.records_skipped,
+            requests=dict(tally.requests),
+            errors=dict(tally.errors),
             call_seconds_total=tally.seconds,
             workers=tuple(self._snapshots.worker(worker.index, worker.calls) for worker in workers),
-        )  # fmt: skip
+        )
 
     async def watch(self) -> AsyncIterator[CallEvent]:
-        """SNAPSHOT per call, SYNCED, then changes. A reader that is too slow is ended (the iterator raises NoCapacity)."""
+        """SNAPSHOT per call, SYNCED, then changes. A reader that is too slow is ended (the iterator raises
+        NoCapacity)."""
         ledger = self.ledger
         watcher = ledger.bus.join()
         try:
@@ -270,9 +283,10 @@ class CallService:
     def _leg(self, leg: LegMedia) -> LegMedia:
         """A leg with keys is a secure leg, whatever the caller says: nothing unprotected passes there."""
         return replace(
-            leg, interface=leg.interface or self._facts.default_interface,
+            leg,
+            interface=leg.interface or self._facts.default_interface,
             secure=leg.secure or leg.receive is not None or leg.send is not None,
-        )  # fmt: skip
+        )
 
     @contextmanager
     def _operation(self, name: str) -> Iterator[None]:

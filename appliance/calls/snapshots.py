@@ -36,12 +36,19 @@ class Snapshots:
         first = shown[0] if shown else None
         state = CallState.ENDED if call.ended else CallState.ANSWERED if call.answered else CallState.OFFERED
         return CallView(
-            call_id=call.call_id, state=state, created=call.created, changed=call.changed, revision=call.revision,
+            call_id=call.call_id,
+            state=state,
+            created=call.created,
+            changed=call.changed,
+            revision=call.revision,
             worker=-1 if call.worker is None else call.worker,
-            from_tag=first.from_tag if first else "", to_tag=first.to_tag if first else "",
-            label=call.label, low_level=call.low_level, adopted=call.adopted,
+            from_tag=first.from_tag if first else "",
+            to_tag=first.to_tag if first else "",
+            label=call.label,
+            low_level=call.low_level,
+            adopted=call.adopted,
             streams=tuple(stream for branch in shown for stream in self._streams(branch, counters)),
-        )  # fmt: skip
+        )
 
     def last_packet_ns(self, branch: Branch) -> int:
         """CLOCK_MONOTONIC of the newest accepted packet on any flow of the branch; 0: none yet."""
@@ -54,15 +61,22 @@ class Snapshots:
     def worker(self, index: int, calls: int) -> WorkerView:
         status, inventory = self._readings.worker(index), self._inventory[index]
         return WorkerView(
-            index=index, cpu=status.cpu, state=str(status.state), pid=status.pid, restarts=status.restarts,
+            index=index,
+            cpu=status.cpu,
+            state=str(status.state),
+            pid=status.pid,
+            restarts=status.restarts,
             heartbeat_age_s=max(0.0, (time.monotonic_ns() - status.heartbeat_ns) / 1e9),
-            busy=inventory.busy, calls=calls,
-            flows_used=inventory.flows.used, flows=inventory.flows.capacity,
-            cryptos_used=inventory.cryptos.used, cryptos=inventory.cryptos.capacity,
+            busy=inventory.busy,
+            calls=calls,
+            flows_used=inventory.flows.used,
+            flows=inventory.flows.capacity,
+            cryptos_used=inventory.cryptos.used,
+            cryptos=inventory.cryptos.capacity,
             ports_used={name: ports.used for name, ports in inventory.ports.items()},
             ports_free={name: ports.free for name, ports in inventory.ports.items()},
             counters=self._readings.counters(index),
-        )  # fmt: skip
+        )
 
     def measure(self, index: int) -> None:
         """Note how busy a worker was since the last look; the placer reads it from the inventory."""
@@ -80,13 +94,17 @@ class Snapshots:
             return []
         return [
             StreamView(
-                index=line, kind=media.kind,
+                index=line,
+                kind=media.kind,
                 a=self._leg("a", media.a, placement.streams[line], counters),
                 b=self._leg("b", media.b, placement.streams[line], counters),
-                via_branch=branch.via_branch, from_tag=branch.from_tag, to_tag=branch.to_tag,
+                via_branch=branch.via_branch,
+                from_tag=branch.from_tag,
+                to_tag=branch.to_tag,
             )
-            for line, media in branch.media.items() if line in placement.streams
-        ]  # fmt: skip
+            for line, media in branch.media.items()
+            if line in placement.streams
+        ]
 
     def _leg(self, side: str, leg: LegMedia, placed: PlacedStream, counters: bool) -> LegView:
         worker, ours = placed.placement.worker, placed.placement.a if side == "a" else placed.placement.b
@@ -97,13 +115,24 @@ class Snapshots:
             rtp = self._flow(worker, placed.flows.get(f"{side}_rtp"))
             rtcp = None if leg.mux else self._flow(worker, placed.flows.get(f"{side}_rtcp"))
         return LegView(
-            interface=placed.interface_a if side == "a" else placed.interface_b, local=ours, remote_rtp=leg.remote_rtp, remote_rtcp=leg.remote_rtcp,
-            learnt_rtp=_learnt(rtp), learnt_rtcp=_learnt(rtcp), mux=leg.mux, secure=leg.secure,
-            may_send=leg.may_send, may_receive=leg.may_receive, latching=leg.latching.value,
+            interface=placed.interface_a if side == "a" else placed.interface_b,
+            local=ours,
+            remote_rtp=leg.remote_rtp,
+            remote_rtcp=leg.remote_rtcp,
+            learnt_rtp=_learnt(rtp),
+            learnt_rtcp=_learnt(rtcp),
+            mux=leg.mux,
+            secure=leg.secure,
+            may_send=leg.may_send,
+            may_receive=leg.may_receive,
+            latching=leg.latching.value,
             receive=self._context(worker, leg.receive, placed.cryptos.get(f"{side}_receive"), counters),
             send=self._context(worker, leg.send, placed.cryptos.get(f"{side}_send"), counters),
-            rtp=_counters(rtp), rtcp=_counters(rtcp), drops=_drops(rtp, rtcp), last_packet_age_s=_age(rtp, rtcp),
-        )  # fmt: skip
+            rtp=_counters(rtp),
+            rtcp=_counters(rtcp),
+            drops=_drops(rtp, rtcp),
+            last_packet_age_s=_age(rtp, rtcp),
+        )
 
     def _context(self, worker: int, spec: ContextSpec | None, slot: int | None, counters: bool) -> ContextView | None:
         if spec is None:
@@ -114,10 +143,15 @@ class Snapshots:
             return known
         newest = max(status.streams, key=lambda stream: stream.last_ns, default=None)
         return ContextView(
-            suite=known.suite, keys=status.keys, mki_octets=known.mki_octets, ssrcs=status.stream_count,
-            roc=newest.roc if newest else 0, newest_index=(newest.rtp_newest or 0) if newest else 0,
-            packets=status.packets, failures=sum(status.drops.values()),
-        )  # fmt: skip
+            suite=known.suite,
+            keys=status.keys,
+            mki_octets=known.mki_octets,
+            ssrcs=status.stream_count,
+            roc=newest.roc if newest else 0,
+            newest_index=(newest.rtp_newest or 0) if newest else 0,
+            packets=status.packets,
+            failures=sum(status.drops.values()),
+        )
 
     def _flow(self, worker: int, slot: int | None) -> FlowStatus | None:
         if slot is None:

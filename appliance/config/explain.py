@@ -26,7 +26,10 @@ _WORDS = {
 def explain(error: ValidationError, layers: Layers) -> list[Fault]:
     """One fault per wrong value, in the order of files and lines. Values are not repeated: one may be a secret."""
     faults: dict[tuple[Where, str], Fault] = {}
-    for detail in error.errors(include_url=False, include_input=False):
+    details = error.errors(include_url=False, include_input=False)
+    for detail in details:
+        if detail["type"] == "too_short" and any(_within(detail["loc"], other["loc"]) for other in details):
+            continue  # the list is short only because what is in it was refused
         where = _real(detail["loc"], layers.data)
         message = _WORDS.get(detail["type"]) or detail["msg"].removeprefix("Value error, ")
         message = message.removeprefix(f"{where[-1]}: ") if where else message
@@ -62,6 +65,10 @@ def _real(loc: Sequence[str | int], data: Any) -> Where:
             continue
         where.append(key)
     return tuple(where)
+
+
+def _within(loc: Sequence[str | int], other: Sequence[str | int]) -> bool:
+    return len(other) > len(loc) and other[: len(loc)] == loc
 
 
 def _suggestion(where: Where) -> str:

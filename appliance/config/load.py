@@ -1,4 +1,4 @@
-"""Read the configuration: files, environment, command line, each stronger than the one before. Nobody else reads them."""
+"""Read the configuration: files, environment, command line, the later the stronger. Nobody else reads them."""
 
 from __future__ import annotations
 

@@ -40,7 +40,12 @@ class Media(Table):
     )  # fmt: skip
     ports: Ports = row("30000-39999", help="UDP ports for media on every interface.", effect=Effect.RESTART)
     calls: int = row(
-        5000, help="Calls that memory is set aside for.", unit="calls", effect=Effect.RESTART, ge=1, le=1_000_000
+        2500,
+        help="Calls that memory is set aside for; each takes four ports of an interface that carries both legs.",
+        unit="calls",
+        effect=Effect.RESTART,
+        ge=1,
+        le=1_000_000,
     )
     backend: Literal["auto", "udp"] = row(
         "auto", help="How packets reach the workers; auto: the fastest that works here.", effect=Effect.RESTART

@@ -1,6 +1,8 @@
-"""What a worker should hold for one stream, as the commands that would make it so, and the difference between two such states.
+"""What a worker should hold for one stream, as the commands that would make it so, and the difference between two
+such states.
 
-Pure. A stream has up to four flows (RTP and RTCP of legs a and b) and up to four contexts (receive and send of each leg):
+Pure. A stream has up to four flows (RTP and RTCP of legs a and b) and up to four contexts (receive and send of each
+leg):
 
     leg a peer -> flow a_rtp -> open with a_receive -> partner flow b_rtp -> seal with b_send -> leg b peer
 
@@ -82,12 +84,15 @@ def needed_cryptos(media: StreamMedia) -> list[str]:
 
 
 def desired(media: StreamMedia, placed: PlacedStream) -> Desired:
-    """What the worker should hold. Every needed slot must have been taken. InvalidRequest: keys that do not fit the suite."""
+    """What the worker should hold. Every needed slot must have been taken. InvalidRequest: keys that do not fit
+    the suite."""
     cryptos: dict[int, Context] = {}
     for name, spec, send in (
-        ("a_receive", media.a.receive, False), ("a_send", media.a.send, True),
-        ("b_receive", media.b.receive, False), ("b_send", media.b.send, True),
-    ):  # fmt: skip
+        ("a_receive", media.a.receive, False),
+        ("a_send", media.a.send, True),
+        ("b_receive", media.b.receive, False),
+        ("b_send", media.b.send, True),
+    ):
         if spec is not None:
             slot = placed.cryptos[name]
             cryptos[slot] = _context(slot, spec, send)
@@ -153,19 +158,36 @@ def _leg_flows(
     other_rtp = flows[f"{other}_rtp"]
     other_rtcp = other_rtp if partner.mux else flows[f"{other}_rtcp"]
     rtp = InstallFlow(
-        slot=flows[f"{side}_rtp"], interface=interface, port=ours.rtp, rtp=True, rtcp=leg.mux,
-        remote=_pair(leg.remote_rtp), rtp_partner=other_rtp, rtcp_partner=other_rtcp if leg.mux else None,
+        slot=flows[f"{side}_rtp"],
+        interface=interface,
+        port=ours.rtp,
+        rtp=True,
+        rtcp=leg.mux,
+        remote=_pair(leg.remote_rtp),
+        rtp_partner=other_rtp,
+        rtcp_partner=other_rtcp if leg.mux else None,
         receive=placed.cryptos.get(f"{side}_receive") if leg.receive else None,
         send=placed.cryptos.get(f"{side}_send") if leg.send else None,
-        secure=leg.secure, may_send=leg.may_send, may_receive=leg.may_receive, latching=leg.latching.value,
-    )  # fmt: skip
+        secure=leg.secure,
+        may_send=leg.may_send,
+        may_receive=leg.may_receive,
+        latching=leg.latching.value,
+    )
     yield rtp
     if not leg.mux:
         # RTCP flows whatever the direction attribute says (RFC 3264 section 5.1)
         yield replace(
-            rtp, slot=flows[f"{side}_rtcp"], port=ours.rtcp, rtp=False, rtcp=True, remote=_pair(leg.remote_rtcp),
-            rtp_partner=None, rtcp_partner=other_rtcp, may_send=True, may_receive=True,
-        )  # fmt: skip
+            rtp,
+            slot=flows[f"{side}_rtcp"],
+            port=ours.rtcp,
+            rtp=False,
+            rtcp=True,
+            remote=_pair(leg.remote_rtcp),
+            rtp_partner=None,
+            rtcp_partner=other_rtcp,
+            may_send=True,
+            may_receive=True,
+        )
 
 
 def _pair(address: Address | None) -> tuple[str, int] | None:
@@ -178,10 +200,18 @@ def _context(slot: int, spec: ContextSpec, send: bool) -> Context:
         raise InvalidRequest("a context needs at least one master key", "keys")
     keys = [_key(key, transform) for key in spec.keys]
     install = InstallCrypto(
-        slot=slot, transform=transform, key=keys[0], send=send, window=spec.window, kdr_log2=spec.kdr_log2,
-        encrypt_rtp=spec.encrypt_rtp, encrypt_rtcp=spec.encrypt_rtcp, authenticate_rtp=spec.authenticate_rtp,
-        ssrc_limit=spec.ssrc_limit, initial_roc=spec.initial_roc,
-    )  # fmt: skip
+        slot=slot,
+        transform=transform,
+        key=keys[0],
+        send=send,
+        window=spec.window,
+        kdr_log2=spec.kdr_log2,
+        encrypt_rtp=spec.encrypt_rtp,
+        encrypt_rtcp=spec.encrypt_rtcp,
+        authenticate_rtp=spec.authenticate_rtp,
+        ssrc_limit=spec.ssrc_limit,
+        initial_roc=spec.initial_roc,
+    )
     if spec.srtcp_tag_as_srtp:
         install = replace(install, transform=replace(transform, rtcp_tag=transform.rtp_tag))
     return Context(install, tuple(AddKey(slot, key) for key in keys[1:]))

@@ -59,10 +59,14 @@ class WorkerInventory:
 
     def load(self) -> Load:
         return Load(
-            worker=self.index, available=self.available, calls=self.calls, busy=self.busy,
-            flows_free=self.flows.free, cryptos_free=self.cryptos.free,
+            worker=self.index,
+            available=self.available,
+            calls=self.calls,
+            busy=self.busy,
+            flows_free=self.flows.free,
+            cryptos_free=self.cryptos.free,
             ports_free={name: ports.free for name, ports in self.ports.items()},
-        )  # fmt: skip
+        )
 
 
 class Inventory:
@@ -72,15 +76,17 @@ class Inventory:
         self.addresses = {name: interface.address for name, interface in facts.interfaces.items()}
         self.workers = [
             WorkerInventory(
-                index=worker.index, cpu=worker.cpu,
-                flows=SlotAllocator(worker.flows, "flow"), cryptos=SlotAllocator(worker.cryptos, "crypto"),
+                index=worker.index,
+                cpu=worker.cpu,
+                flows=SlotAllocator(worker.flows, "flow"),
+                cryptos=SlotAllocator(worker.cryptos, "crypto"),
                 ports={
                     name: PortAllocator(interface.ports[worker.index], port_rest_s, interface.busy)
                     for name, interface in facts.interfaces.items()
                 },
             )
             for worker in facts.workers
-        ]  # fmt: skip
+        ]
 
     def __getitem__(self, worker: int) -> WorkerInventory:
         return self.workers[worker]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from appliance.errors import NoCapacity
+from appliance.errors import GatewayError, InvalidRequest, NoCapacity
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +34,11 @@ BUSY_STEP = 0.1  # shares closer than this count as equal: measured load wobbles
 
 
 def place(loads: Sequence[Load], need: Need) -> int:
-    """The least loaded worker that has room: by share of its core, then by calls, then by number. NoCapacity."""
+    """The least loaded worker that has room: by share of its core, then by calls, then by number. NoCapacity;
+    InvalidRequest for an interface that we do not have."""
     fitting = [load for load in loads if load.available and _fits(load, need)]
     if not fitting:
-        raise NoCapacity(_why(loads, need))
+        raise _refusal(loads, need)
     return min(fitting, key=lambda load: (int(load.busy / BUSY_STEP), load.calls, load.worker)).worker
 
 
@@ -49,8 +50,10 @@ def _fits(load: Load, need: Need) -> bool:
     )
 
 
-def _why(loads: Sequence[Load], need: Need) -> str:
+def _refusal(loads: Sequence[Load], need: Need) -> GatewayError:
     if not any(load.available for load in loads):
-        return "no media worker is available"
+        return NoCapacity("no media worker is available")
     unknown = [name for name in need.ports if all(name not in load.ports_free for load in loads)]
-    return f"no such interface: {unknown[0]}" if unknown else "every media worker is full"
+    if unknown:
+        return InvalidRequest(f"no such interface: {unknown[0][:40]!r}", "interface")
+    return NoCapacity("every media worker is full")

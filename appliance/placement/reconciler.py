@@ -83,7 +83,8 @@ class Reconciler:
     # ---------------------------------------------------------------- reserve
 
     def reserve(self, legs: Sequence[tuple[int, str, str]], worker: int | None = None) -> Placement:
-        """Ports for streams (line, interface a, interface b) on one worker: `worker`, else the least loaded. NoCapacity."""
+        """Ports for streams (line, interface a, interface b) on one worker: `worker`, else the least loaded.
+        NoCapacity."""
         if worker is None:
             worker = self.inventory.choose(need((a, b) for _, a, b in legs))
         placement = Placement(worker)
@@ -124,11 +125,14 @@ class Reconciler:
 
     def apply(self, placement: Placement, streams: dict[int, StreamMedia]) -> Change:
         """Start to bring the worker to `streams` (by m-line). Lines that are not in it are removed, their ports freed
-        when the change has settled. Every line must have been placed. NoCapacity, InvalidRequest: nothing was changed."""
+        when the change has settled. Every line must have been placed. NoCapacity, InvalidRequest: nothing was
+        changed."""
         change = Change(
-            placement, placement.installed, dict(placement.streams),
+            placement,
+            placement.installed,
+            dict(placement.streams),
             {line: (dict(placed.flows), dict(placed.cryptos)) for line, placed in placement.streams.items()},
-        )  # fmt: skip
+        )
         try:
             parts = []
             for line, media in streams.items():
@@ -146,7 +150,8 @@ class Reconciler:
         return change
 
     async def settle(self, change: Change) -> bool:
-        """Wait for the worker. True when slots or ports were freed that the change no longer needs. MediaUnavailable, NoCapacity: rolled back; where that cannot be done, everything of the
+        """Wait for the worker. True when slots or ports were freed that the change no longer needs.
+        MediaUnavailable, NoCapacity: rolled back; where that cannot be done, everything of the
         placement is released (`placement.streams` is empty then) and the branch is lost."""
         if change.batch is not None:
             try:
@@ -177,7 +182,8 @@ class Reconciler:
     # ---------------------------------------------------------------- release
 
     def release(self, placement: Placement) -> Batch | None:
-        """Remove everything and free it. The slots are free at once: their removal stands in the ring before any new use."""
+        """Remove everything and free it. The slots are free at once: their removal stands in the ring before
+        any new use."""
         commands = diff(placement.installed, NOTHING)
         batch = self._send_quietly(placement.worker, commands)
         for placed in placement.streams.values():
@@ -198,7 +204,8 @@ class Reconciler:
     # ---------------------------------------------------------------- adoption and audit
 
     def adopt(self, placement: Placement, streams: dict[int, StreamMedia]) -> None:
-        """Take over slots and ports of a recorded placement. NoCapacity when they are not free (two records claim them)."""
+        """Take over slots and ports of a recorded placement. NoCapacity when they are not free (two records
+        claim them)."""
         with ExitStack() as undo:
             for placed in placement.streams.values():
                 self._adopt(self.inventory[placement.worker], placed, undo)

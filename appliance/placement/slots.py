@@ -42,7 +42,8 @@ class SlotAllocator:
         return number
 
     def adopt(self, number: int) -> None:
-        """Mark a number as used that an earlier control process gave away. NoCapacity when it is taken or does not exist."""
+        """Mark a number as used that an earlier control process gave away. NoCapacity when it is taken or
+        does not exist."""
         if not 0 <= number < self.capacity or self._used[number]:
             raise NoCapacity(f"{self._what} slot {number} cannot be taken over")
         del self._free[number]

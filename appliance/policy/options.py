@@ -79,7 +79,7 @@ class MediaOptions:
     inbound: SecureMedia | None = None  # policy of this side's trunk; None: whatever is offered
     outbound: SecureMedia | None = None  # policy of the other side's trunk; None: transport_protocol, else as offered
     sdes: SdesOptions = field(default_factory=SdesOptions)
-    sdes_from: SdesOptions | None = None  # quirks of this side's trunk, used in the answer to it; None: built-in
+    sdes_from: SdesOptions | None = None  # this side's trunk: how its lines are judged, its quirks. None: see `sdes`
     sdes_requires_tls: bool = True  # C07: keys only over protected signalling
     signalling_secure: bool = False  # this side's SDP came over TLS
     signalling_secure_out: bool = False  # the other side's SDP leaves over TLS

@@ -73,9 +73,13 @@ def media_in(value: list[Any]) -> dict[int, StreamMedia]:
 def _placed_out(placed: PlacedStream) -> list[Any]:
     a, b = placed.placement.a, placed.placement.b
     return [
-        placed.interface_a, placed.interface_b, [a.address, a.rtp, a.rtcp], [b.address, b.rtp, b.rtcp],
-        placed.flows, placed.cryptos,
-    ]  # fmt: skip
+        placed.interface_a,
+        placed.interface_b,
+        [a.address, a.rtp, a.rtcp],
+        [b.address, b.rtp, b.rtcp],
+        placed.flows,
+        placed.cryptos,
+    ]
 
 
 def _placed_in(worker: int, value: list[Any]) -> PlacedStream:
@@ -86,17 +90,33 @@ def _placed_in(worker: int, value: list[Any]) -> PlacedStream:
 
 def _leg_out(leg: LegMedia) -> list[Any]:
     return [
-        leg.interface, _address_out(leg.remote_rtp), _address_out(leg.remote_rtcp), leg.mux, leg.secure,
-        _context_out(leg.receive), _context_out(leg.send), leg.may_send, leg.may_receive, leg.latching.value,
-    ]  # fmt: skip
+        leg.interface,
+        _address_out(leg.remote_rtp),
+        _address_out(leg.remote_rtcp),
+        leg.mux,
+        leg.secure,
+        _context_out(leg.receive),
+        _context_out(leg.send),
+        leg.may_send,
+        leg.may_receive,
+        leg.latching.value,
+    ]
 
 
 def _leg_in(value: list[Any]) -> LegMedia:
     interface, rtp, rtcp, mux, secure, receive, send, may_send, may_receive, latching = value
     return LegMedia(
-        interface, _address_in(rtp), _address_in(rtcp), mux, secure,
-        _context_in(receive), _context_in(send), may_send, may_receive, Latching(latching),
-    )  # fmt: skip
+        interface,
+        _address_in(rtp),
+        _address_in(rtcp),
+        mux,
+        secure,
+        _context_in(receive),
+        _context_in(send),
+        may_send,
+        may_receive,
+        Latching(latching),
+    )
 
 
 def _address_out(address: Address | None) -> list[Any] | None:
@@ -115,9 +135,17 @@ def _context_out(spec: ContextSpec | None) -> list[Any] | None:
         for key in spec.keys
     ]
     return [
-        spec.suite, keys, spec.window, spec.kdr_log2, spec.encrypt_rtp, spec.encrypt_rtcp, spec.authenticate_rtp,
-        spec.srtcp_tag_as_srtp, spec.ssrc_limit, spec.initial_roc,
-    ]  # fmt: skip
+        spec.suite,
+        keys,
+        spec.window,
+        spec.kdr_log2,
+        spec.encrypt_rtp,
+        spec.encrypt_rtcp,
+        spec.authenticate_rtp,
+        spec.srtcp_tag_as_srtp,
+        spec.ssrc_limit,
+        spec.initial_roc,
+    ]
 
 
 def _context_in(value: list[Any] | None) -> ContextSpec | None:

@@ -73,7 +73,8 @@ class CallStore:
             self._on_error(error)
 
     def load(self) -> Loaded:
-        """All records whose seal holds. Damage is reported, never raised; the good records go on in a fresh file (F17)."""
+        """All records whose seal holds. Damage is reported, never raised; the good records go on in a fresh
+        file (F17)."""
         records: dict[str, bytes] = {}
         skipped: list[str] = []
         why = ""

@@ -1,4 +1,5 @@
-# The cipher axis: what every back end offers. Selected once at start (kernels.cipher.select); no other file knows which one runs.
+# The cipher axis: what every back end offers. Selected once at start (kernels.cipher.select); no other file knows
+# which one runs.
 from libc.stdint cimport uint32_t
 
 from kernels.cipher.job cimport Job, SessionKeys

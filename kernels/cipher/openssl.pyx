@@ -13,11 +13,11 @@ from kernels.cipher.hmac cimport SHA1_DIGEST, hmac_digest
 from kernels.cipher.job cimport Job, SessionKeys
 from kernels.clib.openssl cimport (
     CRYPTO_memcmp, EVP_CIPHER, EVP_CIPHER_CTX, EVP_CIPHER_CTX_ctrl, EVP_CIPHER_CTX_free, EVP_CIPHER_CTX_new,
-    EVP_CIPHER_CTX_reset, EVP_CIPHER_CTX_set_padding, EVP_CIPHER_fetch, EVP_CIPHER_free, EVP_CTRL_AEAD_GET_TAG,
-    EVP_CTRL_AEAD_SET_IVLEN, EVP_CTRL_AEAD_SET_TAG, EVP_DecryptFinal_ex, EVP_DecryptInit_ex, EVP_DecryptUpdate,
+    EVP_CIPHER_CTX_set_padding, EVP_CIPHER_fetch, EVP_CIPHER_free, EVP_CTRL_AEAD_GET_TAG,
+    EVP_CTRL_AEAD_SET_TAG, EVP_DecryptFinal_ex, EVP_DecryptInit_ex, EVP_DecryptUpdate,
     EVP_EncryptFinal_ex, EVP_EncryptInit_ex, EVP_EncryptUpdate, OPENSSL_cleanse,
 )
-from kernels.srtp.context cimport AUTH_HMAC_SHA1, CIPHER_AES_CM, CIPHER_AES_F8, CIPHER_AES_GCM, CIPHER_NULL
+from kernels.srtp.context cimport CIPHER_AES_CM, CIPHER_AES_F8, CIPHER_AES_GCM, CIPHER_NULL
 from kernels.wire.packet cimport DROP_AUTH_FAIL, DROP_CIPHER, DROP_NONE, DROP_TOO_LONG, FRAME
 
 
@@ -99,7 +99,7 @@ cdef inline bint crypt(State *state, Job *job) noexcept nogil:
     return EVP_EncryptUpdate(cipher, job.data + job.clear, &done, job.data + job.clear, <int>job.body) == 1
 
 cdef bint f8(State *state, Job *job) noexcept nogil:
-    """S(j) = E(k_e, IV' xor j xor S(j-1)), RFC 3711 section 4.1.2.1: CBC encryption of the blocks IV' xor j from a zero IV."""
+    """S(j) = E(k_e, IV' xor j xor S(j-1)), RFC 3711 section 4.1.2.1: the blocks IV' xor j in CBC from a zero IV."""
     cdef Slot *slot = &state.slot[job.slot]
     cdef uint8_t zero[16]
     cdef uint8_t first[16]
@@ -141,7 +141,8 @@ cdef inline bint gcm_seal(State *state, Job *job) noexcept nogil:
     return EVP_CIPHER_CTX_ctrl(cipher, EVP_CTRL_AEAD_GET_TAG, job.tag_octets, job.tag) == 1
 
 cdef inline uint8_t gcm_open(State *state, Job *job) noexcept nogil:
-    """Into scratch first: nothing is released before the tag verifies (RFC 7714 section 8.4), and a failed try leaves the packet as it was."""
+    """Into scratch first: nothing is released before the tag verifies (RFC 7714 section 8.4), and a failed try leaves
+    the packet as it was."""
     cdef EVP_CIPHER_CTX *cipher = state.slot[job.slot].cipher
     cdef int done = 0
     cdef uint8_t *body = job.data + job.clear

@@ -36,8 +36,10 @@ cdef object _run(str name, str cipher, bytes key, bytes iv, bytes clear, bytes b
     cdef bytearray data = bytearray(clear + body)
     cdef bytearray room = bytearray(tag + bytes(20))
     cdef void *state
-    if len(key) > 32 or len(salt) > 16 or len(iv) > 16 or len(extra) > 4 or len(auth_key) > 64 or len(tag) > 20 or not data:
-        raise ValueError("a part is too long, or the packet is empty")
+    if len(key) > 32 or len(salt) > 16 or len(iv) > 16 or len(extra) > 4 or len(auth_key) > 64 or len(tag) > 20:
+        raise ValueError("a part is too long")
+    if not data:
+        raise ValueError("the packet is empty")
     memset(&keys, 0, sizeof(keys))
     memset(&job, 0, sizeof(job))
     keys.cipher, keys.auth = _CipherKind[f"CIPHER_{cipher}"], AUTH_HMAC_SHA1 if auth_key else AUTH_NONE

@@ -19,7 +19,6 @@ cdef extern from "openssl/evp.h" nogil:
     void EVP_CIPHER_free(EVP_CIPHER *cipher) noexcept
     EVP_CIPHER_CTX *EVP_CIPHER_CTX_new() noexcept
     void EVP_CIPHER_CTX_free(EVP_CIPHER_CTX *ctx) noexcept
-    int EVP_CIPHER_CTX_reset(EVP_CIPHER_CTX *ctx) noexcept
     int EVP_CIPHER_CTX_set_padding(EVP_CIPHER_CTX *ctx, int pad) noexcept
     int EVP_CIPHER_CTX_ctrl(EVP_CIPHER_CTX *ctx, int type, int arg, void *ptr) noexcept
     int EVP_EncryptInit_ex(EVP_CIPHER_CTX *ctx, const EVP_CIPHER *cipher, void *engine,

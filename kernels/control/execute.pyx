@@ -1,10 +1,9 @@
-# cython: language_level=3, boundscheck=False, wraparound=False
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """Commands, carried out by the worker between two bursts. One function per row of CommandKind."""
 from libc.errno cimport EADDRINUSE, EINVAL
 from libc.stdint cimport uint8_t, uint32_t
 from libc.string cimport memset
 
-from kernels.control.execute cimport command_execute
 from kernels.control.records cimport (
     COMMAND_ADD_KEY, COMMAND_INSTALL_CRYPTO, COMMAND_INSTALL_FLOW, COMMAND_REMOVE_CRYPTO, COMMAND_REMOVE_FLOW,
     COMMAND_SELECT_KEY, LATCH_AUTHENTICATED, Command, FlowParameters,
@@ -36,6 +35,7 @@ cdef int command_execute(Path *path, const Command *command) noexcept nogil:
 cdef int install_crypto(Path *path, const Command *command) noexcept nogil:
     cdef const CryptoParameters *parameters = &command.body.crypto.parameters
     cdef uint8_t marks = MARK_INSTALLED
+    cdef uint8_t before
     cdef int error
     if command.slot >= path.crypto_count:
         return EINVAL
@@ -43,10 +43,12 @@ cdef int install_crypto(Path *path, const Command *command) noexcept nogil:
         marks |= MARK_RTP_AUTHENTIC
     if parameters.rtcp_tag:
         marks |= MARK_RTCP_AUTHENTIC
-    path.marks[command.slot] = MARK_INSTALLED           # no proof from it while it changes
+    before = path.marks[command.slot]
+    path.marks[command.slot] = MARK_INSTALLED           # listed, and no proof from it, should we die in between
     error = -engine_install(path.engine, command.slot, parameters, &command.body.crypto.key)
-    if error == 0:
-        path.marks[command.slot] = marks
+    if error != 0 and not before:
+        engine_remove(path.engine, command.slot)        # nothing half-made stays
+    path.marks[command.slot] = before if error else marks
     return error
 
 
@@ -61,7 +63,7 @@ cdef int remove_crypto(Path *path, uint32_t slot) noexcept nogil:
 
 
 cdef int install_flow(Path *path, uint32_t slot, const FlowParameters *want) noexcept nogil:
-    """New on its port: starts clean. Known on its port: keeps counters, and its learnt address unless `remote` changed."""
+    """New on its port: starts clean. Known on its port: keeps counters, and its address unless `remote` changed."""
     cdef Flow *flow
     if slot >= path.flow_count or not valid(path, want):
         return EINVAL

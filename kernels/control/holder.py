@@ -27,7 +27,7 @@ from kernels.control.journal import Journal
 from kernels.control.sockets import MediaSockets, open_sockets
 from kernels.control.team import Place, Team, ignore_signals
 
-TICK_S = 0.25
+TICK_MS = 250
 STOP_S = 2.0
 SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
 EXIT_CONFIGURATION = 78  # EX_CONFIG of sysexits.h
@@ -46,7 +46,9 @@ class Holder:
             journal.write("warning", "ports held by others", interface=interface, count=len(ports), first=ports[0])
         self._memory = make_arena_memory(configuration, self._media)
         self._arena = Arena(self._memory)
-        self._arena.format(len(configuration.cores), calls_per_worker(configuration), self._media.share * len(self._media.interfaces))
+        self._arena.format(
+            len(configuration.cores), calls_per_worker(configuration), self._media.share * len(self._media.interfaces)
+        )
         self._doorbells = [os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC) for _ in configuration.cores]
         self._news = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._door = Door(configuration.socket)
@@ -94,7 +96,8 @@ class Holder:
         poll.register(self._signalled, select.POLLIN)
         if self._door.control_fd is not None:
             poll.register(self._door.control_fd, select.POLLIN | select.POLLRDHUP)
-        for fd, _ in poll.poll(TICK_S * 1000):
+        due = self._team.next_start_ns()
+        for fd, _ in poll.poll(TICK_MS if due is None else min(TICK_MS, due / 1e6 + 1)):
             if fd == self._door.fileno():
                 outcome = self._door.admit(self.describe(), [self._memory, self._news, *self._doorbells])
                 self._journal.write("info", "control", outcome=outcome)
@@ -159,9 +162,7 @@ class Holder:
 
 def make_arena_memory(configuration: Configuration, media: MediaSockets) -> int:
     """A memfd of the right size that nobody can resize; its descriptor."""
-    octets = footprint(
-        len(configuration.cores), calls_per_worker(configuration), media.share * len(media.interfaces)
-    )
+    octets = footprint(len(configuration.cores), calls_per_worker(configuration), media.share * len(media.interfaces))
     fd = os.memfd_create("srtpgw-arena", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     os.ftruncate(fd, octets)
     fcntl.fcntl(fd, fcntl.F_ADD_SEALS, SEALS)

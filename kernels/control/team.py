@@ -39,7 +39,7 @@ class Place:
     pid: int = 0  # 0: nobody
     started_ns: int = 0
     restarts: int = -1
-    wait_ns: int = 0
+    short_lives: int = 0  # in a row
     start_at_ns: int = 0
     reason: str = ""
 
@@ -91,6 +91,11 @@ class Team:
                 os.kill(place.pid, signal.SIGKILL)
                 self._lost(place, os.waitpid(place.pid, 0)[1])
 
+    def next_start_ns(self) -> int | None:
+        """Until the next empty place is to be filled; None: all are."""
+        empty = [place.start_at_ns for place in self._places if place.pid == 0]
+        return max(0, min(empty) - time.monotonic_ns()) if empty else None
+
     def running(self) -> int:
         """Workers that are in their loop."""
         return sum(self._arena.pulse(place.index)[0] == WorkerState.STATE_RUN for place in self._places)
@@ -122,7 +127,9 @@ class Team:
         place.pid = pid
         self._arena.set_process(place.index, pid, place.core, place.restarts)
         level = "info" if place.restarts == 0 else "warning"
-        self._journal.write(level, "worker started", worker=place.index, pid=pid, core=place.core, restarts=place.restarts)
+        self._journal.write(
+            level, "worker started", worker=place.index, pid=pid, core=place.core, restarts=place.restarts
+        )
         self._report(place, "started", place.reason)
         place.reason = ""
 
@@ -131,9 +138,8 @@ class Team:
         if not place.reason:
             code = os.waitstatus_to_exitcode(status)
             place.reason = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        short = now - place.started_ns < SHORT_LIFE_NS
-        place.wait_ns = min(max(2 * place.wait_ns, FIRST_WAIT_NS), LONGEST_WAIT_NS) if short else 0
-        place.start_at_ns = now + place.wait_ns
+        place.short_lives = place.short_lives + 1 if now - place.started_ns < SHORT_LIFE_NS else 0
+        place.start_at_ns = now + backoff_ns(place.short_lives)
         self._arena.set_state(place.index, WorkerState.STATE_FAIL)
         self._journal.write("error", "worker lost", worker=place.index, pid=place.pid, reason=place.reason)
         self._report(place, "lost", place.reason)
@@ -141,7 +147,9 @@ class Team:
         self._arena.set_process(place.index, 0, place.core, place.restarts)
 
     def _report(self, place: Place, event: str, reason: str) -> None:
-        self._tell({"event": event, "worker": place.index, "pid": place.pid, "restarts": place.restarts, "reason": reason})
+        self._tell(
+            {"event": event, "worker": place.index, "pid": place.pid, "restarts": place.restarts, "reason": reason}
+        )
 
     def _live(self, place: Place) -> None:
         """The child: become a worker, never return."""
@@ -157,9 +165,18 @@ class Team:
             Worker(self._arena, place.index, port, self._news, self._learning_ms).run()
             code = 0
         except BaseException as error:
-            self._journal.write("error", "worker cannot run", worker=place.index, error=f"{type(error).__name__}: {error}")
+            self._journal.write(
+                "error", "worker cannot run", worker=place.index, error=f"{type(error).__name__}: {error}"
+            )
         finally:
             os._exit(code)
+
+
+def backoff_ns(short_lives: int) -> int:
+    """The first replacement is immediate, also for a worker that has just begun; then waits double."""
+    if short_lives < 2:
+        return 0
+    return int(min(FIRST_WAIT_NS << min(short_lives - 2, 16), LONGEST_WAIT_NS))
 
 
 def pin(core: int, journal: Journal) -> None:

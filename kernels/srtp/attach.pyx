@@ -1,7 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False
 """Attach and detach. Memory: header, then the tables of cryptos, keys and streams, each slot 64-aligned."""
 from libc.errno cimport EINVAL, ENOMEM, EOPNOTSUPP, EPROTO
-from libc.stdint cimport uint8_t, uint32_t, uintptr_t
+from libc.stdint cimport uint8_t, uintptr_t
 from libc.string cimport memset
 
 from kernels.cipher.select cimport backend_selected
@@ -63,12 +63,7 @@ cdef void place(Engine *engine, uint8_t *memory, const EngineSizes *sizes) noexc
     engine.streams = <Stream *>memory
 
 cdef void format_memory(Engine *engine, const EngineSizes *sizes) noexcept nogil:
-    cdef uint32_t i
     memset(engine.header, 0, footprint(sizes))
-    for i in range(sizes.keys):
-        engine.keys[i].owner = NO_SLOT
-    for i in range(sizes.streams):
-        engine.streams[i].owner = NO_SLOT
     engine.header.cryptos, engine.header.keys, engine.header.streams = sizes.cryptos, sizes.keys, sizes.streams
     engine.header.crypto_octets = sizeof(Crypto)
     engine.header.key_octets = sizeof(KeySlot)

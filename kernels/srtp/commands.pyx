@@ -5,16 +5,15 @@ While a command writes, Crypto.generation is odd; an owner that adopts such a sl
 again. Keys go before streams: a key that could still protect never outlives the indices it has used.
 """
 from libc.errno cimport EEXIST, EINVAL, EIO, ENOENT, ENOSPC
-from libc.stdint cimport uint64_t
 from libc.string cimport memcpy, memset
 
 from kernels.srtp.context cimport (
-    AUTH_HMAC_SHA1, AUTH_NONE, CIPHER_AES_CM, CIPHER_AES_F8, CIPHER_AES_GCM, CIPHER_NULL, CRYPTO_LEGACY_192,
+    AUTH_HMAC_SHA1, AUTH_NONE, CIPHER_AES_F8, CIPHER_AES_GCM, CIPHER_NULL, CRYPTO_LEGACY_192,
     CRYPTO_PLAIN_RTCP, CRYPTO_PLAIN_RTP, CRYPTO_SEND, CRYPTO_UNAUTHENTICATED_RTP, MAX_MKI,
 )
 from kernels.srtp.kdf cimport DERIVE_ONCE
-from kernels.srtp.lookup cimport epoch_of, key_expired, key_find
-from kernels.srtp.pool cimport key_add, key_drop, key_expand, key_limit, key_same, keys_release, streams_release
+from kernels.srtp.lookup cimport key_expired, key_find
+from kernels.srtp.pool cimport key_add, key_drop, key_limit, key_refresh, key_same, keys_release, streams_release
 from kernels.srtp.tables cimport (
     CRYPTO_FREE, CRYPTO_READY, CRYPTO_SUSPENDED, Crypto, MOST_KEYS, MOST_SSRCS, MOST_WINDOW,
 )
@@ -22,7 +21,8 @@ from kernels.wire.atomics cimport store_release_u32
 from kernels.wire.packet cimport NO_SLOT
 
 
-cdef int install(Engine *engine, uint32_t crypto, const CryptoParameters *parameters, const MasterKey *key) noexcept nogil:
+cdef int install(Engine *engine, uint32_t crypto, const CryptoParameters *parameters,
+                 const MasterKey *key) noexcept nogil:
     cdef Crypto *owner
     cdef uint32_t held
     cdef int error
@@ -30,15 +30,18 @@ cdef int install(Engine *engine, uint32_t crypto, const CryptoParameters *parame
         return -EINVAL
     owner = &engine.cryptos[crypto]
     if owner.state == CRYPTO_FREE:
-        memset(owner, 0, sizeof(Crypto))
-        owner.first_key = owner.send_key = owner.first_stream = NO_SLOT
+        blank(owner)
     held = key_held(engine, owner, parameters, key)
     begin(owner)
-    error = replace(engine, crypto, parameters, key) if held == NO_SLOT else update(engine, crypto, parameters, key, held)
+    if held == NO_SLOT:
+        error = replace(engine, crypto, parameters, key)
+    else:
+        error = update(engine, crypto, parameters, key, held)
     finish(owner)
     return error
 
-cdef int replace(Engine *engine, uint32_t crypto, const CryptoParameters *parameters, const MasterKey *key) noexcept nogil:
+cdef int replace(Engine *engine, uint32_t crypto, const CryptoParameters *parameters,
+                 const MasterKey *key) noexcept nogil:
     """Another master key: all SSRC state starts again, the SRTCP index of a sender goes on."""
     cdef Crypto *owner = &engine.cryptos[crypto]
     owner.state = CRYPTO_SUSPENDED
@@ -72,7 +75,7 @@ cdef int update(Engine *engine, uint32_t crypto, const CryptoParameters *paramet
     key_limit(&engine.keys[held], key)
     slot = owner.first_key
     while expand and slot != NO_SLOT:
-        if not key_expand(engine, owner, slot, epoch_of(owner, <uint64_t>parameters.initial_roc << 16)):
+        if not key_refresh(engine, owner, slot):
             return -EIO
         slot = engine.keys[slot].next
     if owner.send_key == NO_SLOT:
@@ -113,7 +116,6 @@ cdef int select_key(Engine *engine, uint32_t crypto, const uint8_t *mki) noexcep
 
 cdef int remove(Engine *engine, uint32_t crypto) noexcept nogil:
     cdef Crypto *owner
-    cdef uint32_t generation
     if crypto >= engine.header.cryptos:
         return -EINVAL
     owner = &engine.cryptos[crypto]
@@ -123,10 +125,7 @@ cdef int remove(Engine *engine, uint32_t crypto) noexcept nogil:
     owner.state = CRYPTO_SUSPENDED
     keys_release(engine, crypto)
     streams_release(engine, crypto)
-    generation = owner.generation
-    memset(owner, 0, sizeof(Crypto))
-    owner.first_key = owner.send_key = owner.first_stream = NO_SLOT
-    owner.generation = generation
+    blank(owner)
     finish(owner)
     return 0
 
@@ -136,6 +135,12 @@ cdef int remove(Engine *engine, uint32_t crypto) noexcept nogil:
 cdef void begin(Crypto *crypto) noexcept nogil:
     """From here a death suspends the crypto."""
     store_release_u32(&crypto.generation, crypto.generation | 1)
+
+cdef void blank(Crypto *crypto) noexcept nogil:
+    cdef uint32_t generation = crypto.generation
+    memset(crypto, 0, sizeof(Crypto))
+    crypto.first_key = crypto.send_key = crypto.first_stream = NO_SLOT
+    crypto.generation = generation
 
 cdef void finish(Crypto *crypto) noexcept nogil:
     store_release_u32(&crypto.generation, (crypto.generation | 1) + 1)

@@ -8,12 +8,15 @@ from kernels.wire.packet cimport Packet
 # Octets of memory, 64-aligned by the caller, that engine_attach wants for these sizes.
 cdef uint64_t engine_footprint(const EngineSizes *sizes) noexcept nogil
 
-# 0, or negative errno: EINVAL (alignment), EPROTO (memory of another layout), ENOMEM, EOPNOTSUPP (no cipher back end passes its self-test).
+# 0, or negative errno: EINVAL (alignment), EPROTO (memory of another layout), ENOMEM, EOPNOTSUPP (no cipher back end
+# passes its self-test).
 cdef int engine_attach(Engine *engine, void *memory, const EngineSizes *sizes, bint fresh) noexcept nogil
 cdef void engine_detach(Engine *engine) noexcept nogil
 
-# Commands, idempotent: 0, or negative errno: EINVAL (parameters), ENOENT (no such crypto or MKI), EEXIST (MKI has another key), ENOSPC (pool empty).
-cdef int engine_install(Engine *engine, uint32_t crypto, const CryptoParameters *parameters, const MasterKey *key) noexcept nogil
+# Commands, idempotent: 0, or negative errno: EINVAL (parameters), ENOENT (no such crypto or MKI), EEXIST (MKI has
+# another key), ENOSPC (pool empty), EIO (libcrypto failed).
+cdef int engine_install(Engine *engine, uint32_t crypto, const CryptoParameters *parameters,
+                        const MasterKey *key) noexcept nogil
 cdef int engine_add_key(Engine *engine, uint32_t crypto, const MasterKey *key) noexcept nogil
 cdef int engine_select_key(Engine *engine, uint32_t crypto, const uint8_t *mki) noexcept nogil
 cdef int engine_remove(Engine *engine, uint32_t crypto) noexcept nogil

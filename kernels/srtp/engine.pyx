@@ -12,7 +12,8 @@ cdef int engine_attach(Engine *engine, void *memory, const EngineSizes *sizes, b
 cdef void engine_detach(Engine *engine) noexcept nogil:
     _attach.detach(engine)
 
-cdef int engine_install(Engine *engine, uint32_t crypto, const CryptoParameters *parameters, const MasterKey *key) noexcept nogil:
+cdef int engine_install(Engine *engine, uint32_t crypto, const CryptoParameters *parameters,
+                        const MasterKey *key) noexcept nogil:
     return _commands.install(engine, crypto, parameters, key)
 
 cdef int engine_add_key(Engine *engine, uint32_t crypto, const MasterKey *key) noexcept nogil:

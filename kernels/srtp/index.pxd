@@ -5,13 +5,13 @@ from libc.string cimport memset
 
 from kernels.srtp.tables cimport MOST_WINDOW, Window
 from kernels.wire.atomics cimport store_release_u64
-from kernels.wire.packet cimport DROP_NONE, DROP_REPLAY, DROP_REPLAY_OLD, Drop
+from kernels.wire.packet cimport DROP_KEY_EXPIRED, DROP_NONE, DROP_REPLAY, DROP_REPLAY_OLD, Drop
 
 cdef enum:
     ROLLOVER = 0x10000          # packets of one turn of the sequence number
 
 cdef inline int64_t index_estimate(const Window *window, uint16_t sequence) noexcept nogil:
-    """The index nearest to the newest one that ends in `sequence`; negative when that lies before the first. Reads only.
+    """The index nearest to the newest one that ends in `sequence`; negative: it lies before the first. Reads only.
 
     Exactly 2^15 away stays in the same turn, as in appendix A. Only meaningful once the window has started.
     """
@@ -25,6 +25,8 @@ cdef inline int64_t index_estimate(const Window *window, uint16_t sequence) noex
 
 cdef inline Drop replay_check(const Window *window, int64_t index, uint32_t width) noexcept nogil:
     """DROP_NONE when index was not accepted before and is not older than the window of `width` packets. Reads only."""
+    if index >> 48 > 0:
+        return DROP_KEY_EXPIRED             # ROC beyond 32 bits: the index would begin again at 0
     if not window.started:
         return DROP_NONE if index >= 0 else DROP_REPLAY_OLD
     if index > <int64_t>window.newest:

@@ -23,7 +23,7 @@ cdef inline void reject(Crypto *crypto, Packet *packet, uint32_t drop) noexcept 
     crypto.drops[drop] += 1
 
 cdef inline bint job_aim(Engine *engine, Crypto *crypto, Job *job, uint64_t index) noexcept nogil:
-    """Point a located job (data, clear, body, rtcp, key, ssrc set; SRTCP: extra too) at an index: session keys, IV, ROC.
+    """Point a located job (data, clear, body, rtcp, key, ssrc; SRTCP: extra too) at an index: session keys, IV, ROC.
 
     May derive session keys when the epoch is new (key derivation rate), over the set that was not used last: such a
     job must run before the next one of its key is aimed. False: libcrypto failed.

@@ -26,7 +26,8 @@ cdef bint derive(Deriver *deriver, const CryptoParameters *parameters, const uin
         memcpy(legacy + 24, salt, 14)
         key, salt, prf_octets = legacy, legacy + 32, 32
     done = (derive_label(deriver, key, prf_octets, salt, base + LABEL_CIPHER, epoch, out.cipher_key, key_octets)
-            and derive_label(deriver, key, prf_octets, salt, base + LABEL_SALT, epoch, out.salt, parameters.salt_octets)
+            and derive_label(deriver, key, prf_octets, salt, base + LABEL_SALT, epoch,
+                             out.salt, parameters.salt_octets)
             and derive_label(deriver, key, prf_octets, salt, base + LABEL_AUTH, epoch, auth_key, AUTH_KEY))
     OPENSSL_cleanse(legacy, sizeof(legacy))
     if done and parameters.auth == AUTH_HMAC_SHA1:
@@ -42,7 +43,7 @@ cdef bint derive_label(Deriver *deriver, const uint8_t *key, uint32_t key_octets
                        uint8_t label, uint64_t epoch, uint8_t *out, uint32_t octets) noexcept nogil:
     """PRF(k_master, x) with x = key_id xor master_salt, key_id = label || r, r of 48 bits for SRTCP as well: section
     4.3.2 would move the label with a 32-bit r, but every implementation keeps it in octet 7. `salt` is 14 octets,
-    a 12-octet GCM salt with zeros after it (RFC 7714 section 11 leaves the side open; libsrtp and rtpengine do this)."""
+    a 12-octet GCM salt with zeros after it (RFC 7714 section 11 leaves the side open; libsrtp, rtpengine do this)."""
     cdef uint8_t block[16]
     cdef int done = 0
     cdef uint32_t i
@@ -64,7 +65,8 @@ cdef Deriver *deriver_new() noexcept nogil:
     deriver.ciphers[0] = EVP_CIPHER_fetch(NULL, "AES-128-CTR", NULL)
     deriver.ciphers[1] = EVP_CIPHER_fetch(NULL, "AES-192-CTR", NULL)
     deriver.ciphers[2] = EVP_CIPHER_fetch(NULL, "AES-256-CTR", NULL)
-    if deriver.context == NULL or deriver.ciphers[0] == NULL or deriver.ciphers[1] == NULL or deriver.ciphers[2] == NULL:
+    if (deriver.context == NULL or deriver.ciphers[0] == NULL or deriver.ciphers[1] == NULL
+            or deriver.ciphers[2] == NULL):
         deriver_free(deriver)
         return NULL
     return deriver
@@ -85,8 +87,10 @@ def session_key(const uint8_t[::1] key not None, const uint8_t[::1] salt not Non
 
     ValueError on other lengths, RuntimeError when libcrypto fails.
     """
-    if key.shape[0] not in (16, 24, 32) or salt.shape[0] not in (12, 14) or not 1 <= octets <= 1024 or not 0 <= label < 256:
-        raise ValueError("key of 16, 24 or 32 octets, salt of 12 or 14, 1..1024 octets out")
+    if key.shape[0] not in (16, 24, 32) or salt.shape[0] not in (12, 14):
+        raise ValueError("key of 16, 24 or 32 octets, salt of 12 or 14")
+    if not 1 <= octets <= 1024 or not 0 <= label < 256:
+        raise ValueError("1..1024 octets, label 0..255")
     cdef uint8_t padded[14]
     cdef bytearray out = bytearray(octets)
     cdef Deriver *deriver = deriver_new()
@@ -94,7 +98,8 @@ def session_key(const uint8_t[::1] key not None, const uint8_t[::1] salt not Non
     memset(padded, 0, 14)
     memcpy(padded, &salt[0], salt.shape[0])
     if deriver != NULL:
-        done = derive_label(deriver, &key[0], <uint32_t>key.shape[0], padded, <uint8_t>label, epoch, <uint8_t *>out, <uint32_t>octets)
+        done = derive_label(deriver, &key[0], <uint32_t>key.shape[0], padded, <uint8_t>label, epoch,
+                            <uint8_t *>out, <uint32_t>octets)
     deriver_free(deriver)
     OPENSSL_cleanse(padded, sizeof(padded))
     if not done:

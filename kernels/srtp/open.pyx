@@ -10,7 +10,7 @@
 Jobs of a round do not depend on each other's outcome. What does (first packet of an SSRC, a jump of a quarter turn
 or more, a key derivation rate, a resync) is taken alone, at its place in the order.
 """
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
 
 from kernels.cipher.job cimport Job
 from kernels.srtp.context cimport CIPHER_AES_GCM, CIPHER_NULL, CRYPTO_PLAIN_RTP, CRYPTO_SEND
@@ -144,7 +144,7 @@ cdef void accept(Engine *engine, Crypto *crypto, Job *job) noexcept nogil:
     if job.wrong_flag:
         reject(crypto, packet, DROP_ENCRYPTION_FLAG)
         return
-    if job.stream != NO_SLOT and (engine.streams[job.stream].owner != job.crypto
+    if job.stream != NO_SLOT and (engine.streams[job.stream].owner != job.crypto + 1
                                   or engine.streams[job.stream].ssrc != job.ssrc):
         job.stream = NO_SLOT                            # made room for a newcomer in this very round
         drop = DROP_SSRC_LIMIT
@@ -211,7 +211,10 @@ cdef uint32_t locate(Engine *engine, Crypto *crypto, Packet *packet, Job *job) n
     job.wrong_flag = 0
     if packet.length > FRAME:
         return DROP_TOO_LONG
-    drop = locate_rtcp(engine, crypto, packet, job) if packet.kind == KIND_RTCP else locate_rtp(engine, crypto, packet, job)
+    if packet.kind == KIND_RTCP:
+        drop = locate_rtcp(engine, crypto, packet, job)
+    else:
+        drop = locate_rtp(engine, crypto, packet, job)
     if drop != DROP_NONE:
         return drop
     if job.key == NO_SLOT:

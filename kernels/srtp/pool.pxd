@@ -1,16 +1,18 @@
-# Taking and giving back key and stream slots. A slot belongs to whom its `owner` says; chains and free lists can
-# always be rebuilt from that, so a death between two stores leaks nothing and frees nothing twice.
+# Taking and giving back key and stream slots. A slot belongs to whom its `owner` says (crypto + 1); chains and free
+# lists can always be rebuilt from that, so a death between two stores leaks nothing and frees nothing twice.
 from libc.stdint cimport uint32_t, uint64_t
 
 from kernels.srtp.context cimport MasterKey
 from kernels.srtp.tables cimport Crypto, Engine, KeySlot
 
 cdef enum:
-    SILENT_NS = 60 * 1000000000     # a receive stream silent for so long may make room for a new SSRC
+    SILENT_S = 60               # a receive stream silent for so long may make room for a new SSRC
 
-cdef uint32_t key_add(Engine *engine, uint32_t crypto, const MasterKey *key) noexcept nogil     # NO_SLOT: pool empty, or libcrypto failed
+# NO_SLOT: pool empty, or libcrypto failed.
+cdef uint32_t key_add(Engine *engine, uint32_t crypto, const MasterKey *key) noexcept nogil
 cdef bint key_same(const Engine *engine, const Crypto *crypto, uint32_t slot, const MasterKey *key) noexcept nogil
-cdef bint key_expand(Engine *engine, const Crypto *owner, uint32_t slot, uint64_t first) noexcept nogil
+# Session keys anew, as the crypto's parameters now say; False: libcrypto failed.
+cdef bint key_refresh(Engine *engine, const Crypto *owner, uint32_t slot) noexcept nogil
 cdef void key_limit(KeySlot *key, const MasterKey *master) noexcept nogil       # lifetimes; counts stay
 cdef void key_drop(Engine *engine, uint32_t crypto, uint32_t slot) noexcept nogil
 cdef void keys_release(Engine *engine, uint32_t crypto) noexcept nogil

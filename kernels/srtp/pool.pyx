@@ -1,7 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """Key and stream slots: take, wipe, give back, adopt."""
 from libc.errno cimport EIO
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from kernels.clib.openssl cimport CRYPTO_memcmp, OPENSSL_cleanse
@@ -10,7 +10,7 @@ from kernels.srtp.index cimport replay_close
 from kernels.srtp.kdf cimport DERIVE_ONCE, derive
 from kernels.srtp.lookup cimport epoch_of
 from kernels.srtp.tables cimport (
-    CRYPTO_FREE, CRYPTO_READY, CRYPTO_SUSPENDED, MOST_KEYS, SETS, SET_RTCP, SET_RTP, Stream,
+    CRYPTO_FREE, CRYPTO_READY, CRYPTO_SUSPENDED, SETS, SET_RTCP, SET_RTP, Stream,
 )
 from kernels.wire.atomics cimport store_release_u32
 from kernels.wire.packet cimport BATCH, NO_SLOT
@@ -25,7 +25,6 @@ cdef uint32_t key_add(Engine *engine, uint32_t crypto, const MasterKey *master) 
     cdef Crypto *owner = &engine.cryptos[crypto]
     cdef uint32_t slot = engine.free_key
     cdef KeySlot *key
-    cdef uint64_t first = 0
     if slot == NO_SLOT:
         return NO_SLOT
     key = &engine.keys[slot]
@@ -36,9 +35,8 @@ cdef uint32_t key_add(Engine *engine, uint32_t crypto, const MasterKey *master) 
     memcpy(key.mki, master.mki, owner.parameters.mki_octets)
     key_limit(key, master)
     key.next = NO_SLOT
-    store_release_u32(&key.owner, crypto)
-    first = epoch_of(owner, <uint64_t>owner.parameters.initial_roc << 16)
-    if not key_expand(engine, owner, slot, first):
+    store_release_u32(&key.owner, crypto + 1)
+    if not key_refresh(engine, owner, slot):
         key_release(engine, slot)
         return NO_SLOT
     key.next = owner.first_key
@@ -52,15 +50,21 @@ cdef void key_limit(KeySlot *key, const MasterKey *master) noexcept nogil:
 cdef uint64_t lifetime(uint64_t wanted, uint64_t most) noexcept nogil:
     return wanted if 0 < wanted < most else most
 
-cdef bint key_expand(Engine *engine, const Crypto *owner, uint32_t slot, uint64_t first) noexcept nogil:
+cdef bint key_refresh(Engine *engine, const Crypto *owner, uint32_t slot) noexcept nogil:
     """First epochs of both protocols; with a derivation rate also the next ones, so that the packet path finds the
     back end's memory already there."""
+    cdef KeySlot *key = &engine.keys[slot]
+    cdef uint64_t first = epoch_of(owner, <uint64_t>owner.parameters.initial_roc << 16)
+    cdef uint32_t which
+    for which in range(SETS):
+        engine.backend.forget(engine.backend_state, slot * SETS + which)
+    OPENSSL_cleanse(key.sets, sizeof(key.sets))
     if set_derive(engine, owner, slot, False, first) < 0 or set_derive(engine, owner, slot, True, 0) < 0:
         return False
     if owner.parameters.kdr_log2 == DERIVE_ONCE:
         return True
-    engine.keys[slot].current[0] ^= 1
-    engine.keys[slot].current[1] ^= 1
+    key.current[0] ^= 1
+    key.current[1] ^= 1
     return (set_derive(engine, owner, slot, False, first + 1) >= 0
             and set_derive(engine, owner, slot, True, 1) >= 0)
 
@@ -83,13 +87,13 @@ cdef bint key_same(const Engine *engine, const Crypto *crypto, uint32_t slot, co
     return differs == 0
 
 cdef void key_release(Engine *engine, uint32_t slot) noexcept nogil:
-    """Wipe arena and back end, then free."""
+    """Wipe arena and back end. It stops belonging to anybody first: a half wiped key must never be adopted."""
     cdef KeySlot *key = &engine.keys[slot]
     cdef uint32_t which
+    store_release_u32(&key.owner, 0)
     for which in range(SETS):
         engine.backend.forget(engine.backend_state, slot * SETS + which)
     OPENSSL_cleanse(key, sizeof(KeySlot))
-    key.owner = NO_SLOT
     key.next = engine.free_key
     engine.free_key = slot
 
@@ -119,7 +123,7 @@ cdef void keys_release(Engine *engine, uint32_t crypto) noexcept nogil:
 cdef uint32_t stream_add(Engine *engine, uint32_t crypto, uint32_t ssrc, uint64_t now_ns) noexcept nogil:
     """A slot for an SSRC: of an authentic packet when receiving, of our own packet when sending.
 
-    At the limit a receive stream that was silent for SILENT_NS makes room. Forgetting one forgets its replay window,
+    At the limit a receive stream that was silent for SILENT_S makes room. Forgetting one forgets its replay window,
     so it takes an authentic newcomer plus a minute of silence; nothing forged can bring it about. A send stream is
     never evicted: its SSRC could come back and use its indices again (RFC 3711 section 9.1); re-keying frees it.
     """
@@ -140,7 +144,7 @@ cdef uint32_t stream_add(Engine *engine, uint32_t crypto, uint32_t ssrc, uint64_
     if owner.parameters.flags & CRYPTO_SEND:
         stream.rtcp.newest = owner.rtcp_floor if owner.rtcp_floor < RTCP_INDEX_MASK else 0
     stream.next = owner.first_stream
-    store_release_u32(&stream.owner, crypto)
+    store_release_u32(&stream.owner, crypto + 1)
     owner.first_stream = slot
     owner.streams += 1
     return slot
@@ -154,7 +158,7 @@ cdef bint evict_silent(Engine *engine, Crypto *owner, uint64_t now_ns) noexcept 
         if oldest == NULL or engine.streams[link[0]].last_ns < engine.streams[oldest[0]].last_ns:
             oldest = link
         link = &engine.streams[link[0]].next
-    if oldest == NULL or now_ns < engine.streams[oldest[0]].last_ns + SILENT_NS:
+    if oldest == NULL or now_ns < engine.streams[oldest[0]].last_ns + <uint64_t>SILENT_S * 1000000000:
         return False
     slot = oldest[0]
     oldest[0] = engine.streams[slot].next
@@ -164,8 +168,8 @@ cdef bint evict_silent(Engine *engine, Crypto *owner, uint64_t now_ns) noexcept 
 
 cdef void stream_release(Engine *engine, uint32_t slot) noexcept nogil:
     cdef Stream *stream = &engine.streams[slot]
+    store_release_u32(&stream.owner, 0)
     memset(stream, 0, sizeof(Stream))
-    stream.owner = NO_SLOT
     stream.next = engine.free_stream
     engine.free_stream = slot
 
@@ -212,14 +216,17 @@ cdef void adopt_crypto(Crypto *crypto) noexcept nogil:
     crypto.first_stream = NO_SLOT
     crypto.streams = 0
 
+cdef bint owned(const Engine *engine, uint32_t owner) noexcept nogil:
+    return 0 < owner <= engine.header.cryptos and engine.cryptos[owner - 1].state != CRYPTO_FREE
+
 cdef int adopt_key(Engine *engine, uint32_t slot) noexcept nogil:
     cdef KeySlot *key = &engine.keys[slot]
     cdef Crypto *owner
     cdef uint32_t which
-    if key.owner >= engine.header.cryptos or engine.cryptos[key.owner].state == CRYPTO_FREE:
+    if not owned(engine, key.owner):
         key_release(engine, slot)
         return 0
-    owner = &engine.cryptos[key.owner]
+    owner = &engine.cryptos[key.owner - 1]
     key.next = owner.first_key
     owner.first_key = slot
     for which in range(SETS):
@@ -232,10 +239,10 @@ cdef int adopt_key(Engine *engine, uint32_t slot) noexcept nogil:
 cdef void adopt_stream(Engine *engine, uint32_t slot) noexcept nogil:
     cdef Stream *stream = &engine.streams[slot]
     cdef Crypto *owner
-    if stream.owner >= engine.header.cryptos or engine.cryptos[stream.owner].state == CRYPTO_FREE:
+    if not owned(engine, stream.owner):
         stream_release(engine, slot)
         return
-    owner = &engine.cryptos[stream.owner]
+    owner = &engine.cryptos[stream.owner - 1]
     stream.next = owner.first_stream
     owner.first_stream = slot
     owner.streams += 1

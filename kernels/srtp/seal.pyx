@@ -9,7 +9,7 @@
     6. back end: encrypt, authenticate       DROP_CIPHER
 """
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint64_t
-from libc.string cimport memcpy, memset
+from libc.string cimport memcpy
 
 from kernels.cipher.job cimport Job
 from kernels.srtp.context cimport CIPHER_AES_GCM, CRYPTO_PLAIN_RTP, CRYPTO_SEND
@@ -18,8 +18,8 @@ from kernels.srtp.job cimport ENCRYPTED, Round, job_aim, key_used, reject
 from kernels.srtp.kdf cimport DERIVE_ONCE
 from kernels.srtp.lookup cimport crypto_find, key_expired, stream_find
 from kernels.srtp.pool cimport stream_add
-from kernels.srtp.tables cimport Crypto, KeySlot, Stream
-from kernels.wire.octets cimport load_be16, load_be32, store_be32
+from kernels.srtp.tables cimport Crypto, Stream
+from kernels.wire.octets cimport load_be16, store_be32
 from kernels.wire.packet cimport (
     BATCH, DROP_CIPHER, DROP_KEY_EXPIRED, DROP_MALFORMED, DROP_NONE, DROP_NOT_KEYED, DROP_SSRC_LIMIT, DROP_TOO_LONG,
     DROP_TOO_SHORT, DROP_TX_REPLAY, FRAME, KIND_RTCP, KIND_RTP, NO_SLOT,
@@ -54,7 +54,10 @@ cdef void seal_one(Engine *engine, Round *pending, Packet *packet) noexcept nogi
     if key_expired(&engine.keys[crypto.send_key]):
         reject(crypto, packet, DROP_KEY_EXPIRED)
         return
-    drop = prepare_rtp(engine, crypto, packet, job) if packet.kind == KIND_RTP else prepare_rtcp(engine, crypto, packet, job)
+    if packet.kind == KIND_RTP:
+        drop = prepare_rtp(engine, crypto, packet, job)
+    else:
+        drop = prepare_rtcp(engine, crypto, packet, job)
     if drop != DROP_NONE:
         reject(crypto, packet, drop)
         return
@@ -69,6 +72,7 @@ cdef uint32_t prepare_rtp(Engine *engine, Crypto *crypto, Packet *packet, Job *j
     cdef uint8_t *end = packet.data + packet.length
     cdef Stream *stream
     cdef int64_t index
+    cdef uint32_t drop
     if header < 0:
         return <uint32_t>-header
     if packet.length > FRAME or packet.length + mki + crypto.rtp_tag > packet.capacity:
@@ -78,11 +82,10 @@ cdef uint32_t prepare_rtp(Engine *engine, Crypto *crypto, Packet *packet, Job *j
     if stream == NULL:
         return DROP_SSRC_LIMIT
     index = next_rtp(crypto, stream, load_be16(packet.data + 2))
-    if index < 0 or replay_check(&stream.rtp, index, crypto.parameters.window) != DROP_NONE:
-        return DROP_TX_REPLAY
-    if index >> 48:
-        return DROP_KEY_EXPIRED
-    lay_out(job, crypto, packet.length if crypto.parameters.flags & CRYPTO_PLAIN_RTP else <uint32_t>header, crypto.rtp_tag)
+    drop = replay_check(&stream.rtp, index, crypto.parameters.window)
+    if drop != DROP_NONE:
+        return drop if drop == DROP_KEY_EXPIRED else DROP_TX_REPLAY
+    lay_out(job, packet.length if crypto.parameters.flags & CRYPTO_PLAIN_RTP else <uint32_t>header, crypto.rtp_tag)
     job.tag = end if crypto.parameters.cipher == CIPHER_AES_GCM else end + mki
     job.extra_octets = 0 if crypto.parameters.cipher == CIPHER_AES_GCM else 4
     job.length = packet.length + mki + crypto.rtp_tag
@@ -113,7 +116,7 @@ cdef uint32_t prepare_rtcp(Engine *engine, Crypto *crypto, Packet *packet, Job *
         return DROP_SSRC_LIMIT
     if stream.rtcp.newest >= LAST_RTCP_INDEX:
         return DROP_KEY_EXPIRED
-    lay_out(job, crypto, RTCP_FIXED if crypto.rtcp_encrypts else packet.length, tag)
+    lay_out(job, RTCP_FIXED if crypto.rtcp_encrypts else packet.length, tag)
     job.tag = packet.data + packet.length if aead else word + 4 + mki
     job.extra_octets = 4
     job.length = packet.length + 4 + mki + tag
@@ -132,7 +135,7 @@ cdef inline void begin(Job *job, Crypto *crypto, Packet *packet, uint32_t ssrc, 
     job.packet, job.data = packet, packet.data
     job.crypto, job.key, job.ssrc, job.rtcp = packet.crypto, crypto.send_key, ssrc, rtcp
 
-cdef inline void lay_out(Job *job, Crypto *crypto, uint32_t clear, uint32_t tag) noexcept nogil:
+cdef inline void lay_out(Job *job, uint32_t clear, uint32_t tag) noexcept nogil:
     job.clear = clear
     job.body = job.packet.length - clear
     job.tag_octets = <uint8_t>tag

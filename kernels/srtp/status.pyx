@@ -7,9 +7,10 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from kernels.srtp.attach cimport header_fits
+from kernels.srtp.context cimport CRYPTO_SEND
 from kernels.srtp.tables cimport CRYPTO_FREE, CRYPTO_READY, Crypto, EngineHeader, KeySlot, MOST_KEYS, MOST_SSRCS, Stream
 from kernels.wire.atomics cimport load_acquire_u32, load_acquire_u64
-from kernels.wire.packet cimport NO_SLOT
+from kernels.wire.packet cimport DROP_COUNT, NO_SLOT
 
 from kernels.wire.packet import Drop as _Drop
 
@@ -36,17 +37,18 @@ cdef int crypto_status(const void *memory, const EngineSizes *sizes, uint32_t sl
     streams_status(memory, sizes, crypto, out)
     return 0 if load_acquire_u32(&crypto.generation) == before else -EAGAIN
 
-cdef void keys_status(const void *memory, const EngineSizes *sizes, const Crypto *crypto, CryptoStatus *out) noexcept nogil:
+cdef void keys_status(const void *memory, const EngineSizes *sizes, const Crypto *crypto,
+                      CryptoStatus *out) noexcept nogil:
     """The key in use: the sending one, or when receiving the one most used."""
     cdef const KeySlot *keys = <const KeySlot *>(
         <const uint8_t *>memory + sizeof(EngineHeader) + <uint64_t>sizes.cryptos * sizeof(Crypto))
     cdef uint32_t slot = crypto.first_key, chosen = NO_SLOT
     while slot < sizes.keys and out.keys < MOST_KEYS:
         out.keys += 1
-        if chosen == NO_SLOT or keys[slot].rtp_packets + keys[slot].rtcp_packets > keys[chosen].rtp_packets + keys[chosen].rtcp_packets:
+        if chosen == NO_SLOT or key_use(&keys[slot]) > key_use(&keys[chosen]):
             chosen = slot
         slot = keys[slot].next
-    if crypto.parameters.flags & 1 and crypto.send_key < sizes.keys:
+    if crypto.parameters.flags & CRYPTO_SEND and crypto.send_key < sizes.keys:
         chosen = crypto.send_key
     if chosen == NO_SLOT:
         return
@@ -54,7 +56,11 @@ cdef void keys_status(const void *memory, const EngineSizes *sizes, const Crypto
     out.rtp_lifetime, out.rtcp_lifetime = keys[chosen].rtp_lifetime, keys[chosen].rtcp_lifetime
     memcpy(out.mki, keys[chosen].mki, crypto.parameters.mki_octets if crypto.parameters.mki_octets <= 128 else 0)
 
-cdef void streams_status(const void *memory, const EngineSizes *sizes, const Crypto *crypto, CryptoStatus *out) noexcept nogil:
+cdef inline uint64_t key_use(const KeySlot *key) noexcept nogil:
+    return key.rtp_packets + key.rtcp_packets
+
+cdef void streams_status(const void *memory, const EngineSizes *sizes, const Crypto *crypto,
+                         CryptoStatus *out) noexcept nogil:
     cdef const Stream *streams = <const Stream *>(
         <const uint8_t *>memory + sizeof(EngineHeader) + <uint64_t>sizes.cryptos * sizeof(Crypto)
         + <uint64_t>sizes.keys * sizeof(KeySlot))
@@ -91,7 +97,7 @@ class SsrcView:
 
 @dataclass(frozen=True, slots=True)
 class CryptoView:
-    """What may be shown of a crypto (row A06): never keys. drops: by Drop name in lower case without DROP_, only those > 0."""
+    """What may be shown of a crypto (row A06): never keys. drops: by Drop name, lower case without DROP_, those > 0."""
 
     ready: bool
     send: bool
@@ -113,13 +119,14 @@ cdef object view(const CryptoStatus *status):
     cdef uint32_t i
     cdef uint32_t shown = min(status.streams, <uint32_t>STATUS_STREAMS)
     return CryptoView(
-        ready=status.state == CRYPTO_READY, send=bool(status.parameters.flags & 1), keys=status.keys,
+        ready=status.state == CRYPTO_READY, send=bool(status.parameters.flags & CRYPTO_SEND), keys=status.keys,
         mki=(<const char *>status.mki)[:status.parameters.mki_octets],
         packets=status.packets, octets=status.octets, resyncs=status.resyncs,
         rtp_packets=status.rtp_packets, rtcp_packets=status.rtcp_packets,
         rtp_lifetime=status.rtp_lifetime, rtcp_lifetime=status.rtcp_lifetime, streams=status.streams,
         ssrcs=tuple([ssrc_view(&status.stream[i]) for i in range(shown)]),
-        drops={drop.name[5:].lower(): status.drops[<int>drop] for drop in _Drop if drop < 22 and status.drops[<int>drop]})
+        drops={drop.name[5:].lower(): status.drops[<int>drop] for drop in _Drop
+               if drop < DROP_COUNT and status.drops[<int>drop]})
 
 cdef object ssrc_view(const StreamStatus *stream):
     return SsrcView(ssrc=stream.ssrc, roc=stream.roc, rtp_newest=stream.rtp_newest if stream.rtp_started else None,

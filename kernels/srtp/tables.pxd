@@ -1,4 +1,5 @@
-# The engine's tables as they stand in the arena: slot numbers, no pointers. All slots are 64-aligned and a multiple of 64.
+# The engine's tables as they stand in the arena: slot numbers, no pointers. All slots are 64-aligned and a multiple
+# of 64.
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from kernels.cipher.backend cimport Backend
@@ -15,7 +16,7 @@ cdef enum:
 
 cdef enum CryptoState:
     CRYPTO_FREE = 0
-    CRYPTO_SUSPENDED = 1            # a command on it did not finish (its owner died): carries no traffic until installed again
+    CRYPTO_SUSPENDED = 1            # a command on it did not finish (its owner died): no traffic until installed again
     CRYPTO_READY = 2
 
 cdef enum KeySet:                   # KeySlot.sets: two epochs of each protocol (key derivation rate)
@@ -42,7 +43,7 @@ cdef struct Crypto:                 # 256 octets: one direction of one stream of
     uint32_t first_stream           # chain of Stream.next
     uint32_t streams
     uint32_t failures               # rejected since the last authentic packet: budget of resync trials
-    uint32_t rtcp_floor             # sender: SRTCP index a new SSRC starts at; survives re-keying (RFC 3711 section 3.4)
+    uint32_t rtcp_floor             # sender: SRTCP index before a new SSRC's first; survives re-keying (RFC 3711 3.4)
     CryptoParameters parameters     # 20 octets
     uint8_t rtp_tag                 # as it is on the wire (0 with UNAUTHENTICATED_SRTP)
     uint8_t rtcp_encrypts           # 1: E bit set
@@ -54,7 +55,7 @@ cdef struct Crypto:                 # 256 octets: one direction of one stream of
 
 cdef struct KeySlot:                # 768 octets: one master key of one crypto
     uint32_t next
-    uint32_t owner                  # crypto, or NO_SLOT when free
+    uint32_t owner                  # crypto + 1; 0: free (wiped memory belongs to nobody)
     uint8_t current[2]              # which set of the pair was used last: RTP, RTCP
     uint8_t reserved[6]
     uint64_t rtp_packets            # secured or accepted under this key (RFC 3711 section 9.2)
@@ -76,7 +77,7 @@ cdef struct Window:                 # replay state of one index space (RFC 3711 
 cdef struct Stream:                 # 320 octets: one SSRC of one crypto
     uint32_t ssrc
     uint32_t next
-    uint32_t owner                  # crypto, or NO_SLOT when free
+    uint32_t owner                  # crypto + 1; 0: free
     uint32_t reserved
     uint64_t last_ns                # Packet.received_ns of the newest packet
     uint64_t packets

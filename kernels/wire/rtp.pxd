@@ -29,7 +29,8 @@ cdef inline Kind classify(const uint8_t *data, uint32_t length) noexcept nogil:
     return KIND_UNKNOWN
 
 cdef inline int32_t rtp_header_octets(const uint8_t *data, uint32_t length) noexcept nogil:
-    """Octets of fixed header, CSRCs and extension (RFC 3550 section 5.1, 5.3.1); negative Drop when `length` does not hold them."""
+    """Octets of fixed header, CSRCs and extension (RFC 3550 sections 5.1, 5.3.1); a negative Drop when `length` does
+    not hold them."""
     if length < RTP_FIXED:
         return -<int32_t>DROP_TOO_SHORT
     if data[0] >> 6 != 2:

@@ -3,6 +3,7 @@ order makes sense, and can be told to refuse, to stay silent, or to have full ri
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass, field
 
@@ -86,10 +87,8 @@ class FakePlane:
         os.eventfd_write(self._event, 1)
 
     def poll(self) -> list[Reply | Punt | WorkerNews]:
-        try:
+        with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self._event)
-        except BlockingIOError:
-            pass
         news, self.news = self.news, []
         self._in_ring = len(self._held)
         return news

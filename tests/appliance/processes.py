@@ -25,7 +25,13 @@ CRYPTO = re.compile(r"a=crypto:(\d+) (\S+) inline:([A-Za-z0-9+/=]+)")
 
 
 def rtp(sequence: int, ssrc: int = 0x11223344, payload: bytes = b"payload of twenty ms") -> bytes:
-    return bytes((0x80, 0)) + sequence.to_bytes(2, "big") + (sequence * 160).to_bytes(4, "big") + ssrc.to_bytes(4, "big") + payload
+    return (
+        bytes((0x80, 0))
+        + sequence.to_bytes(2, "big")
+        + (sequence * 160).to_bytes(4, "big")
+        + ssrc.to_bytes(4, "big")
+        + payload
+    )
 
 
 class Phone:
@@ -161,7 +167,7 @@ class Machine:
             f'[paths]\nrun = "{self.run}"\nstate = "{self.folder}/state"\n'
             f'[media]\ncores = [0]\nports = "{self.ports[0]}-{self.ports[1]}"\ncalls = {self.calls}\n'
             f'[ng]\nlisten = ["127.0.0.1:{self.ng_port}"]\n[log]\nlevel = "debug"\n'
-            '[security]\nsdes_requires_tls = false\n[sip]\nenabled = false\n'
+            "[security]\nsdes_requires_tls = false\n[sip]\nenabled = false\n"
         )
         self.control = self._start("appliance.gateway", "--config", str(settings))
 

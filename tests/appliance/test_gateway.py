@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -182,5 +183,42 @@ def test_no_key_in_logs(gateway: Gateway) -> None:
 def test_wrong_configuration_ends_with_a_sentence(tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.toml"
     wrong.write_text("[mdia]\nports = 1\n")
-    ended = subprocess.run([sys.executable, "-m", "appliance.gateway", "--config", str(wrong)], capture_output=True, timeout=30)
+    ended = subprocess.run(
+        [sys.executable, "-m", "appliance.gateway", "--config", str(wrong)], capture_output=True, timeout=30
+    )
     assert ended.returncode == 78 and b"mdia" in ended.stderr and b"Traceback" not in ended.stderr
+
+
+def worker_pid(gw: Machine) -> int:
+    """The worker is the holder's only child."""
+    holder = gw.processes[0].pid
+    return int(Path(f"/proc/{holder}/task/{holder}/children").read_text().split()[0])
+
+
+def test_worker_killed_with_a_call_up(gateway: Gateway, phones: tuple[Phone, Phone]) -> None:
+    """F2: a worker dies; its call goes on with the next index under the new one, and can be deleted."""
+    gw, client = gateway
+    a, b = phones
+    to_a, to_b = client.call("worker", a, b)
+    talk(a, b, to_a, to_b, range(1, 30))
+    before = worker_pid(gw)
+    os.kill(before, signal.SIGKILL)
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline and ("worker replaced" not in gw.log or worker_pid(gw) == before):
+        time.sleep(0.05)
+    talk(a, b, to_a, to_b, range(30, 60))
+    assert client.ask("delete", call_id="worker", from_tag="a")["totals"]["RTP"]["packets"] == 2 * 59
+
+
+def test_holder_gone_ends_control_for_a_fresh_start(tmp_path: Path) -> None:
+    """Without its holder there is no media: control says so and ends, to be started anew with the next holder."""
+    with machine(tmp_path, 24501, (25200, 25299), 20) as (gw, client):
+        client.call("lost", Phone(), Phone())
+        gw.processes[0].kill()
+        assert gw.control is not None and gw.control.wait(10) == 69
+        gw.start_holder()
+        gw.start_control()
+        assert client.ask("list")["calls"] == []
+        assert "its contexts are gone" in gw.log
+        to_a, to_b = client.call("fresh", a := Phone(), b := Phone())
+        talk(a, b, to_a, to_b, range(1, 5))

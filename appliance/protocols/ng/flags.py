@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from appliance.calls.media import Latching
-from appliance.policy.options import Ice, MediaOptions
+from appliance.policy.options import Choice, Ice, MediaOptions, SdesOptions, Spelling
 from appliance.policy.secure_media import ConfigError, Mode, SecureMedia, parse
 from appliance.protocols.ng.value import Value
 from appliance.protocols.srtp import suites
@@ -25,12 +25,25 @@ _TOKEN = re.compile(r"([^\s=\[\]]+)(?:=(?:\[([^\]]*)\]|(\S*)))?")
 
 
 @dataclass(slots=True)
+class SdesWishes:
+    """Fields of one SdesOptions that differ from the defaults, and the `only-` suites as written."""
+
+    change: dict[str, Any] = field(default_factory=dict)
+    only: list[str] = field(default_factory=list)
+
+    def over(self, defaults: SdesOptions) -> SdesOptions:
+        """Only unknown names behind `only-`: nothing may be offered, rather than everything."""
+        return replace(defaults, **(self.change | ({"suites": tuple(self.only)} if self.only else {})))
+
+
+@dataclass(slots=True)
 class Wishes:
-    """What has been read so far: fields of MediaOptions and of SdesOptions that differ from the defaults."""
+    """What has been read so far: fields of MediaOptions that differ from the defaults, SDES of both sides."""
 
     media: dict[str, Any] = field(default_factory=dict)
-    sdes: dict[str, Any] = field(default_factory=dict)
-    only: list[str] = field(default_factory=list)
+    sdes: SdesWishes = field(default_factory=SdesWishes)
+    sdes_from: SdesWishes | None = None
+    directions: list[str] = field(default_factory=list)
     flags: set[str] = field(default_factory=set)
     unknown: list[str] = field(default_factory=list)
 
@@ -43,12 +56,14 @@ def read(body: Mapping[str, Value], defaults: MediaOptions | None = None) -> Med
     wishes.media["replace"] = frozenset()
     for key, value in body.items():
         _key(wishes, _normal(key), value)
-    if wishes.only:  # only unknown names: nothing may be offered, rather than everything
-        wishes.sdes["suites"] = tuple(wishes.only)
+    theirs = defaults.sdes_from
+    if wishes.sdes_from is not None:
+        theirs = wishes.sdes_from.over(theirs or defaults.sdes)
     return replace(
         defaults,
         **wishes.media,
-        sdes=replace(defaults.sdes, **wishes.sdes),
+        sdes=wishes.sdes.over(defaults.sdes),
+        sdes_from=theirs,
         flags=frozenset(wishes.flags),
         unknown=tuple(wishes.unknown[:MAX_WORDS]),
     )
@@ -169,11 +184,11 @@ def _dtls(wishes: Wishes, key: str, value: Value) -> None:
 
 
 def _direction(wishes: Wishes, key: str, value: Value) -> None:
-    """Two interface names: towards the side that sent this, towards the other."""
-    words = _words(value)
-    wishes.media.update(zip(("interface_a", "interface_b"), words, strict=False))
-    if len(words) == 1:  # one name serves both, as `interface` does
-        wishes.media["interface_b"] = words[0]
+    """Interface names: towards the side that sent this, then towards the other; also one by one (`direction=a
+    direction=b`). A single name serves both."""
+    wishes.directions += _words(value)
+    if wishes.directions:
+        wishes.media["interface_a"], wishes.media["interface_b"] = (wishes.directions * 2)[:2]
 
 
 def _received_from(wishes: Wishes, key: str, value: Value) -> None:
@@ -207,36 +222,41 @@ def _policy(name: str) -> Callable[[Wishes, str, Value], None]:
 
 
 def _sdes(wishes: Wishes, key: str, value: Value) -> None:
-    for word in _words(value):
-        if not _sdes_word(wishes, word):
-            wishes.unknown.append(f"SDES-{word}")
+    """Words about the a=crypto lines towards the other side."""
+    wishes.unknown += [f"SDES-{word}" for word in _words(value) if not _sdes_word(wishes.sdes, word)]
 
 
-def _sdes_word(wishes: Wishes, word: str) -> bool:
-    change = SDES_WORDS.get(word.lower().replace("-", "_"))
-    if change is not None:
-        wishes.sdes.update(change)
+def _sdes_from(wishes: Wishes, key: str, value: Value) -> None:
+    """Ours: the same words about the side that sent this SDP (its trunk's quirks)."""
+    wishes.sdes_from = wishes.sdes_from or SdesWishes()
+    wishes.unknown += [f"SDES-from-{word}" for word in _words(value) if not _sdes_word(wishes.sdes_from, word)]
+
+
+def _sdes_word(wishes: SdesWishes, word: str) -> bool:
+    """False when it, or a suite in it, is unknown."""
+    name = word.lower().replace("-", "_")
+    if name in SDES_WORDS:
+        wishes.change.update(SDES_WORDS[name])
         return True
     for prefix, listed in SDES_LISTS.items():
-        if word.lower().replace("-", "_").startswith(prefix):
-            return listed(wishes, [name for name in word[len(prefix) :].split(";") if name])
+        if name.startswith(prefix):
+            names = [suite for suite in word[len(prefix) :].split(";") if suite]
+            listed(wishes, names)
+            return all(map(suites.find, names))
     return False
 
 
-def _only(wishes: Wishes, names: list[str]) -> bool:
+def _only(wishes: SdesWishes, names: list[str]) -> None:
     wishes.only += [suite.name if (suite := suites.find(name)) else name for name in names]
-    return all(map(suites.find, names))
 
 
-def _without(wishes: Wishes, names: list[str]) -> bool:
-    wishes.sdes["without"] = wishes.sdes.get("without", frozenset()) | frozenset(_known(names))
-    return all(map(suites.find, names))
+def _without(wishes: SdesWishes, names: list[str]) -> None:
+    wishes.change["without"] = wishes.change.get("without", frozenset()) | frozenset(_known(names))
 
 
-def _order(name: str) -> Callable[[Wishes, list[str]], bool]:
-    def listed(wishes: Wishes, names: list[str]) -> bool:
-        wishes.sdes[name] = (*wishes.sdes.get(name, ()), *_known(names))
-        return all(map(suites.find, names))
+def _order(name: str) -> Callable[[SdesWishes, list[str]], None]:
+    def listed(wishes: SdesWishes, names: list[str]) -> None:
+        wishes.change[name] = (*wishes.change.get(name, ()), *_known(names))
 
     return listed
 
@@ -262,6 +282,12 @@ SDES_WORDS: dict[str, dict[str, Any]] = {
     "encrypted_srtp": {"unencrypted_srtp": False},
     "encrypted_srtcp": {"unencrypted_srtcp": False},
     "authenticated_srtp": {"unauthenticated_srtp": False},
+    "liberal_lifetime": {"liberal_lifetime": True},  # from here on ours
+    "choice_strongest": {"choice": Choice.STRONGEST},
+    "choice_offerer": {"choice": Choice.OFFERER},
+    "spelling_rfc": {"spelling": Spelling.RFC},
+    "spelling_alias": {"spelling": Spelling.ALIAS},
+    "srtcp_tag_as_srtp": {"srtcp_tag_as_srtp": True},
 }
 SDES_LISTS = {
     "only_": _only,
@@ -288,6 +314,7 @@ KEYS: dict[str, Callable[[Wishes, str, Value], None]] = {
     "rtpp-flags": _flag_string,
     "transport-protocol": _transport,
     "sdes": _sdes,
+    "sdes-from": _sdes_from,
     "dtls": _dtls,
     "dtls-fingerprint": _text("dtls_fingerprint"),
     "osrtp": _osrtp,
@@ -307,7 +334,17 @@ KEYS: dict[str, Callable[[Wishes, str, Value], None]] = {
     "rtp-secure-media-inbound": _policy("inbound"),
     "rtp-secure-media-outbound": _policy("outbound"),
 }
-PREFIXES = ("sdes", "replace", "rtcp-mux", "osrtp", "ice", "dtls", "endpoint-learning", "transport-protocol")
+PREFIXES = (
+    "sdes-from",
+    "sdes",
+    "replace",
+    "rtcp-mux",
+    "osrtp",
+    "ice",
+    "dtls",
+    "endpoint-learning",
+    "transport-protocol",
+)
 
 
 def _field(**change: Any) -> Callable[[Wishes], None]:
@@ -328,7 +365,7 @@ WORDS: dict[str, Callable[[Wishes], None]] = {
     "early-media": _field(),
     "signalling-secure": _field(signalling_secure=True),  # ours: this side speaks SIP over TLS
     "signalling-secure-out": _field(signalling_secure_out=True),
-    "pad-crypto": lambda wishes: wishes.sdes.update(pad=True),
+    "pad-crypto": lambda wishes: wishes.sdes.change.update(pad=True),
 }
 
 ENVELOPE = frozenset(

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from appliance.api.ng_cookies import CookieCache
 from appliance.api.ng_commands import NgCommands
+from appliance.api.ng_cookies import CookieCache
 from appliance.api.ng_server import NgProtocol, NgServer
 from appliance.policy.options import MediaOptions
 from appliance.protocols.ng import bencode
@@ -121,11 +121,21 @@ async def test_bad_sdp_is_an_error_and_disturbs_nothing(face: Face) -> None:
 
 
 async def test_repeated_cookie_is_answered_once_and_resent(face: Face) -> None:
-    """A retransmission while the first is under way is dropped; afterwards the stored answer comes again, word by word."""
+    """A retransmission while the first is under way is dropped; afterwards the stored answer comes again, word by
+    word."""
     face.rig.plane.silent = True
-    request = b"same " + json.dumps(
-        {"command": "offer", "call-id": "x", "from-tag": "a", "sdp": OFFER.decode(), "transport-protocol": "RTP/SAVP"}
-    ).encode()
+    request = (
+        b"same "
+        + json.dumps(
+            {
+                "command": "offer",
+                "call-id": "x",
+                "from-tag": "a",
+                "sdp": OFFER.decode(),
+                "transport-protocol": "RTP/SAVP",
+            }
+        ).encode()
+    )
     for _ in range(3):
         face.push(request)
         await asyncio.sleep(0)
@@ -142,7 +152,13 @@ async def test_repeated_cookie_is_answered_once_and_resent(face: Face) -> None:
 
 @pytest.mark.parametrize(
     ("host", "answered"),
-    [("127.0.0.1", True), ("::ffff:127.0.0.1", True), ("10.0.0.1", False), ("::ffff:10.0.0.1", False), ("fe80::1%lo", False)],
+    [
+        ("127.0.0.1", True),
+        ("::ffff:127.0.0.1", True),
+        ("10.0.0.1", False),
+        ("::ffff:10.0.0.1", False),
+        ("fe80::1%lo", False),
+    ],
 )
 async def test_allow_list(face: Face, host: str, answered: bool) -> None:
     """NG has no authentication: strangers get silence. IPv4 on an IPv6 socket is judged as IPv4 (G7)."""
@@ -173,8 +189,12 @@ async def test_malformed(face: Face, datagram: bytes, answered: bool) -> None:
     | st.builds(
         lambda body: b"1 " + json.dumps(body).encode(),
         st.dictionaries(
-            st.sampled_from(["command", "sdp", "call-id", "from-tag", "to-tag", "flags", "SDES", "limit", "via-branch"]),
-            st.sampled_from(["offer", "answer", "delete", "query", "list", "x", OFFER.decode(), ["a", 1], 7, None, {}, ""]),
+            st.sampled_from(
+                ["command", "sdp", "call-id", "from-tag", "to-tag", "flags", "SDES", "limit", "via-branch"]
+            ),
+            st.sampled_from(
+                ["offer", "answer", "delete", "query", "list", "x", OFFER.decode(), ["a", 1], 7, None, {}, ""]
+            ),
         ),
     )
 )

@@ -82,7 +82,9 @@ def cryptos(text: bytes, at: int = 0) -> list[Crypto]:
     return [parse(value) for value in read(text).media[at].attributes("crypto")]
 
 
-def answering(offer: bytes, *accept: str, host: str = BOB, octet: int = 0x62, tag: int = 0, extra: Sequence[str] = ()) -> bytes:
+def answering(
+    offer: bytes, *accept: str, host: str = BOB, octet: int = 0x62, tag: int = 0, extra: Sequence[str] = ()
+) -> bytes:
     """Bob's answer to our offer: the first line whose suite is in `accept` (or the one of `tag`, or the first line)."""
     sections = []
     for at, section in enumerate(read(offer).media):

@@ -77,7 +77,17 @@ async def test_lost_flows_of_a_plain_call_are_installed_again() -> None:
     assert report.adopted == 1 and sum(len(worker.flows) for worker in new.plane.workers) == 3
 
 
-@pytest.mark.parametrize("record", [b"", b"{}", b"\xff", b'{"version":1}', b'{"version":1,"created":1,"changed":1,"label":"","low_level":false,"revision":1,"branches":[{}]}', b'{"version":99}'])
+@pytest.mark.parametrize(
+    "record",
+    [
+        b"",
+        b"{}",
+        b"\xff",
+        b'{"version":1}',
+        b'{"version":1,"created":1,"changed":1,"label":"","low_level":false,"revision":1,"branches":[{}]}',
+        b'{"version":99}',
+    ],
+)
 async def test_records_that_make_no_sense(record: bytes) -> None:
     old = Rig()
     await up(old)

@@ -15,7 +15,21 @@ from appliance.policy.suites import weak_suites
 from appliance.protocols.srtp import suites
 from tests.appliance.protocols.sdp import fixtures
 
-from .sdps import ALICE, BOB, GATE_A, GATE_B, Call, answering, crypto, cryptos, key, media, options, placement, read, sdp
+from .sdps import (
+    ALICE,
+    BOB,
+    GATE_B,
+    Call,
+    answering,
+    crypto,
+    cryptos,
+    key,
+    media,
+    options,
+    placement,
+    read,
+    sdp,
+)
 
 PLAIN = ("RTP/AVP", "RTP/AVPF")
 SECURE = ("RTP/SAVP", "RTP/SAVPF")
@@ -35,7 +49,8 @@ def alice(proto: str, *lines: str, **more: object) -> bytes:
 @pytest.mark.parametrize("a", PLAIN + SECURE)
 @pytest.mark.parametrize("b", PLAIN + SECURE)
 def test_every_pairing(a: str, b: str) -> None:
-    """A01, A07, A24, A25, G01-G04: both legs get their own profile, ports and, where secure, two contexts with different keys."""
+    """A01, A07, A24, A25, G01-G04: both legs get their own profile, ports and, where secure, two contexts with
+    different keys."""
     call = Call()
     offered = call.offer(alice(a), options(transport_protocol=b))
     line = read(offered.sdp).media[0]
@@ -44,7 +59,9 @@ def test_every_pairing(a: str, b: str) -> None:
     assert bool(line.attributes("crypto")) == (b in SECURE)
     early = offered.streams[0]
     assert early.b.secure == (b in SECURE)
-    assert early.b.receive is early.b.send is early.b.remote_rtp is None
+    assert early.b.receive is None
+    assert early.b.send is None
+    assert early.b.remote_rtp is None
     done = call.answer(answering(offered.sdp))
     answer = read(done.sdp).media[0]
     assert (answer.media.proto, answer.media.port) == (a, 30000)
@@ -69,7 +86,9 @@ def test_every_pair_of_suites(one: str, other: str) -> None:
     """A25: SDES to SDES with every ordered pair of suites, in the table's key and salt lengths."""
     call = Call()
     sdes = SdesOptions(suites=(other,), allow_weak=ALL_WEAK)
-    offered = call.offer(alice("RTP/SAVP", crypto(5, one)), options(sdes=sdes, sdes_from=SdesOptions(allow_weak=ALL_WEAK)))
+    offered = call.offer(
+        alice("RTP/SAVP", crypto(5, one)), options(sdes=sdes, sdes_from=SdesOptions(allow_weak=ALL_WEAK))
+    )
     stream = call.answer(answering(offered.sdp)).streams[0]
     for leg, name, remote in ((stream.a, one, 0x41), (stream.b, other, 0x62)):
         suite = suites.find(name)
@@ -81,7 +100,8 @@ def test_every_pair_of_suites(one: str, other: str) -> None:
 
 
 def test_offer_lists_the_suites_of_b18_in_order() -> None:
-    """B18, C09: 16-octet GCM, the row's suites, then F8; tags 1..n; weak ones absent unless allowed; RFC names; padded."""
+    """B18, C09: 16-octet GCM, the row's suites, then F8; tags 1..n; weak ones absent unless allowed; RFC names;
+    padded."""
     lines = cryptos(Call().offer(alice("RTP/AVP"), options(transport_protocol="RTP/SAVP")).sdp)
     strong = [name for name in B18 if not name.endswith("_8")]
     f8 = ["F8_128_HMAC_SHA1_80", "F8_128_HMAC_SHA1_32"]
@@ -98,7 +118,9 @@ def test_offer_lists_the_suites_of_b18_in_order() -> None:
 def test_callee_answers_each_suite_in_turn(name: str) -> None:
     """Issue: the callee takes any of our lines; its tag decides, both contexts are of that suite."""
     call = Call()
-    offered = call.offer(alice("RTP/AVP"), options(transport_protocol="RTP/SAVP", sdes=SdesOptions(allow_weak=ALL_WEAK)))
+    offered = call.offer(
+        alice("RTP/AVP"), options(transport_protocol="RTP/SAVP", sdes=SdesOptions(allow_weak=ALL_WEAK))
+    )
     stream = call.answer(answering(offered.sdp, name)).streams[0]
     mine = next(line for line in cryptos(offered.sdp) if line.spelling == name)
     assert stream.b.send and stream.b.receive
@@ -121,7 +143,9 @@ def test_both_spellings_with_one_key() -> None:
     """B11 (Zoiper): one of the two lines is answered, under its own tag and name."""
     names = ("AES_CM_256_HMAC_SHA1_80", "AES_256_CM_HMAC_SHA1_80")
     call = Call()
-    offered = call.offer(alice("RTP/SAVP", crypto(1, names[0]), crypto(2, names[1])), options(transport_protocol="RTP/AVP"))
+    offered = call.offer(
+        alice("RTP/SAVP", crypto(1, names[0]), crypto(2, names[1])), options(transport_protocol="RTP/AVP")
+    )
     [line] = cryptos(call.answer(answering(offered.sdp)).sdp)
     assert names[line.tag - 1] == line.spelling
 
@@ -147,7 +171,8 @@ def test_offer_in_the_alias_spelling_and_answer_in_the_other() -> None:
     ],
 )
 def test_which_line_is_answered(order: tuple[str, ...], choice: Choice, taken: int) -> None:
-    """B19: the strongest common suite in whatever order it is offered, or by switch the offerer's first acceptable one."""
+    """B19: the strongest common suite in whatever order it is offered, or by switch the offerer's first acceptable
+    one."""
     call = Call()
     lines = [crypto(tag, name, 0x40 + tag) for tag, name in enumerate(order, 1)]
     wishes = options(transport_protocol="RTP/AVP", sdes_from=SdesOptions(choice=choice))
@@ -168,7 +193,8 @@ def test_policy_list_is_the_preference_and_the_limit() -> None:
 
 @pytest.mark.parametrize("name", [row.name for row in suites.SUITES if row.weak])
 def test_weak_suites_are_refused_unless_named(name: str) -> None:
-    """B10 (security), B13, B14, B17: offered alone they are refused; named by the policy or allowed by the trunk they work."""
+    """B10 (security), B13, B14, B17: offered alone they are refused; named by the policy or allowed by the trunk they
+    work."""
     offer = alice("RTP/SAVP", crypto(1, name))
     with pytest.raises(CryptoRequired, match="not allowed"):
         Call().offer(offer)
@@ -202,6 +228,35 @@ def test_weakening_parameters(word: str, field: str) -> None:
         assert context
         fields = {name: getattr(context, name) for name in ("encrypt_rtp", "encrypt_rtcp", "authenticate_rtp")}
         assert fields == {name: name != field for name in fields}
+
+
+def test_quirks_stay_on_their_leg() -> None:
+    """Trap 5, B10: words about the other side's trunk neither change nor weaken this side's leg, and the other way
+    round."""
+    quirky = SdesOptions(srtcp_tag_as_srtp=True, unencrypted_srtcp=True, window=256)
+    call = Call()
+    offer = alice("RTP/SAVP", crypto(1, CM80))
+    offered = call.offer(offer, options(transport_protocol="RTP/SAVP", sdes=quirky)).sdp
+    lines = answering(offered).decode().split("\r\n")
+    done = call.answer("\r\n".join(line + " UNENCRYPTED_SRTCP" * ("a=crypto" in line) for line in lines).encode())
+    stream = done.streams[0]
+    assert stream.a.receive and stream.a.send and stream.b.receive and stream.b.send
+    for context, quirk in (
+        (stream.a.receive, False),
+        (stream.a.send, False),
+        (stream.b.receive, True),
+        (stream.b.send, True),
+    ):
+        assert context.srtcp_tag_as_srtp == quirk
+        assert context.encrypt_rtcp == (not quirk)
+        assert context.window == 256
+    with pytest.raises(CryptoRequired, match="less protection"):
+        Call().offer(alice("RTP/SAVP", crypto(1, CM80, extra=" UNENCRYPTED_SRTCP")), options(sdes=quirky))
+    other = options(transport_protocol="RTP/SAVP", sdes_from=SdesOptions(srtcp_tag_as_srtp=True))
+    call = Call()
+    stream = call.answer(answering(call.offer(offer, other).sdp)).streams[0]
+    assert stream.a.send and stream.b.send
+    assert (stream.a.send.srtcp_tag_as_srtp, stream.b.send.srtcp_tag_as_srtp) == (True, False)
 
 
 def test_declarative_parameters_and_keys_reach_the_contexts() -> None:
@@ -254,8 +309,10 @@ def test_session_level_crypto_is_ignored() -> None:
 
 def test_keys_are_distinct() -> None:
     """C10, SDES-6, B5: three m-lines, many calls: no key twice."""
-    offer = sdp(ALICE, *(media(8000 + 2 * n, "RTP/AVP", kind=kind) for n, kind in enumerate(("audio", "video", "text"))))
-    seen = set()
+    offer = sdp(
+        ALICE, *(media(8000 + 2 * n, "RTP/AVP", kind=kind) for n, kind in enumerate(("audio", "video", "text")))
+    )
+    seen: set[bytes] = set()
     for _ in range(50):
         text = Call(os.urandom).offer(offer, options(transport_protocol="RTP/SAVP")).sdp
         drawn = [line.keys[0].material for at in range(3) for line in cryptos(text, at)]
@@ -373,7 +430,10 @@ class TestPolicy:
     def test_optional(self) -> None:
         """H02 (the part of this release): secure is offered; inbound either is taken."""
         trunk = resolve("optional")
-        assert read(Call().offer(alice("RTP/AVP"), options(outbound=trunk.outbound)).sdp).media[0].media.proto == "RTP/SAVP"
+        assert (
+            read(Call().offer(alice("RTP/AVP"), options(outbound=trunk.outbound)).sdp).media[0].media.proto
+            == "RTP/SAVP"
+        )
         for proto in PLAIN + SECURE:
             assert Call().offer(alice(proto), options(inbound=trunk.inbound)).lines == (0,)
 
@@ -393,7 +453,9 @@ class TestPolicy:
         """C07, C4: an SDES offer over UDP or TCP is refused by default."""
         with pytest.raises(CryptoRequired, match="sdes_over_cleartext"):
             Call().offer(alice("RTP/SAVP"), MediaOptions(transport_protocol="RTP/AVP"))
-        assert Call().offer(alice("RTP/SAVP"), MediaOptions(transport_protocol="RTP/AVP", sdes_requires_tls=False)).lines
+        assert (
+            Call().offer(alice("RTP/SAVP"), MediaOptions(transport_protocol="RTP/AVP", sdes_requires_tls=False)).lines
+        )
 
     def test_keys_over_cleartext_out(self) -> None:
         """C07: towards a cleartext leg optional falls back to RTP, mandatory and an explicit SAVP are refused."""
@@ -401,7 +463,10 @@ class TestPolicy:
         text = Call().offer(alice("RTP/AVP"), replace(clear, outbound=SecureMedia(Mode.OPTIONAL))).sdp
         assert read(text).media[0].media.proto == "RTP/AVP"
         assert b"crypto" not in text
-        for wishes in (replace(clear, outbound=SecureMedia(Mode.MANDATORY)), replace(clear, transport_protocol="RTP/SAVP")):
+        for wishes in (
+            replace(clear, outbound=SecureMedia(Mode.MANDATORY)),
+            replace(clear, transport_protocol="RTP/SAVP"),
+        ):
             with pytest.raises(CryptoRequired, match="sdes_over_cleartext"):
                 Call().offer(alice("RTP/AVP"), wishes)
 
@@ -482,6 +547,14 @@ class TestLines:
         with pytest.raises(CryptoRequired):
             Call().offer(alice("RTP/SAVP", "a=ptime:20"))
 
+    @pytest.mark.parametrize("proto", ["UDP/TLS/RTP/SAVP", "UDP/TLS/RTP/SAVPF"])
+    def test_dtls_profiles_are_not_keyed_by_sdp(self, proto: str) -> None:
+        """SDP-3: a=crypto counts for nothing under UDP/TLS; refused until DTLS is there, in both directions."""
+        with pytest.raises(NotAcceptable, match="DTLS"):
+            Call().offer(alice(proto, crypto(1, CM80)), options(transport_protocol="RTP/AVP"))
+        with pytest.raises(NotAcceptable, match="DTLS"):
+            Call().offer(alice("RTP/AVP"), options(transport_protocol=proto))
+
     @pytest.mark.parametrize("inbound,winner", [("mandatory", 1), ("optional", 1), ("forbidden", 3)])
     def test_alternatives_on_one_port(self, inbound: str, winner: int) -> None:
         """G09, G11: the reference's four alternatives are one stream; exactly one line lives, three have port 0."""
@@ -512,9 +585,12 @@ class TestLines:
 
 
 def test_reference_fixture_of_freeswitch() -> None:
-    """The reference's own FreeSWITCH offer: nine suites in the alias spelling; ours strongest is tag 3, echoed as spelt."""
+    """The reference's own FreeSWITCH offer: nine suites in the alias spelling; ours strongest is tag 3, echoed as
+    spelt."""
     call = Call()
-    offered = call.offer(fixtures.addressed("06_freeswitch_savp_offer_nine_cryptos"), options(transport_protocol="RTP/AVP"))
+    offered = call.offer(
+        fixtures.addressed("06_freeswitch_savp_offer_nine_cryptos"), options(transport_protocol="RTP/AVP")
+    )
     [line] = cryptos(call.answer(answering(offered.sdp)).sdp)
     assert (line.tag, line.spelling) == (3, "AES_CM_256_HMAC_SHA1_80")
     assert line.keys[0] != key("AES_CM_256_HMAC_SHA1_80")

@@ -1,4 +1,5 @@
-"""The life of a call: re-offers from both sides, hold, rekey, forks, the o= line, and a control process that restarts."""
+"""The life of a call: re-offers from both sides, hold, rekey, forks, the o= line, and a control process that
+restarts."""
 
 from __future__ import annotations
 
@@ -57,16 +58,17 @@ def test_hold_keeps_the_contexts(direction: str, alice_sends: bool, alice_hears:
 
 @pytest.mark.parametrize("replaced", [False, True])
 def test_hold_by_zero_address(replaced: bool) -> None:
-    """RFC 2543 hold: nothing is sent to 0.0.0.0; passed on as such, or as a direction with our address (`zero-address`)."""
+    """RFC 2543 hold: nothing is sent to 0.0.0.0; passed on as such, or as a direction with our address
+    (`zero-address`)."""
     call, _, before = established()
     wishes = options(
         transport_protocol="RTP/SAVP",
         replace=frozenset({"origin", "session-connection", *(["zero-address"] if replaced else [])}),
     )
-    offered = call.offer(alice("a=sendrecv", host="0.0.0.0"), wishes)
+    offered = call.offer(alice("a=sendrecv", host="0.0.0.0"), wishes)  # noqa: S104
     line = read(offered.sdp).media[0]
     connection = read(offered.sdp).connection(line)
-    assert connection and connection.host == ("192.0.2.20" if replaced else "0.0.0.0")
+    assert connection and connection.host == ("192.0.2.20" if replaced else "0.0.0.0")  # noqa: S104
     assert line.has("sendonly")
     assert not line.has("sendrecv")
     [held] = call.answer(answering(offered.sdp, extra=["a=recvonly"])).streams
@@ -121,7 +123,8 @@ def test_rekey_by_the_answerer() -> None:
 
 
 def test_lines_numbered_anew_keep_the_key() -> None:
-    """SDES-20: the same key under another tag and in the other spelling is the same context; the answer follows the new line."""
+    """SDES-20: the same key under another tag and in the other spelling is the same context; the answer follows the
+    new line."""
     name, alias = "AES_256_CM_HMAC_SHA1_80", "AES_CM_256_HMAC_SHA1_80"
     call, _, before = established(sdp(ALICE, media(8000, "RTP/SAVP", crypto(1, name))))
     again = sdp(ALICE, media(8000, "RTP/SAVP", crypto(1, GCM, 0x44), crypto(9, alias)))
@@ -155,7 +158,8 @@ def test_used_keys_never_come_back() -> None:
 
 
 def test_refused_reoffer_changes_nothing() -> None:
-    """A re-offer that is not answered, or answered badly, leaves the streams; the next one goes on from what is agreed."""
+    """A re-offer that is not answered, or answered badly, leaves the streams; the next one goes on from what is
+    agreed."""
     call, _, before = established()
     offered = call.offer(sdp(ALICE, media(0, "RTP/SAVP"), media(8010, "RTP/SAVP", crypto(1, CM80, 0x50))), SAVP)
     assert offered.lines == (0, 1)  # line 0 lives until the answer
@@ -167,7 +171,9 @@ def test_refused_reoffer_changes_nothing() -> None:
 
 def test_stream_added_and_ended() -> None:
     call, _, before = established()
-    text = sdp(ALICE, media(8000, "RTP/SAVP", crypto(1, CM80)), media(8002, "RTP/SAVP", crypto(1, CM80, 0x51), kind="video"))
+    text = sdp(
+        ALICE, media(8000, "RTP/SAVP", crypto(1, CM80)), media(8002, "RTP/SAVP", crypto(1, CM80, 0x51), kind="video")
+    )
     offered = call.offer(text, SAVP)
     assert offered.lines == (0, 1)
     assert offered.streams[0] == before
@@ -303,8 +309,20 @@ class TestRecords:
         line = f"a=crypto:4 {CM80} inline:{'QUFB' * 10}|2^31|1:4;inline:{'QkJC' * 10}|2^20|2:4 KDR=7 WSH=700 -x=1"
         call = Call()
         sdes = SdesOptions(srtcp_tag_as_srtp=True, window=256)
-        call.offer(sdp(ALICE, media(8000, "RTP/SAVP", line, "a=rtcp-mux")), options(transport_protocol="RTP/SAVP", sdes=sdes))
+        call.offer(
+            sdp(ALICE, media(8000, "RTP/SAVP", line, "a=rtcp-mux")), options(transport_protocol="RTP/SAVP", sdes=sdes)
+        )
         self.restarted(call)
+
+    def test_used_keys_stay_used(self) -> None:
+        """B5 over a restart: a key that was used and left is not offered again."""
+        call, offered, before = established()
+        assert before.b.send
+        used = before.b.send.keys
+        call.answer(answering(call.offer(alice(), SAVP).sdp, CM80))
+        again = self.restarted(call).offer(alice(), SAVP).sdp
+        assert used[0].key + used[0].salt in {line.keys[0].material for line in cryptos(offered)}
+        assert used[0].key + used[0].salt not in {line.keys[0].material for line in cryptos(again)}
 
     @pytest.mark.parametrize("record", [{}, {"form": 0}, {"form": 1}, {"form": 1, "lines": [{}], "pending": []}])
     def test_foreign_records(self, record: dict[str, object]) -> None:
@@ -313,7 +331,8 @@ class TestRecords:
 
 
 def test_tag_of_an_unknown_side() -> None:
-    """An offer under a tag nobody knows, after an answer, comes from the called side (transfer); under Alice's tag from Alice."""
+    """An offer under a tag nobody knows, after an answer, comes from the called side (transfer); under Alice's tag
+    from Alice."""
     call, _, _ = established()
     assert call.negotiation.read_offer(alice(), SAVP, "charlie").offerer == "b"
     assert call.negotiation.read_offer(alice(), SAVP, "alice").offerer == "a"

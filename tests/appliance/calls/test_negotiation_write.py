@@ -32,7 +32,8 @@ CM80 = "AES_CM_128_HMAC_SHA1_80"
     ],
 )
 def test_rtcp_mux(words: tuple[str, ...], offered: bool, towards_bob: bool, towards_alice: bool) -> None:
-    """G23, SDP-14, peers 1.2: rtcp-mux per leg; Bob accepts what he is offered, so each leg is muxed exactly where it says so."""
+    """G23, SDP-14, peers 1.2: rtcp-mux per leg; Bob accepts what he is offered, so each leg is muxed exactly where it
+    says so."""
     mux = ["a=rtcp-mux"] if offered else []
     call = Call()
     text = call.offer(sdp(ALICE, media(8000, "RTP/AVP", *mux)), options(rtcp_mux=frozenset(words))).sdp
@@ -87,13 +88,24 @@ def test_rtcp_attribute_written() -> None:
 
 @pytest.mark.parametrize("ice", list(Ice))
 def test_hop_attributes_do_not_pass(ice: Ice) -> None:
-    """G16-G20 towards an SDES or plain leg: no ICE, no DTLS, no BUNDLE, no foreign keys; everything else passes in order."""
+    """G16-G20 towards an SDES or plain leg: no ICE, no DTLS, no BUNDLE, no foreign keys; everything else passes in
+    order."""
     foreign = [
         "a=ice-ufrag:x", "a=ice-pwd:y", "a=candidate:1 1 UDP 1 198.51.100.1 8000 typ host", "a=end-of-candidates",
-        "a=fingerprint:sha-256 00", "a=setup:actpass", "a=tls-id:1", "a=key-mgmt:mikey AQ", "a=tcap:1 RTP/AVP", "a=cryptex",
+        "a=fingerprint:sha-256 00", "a=setup:actpass", "a=tls-id:1", "a=key-mgmt:mikey AQ", "a=tcap:1 RTP/AVP",
+        "a=cryptex",
     ]  # fmt: skip
-    passing = ["a=rtpmap:8 PCMA/8000", "a=fmtp:101 0-16", "a=ptime:20", "a=mid:0", "a=unknown:x y", "a=rtcp-xr:voip-metrics"]
-    mixed = [line for pair in zip(passing, foreign[: len(passing)], strict=True) for line in pair] + foreign[len(passing) :]
+    passing = [
+        "a=rtpmap:8 PCMA/8000",
+        "a=fmtp:101 0-16",
+        "a=ptime:20",
+        "a=mid:0",
+        "a=unknown:x y",
+        "a=rtcp-xr:voip-metrics",
+    ]
+    mixed = [line for pair in zip(passing, foreign[: len(passing)], strict=True) for line in pair] + foreign[
+        len(passing) :
+    ]
     session = ["a=group:BUNDLE 0", "a=group:LS 0", "a=ice-lite", "a=fingerprint:sha-1 11", "a=setup:active", "a=tool:x"]
     text = Call().offer(
         sdp(ALICE, media(8000, "RTP/AVP", *mixed, "b=AS:64", "k=clear:x"), session=session),
@@ -106,7 +118,9 @@ def test_hop_attributes_do_not_pass(ice: Ice) -> None:
     assert "\r\n".join(["m=audio 30002 RTP/SAVP 8 0", *passing, "b=AS:64", "a=crypto:1 "]) in text
 
 
-@pytest.mark.parametrize(("proto", "kept"), [("RTP/AVP", False), ("RTP/AVPF", True), ("RTP/SAVP", False), ("RTP/SAVPF", True)])
+@pytest.mark.parametrize(
+    ("proto", "kept"), [("RTP/AVP", False), ("RTP/AVPF", True), ("RTP/SAVP", False), ("RTP/SAVPF", True)]
+)
 def test_feedback_attributes_follow_the_profile(proto: str, kept: bool) -> None:
     """G02, G24."""
     offer = sdp(ALICE, media(8000, "RTP/AVPF", "a=rtcp-fb:8 nack"))
@@ -121,7 +135,8 @@ def test_zrtp_hash_passes_between_plain_legs_only() -> None:
 
 
 def test_every_connection_line_is_ours() -> None:
-    """Media-level c= lines are replaced, also where the session has one; titles stay in place; IPv6 is written as such."""
+    """Media-level c= lines are replaced, also where the session has one; titles stay in place; IPv6 is written as
+    such."""
     six = StreamPlacement(0, LocalPorts("2001:db8::a", 30000, 30001), LocalPorts("2001:db8::b", 30002, 30003))
     call = Call()
     call.placed[0] = six
@@ -180,16 +195,23 @@ def test_what_we_write_we_can_read() -> None:
 
 LINES = st.sampled_from(
     ["a=sendonly", "a=inactive", "c=IN IP4 0.0.0.0", "c=IN IP6 ::1", "c=IN IP4 x", "a=rtcp:5", "a=rtcp:x", "a=rtcp-mux",
-     "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:PS1uQCVeeCFCanVmcjkpPywjNWhcYD0mXXtxaVBR", "a=crypto:1 x", "a=group:BUNDLE 0",
-     "m=audio 4000 RTP/SAVP 0", "m=audio 4000 RTP/AVP 0", "m=video 0 RTP/AVP 96", "m=audio 65535 RTP/SAVPF 8", "m=x 9 y z",
+     "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:PS1uQCVeeCFCanVmcjkpPywjNWhcYD0mXXtxaVBR", "a=crypto:1 x",
+     "a=group:BUNDLE 0",
+     "m=audio 4000 RTP/SAVP 0", "m=audio 4000 RTP/AVP 0", "m=video 0 RTP/AVP 96", "m=audio 65535 RTP/SAVPF 8",
+     "m=x 9 y z",
      "m=audio 5 UDP/TLS/RTP/SAVPF 0", "i=t", "k=x", "b=AS:1"]
 )  # fmt: skip
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.lists(LINES, max_size=14), st.lists(LINES, max_size=14), st.sampled_from(["", "RTP/AVP", "RTP/SAVP", "RTP/SAVPF"]))
+@given(
+    st.lists(LINES, max_size=14),
+    st.lists(LINES, max_size=14),
+    st.sampled_from(["", "RTP/AVP", "RTP/SAVP", "RTP/SAVPF"]),
+)
 def test_fuzz(offer: list[str], reply: list[str], proto: str) -> None:
-    """Any offer and any answer end in SDPs with the right number of m-lines, or in a GatewayError; a refusal changes nothing."""
+    """Any offer and any answer end in SDPs with the right number of m-lines, or in a GatewayError; a refusal changes
+    nothing."""
     call = Call()
     head = ["v=0", f"o=- 1 1 IN IP4 {ALICE}", f"c=IN IP4 {ALICE}"]
     count = sum(line.startswith("m=") for line in offer)
@@ -214,7 +236,8 @@ def test_fuzz(offer: list[str], reply: list[str], proto: str) -> None:
 
 
 def test_cost() -> None:
-    """Offer and answer of one audio stream stay well under a millisecond of CPU (0.2 ms on the machine this was written on)."""
+    """Offer and answer of one audio stream stay well under a millisecond of CPU (0.2 ms on the machine this was
+    written on)."""
     text = fixtures.addressed("05_zoiper_avp_offer")
     wishes = options(transport_protocol="RTP/SAVP")
     reply = answering(Call().offer(text, wishes).sdp, CM80)

@@ -30,7 +30,9 @@ def assert_absent(keys: list[bytes], text: str) -> None:
             assert form not in text
 
 
-async def test_no_key_in_views_events_replies_logs(capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> None:
+async def test_no_key_in_views_events_replies_logs(
+    capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG)
     rig = Rig()
     events: list[CallEvent] = []
@@ -47,7 +49,7 @@ async def test_no_key_in_views_events_replies_logs(capfd: pytest.CaptureFixture[
     low = await rig.calls.create_session(session(key=0x5A, call_id="low"))
     keys = [*sdp_keys, b"\x5a" * 16]
     installed = [crypto.key.key for worker in rig.plane.workers for crypto in worker.cryptos.values()]
-    assert len(installed) == 4 and {key[:16] for key in sdp_keys} & set(installed)
+    assert len(installed) == 4 and any(sdp.startswith(key) for sdp in sdp_keys for key in installed)
     ng = NgCommands(rig.calls, MediaOptions)
     replies = []
     for command in ("query", "list", "statistics", "delete"):

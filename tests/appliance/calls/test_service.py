@@ -1,4 +1,5 @@
-"""The call service on a fake media plane: rtpengine's semantics of tags and branches, roll-back, nothing left behind."""
+"""The call service on a fake media plane: rtpengine's semantics of tags and branches, roll-back, nothing left
+behind."""
 
 from __future__ import annotations
 
@@ -38,9 +39,10 @@ def answer_to(sdp: bytes, port: int = 50000, line: int = 0) -> bytes:
         tag, suite, key = lines[line]
         flipped = bytes([key[0] ^ 1 if chr(key[0] ^ 1).isalnum() else ord("Q")]) + key[1:]
         crypto, profile = b"a=crypto:%s %s inline:%s\r\n" % (tag, suite, flipped), b"RTP/SAVP"
-    return (
-        b"v=0\r\no=bob 2 2 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n"
-        b"m=audio %d %s 0\r\n%s" % (port, profile, crypto)
+    return b"v=0\r\no=bob 2 2 IN IP4 127.0.0.1\r\ns=-\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\nm=audio %d %s 0\r\n%s" % (
+        port,
+        profile,
+        crypto,
     )
 
 
@@ -90,7 +92,10 @@ async def test_flows_are_joined_to_partners_and_contexts(rig: Rig) -> None:
     """Media of a leaves by b under b's send context, RTCP by the RTCP ports."""
     await up(rig)
     worker = next(worker for worker in rig.plane.workers if worker.flows)
-    by_port = {flow.port % 2: [f for f in worker.flows.values() if f.port % 2 == flow.port % 2] for flow in worker.flows.values()}
+    by_port = {
+        flow.port % 2: [f for f in worker.flows.values() if f.port % 2 == flow.port % 2]
+        for flow in worker.flows.values()
+    }
     rtp, rtcp = by_port[0], by_port[1]
     assert all(flow.rtp and not flow.rtcp for flow in rtp) and all(flow.rtcp and not flow.rtp for flow in rtcp)
     plain, secure = sorted(rtp, key=lambda flow: flow.secure)
@@ -325,7 +330,8 @@ async def test_rekey_that_fails_ends_the_call(rig: Rig) -> None:
         SessionRequest(
             (StreamMedia("audio", LegMedia(""), LegMedia("", receive=ContextSpec("AES_CM_128_HMAC_SHA1_80", ()))),)
         ),
-        SessionRequest((StreamMedia("audio", LegMedia(""), LegMedia("", send=ContextSpec("ROT13", (MasterKey(b"", b""),)))),)),
+        SessionRequest((StreamMedia("audio", LegMedia(""), LegMedia("", send=ContextSpec("ROT13",
+        (MasterKey(b"", b""),)))),)),
         SessionRequest(
             (
                 StreamMedia(

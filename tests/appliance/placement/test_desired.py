@@ -1,4 +1,5 @@
-"""Desired state and its differences, as tables: what is commanded, in which order, and that nothing is commanded twice."""
+"""Desired state and its differences, as tables: what is commanded, in which order, and that nothing is commanded
+twice."""
 
 from __future__ import annotations
 
@@ -110,7 +111,11 @@ def test_needs() -> None:
 def test_every_suite_has_a_transform(suite: suites.Suite) -> None:
     """A12: a suite is a row; nothing here names one."""
     transform = transform_of(suite.name)
-    assert (transform.key_octets, transform.rtp_tag, transform.rtcp_tag) == (suite.key_octets, suite.rtp_tag, suite.rtcp_tag)
+    assert (transform.key_octets, transform.rtp_tag, transform.rtcp_tag) == (
+        suite.key_octets,
+        suite.rtp_tag,
+        suite.rtcp_tag,
+    )
 
 
 def test_freeswitch_srtcp_tag() -> None:

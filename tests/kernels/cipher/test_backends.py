@@ -1,4 +1,5 @@
 """Every back end of this build against the published vectors (B1x rows of mission.md section B)."""
+
 from typing import Any
 
 import pytest
@@ -24,14 +25,26 @@ def test_selection() -> None:
 
 
 @every_backend
-@pytest.mark.parametrize(("file", "entry"), [("rfc3711_appendix_b.json", "aes_cm_128"),
-                                             ("rfc6188_section7.json", "aes_192_cm"), ("rfc6188_section7.json", "aes_256_cm")])
+@pytest.mark.parametrize(
+    ("file", "entry"),
+    [
+        ("rfc3711_appendix_b.json", "aes_cm_128"),
+        ("rfc6188_section7.json", "aes_192_cm"),
+        ("rfc6188_section7.json", "aes_256_cm"),
+    ],
+)
 def test_counter_mode_keystream(backend: str, file: str, entry: str) -> None:
     """B01, B05, B07: RFC 3711 B.2, RFC 6188 7.1 and 7.3, up to block 65281."""
     row = vectors(file)[entry]
     last = max(int(block) for block in row["keystream_blocks"])
-    sealed, _ = probe.seal(backend, "AES_CM", bytes.fromhex(row["session_key"]), bytes.fromhex(row["session_salt"]) + b"\0\0",
-                           b"", bytes(16 * (last + 1)))
+    sealed, _ = probe.seal(
+        backend,
+        "AES_CM",
+        bytes.fromhex(row["session_key"]),
+        bytes.fromhex(row["session_salt"]) + b"\0\0",
+        b"",
+        bytes(16 * (last + 1)),
+    )
     assert isinstance(sealed, bytes)
     for block, wanted in row["keystream_blocks"].items():
         assert sealed[16 * int(block) : 16 * int(block) + 16].hex() == wanted
@@ -44,7 +57,10 @@ def test_f8(backend: str) -> None:
     parts = {key: bytes.fromhex(value) for key, value in row.items()}
     sealed, _ = probe.seal(backend, "AES_F8", parts["key"], parts["iv"], b"", parts["payload"], salt=parts["salt"])
     assert sealed == parts["ciphertext"]
-    assert probe.open(backend, "AES_F8", parts["key"], parts["iv"], b"", sealed, b"", salt=parts["salt"]) == parts["payload"]
+    assert (
+        probe.open(backend, "AES_F8", parts["key"], parts["iv"], b"", sealed, b"", salt=parts["salt"])
+        == parts["payload"]
+    )
 
 
 GCM_ROWS = vectors("rfc7714_gcm.json")["vectors"]
@@ -68,15 +84,20 @@ def test_gcm(backend: str, row: dict[str, Any]) -> None:
 
 
 @every_backend
-@pytest.mark.parametrize(("key", "data", "digest"), [
-    (b"\x0b" * 20, b"Hi There", "b617318655057264e28bc0b6fb378c8ef146be00"),
-    (b"Jefe", b"what do ya want for nothing?", "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79"),
-    (b"\xaa" * 20, b"\xdd" * 50, "125d7342b9ac11cd91a39af48aa17b4f63f175d3"),
-])
+@pytest.mark.parametrize(
+    ("key", "data", "digest"),
+    [
+        (b"\x0b" * 20, b"Hi There", "b617318655057264e28bc0b6fb378c8ef146be00"),
+        (b"Jefe", b"what do ya want for nothing?", "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79"),
+        (b"\xaa" * 20, b"\xdd" * 50, "125d7342b9ac11cd91a39af48aa17b4f63f175d3"),
+    ],
+)
 def test_hmac_sha1(backend: str, key: bytes, data: bytes, digest: str) -> None:
     """RFC 2202 section 3, cases 1 to 3, the data split at every place between packet and extra octets."""
     for tag_octets in (4, 10, 20):
-        sealed = probe.seal(backend, "NULL", bytes(16), b"", data[:-4], b"", extra=data[-4:], auth_key=key, tag_octets=tag_octets)
+        sealed = probe.seal(
+            backend, "NULL", bytes(16), b"", data[:-4], b"", extra=data[-4:], auth_key=key, tag_octets=tag_octets
+        )
         assert sealed == (b"", bytes.fromhex(digest)[:tag_octets])
 
 

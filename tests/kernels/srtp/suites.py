@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from kernels.srtp.transform import Transform
+from kernels.wire.packet import Drop
 
 VECTORS = Path(__file__).parents[2] / "vectors"
 
@@ -44,6 +45,16 @@ def keys(transform: Transform, seed: int = 1) -> tuple[bytes, bytes]:
     """A master key and salt that differ by seed."""
     octets = bytes((seed * 89 + 7 * i) & 0xFF for i in range(transform.key_octets + transform.salt_octets))
     return octets[: transform.key_octets], octets[transform.key_octets :]
+
+
+def octets(result: bytes | Drop | int) -> bytes:
+    """The packet of a call that must have succeeded."""
+    assert isinstance(result, bytes), result
+    return result
+
+
+def all_octets(results: list[bytes | Drop]) -> list[bytes]:
+    return [octets(result) for result in results]
 
 
 def vectors(name: str) -> dict[str, Any]:

@@ -1,4 +1,5 @@
 """Index and window against a small model: rows A04, A14, B1, B3, SR-2, SR-4."""
+
 import itertools
 import random
 
@@ -20,15 +21,16 @@ class Model:
     """The receiver of RFC 3711 section 3.3 with authentic packets, plus our resync one turn further (row A14)."""
 
     def __init__(self, window: int) -> None:
-        self.window, self.newest, self.seen = window, None, set()       # type: ignore[var-annotated]
+        self.window = window
+        self.newest: int | None = None
+        self.seen: set[int] = set()
 
     def receive(self, true: int) -> Drop:
         guess = true & 0xFFFF
         if self.newest is None:
             guess |= START >> 16 << 16
         else:
-            turns = (self.newest >> 16) + (-1, 0, 1)[self._turn(guess)]
-            guess |= turns << 16
+            guess |= (self.newest >> 16) + self._turn(self.newest, guess) << 16
         for index in (guess, guess + 0x10000):
             verdict = self._ask(index)
             if verdict is Drop.DROP_NONE and index == true:
@@ -39,9 +41,10 @@ class Model:
                 first = verdict or Drop.DROP_AUTH_FAIL
         return first
 
-    def _turn(self, sequence: int) -> int:
-        gap = sequence - (self.newest & 0xFFFF)
-        return 0 if gap > 0x8000 else 2 if gap < -0x8000 else 1
+    @staticmethod
+    def _turn(newest: int, sequence: int) -> int:
+        gap = sequence - (newest & 0xFFFF)
+        return -1 if gap > 0x8000 else 1 if gap < -0x8000 else 0
 
     def _ask(self, index: int) -> Drop:
         if self.newest is None or index > self.newest:
@@ -90,9 +93,14 @@ def test_short_sequences(window: int) -> None:
 
 
 @settings(max_examples=150, deadline=None)
-@given(window=st.sampled_from(WINDOWS), batch=st.sampled_from([1, 7, 64]),
-       steps=st.lists(st.one_of(st.integers(-140, 140), st.integers(-1100, 1100), st.sampled_from([-0x8000, 0x7FFF, 0x8000, 0x4001])),
-                      max_size=150))
+@given(
+    window=st.sampled_from(WINDOWS),
+    batch=st.sampled_from([1, 7, 64]),
+    steps=st.lists(
+        st.one_of(st.integers(-140, 140), st.integers(-1100, 1100), st.sampled_from([-0x8000, 0x7FFF, 0x8000, 0x4001])),
+        max_size=150,
+    ),
+)
 def test_walks(window: int, batch: int, steps: list[int]) -> None:
     """B1, A14: a walk of the index, as a batch and singly: batches must not change any verdict."""
     index, indices = START, [START]
@@ -122,7 +130,9 @@ def test_rtcp_window_is_its_own() -> None:
     """SR-4, SR-13: SRTCP has its own window; index 0 and 1 are both good first ones."""
     for first in (0, 1):
         receiver = Session(CM, KEY, SALT, send=False, window=64)
-        packets = [seal_rtcp(CM, KEY, SALT, rtcp(), index) for index in (first, first + 1, first + 70, first + 7, first + 6)]
+        packets = [
+            seal_rtcp(CM, KEY, SALT, rtcp(), index) for index in (first, first + 1, first + 70, first + 7, first + 6)
+        ]
         verdicts = [receiver.unprotect_rtcp(packet) for packet in packets]
         assert verdicts == [rtcp(), rtcp(), rtcp(), rtcp(), Drop.DROP_REPLAY_OLD]
         assert receiver.unprotect_rtcp(packets[2]) == Drop.DROP_REPLAY

@@ -1,4 +1,7 @@
 """Known answers of whole packets and of the key derivation."""
+
+from typing import Any
+
 import pytest
 
 from kernels.srtp.kdf import session_key
@@ -10,12 +13,14 @@ PACKETS = vectors("srtp_suites.json")
 ROWS = {row["suite"]: row for row in PACKETS["suites"]}
 
 
-def pair(name: str, **options: object) -> tuple[Session, Session]:
+def pair(name: str, **options: Any) -> tuple[Session, Session]:
     transform = SUITES[name]
     secret = bytes.fromhex(ROWS[name]["key_salt_hex"])
     key, salt = secret[: transform.key_octets], secret[transform.key_octets :]
-    return (Session(transform, key, salt, send=True, **options),       # type: ignore[arg-type]
-            Session(transform, key, salt, send=False, **options))      # type: ignore[arg-type]
+    return (
+        Session(transform, key, salt, send=True, **options),
+        Session(transform, key, salt, send=False, **options),
+    )
 
 
 def test_table_is_complete() -> None:
@@ -24,7 +29,7 @@ def test_table_is_complete() -> None:
 
 @pytest.mark.parametrize("name", SUITES)
 def test_packets_of_every_suite(name: str) -> None:
-    """B01..B17, A11, A15, A19: RTP across a wrap (ROC 0 and 1), with CSRC, extension and empty payload; SRTCP index 1, 2."""
+    """B01..B17, A11, A15, A19: RTP across a wrap (ROC 0 and 1), CSRC, extension, empty payload; SRTCP index 1, 2."""
     sender, receiver = pair(name)
     for row in ROWS[name]["rtp"]:
         plain, protected = bytes.fromhex(row["plain"]), bytes.fromhex(row["protected"])
@@ -44,8 +49,9 @@ def test_freeswitch_rtcp_tags(name: str) -> None:
     transform = type(suite)(suite.cipher, suite.auth, suite.key_octets, suite.salt_octets, suite.rtp_tag, suite.rtp_tag)
     secret = bytes.fromhex(ROWS[name]["key_salt_hex"])
     sender = Session(transform, secret[:16], secret[16:], send=True)
-    for row, wanted in zip(ROWS[name]["rtcp"], PACKETS["freeswitch_same_policy_for_rtcp"][name]["srtcp_freeswitch_style"],
-                           strict=True):
+    for row, wanted in zip(
+        ROWS[name]["rtcp"], PACKETS["freeswitch_same_policy_for_rtcp"][name]["srtcp_freeswitch_style"], strict=True
+    ):
         assert sender.protect_rtcp(bytes.fromhex(row["plain"])) == bytes.fromhex(wanted)
 
 
@@ -60,7 +66,11 @@ def test_aes_192_of_old_libsrtp(name: str) -> None:
         assert strict.protect_rtp(plain) != bytes.fromhex(row["protected"])
 
 
-KDF_ROWS = [("rfc3711_appendix_b.json", "kdf_128"), ("rfc6188_section7.json", "kdf_192"), ("rfc6188_section7.json", "kdf_256")]
+KDF_ROWS = [
+    ("rfc3711_appendix_b.json", "kdf_128"),
+    ("rfc6188_section7.json", "kdf_192"),
+    ("rfc6188_section7.json", "kdf_256"),
+]
 
 
 @pytest.mark.parametrize(("file", "entry"), KDF_ROWS)

@@ -1,4 +1,5 @@
 """Classification and length checks: rows A12 (security), A10."""
+
 import struct
 
 import pytest
@@ -10,14 +11,21 @@ HEADER = bytes.fromhex("8000000100000000deadbeef")
 
 
 def expected(first: int) -> Kind:
-    ranges = {(0, 3): Kind.KIND_STUN, (16, 19): Kind.KIND_ZRTP, (20, 63): Kind.KIND_DTLS, (64, 79): Kind.KIND_TURN,
-              (128, 191): Kind.KIND_RTP}
+    ranges = {
+        (0, 3): Kind.KIND_STUN,
+        (16, 19): Kind.KIND_ZRTP,
+        (20, 63): Kind.KIND_DTLS,
+        (64, 79): Kind.KIND_TURN,
+        (128, 191): Kind.KIND_RTP,
+    }
     return next((kind for (low, high), kind in ranges.items() if low <= first <= high), Kind.KIND_UNKNOWN)
 
 
 def test_first_octet_decides() -> None:
     """A12, RFC 7983: every value of the first octet."""
-    assert [rtp.kind(bytes([first, 0]) + bytes(20)) for first in range(256)] == [expected(first) for first in range(256)]
+    assert [rtp.kind(bytes([first, 0]) + bytes(20)) for first in range(256)] == [
+        expected(first) for first in range(256)
+    ]
 
 
 def test_rtcp_is_payload_type_64_to_95() -> None:
@@ -45,15 +53,18 @@ def test_header_of_every_shape() -> None:
             assert rtp.header_octets(header + b"payload") == len(header)
 
 
-@pytest.mark.parametrize(("packet", "wanted"), [
-    (b"\x40" + HEADER[1:], Drop.DROP_MALFORMED),                                         # version 1
-    (b"\x90" + HEADER[1:] + b"\xbe\xde\xff\xff" + bytes(100), Drop.DROP_MALFORMED),      # extension of 256 KiB
-    (b"\x8f" + HEADER[1:] + bytes(59), Drop.DROP_MALFORMED),                             # 15 CSRCs do not fit
-    (b"\xa0" + HEADER[1:], Drop.DROP_MALFORMED),                                         # padding of nothing
-    (b"\xa0" + HEADER[1:] + b"abc\x05", Drop.DROP_MALFORMED),                            # padding longer than the payload
-    (b"\xa0" + HEADER[1:] + b"abc\x04", Drop.DROP_NONE),                                 # nothing but padding
-    (HEADER, Drop.DROP_NONE),
-])
+@pytest.mark.parametrize(
+    ("packet", "wanted"),
+    [
+        (b"\x40" + HEADER[1:], Drop.DROP_MALFORMED),  # version 1
+        (b"\x90" + HEADER[1:] + b"\xbe\xde\xff\xff" + bytes(100), Drop.DROP_MALFORMED),  # extension of 256 KiB
+        (b"\x8f" + HEADER[1:] + bytes(59), Drop.DROP_MALFORMED),  # 15 CSRCs do not fit
+        (b"\xa0" + HEADER[1:], Drop.DROP_MALFORMED),  # padding of nothing
+        (b"\xa0" + HEADER[1:] + b"abc\x05", Drop.DROP_MALFORMED),  # padding longer than the payload
+        (b"\xa0" + HEADER[1:] + b"abc\x04", Drop.DROP_NONE),  # nothing but padding
+        (HEADER, Drop.DROP_NONE),
+    ],
+)
 def test_lies_about_length(packet: bytes, wanted: Drop) -> None:
     """A10."""
     assert rtp.check_rtp(packet) == wanted
@@ -62,17 +73,20 @@ def test_lies_about_length(packet: bytes, wanted: Drop) -> None:
 REPORT = struct.pack("!BBHI", 0x80, 200, 6, 1) + bytes(20)
 
 
-@pytest.mark.parametrize(("packet", "wanted"), [
-    (REPORT, Drop.DROP_NONE),
-    (REPORT + struct.pack("!BBHI", 0x81, 203, 1, 1), Drop.DROP_NONE),                    # compound
-    (REPORT[:4], Drop.DROP_TOO_SHORT),                                                   # rtcp-short-4
-    (REPORT[:-1], Drop.DROP_MALFORMED),
-    (REPORT + b"\x81", Drop.DROP_MALFORMED),
-    (REPORT + b"\x41\xc9\0\0", Drop.DROP_MALFORMED),                                     # second part of version 1
-    (struct.pack("!BBHI", 0x81, 205, 0xFFFF, 1) + bytes(8), Drop.DROP_MALFORMED),        # rtcp-nack-length-ffff
-    (struct.pack("!BBHI", 0xA0, 200, 1, 0x09), Drop.DROP_MALFORMED),                     # padding longer than the part
-    (b"\xa0\xc9\0\0" + REPORT, Drop.DROP_MALFORMED),                                     # padding in a part of 4 octets
-])
+@pytest.mark.parametrize(
+    ("packet", "wanted"),
+    [
+        (REPORT, Drop.DROP_NONE),
+        (REPORT + struct.pack("!BBHI", 0x81, 203, 1, 1), Drop.DROP_NONE),  # compound
+        (REPORT[:4], Drop.DROP_TOO_SHORT),  # rtcp-short-4
+        (REPORT[:-1], Drop.DROP_MALFORMED),
+        (REPORT + b"\x81", Drop.DROP_MALFORMED),
+        (REPORT + b"\x41\xc9\0\0", Drop.DROP_MALFORMED),  # second part of version 1
+        (struct.pack("!BBHI", 0x81, 205, 0xFFFF, 1) + bytes(8), Drop.DROP_MALFORMED),  # rtcp-nack-length-ffff
+        (struct.pack("!BBHI", 0xA0, 200, 1, 0x09), Drop.DROP_MALFORMED),  # padding longer than the part
+        (b"\xa0\xc9\0\0" + REPORT, Drop.DROP_MALFORMED),  # padding in a part of 4 octets
+    ],
+)
 def test_compound_rtcp(packet: bytes, wanted: Drop) -> None:
     """A10."""
     assert rtp.check_rtcp(packet) == wanted

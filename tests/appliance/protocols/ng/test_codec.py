@@ -12,21 +12,29 @@ from appliance.protocols.ng import bencode, codec
 from appliance.protocols.ng.codec import Format, Malformed, decode, error, reply
 
 KAMAILIO = {
-    "supports": ["load limit"], "sdp": "v=0\r\n", "ICE": "remove", "label": "caller", "DTLS": "off", "flags": ["OSRTP-accept"],
+    "supports": ["load limit"], "sdp": "v=0\r\n", "ICE": "remove", "label": "caller", "DTLS": "off",
+    "flags": ["OSRTP-accept"],
     "replace": ["origin", "session-connection"], "transport-protocol": "RTP/SAVP", "rtcp-mux": ["demux"],
-    "SDES": ["only-AES_CM_128_HMAC_SHA1_80", "pad"], "call-id": "c", "via-branch": "b", "received-from": ["IP4", "127.0.0.1"],
+    "SDES": ["only-AES_CM_128_HMAC_SHA1_80", "pad"], "call-id": "c", "via-branch": "b",
+    "received-from": ["IP4", "127.0.0.1"],
     "from-tag": "t", "command": "offer",
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("format", list(Format))
 def test_what_kamailio_sends(format: Format) -> None:
-    """Ecosystem 2.1: unsorted keys, command last; the answer goes back with the cookie and in the format of the request."""
+    """Ecosystem 2.1: unsorted keys, command last; the answer goes back with the cookie and in the format of the
+    request."""
     body = bencode.encode(KAMAILIO) if format is Format.BENCODE else json.dumps(KAMAILIO).encode()
     message = decode(b"2713_5 " + body)
     assert message.body == KAMAILIO
     assert (message.cookie, message.format, message.sdp) == (b"2713_5", format, b"v=0\r\n")
-    assert (message.word("call-id"), message.word("sdp"), message.word("supports"), message.word("x")) == ("c", "v=0\r\n", "", "")
+    assert (message.word("call-id"), message.word("sdp"), message.word("supports"), message.word("x")) == (
+        "c",
+        "v=0\r\n",
+        "",
+        "",
+    )
     answer = decode(reply(message, {"result": "ok", "sdp": "v=0\r\n"}))
     assert (answer.cookie, answer.format, answer.body) == (b"2713_5", format, {"result": "ok", "sdp": "v=0\r\n"})
 
@@ -97,7 +105,11 @@ def test_fuzz(data: bytes) -> None:
             assert reply(message, message.body).startswith(message.cookie)
 
 
-@given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)))
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.floats() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)
+    )
+)
 def test_fuzz_json(value: object) -> None:
     try:
         message = decode(b"1 " + json.dumps({"a": value}).encode())

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.calls.media import Latching
-from appliance.policy.options import Ice, MediaOptions, SdesOptions
+from appliance.policy.options import Choice, Ice, MediaOptions, SdesOptions, Spelling
 from appliance.policy.secure_media import Mode, SecureMedia
 from appliance.policy.suites import offered
 from appliance.protocols.ng.flags import ENVELOPE, KEYS, WORDS, read
@@ -38,7 +38,8 @@ def test_what_kamailio_sends() -> None:
 @pytest.mark.parametrize(
     "flags",
     [
-        "transport-protocol=RTP/SAVP SDES-only-AES_CM_128_HMAC_SHA1_80 SDES-pad DTLS=off OSRTP-accept ICE=remove rtcp-mux-demux "
+        "transport-protocol=RTP/SAVP SDES-only-AES_CM_128_HMAC_SHA1_80 SDES-pad DTLS=off "
+        "OSRTP-accept ICE=remove rtcp-mux-demux "
         "replace-origin replace-session-connection received-from=[IP4 127.0.0.1] label=caller",
         "RTP/SAVP SDES=[only-AES_CM_128_HMAC_SHA1_80 pad] DTLS-off OSRTP=accept ICE-remove rtcp-mux=[demux] "
         "replace=[origin session-connection] received-from=[IP4 127.0.0.1] label=caller",
@@ -67,8 +68,13 @@ def sdes(**change: Any) -> dict[str, Any]:
         ({"SDES": ["nopad"]}, sdes(pad=False)),
         ({"SDES": ["lifetime", "static", "nonew"]}, sdes(lifetime_log2=31, static=True, nonew=True)),
         ({"SDES": ["UNENCRYPTED_SRTP"]}, sdes(unencrypted_srtp=True)),
-        ({"SDES": ["unencrypted_srtcp", "unauthenticated_srtp"]}, sdes(unencrypted_srtcp=True, unauthenticated_srtp=True)),
+        ({"SDES": ["unencrypted_srtcp", "unauthenticated_srtp"]}, sdes(unencrypted_srtcp=True,
+         unauthenticated_srtp=True)),
         ({"SDES": ["unencrypted_srtp", "encrypted_srtp"]}, sdes()),
+        ({"flags": ["SDES-liberal-lifetime", "SDES-choice-offerer", "SDES-spelling-alias", "SDES-srtcp-tag-as-srtp"]},
+         sdes(liberal_lifetime=True, choice=Choice.OFFERER, spelling=Spelling.ALIAS, srtcp_tag_as_srtp=True)),
+        ({"flags": ["SDES-from-nopad", f"SDES-from-only-{CM80}"], "SDES-from": ["what"]},
+         {"sdes_from": SdesOptions(pad=False, suites=(CM80,)), "unknown": ("SDES-from-what",)}),
         ({"SDES": [f"no-{CM80}", "no-AES_CM_256_HMAC_SHA1_80"]}, sdes(without=frozenset({CM80, CM256}))),
         ({"SDES": [f"only-{CM80}", "only-aead_aes_256_gcm"]}, sdes(suites=(CM80, "AEAD_AES_256_GCM"))),
         ({"SDES": [f"order:{CM80};AES_CM_256_HMAC_SHA1_80;"]}, sdes(order=(CM80, CM256))),
@@ -83,9 +89,11 @@ def sdes(**change: Any) -> dict[str, Any]:
         ({"replace": ["SDP version", "session name", "zero-address"]},
          {"replace": frozenset({"sdp-version", "session-name", "zero-address"})}),
         ({"direction": ["external", "internal"]}, {"interface_a": "external", "interface_b": "internal"}),
+        ({"rtpp-flags": "direction=ext direction=int"}, {"interface_a": "ext", "interface_b": "int"}),
         ({"interface": "one"}, {"interface_a": "one", "interface_b": "one"}),
         ({"from-interface": "x", "to-interface": "y"}, {"interface_a": "x", "interface_b": "y"}),
-        ({"media address": "192.0.2.9", "address family": "IP6"}, {"media_address": "192.0.2.9", "address_family": "IP6"}),
+        ({"media address": "192.0.2.9", "address family": "IP6"}, {"media_address": "192.0.2.9",
+         "address_family": "IP6"}),
         ({"received from": ["IP4", "192.0.2.8"], "flags": ["SIP source address"]},
          {"received_from": "192.0.2.8", "use_received_from": True, "flags": frozenset({"sip-source-address"})}),
         ({"flags": ["asymmetric"]}, {"latching": Latching.OFF, "flags": frozenset({"asymmetric"})}),
@@ -113,7 +121,9 @@ def test_words(body: dict[str, Any], change: dict[str, Any]) -> None:
 
 def test_defaults_are_laid_under() -> None:
     """A deployment's defaults hold where the message says nothing; `replace` is always the message's."""
-    defaults = MediaOptions(sdes=SdesOptions(pad=False, window=512), sdes_requires_tls=False, interface_a="x", interface_b="y")
+    defaults = MediaOptions(
+        sdes=SdesOptions(pad=False, window=512), sdes_requires_tls=False, interface_a="x", interface_b="y"
+    )
     options = read({"SDES": ["lifetime"], "from-interface": "z"}, defaults)
     assert options.sdes == SdesOptions(pad=False, window=512, lifetime_log2=31)
     assert (options.sdes_requires_tls, options.interface_a, options.interface_b) == (False, "z", "y")

@@ -1,5 +1,5 @@
-"""The reference's SDP samples. `.sdp` files are strict SDP; `.raw.txt` are as printed, with the page's artefacts: only this loader
-knows how to read those (mission.md section G: strict parser, tolerant fixture loader)."""
+"""The reference's SDP samples. `.sdp` files are strict SDP; `.raw.txt` are as printed, with the page's artefacts:
+only this loader knows how to read those (mission.md section G: strict parser, tolerant fixture loader)."""
 
 from __future__ import annotations
 

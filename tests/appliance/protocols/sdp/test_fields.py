@@ -58,7 +58,8 @@ def test_origin_without_user_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "result"), [("4001", (4001, "")), ("9 IN IP4 0.0.0.0", (9, "0.0.0.0")), ("5 IN IP6 ::1", (5, "::1"))]
+    ("value", "result"),
+    [("4001", (4001, "")), ("9 IN IP4 0.0.0.0", (9, "0.0.0.0")), ("5 IN IP6 ::1", (5, "::1"))],  # noqa: S104
 )
 def test_rtcp(value: str, result: tuple[int, str]) -> None:
     assert parse_rtcp(value, 1) == result

@@ -1,0 +1,1 @@
+"""The demonstration call: RTP on one side, SRTP on the other, through the running gateway, verified at both ends."""

@@ -1,0 +1,104 @@
+"""The processes of the gateway as programs for the supervisor, made from its settings."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from appliance.config.schema import Settings
+from appliance.config.types import HostPort
+from appliance.launch import probes
+from appliance.launch.child import Program
+from appliance.sip_edge import from_settings, kamailio
+
+HOLDER, CONTROL, EDGE = "media", "control", "sip"
+
+
+def programs(settings: Settings, config: Sequence[Path]) -> list[Program]:
+    """Media holder, control, SIP edge: in the order they need each other."""
+    found = [_holder(settings), _control(settings, config)]
+    if sip_edge_possible(settings):
+        found.append(edge_program(settings, settings.paths.run / "sip"))
+    return found
+
+
+def sip_edge_possible(settings: Settings) -> bool:
+    """Whether the SIP edge is wanted and Kamailio with its Python module is installed."""
+    modules = Path(settings.sip.modules or from_settings.module_folder())
+    wanted = settings.sip.enabled and kamailio.find(settings.sip.program) is not None
+    return wanted and (modules / "app_python3.so").exists()
+
+
+def holder_config(settings: Settings) -> dict[str, Any]:
+    """The media holder's JSON (docs/architecture.md): plain values, nothing of `appliance`."""
+    return {
+        "socket": str(settings.paths.media_socket),
+        "cores": worker_cores(settings.media.cores),
+        "port": settings.media.backend,
+        "cipher": settings.media.cipher,
+        "interfaces": [{"name": one.name, "address": one.address} for one in settings.interfaces],
+        "ports": [settings.media.ports.first, settings.media.ports.last],
+        "calls": settings.media.calls,
+        "user": settings.media.user,
+        "log": settings.log.level,
+        "learning_ms": int(settings.media.learning_s * 1000),
+    }
+
+
+def worker_cores(wanted: str | Sequence[int]) -> list[int]:
+    """Cores for media workers; "auto": those this process may use but the first, which stays for everything else."""
+    if not isinstance(wanted, str):
+        return list(wanted)
+    usable = sorted(os.sched_getaffinity(0))
+    return usable[1:] or usable
+
+
+def _holder(settings: Settings) -> Program:
+    path = settings.paths.run / "media.json"
+    socket = settings.paths.media_socket
+
+    def prepare() -> list[str]:
+        socket.unlink(missing_ok=True)
+        path.write_text(json.dumps(holder_config(settings), indent=1))
+        return [sys.executable, "-m", "kernels.control.holder", str(path)]
+
+    return Program(HOLDER, prepare, socket.is_socket, essential=True)
+
+
+def _control(settings: Settings, config: Sequence[Path]) -> Program:
+    words = [sys.executable, "-m", "appliance.gateway"]
+    for path in config:
+        words += ["--config", str(path)]
+    answers = [_ng_probe(address) for address in settings.ng.listen[:1]]
+    socket = settings.paths.control_socket
+    return Program(CONTROL, lambda: words, lambda: probes.unix_socket(socket) and all(probe() for probe in answers))
+
+
+def edge_program(settings: Settings, run: Path) -> Program:
+    """Kamailio with what these settings make of it, in its own run directory."""
+
+    def prepare() -> list[str]:
+        edge = from_settings.edge_config(settings, run)
+        kamailio.prepare(edge)
+        kamailio.check(edge)
+        return kamailio.command(edge)
+
+    udp = [socket.at for socket in settings.sip.listen if socket.transport == "udp"]
+    return Program(EDGE, prepare, _sip_probe(udp[0]) if udp else lambda: True)
+
+
+def _ng_probe(address: HostPort) -> Callable[[], bool]:
+    return lambda: probes.ng(reachable(address), address.port)
+
+
+def _sip_probe(address: HostPort) -> Callable[[], bool]:
+    return lambda: probes.sip(reachable(address), address.port)
+
+
+def reachable(address: HostPort) -> str:
+    """An address to reach a listener by: the wildcard is reached on loopback."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(address.host, address.host)  # noqa: S104

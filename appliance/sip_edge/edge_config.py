@@ -1,0 +1,40 @@
+"""What the SIP edge has to know, apart from where it comes from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from appliance.sip_edge.routing import RoutingTable
+
+
+@dataclass(frozen=True)
+class EdgeConfig:
+    """One rendered Kamailio. Paths are absolute; `run` is private to it."""
+
+    run: Path
+    listen: tuple[str, ...]
+    ng: tuple[str, ...]
+    table: RoutingTable
+    mask_key: str = field(repr=False)  # secret that hides addresses and Call-IDs; the same after a restart
+    program: str = "kamailio"
+    modules: str = "/usr/lib/x86_64-linux-gnu/kamailio/modules"
+    workers: int = 2
+    user: str = ""  # account to run as when started by root
+    log_level: int = 1
+    shared_memory_mb: int = 64
+    private_memory_mb: int = 8
+    answer_timeout_ms: int = 30_000
+    ring_timeout_ms: int = 120_000
+    dialog_timeout_s: int = 43_200
+    mask_ip: str = "127.0.0.8"
+    user_agent: str = "srtpgw"
+    databases: bool = True  # Kamailio's SQLite module is there
+
+    @property
+    def script(self) -> Path:
+        return self.run / "python" / "appliance" / "sip_edge" / "script.py"
+
+    @property
+    def database(self) -> str:
+        return str(self.run / "dialogs.sqlite") if self.databases else ""

@@ -1,0 +1,115 @@
+"""Settings to an EdgeConfig: which settings the SIP edge takes, and how a trunk's quirks are said in NG words."""
+
+from __future__ import annotations
+
+import pwd
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from appliance.config.schema import Settings
+from appliance.config.trunks import Trunk as TrunkSettings
+from appliance.policy import secure_media
+from appliance.protocols.srtp import suites
+from appliance.sip_edge import kamailio
+from appliance.sip_edge.edge_config import EdgeConfig
+from appliance.sip_edge.routing import MediaPolicy, RoutingTable, Trunk
+
+DEBIAN_USER = "kamailio"
+MODULE_FOLDERS = ("/usr/lib/x86_64-linux-gnu/kamailio/modules", "/usr/lib/aarch64-linux-gnu/kamailio/modules",
+                  "/usr/lib64/kamailio/modules", "/usr/local/lib64/kamailio/modules")  # fmt: skip
+
+# A trunk's quirks as NG words: (setting, value that asks for it, word). Words of rtpengine where it has one.
+QUIRKS: tuple[tuple[str, object, str], ...] = (
+    ("sdes_padding", False, "SDES-nopad"),
+    ("sdes_padding", True, "SDES-pad"),
+    ("sdes_unencrypted_srtp", True, "SDES-unencrypted_srtp"),
+    ("sdes_unencrypted_srtcp", True, "SDES-unencrypted_srtcp"),
+    ("sdes_unauthenticated_srtp", True, "SDES-unauthenticated_srtp"),
+    ("sdes_liberal_lifetime", True, "SDES-liberal-lifetime"),
+    ("suite_choice", "offerer", "SDES-choice-offerer"),
+    ("suite_spelling", "alias", "SDES-spelling-alias"),
+    ("srtcp_tag", "same-as-srtp", "SDES-srtcp-tag-as-srtp"),
+    ("latching", "off", "asymmetric"),
+)
+
+# Which weak suites each permission lets into a list that the operator did not write out (row B17).
+PERMISSIONS: tuple[tuple[str, Callable[[suites.Suite], bool]], ...] = (
+    ("allow_null_auth", lambda suite: suite.rtp_tag == 0 and suite.auth == "HMAC_SHA1"),
+    ("allow_null_cipher", lambda suite: suite.cipher == "NULL"),
+    ("allow_gcm_8", lambda suite: suite.cipher == "AES_GCM" and suite.rtp_tag == 8),
+)
+
+
+def edge_config(settings: Settings, run: Path) -> EdgeConfig:
+    """What the SIP edge of these settings is, in its run directory. OSError when that cannot be made."""
+    sip = settings.sip
+    ng = tuple(str(address) for address in settings.ng.listen)
+    table = RoutingTable(
+        trunks=tuple(trunk(row, settings) for row in settings.trunks),
+        sdes_requires_tls=settings.security.sdes_requires_tls,
+        user_agent=sip.user_agent,
+        ng=ng,
+    )
+    modules = sip.modules or module_folder()
+    return EdgeConfig(
+        run=run.resolve(), listen=tuple(str(socket) for socket in sip.listen), ng=ng, table=table,
+        mask_key=kamailio.mask_key(run), program=sip.program, modules=modules,
+        workers=sip.workers, user=sip.user or _default_user(), log_level=sip.log_level,
+        shared_memory_mb=sip.shared_memory_mb, private_memory_mb=sip.private_memory_mb,
+        answer_timeout_ms=sip.answer_timeout_ms, ring_timeout_ms=sip.ring_timeout_ms,
+        dialog_timeout_s=sip.dialog_timeout_s, user_agent=sip.user_agent,
+        databases=(Path(modules) / "db_sqlite.so").exists() and kamailio.SCHEMAS.is_dir(),
+    )  # fmt: skip
+
+
+def trunk(row: TrunkSettings, settings: Settings) -> Trunk:
+    """One [[trunks]] table as the routing script sees it."""
+    policy = secure_media.resolve(
+        row.rtp_secure_media, row.rtp_secure_media_inbound, row.rtp_secure_media_outbound, row.rtp_secure_media_suites
+    )
+    return Trunk(
+        name=row.name, match=tuple(str(network) for network in row.match), destination=row.destination,
+        listen=str(row.listen or ""), interface=row.interface,
+        inbound=_policy(policy.inbound, row, settings), outbound=_policy(policy.outbound, row, settings),
+        flags=quirk_flags(row),
+    )  # fmt: skip
+
+
+def quirk_flags(row: TrunkSettings) -> tuple[str, ...]:
+    """NG words of a trunk's quirks, then the words its operator added."""
+    flags = [word for name, value, word in QUIRKS if getattr(row, name) == value]
+    flags += [f"OSRTP-{word}" for word in row.osrtp]
+    if row.sdes_lifetime_log2:
+        flags.append("SDES-lifetime")
+    if row.media_address:
+        flags.append(f"media-address={row.media_address}")
+    return (*flags, *row.flags)
+
+
+def module_folder() -> str:
+    """Where this machine's Kamailio has its modules; empty when nowhere known."""
+    return next((folder for folder in MODULE_FOLDERS if Path(folder).is_dir()), "")
+
+
+def _policy(policy: secure_media.SecureMedia, row: TrunkSettings, settings: Settings) -> MediaPolicy:
+    return MediaPolicy(policy.mode.value, policy.suites or _permitted(row, settings))
+
+
+def _permitted(row: TrunkSettings, settings: Settings) -> tuple[str, ...]:
+    """The built-in order with the weak suites that are allowed; empty when none is (the gateway's own order then)."""
+    allowed = [
+        accepts for name, accepts in PERMISSIONS if getattr(row, name) or getattr(settings.security, name)
+    ]  # fmt: skip
+    if not allowed:
+        return ()
+    return tuple(suite.name for suite in suites.SUITES if not suite.weak or any(accepts(suite) for accepts in allowed))
+
+
+def _default_user() -> str:
+    """The account that Debian's package made for Kamailio, if it is here."""
+    try:
+        pwd.getpwnam(DEBIAN_USER)
+    except KeyError:
+        return ""
+    return DEBIAN_USER if shutil.which("kamailio", path="/usr/sbin:/usr/bin") else ""

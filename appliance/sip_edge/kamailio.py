@@ -1,0 +1,105 @@
+"""One Kamailio on disk: its run directory, how it is checked, how it is started."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import secrets
+import shutil
+import sqlite3
+import subprocess
+from pathlib import Path
+
+from appliance.sip_edge import render, routing
+from appliance.sip_edge.edge_config import EdgeConfig
+
+PACKAGE = Path(__file__).resolve().parents[1]
+SCRIPT_FILES = ("__init__.py", "sip_edge/__init__.py", "sip_edge/script.py", "sip_edge/routing.py",
+                "sip_edge/media_flags.py", "sip_edge/refusal.py")  # fmt: skip
+SCHEMAS = Path("/usr/share/kamailio/db_sqlite")
+SCHEMA_FILES = ("standard-create.sql", "dialog-create.sql")
+CHECK_TIMEOUT_S = 20
+
+
+class ConfigurationRefused(Exception):
+    """Kamailio does not take the rendered configuration; the message holds what it said."""
+
+
+def find(program: str) -> str | None:
+    """Absolute path of Kamailio, also outside a user's PATH (/usr/sbin); None when it is not installed."""
+    return shutil.which(program) or shutil.which(program, path="/usr/sbin:/usr/local/sbin")
+
+
+def mask_key(run: Path) -> str:
+    """The secret of topology hiding: made once per run directory, so that a restart still decodes calls (row K04)."""
+    run.mkdir(mode=0o700, parents=True, exist_ok=True)
+    path = run / "mask.key"
+    if not path.exists():
+        fresh = path.with_suffix(".new")
+        fresh.touch(mode=0o600)
+        fresh.write_text(secrets.token_hex(24))
+        fresh.replace(path)
+    return path.read_text()
+
+
+def prepare(edge: EdgeConfig) -> Path:
+    """Write everything that Kamailio reads into its run directory; the path of kamailio.cfg. OSError, ValueError."""
+    edge.run.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _copy_script(edge)
+    (edge.run / "routing.json").write_text(routing.dump(edge.table))
+    if edge.database:
+        _create_database(Path(edge.database))
+    cfg = edge.run / "kamailio.cfg"
+    cfg.touch(mode=0o600)
+    cfg.write_text(render.kamailio_cfg(edge))
+    _give_to(edge.user, edge.run)
+    return cfg
+
+
+def check(edge: EdgeConfig) -> None:
+    """Let Kamailio itself read what was rendered. ConfigurationRefused."""
+    done = subprocess.run([*command(edge), "-c"], capture_output=True, text=True, timeout=CHECK_TIMEOUT_S, check=False)
+    if done.returncode != 0:
+        raise ConfigurationRefused(done.stderr.strip() or done.stdout.strip())
+
+
+def command(edge: EdgeConfig) -> list[str]:
+    """Arguments that run this Kamailio in the foreground, logging to stderr."""
+    words = [find(edge.program) or edge.program, "-f", str(edge.run / "kamailio.cfg"), "-DD", "-E"]
+    words += ["-m", str(edge.shared_memory_mb), "-M", str(edge.private_memory_mb)]
+    words += ["-P", str(edge.run / "kamailio.pid"), "-Y", str(edge.run), "-w", str(edge.run)]
+    if _drops_privileges(edge.user):
+        words += ["-u", edge.user, "-g", edge.user]
+    return words
+
+
+def _copy_script(edge: EdgeConfig) -> None:
+    """The script as a tree of its own: readable by Kamailio's user, and not changing under a running Kamailio."""
+    for name in SCRIPT_FILES:
+        target = edge.run / "python" / "appliance" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(PACKAGE / name, target)
+
+
+def _create_database(path: Path) -> None:
+    if path.exists():
+        return
+    fresh = path.with_suffix(".new")
+    fresh.unlink(missing_ok=True)
+    with sqlite3.connect(fresh) as database:
+        for name in SCHEMA_FILES:
+            database.executescript((SCHEMAS / name).read_text())
+    database.close()
+    fresh.replace(path)
+
+
+def _drops_privileges(user: str) -> bool:
+    return user != "" and os.geteuid() == 0
+
+
+def _give_to(user: str, tree: Path) -> None:
+    if not _drops_privileges(user):
+        return
+    account = pwd.getpwnam(user)
+    for path in (tree, *tree.rglob("*")):
+        os.chown(path, account.pw_uid, account.pw_gid, follow_symlinks=False)

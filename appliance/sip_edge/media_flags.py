@@ -1,0 +1,99 @@
+"""Trunk policy to NG flags, and what a trunk's policy says about an SDP body: pure functions.
+
+The flags are rtpengine's own (its ng_control_protocol document), written the way Kamailio's rtpengine module
+takes them: words, `key=value`, `SDES-word`, `replace-word`, `rtcp-mux-word`. Standard library only: this runs in
+Kamailio's embedded Python.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from appliance.sip_edge.routing import MediaPolicy, Trunk, transport_of
+
+_MEDIA_LINE = re.compile(r"^m=\S+ (\d+)\S* (\S+)", re.MULTILINE)
+_CRYPTO_LINE = re.compile(r"^a=crypto:", re.MULTILINE)
+_SECURE_PROTOCOLS = frozenset({"RTP/SAVP", "RTP/SAVPF", "UDP/TLS/RTP/SAVP", "UDP/TLS/RTP/SAVPF"})
+
+PROTECTED = frozenset({"tls", "wss"})  # SIP transports that hide SDES keys
+
+# Always: hide the other side's addresses, terminate ICE and multiplexing, and leave DTLS to a later face.
+COMMON = ("replace-origin", "replace-session-connection", "ICE=remove", "rtcp-mux-demux", "DTLS=off")
+
+
+class Refused(Exception):
+    """The offer cannot be taken under the trunk's policy; `reason` is the word for the log and the counter."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class OfferFacts:
+    """What policy asks about an SDP body: lines in use (port not 0) by kind."""
+
+    secure: int
+    plain: int
+    crypto: bool
+
+
+def facts(sdp: str) -> OfferFacts:
+    """Count the m-lines of an SDP body; a disabled one (port 0, RFC 3264 section 6) is neither."""
+    used = [protocol.upper() for port, protocol in _MEDIA_LINE.findall(sdp) if port != "0"]
+    secure = sum(protocol in _SECURE_PROTOCOLS for protocol in used)
+    return OfferFacts(secure, len(used) - secure, _CRYPTO_LINE.search(sdp) is not None)
+
+
+def check_offer(sdp: str, policy: MediaPolicy, transport: str, sdes_requires_tls: bool) -> None:
+    """Refused when the caller's offer contradicts its trunk's policy (rows H01, H03, C07)."""
+    offer = facts(sdp)
+    if policy.mode == "mandatory" and offer.plain:
+        raise Refused("crypto_required")
+    if policy.mode == "forbidden" and offer.secure and not offer.plain:
+        raise Refused("crypto_forbidden")
+    if offer.secure and offer.crypto and sdes_requires_tls and transport not in PROTECTED:
+        raise Refused("sdes_over_cleartext")
+
+
+def offer_flags(caller: Trunk, callee: Trunk, transport: str, next_hop: str, sdes_requires_tls: bool) -> str:
+    """Flags of rtpengine_offer from `caller`, whose SIP came over `transport`, to `callee`. Optional is secure (I04).
+
+    Refused when the callee's policy needs SDES keys on a signalling path that would show them (row C07).
+    """
+    policy = callee.outbound
+    wanted = policy.mode != "forbidden"
+    protected = transport_of(next_hop) in PROTECTED
+    if wanted and sdes_requires_tls and not protected:
+        if policy.mode == "mandatory":
+            raise Refused("sdes_over_cleartext")
+        wanted = False
+    flags = [*COMMON, f"transport-protocol={'RTP/SAVP' if wanted else 'RTP/AVP'}"]
+    flags += [f"direction={caller.interface}", f"direction={callee.interface}"]
+    flags += [f"rtp-secure-media-inbound={':'.join((caller.inbound.mode, *caller.inbound.suites))}"]
+    flags += ["signalling-secure"] if transport in PROTECTED else []
+    flags += ["signalling-secure-out"] if protected else []
+    flags += suite_flags(policy.suites) if wanted else ["SDES-off"]
+    return " ".join((*flags, *callee.flags))
+
+
+def answer_flags(answerer: Trunk) -> str:
+    """Flags of rtpengine_answer: the offerer's protocol is the gateway's to remember."""
+    return " ".join((*COMMON, *answerer.flags))
+
+
+def suite_flags(suites: Iterable[str]) -> list[str]:
+    """SDES words for a suite list: only these, in this order; none for an empty list (all, strongest first)."""
+    names = list(suites)
+    if not names:
+        return []
+    return [f"SDES-only-{name}" for name in names] + [f"SDES-order:{';'.join(names)}"]
+
+
+def disabled_answer(sdp: str) -> str:
+    """The answer that refuses every m-line of `sdp` (port 0, RFC 3264 section 6) and shows no address or key."""
+    lines = ["v=0", "o=- 0 0 IN IP4 0.0.0.0", "s=-", "c=IN IP4 0.0.0.0", "t=0 0"]
+    lines += [re.sub(r"^(m=\S+) \S+", r"\1 0", line) for line in sdp.splitlines() if line.startswith("m=")]
+    return "\r\n".join(lines) + "\r\n"

@@ -1,0 +1,111 @@
+"""Kamailio's configuration as text: tables of modules, globals and parameters, filled from an `EdgeConfig`.
+
+Kamailio does SIP; everything that decides is in `script.py` (KEMI), everything that is decided beforehand is in the
+routing table beside it. This file only says which modules there are and how they are set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from appliance.sip_edge.edge_config import EdgeConfig
+
+MODULES = (
+    "tm", "sl", "rr", "pv", "maxfwd", "textops", "textopsx", "siputils", "xlog", "sanity", "ctl", "kex", "corex",
+    "counters", "jsonrpcs", "db_sqlite", "dialog", "htable", "nathelper", "rtpengine", "uac", "topoh", "app_python3",
+)  # fmt: skip
+
+Value = int | str
+
+
+def kamailio_cfg(edge: EdgeConfig) -> str:
+    """The whole of kamailio.cfg."""
+    parts = [
+        "#!KAMAILIO",
+        "# Rendered by srtpgw from its settings; changes here are lost.",
+        *(f"{name}={_quoted(value)}" for name, value in _globals(edge)),
+        *(f"listen={socket}" for socket in edge.listen),
+        "",
+        f'mpath="{edge.modules}"',
+        *(f'loadmodule "{name}.so"' for name in MODULES if _wanted(name, edge)),
+        "",
+        *(f'modparam("{module}", "{name}", {_quoted(value)})' for module, name, value in _parameters(edge)
+          if _wanted(module, edge)),
+        "",
+        'cfgengine "python"',
+    ]  # fmt: skip
+    return "\n".join(parts) + "\n"
+
+
+def _wanted(module: str, edge: EdgeConfig) -> bool:
+    return module != "db_sqlite" or edge.database != ""
+
+
+def _globals(edge: EdgeConfig) -> Iterable[tuple[str, Value]]:
+    return (
+        ("debug", edge.log_level),
+        ("log_stderror", "yes"),
+        ("fork", "yes"),
+        ("children", edge.workers),
+        ("tcp_children", edge.workers),
+        ("auto_aliases", "no"),
+        ("mhomed", 1),  # leave by the socket that the route to the next hop uses
+        ("server_signature", "no"),  # no Server or User-Agent of Kamailio's own
+        ("user_agent_header", f"User-Agent: {edge.user_agent}"),
+        ("server_header", f"Server: {edge.user_agent}"),
+        ("tcp_connection_lifetime", 3605),
+        ("tcp_max_connections", 2048),
+        ("pv_buffer_size", 16384),  # an SDP body of the largest offer fits
+        ("pv_buffer_slots", 20),
+        ("disable_core_dump", "yes"),  # bodies hold SDES keys
+        ("corelog", 3),  # malformed messages of strangers do not fill the log
+    )
+
+
+def _parameters(edge: EdgeConfig) -> Iterable[tuple[str, str, Value]]:
+    return (
+        ("tm", "failure_reply_mode", 3),
+        ("tm", "fr_timer", edge.answer_timeout_ms),
+        ("tm", "fr_inv_timer", edge.ring_timeout_ms),
+        ("tm", "auto_inv_100", 0),  # the script answers 100 before it asks the gateway (row I03)
+        ("rr", "enable_full_lr", 1),
+        ("rr", "append_fromtag", 1),
+        ("rr", "enable_double_rr", 1),
+        ("sanity", "autodrop", 0),
+        ("sanity", "default_checks", 17895),
+        ("xlog", "methods_filter", -1),
+        ("ctl", "binrpc", f"unix:{edge.run}/kamailio_ctl"),
+        ("jsonrpcs", "transport", 4),  # datagram socket only
+        ("jsonrpcs", "dgram_socket", f"{edge.run}/kamailio_rpc.sock"),
+        ("jsonrpcs", "dgram_mode", 0o600),
+        ("db_sqlite", "db_set_journal_mode", f"{edge.database};WAL"),
+        ("dialog", "db_url", f"sqlite:///{edge.database}"),
+        ("dialog", "db_mode", 1 if edge.database else 0),  # written at once: a killed Kamailio knows its dialogs
+        ("dialog", "enable_stats", 1),
+        ("dialog", "dlg_match_mode", 1),
+        ("dialog", "default_timeout", edge.dialog_timeout_s),
+        (
+            "dialog",
+            "lreq_callee_headers",
+            "TH: dlh\\r\\n",
+        ),  # topoh with a masked Call-ID needs it to address the callee
+        ("dialog", "event_callback", "ksr_dialog_event"),
+        ("rtpengine", "rtpengine_sock", " ".join(f"udp:{address}" for address in edge.ng)),
+        ("rtpengine", "rtpengine_disable_tout", 1),  # a restarted gateway serves the next call
+        ("rtpengine", "rtpengine_tout_ms", 1000),
+        ("rtpengine", "rtpengine_retr", 3),
+        ("topoh", "mask_key", edge.mask_key),
+        ("topoh", "mask_ip", edge.mask_ip),
+        ("topoh", "mask_callid", 1),
+        ("topoh", "sanity_checks", 1),
+        ("app_python3", "load", f"{edge.script}"),
+    )
+
+
+def _quoted(value: Value) -> str:
+    """A Kamailio literal: integers and yes/no bare, anything else a quoted string."""
+    if isinstance(value, int) or value in ("yes", "no"):
+        return str(value)
+    if '"' in value or "\n" in value:
+        raise ValueError(f"not possible in Kamailio's configuration: {value!r}")
+    return f'"{value}"'

@@ -1,0 +1,107 @@
+"""Which trunk a request belongs to: pure look-ups over the table that `render` writes as JSON.
+
+Runs inside Kamailio's embedded Python as well as in the control plane's own: standard library only.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+_URI = re.compile(r"^sips?:(?:[^@]*@)?(\[[0-9A-Fa-f:.]+\]|[^:;?>]+)(?::(\d+))?(.*)$", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class MediaPolicy:
+    """One direction of a trunk's rtp_secure_media: its mode and the suites in order (empty: all, strongest first)."""
+
+    mode: str = "forbidden"  # mandatory, optional, forbidden
+    suites: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Trunk:
+    """A peer of the SIP edge: whom it is recognised by, where its calls go, how its media is secured."""
+
+    name: str
+    match: tuple[str, ...] = ()  # source networks, CIDR
+    destination: str = ""  # next hop for calls that come from this trunk
+    listen: str = ""  # our socket towards it ("udp:10.0.0.1:5060"); empty: by route
+    interface: str = "default"  # media interface that faces it
+    inbound: MediaPolicy = field(default_factory=lambda: MediaPolicy("optional"))
+    outbound: MediaPolicy = field(default_factory=MediaPolicy)
+    flags: tuple[str, ...] = ()  # NG flags of its quirks (SDES-nopad, ...)
+
+
+@dataclass(frozen=True)
+class RoutingTable:
+    """Every trunk, and what the whole edge has to know."""
+
+    trunks: tuple[Trunk, ...] = ()
+    sdes_requires_tls: bool = True
+    user_agent: str = "srtpgw"
+    ng: tuple[str, ...] = ()  # "127.0.0.1:2223"
+
+    def by_source(self, address: str) -> Trunk | None:
+        """The trunk with the longest network around `address`; the first one among equals."""
+        found = [(network.prefixlen, -place) for network, place in self._networks(address)]
+        return self.trunks[-max(found)[1]] if found else None
+
+    def by_name(self, name: str) -> Trunk | None:
+        return next((trunk for trunk in self.trunks if trunk.name == name), None)
+
+    def by_next_hop(self, uri: str) -> Trunk | None:
+        """The trunk that a request to `uri` goes to: by address; None for a name or an unknown address."""
+        host = host_of(uri)
+        return self.by_source(host) if host else None
+
+    def _networks(self, address: str) -> list[tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, int]]:
+        try:
+            source = ipaddress.ip_address(address.strip("[]"))
+        except ValueError:
+            return []
+        return [
+            (network, place)
+            for place, trunk in enumerate(self.trunks)
+            for network in map(ipaddress.ip_network, trunk.match)
+            if source.version == network.version and source in network
+        ]
+
+
+def host_of(uri: str) -> str:
+    """Host part of a SIP URI without brackets; empty when it is none."""
+    found = _URI.match(uri.strip().strip("<>"))
+    return found[1].strip("[]") if found else ""
+
+
+def transport_of(uri: str) -> str:
+    """Transport a request to `uri` takes: tls for sips, else its transport parameter, else udp."""
+    if uri.lower().startswith("sips:"):
+        return "tls"
+    found = re.search(r";\s*transport=([a-z]+)", uri, re.IGNORECASE)
+    return found[1].lower() if found else "udp"
+
+
+def dump(table: RoutingTable) -> str:
+    return json.dumps(asdict(table), indent=1, sort_keys=True)
+
+
+def load(text: str) -> RoutingTable:
+    """The table that `dump` wrote. KeyError, TypeError, ValueError when it is not one."""
+    record = json.loads(text)
+    record["trunks"] = tuple(_trunk(row) for row in record["trunks"])
+    record["ng"] = tuple(record["ng"])
+    return RoutingTable(**record)
+
+
+def _trunk(row: dict[str, Any]) -> Trunk:
+    known = {item.name for item in fields(Trunk)}
+    values: dict[str, Any] = {name: value for name, value in row.items() if name in known}
+    for name in ("match", "flags"):
+        values[name] = tuple(row[name])
+    for name in ("inbound", "outbound"):
+        values[name] = MediaPolicy(row[name]["mode"], tuple(row[name]["suites"]))
+    return Trunk(**values)

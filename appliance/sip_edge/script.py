@@ -1,0 +1,306 @@
+"""The routing script that Kamailio runs (KEMI, app_python3): which request goes where, and when media is engaged.
+
+    request -> guard (sanity, loops) -> in a dialog?  follow its route, re-offer or delete media
+                                     -> out of one?   OPTIONS answered; INVITE: trunk -> next hop -> offer -> relay
+    reply   -> answer media with its SDP -> back;  failure -> delete media
+
+Only stand-alone decisions live in `routing` and `media_flags`; here is the order of Kamailio's own verbs. Kamailio
+provides the module `KSR`; tests provide a fake one. Standard library only.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+_HERE = Path(__file__).resolve()
+if str(_HERE.parents[2]) not in sys.path:  # the package tree that was copied into Kamailio's run directory
+    sys.path.append(str(_HERE.parents[2]))
+
+import KSR  # noqa: E402
+
+from appliance.sip_edge import media_flags, refusal, routing  # noqa: E402
+
+ALLOW = "INVITE, ACK, CANCEL, BYE, NOTIFY, REFER, MESSAGE, OPTIONS, INFO, SUBSCRIBE, UPDATE, PRACK"
+KNOWN_METHODS = frozenset(ALLOW.split(", "))
+SANITY_CHECKS, SANITY_URI_CHECKS = 17895, 7  # row K02: what Kamailio's own sample configuration uses
+SDP_TYPE = "application/sdp"
+LATE_OFFER = 1  # message flag: the INVITE had no SDP, so the 200 offers and the ACK answers (RFC 3261 section 13.2.1)
+
+
+def mod_init() -> Kamailio:
+    """Called once by app_python3: the object whose methods Kamailio calls by name."""
+    table = routing.load((_HERE.parents[3] / "routing.json").read_text())
+    return Kamailio(table)
+
+
+class Kamailio:
+    """One Kamailio process' view of the routing table."""
+
+    def __init__(self, table: routing.RoutingTable) -> None:
+        self.table = table
+
+    def child_init(self, rank: int) -> int:
+        return 0
+
+    def ksr_onsend_route(self, message: Any) -> int:
+        """Kamailio looks for this by name and leaves an exception behind when it is missing."""
+        return 1
+
+    def ksr_reply_route(self, message: Any) -> int:
+        """As above: replies are handled per transaction, in `ksr_reply`."""
+        return 1
+
+    # requests -------------------------------------------------------------------------------------------------------
+
+    def ksr_request_route(self, message: Any) -> int:
+        if not self._guard():
+            return 1
+        KSR.force_rport()  # answers go where the request came from (RFC 3581, row I03)
+        method = KSR.pv.gete("$rm")
+        if method == "CANCEL":
+            return self._cancel()
+        if KSR.siputils.has_totag() > 0:
+            return self._within_dialog(method)
+        if method == "ACK":  # of a negative reply: belongs to a transaction or to nobody
+            if KSR.tm.t_check_trans() > 0:
+                KSR.tm.t_relay()
+            return 1
+        KSR.tm.t_check_trans()  # a retransmission is answered by its transaction and ends here
+        if method == "OPTIONS":
+            return _reply(200, "OK", allow=True)
+        if method == "INVITE":
+            return self._new_call()
+        return _reply(404, "Not Found")
+
+    def _guard(self) -> bool:
+        """Drop or refuse what must not be routed (rows K01, I07)."""
+        if KSR.maxfwd.process_maxfwd(70) < 0:
+            _reply(483, "Too Many Hops")
+            return False
+        if KSR.sanity.sanity_check(SANITY_CHECKS, SANITY_URI_CHECKS) < 0:
+            _event("malformed")
+            return False
+        if KSR.pv.gete("$rm") not in KNOWN_METHODS:
+            _event("method_not_allowed")
+            _reply(405, "Method Not Allowed", allow=True)
+            return False
+        return True
+
+    def _cancel(self) -> int:
+        if KSR.tm.t_check_trans() > 0:
+            KSR.tm.t_relay()  # media is deleted by the failure route, when the 487 is in
+        return 1
+
+    # a new call -----------------------------------------------------------------------------------------------------
+
+    def _new_call(self) -> int:
+        caller = self.table.by_source(KSR.pv.gete("$si"))
+        if caller is None:
+            return self._refuse(404, "Not Found", "no_trunk")
+        if not caller.destination:
+            return self._refuse(404, "No Destination", "no_destination")
+        callee = self.table.by_next_hop(caller.destination) or routing.Trunk(name="", match=())
+        KSR.tm.t_newtran()
+        KSR.tm.t_reply(100, "Trying")
+        KSR.dialog.dlg_manage()
+        KSR.pv.sets("$dlg_var(caller)", caller.name)
+        KSR.pv.sets("$dlg_var(callee)", callee.name)
+        KSR.pv.sets("$du", caller.destination)
+        _leave_by(callee)
+        if not self._offer(caller, callee, caller.destination):
+            return 1
+        return self._relay_invite()
+
+    def _relay_invite(self) -> int:
+        _hide()
+        KSR.rr.record_route()
+        KSR.tm.t_on_reply("ksr_reply")
+        KSR.tm.t_on_failure("ksr_failure")
+        if KSR.tm.t_relay() < 0:
+            KSR.rtpengine.rtpengine_delete("")
+            KSR.sl.sl_reply_error()
+        return 1
+
+    def _offer(self, offerer: routing.Trunk, answerer: routing.Trunk, next_hop: str) -> bool:
+        """Engage the gateway with the SDP of this request; False when the request was answered instead."""
+        KSR.pv.sets("$avp(offerer)", offerer.name)
+        KSR.pv.sets("$avp(answerer)", answerer.name)
+        if KSR.textops.has_body_type(SDP_TYPE) < 0:
+            KSR.setflag(LATE_OFFER)
+            return True
+        secure_signalling = self.table.sdes_requires_tls
+        try:
+            media_flags.check_offer(KSR.pv.gete("$rb"), offerer.inbound, _transport(), secure_signalling)
+            flags = media_flags.offer_flags(offerer, answerer, _transport(), next_hop, secure_signalling)
+        except media_flags.Refused as refused:
+            self._refuse(488, "Not Acceptable Here", refused.reason)
+            return False
+        if KSR.rtpengine.rtpengine_offer(flags) > 0:
+            return True
+        verdict = refusal.ask(self.table.ng, _call_id(), KSR.pv.gete("$ft"), KSR.pv.gete("$rb"), flags)
+        self._refuse(verdict.status, verdict.phrase, verdict.reason)
+        return False
+
+    def _refuse(self, status: int, phrase: str, reason: str) -> int:
+        _event("refused", status=status, reason=reason)
+        return _reply(status, phrase)
+
+    # inside a dialog ------------------------------------------------------------------------------------------------
+
+    def _within_dialog(self, method: str) -> int:
+        if KSR.rr.loose_route() < 0:
+            return self._without_route(method)
+        _hide()
+        if method == "ACK":
+            self._answer_late()
+            KSR.tm.t_relay()
+            return self._end_unanswered()
+        KSR.tm.t_check_trans()
+        if method == "BYE":
+            KSR.rtpengine.rtpengine_delete("")
+        elif method in ("INVITE", "UPDATE"):
+            if not self._offer_again(method):
+                return 1
+            KSR.tm.t_on_reply("ksr_reply")
+            KSR.tm.t_on_failure("ksr_failure_within")
+        if method in ("INVITE", "UPDATE", "SUBSCRIBE", "REFER"):
+            KSR.rr.record_route()
+        if KSR.tm.t_relay() < 0:
+            KSR.sl.sl_reply_error()
+        return 1
+
+    def _without_route(self, method: str) -> int:
+        """A request with a To-tag that is not for us to route: ACK of a local reply, or a dialog we do not know."""
+        if method == "ACK":
+            if KSR.tm.t_check_trans() > 0:
+                KSR.tm.t_relay()
+            return 1
+        return _reply(404, "Not Here")
+
+    def _offer_again(self, method: str) -> bool:
+        """re-INVITE or UPDATE from either side: the same flags as at set-up, seen from the one who asks."""
+        if method == "INVITE":
+            KSR.tm.t_newtran()
+            KSR.tm.t_reply(100, "Trying")
+        next_hop = KSR.pv.gete("$du") or KSR.pv.gete("$ru")
+        offerer, answerer = self._sides(next_hop)
+        return self._offer(offerer, answerer, next_hop)
+
+    def _sides(self, next_hop: str) -> tuple[routing.Trunk, routing.Trunk]:
+        """Trunks (offerer, answerer) of a request in a dialog; by addresses when the dialog's record is lost."""
+        caller = self.table.by_name(KSR.pv.gete("$dlg_var(caller)"))
+        callee = self.table.by_name(KSR.pv.gete("$dlg_var(callee)"))
+        nobody = routing.Trunk(name="")
+        if caller is None and callee is None:
+            here = self.table.by_source(KSR.pv.gete("$si")) or nobody
+            return here, self.table.by_next_hop(next_hop) or nobody
+        if KSR.rr.is_direction("upstream") > 0:
+            return callee or nobody, caller or nobody
+        return caller or nobody, callee or nobody
+
+    def _answer_late(self) -> None:
+        """The ACK of a late offer carries the answer."""
+        if KSR.pv.gete("$dlg_var(late)") and KSR.textops.has_body_type(SDP_TYPE) > 0:
+            KSR.pv.sets("$dlg_var(late)", "")
+            trunk = self.table.by_source(KSR.pv.gete("$si")) or routing.Trunk(name="")
+            if KSR.rtpengine.rtpengine_answer(media_flags.answer_flags(trunk)) < 0:
+                KSR.pv.sets("$dlg_var(unanswerable)", "1")
+
+    def _end_unanswered(self) -> int:
+        """The callee's answer was not acceptable: both sides agreed on nothing, so both are told BYE (row H01)."""
+        if KSR.pv.gete("$dlg_var(unanswerable)"):
+            _event("refused", status=488, reason="answer_not_acceptable")
+            KSR.dialog.dlg_bye("all")
+        return 1
+
+    # replies --------------------------------------------------------------------------------------------------------
+
+    def ksr_reply(self, message: Any) -> int:
+        KSR.hdr.remove("Server")
+        KSR.hdr.remove("User-Agent")
+        status = int(KSR.pv.get("$rs") or 0)
+        if not 180 <= status < 300 or KSR.textops.has_body_type(SDP_TYPE) < 0:
+            return 1
+        try:
+            engaged = self._engage_reply()
+        except Exception as error:  # whatever it was, the reply must not leave as it came
+            _event("error", error=repr(error))
+            engaged = False
+        if engaged:
+            return 1
+        # Whatever the callee said about media must not reach the caller: it would go round the gateway.
+        KSR.textops.set_body(media_flags.disabled_answer(KSR.pv.gete("$rb")), SDP_TYPE)
+        if status >= 200:
+            KSR.pv.sets("$dlg_var(unanswerable)", "1")
+        return 1
+
+    def _engage_reply(self) -> bool:
+        """Hand the SDP of a reply to the gateway: the answer, or the offer when the INVITE had none."""
+        offerer, answerer = (self._named(f"$avp({side})") for side in ("offerer", "answerer"))
+        if not KSR.isflagset(LATE_OFFER):
+            return bool(KSR.rtpengine.rtpengine_answer(media_flags.answer_flags(answerer)) > 0)
+        try:
+            back = f"sip:{KSR.pv.gete('$T_req($si)')};transport={str(KSR.pv.gete('$T_req($proto)')).lower()}"
+            flags = media_flags.offer_flags(answerer, offerer, _transport(), back, self.table.sdes_requires_tls)
+        except media_flags.Refused:
+            return False
+        KSR.pv.sets("$dlg_var(late)", offerer.name or "?")
+        return bool(KSR.rtpengine.rtpengine_offer(flags) > 0)
+
+    def _named(self, variable: str) -> routing.Trunk:
+        return self.table.by_name(KSR.pv.gete(variable)) or routing.Trunk(name="")
+
+    def ksr_failure(self, message: Any) -> int:
+        """The call did not come about (also after CANCEL and on timeout): nothing may stay behind."""
+        KSR.rtpengine.rtpengine_delete("")
+        _event("failed", status=int(KSR.pv.get("$T_reply_code") or 0))
+        return 1
+
+    def ksr_failure_within(self, message: Any) -> int:
+        """A re-INVITE was refused: the session stays as it was (RFC 3261 section 14.1)."""
+        _event("reinvite_failed", status=int(KSR.pv.get("$T_reply_code") or 0))
+        return 1
+
+    def ksr_dialog_event(self, message: Any, event: str) -> int:
+        """Dialogs that end without a BYE from a peer (timeout, our own BYE) free their media too.
+
+        With a peer's BYE this runs inside `loose_route`, before the request route deletes the media itself."""
+        if event == "dialog:end" and KSR.pv.gete("$rm") != "BYE":
+            KSR.rtpengine.rtpengine_delete("")
+        return 1
+
+
+def _reply(status: int, phrase: str, *, allow: bool = False) -> int:
+    if allow:
+        KSR.hdr.append_to_reply(f"Allow: {ALLOW}\r\n")
+    if KSR.pv.gete("$rm") != "ACK":
+        KSR.sl.send_reply(status, phrase)
+    return 1
+
+
+def _hide() -> None:
+    """Headers that tell the other side what equipment this one has (rows I05, K04)."""
+    KSR.hdr.remove("User-Agent")
+    KSR.hdr.remove("Server")
+
+
+def _leave_by(trunk: routing.Trunk) -> None:
+    if trunk.listen:
+        KSR.pv.sets("$fs", trunk.listen)
+
+
+def _transport() -> str:
+    return str(KSR.pv.gete("$proto")).lower()
+
+
+def _call_id() -> str:
+    return str(KSR.pv.gete("$ci"))
+
+
+def _event(name: str, **details: object) -> None:
+    """One line of JSON per decision, one call id through all of them."""
+    record = {"event": f"sip_{name}", "call_id": _call_id(), "method": KSR.pv.gete("$rm"), "source": KSR.pv.gete("$si")}
+    KSR.notice(json.dumps({**record, **details}) + "\n")

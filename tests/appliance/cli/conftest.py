@@ -1,0 +1,54 @@
+"""The command line against a gateway: a real API server in a thread, a call service in memory behind it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from appliance.api.server import ApiServer
+from appliance.calls.media import Address, ContextSpec, LegMedia, MasterKey, StreamMedia
+from appliance.calls.views import SessionRequest
+from appliance.config.schema import Grpc
+from tests.appliance.api.fake_calls import FakeCalls
+
+
+@dataclass
+class Gateway:
+    socket: Path
+    calls: FakeCalls
+
+
+@pytest.fixture
+def gateway(tmp_path: Path) -> Iterator[Gateway]:
+    found = Gateway(tmp_path / "control.sock", FakeCalls())
+    loop = asyncio.new_event_loop()
+    ready, ended = threading.Event(), asyncio.Event()
+
+    async def serve() -> None:
+        await found.calls.create_session(_session("call-1", "first"))
+        await found.calls.create_session(_session("call-2", "[bold]not markup[/bold]"))
+        server = ApiServer(found.calls, Grpc(), found.socket)
+        await server.start()
+        ready.set()
+        await ended.wait()
+        await server.stop(0)
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),), daemon=True)
+    thread.start()
+    assert ready.wait(10)
+    yield found
+    loop.call_soon_threadsafe(ended.set)
+    thread.join(10)
+    loop.close()
+
+
+def _session(call_id: str, label: str) -> SessionRequest:
+    key = ContextSpec("AES_CM_128_HMAC_SHA1_80", (MasterKey(b"k" * 16, b"s" * 14),))
+    plain = LegMedia("default", Address("192.0.2.1", 4000), Address("192.0.2.1", 4001))
+    secure = LegMedia("default", Address("2001:db8::1", 5000), secure=True, receive=key, send=key)
+    return SessionRequest((StreamMedia("audio", plain, secure),), call_id, label)

@@ -1,0 +1,56 @@
+"""Kamailio's KEMI modules as the routing script sees them: every call is written down, every answer can be set."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+
+class Verbs:
+    """One KEMI module: any method exists, answers what `answers` says (1 by default), is recorded."""
+
+    def __init__(self, ksr: FakeKSR, module: str) -> None:
+        self._ksr, self._module = ksr, module
+
+    def __getattr__(self, method: str) -> Any:
+        name = f"{self._module}.{method}"
+
+        def call(*words: Any) -> Any:
+            self._ksr.calls.append((name, *words))
+            answer = self._ksr.answers.get(name, 1)
+            return answer(*words) if callable(answer) else answer
+
+        return call
+
+
+class FakeKSR:
+    """Module `KSR`. `variables` are the pseudo-variables, `answers` what calls return, `calls` what was called."""
+
+    MODULES = ("maxfwd", "sanity", "siputils", "tm", "sl", "rr", "hdr", "dialog", "rtpengine", "textops", "htable")
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Any, ...]] = []
+        self.answers: dict[str, Any] = {"siputils.has_totag": -1, "textops.has_body_type": -1, "tm.t_check_trans": -1}
+        self.variables: dict[str, Any] = {}
+        self.log: list[str] = []
+        self.flags: set[int] = set()
+        for module in self.MODULES:
+            setattr(self, module, Verbs(self, module))
+        self.pv = SimpleNamespace(
+            get=self.variables.get, gete=lambda name: self.variables.get(name, ""), sets=self.variables.__setitem__
+        )
+        self.notice = self.log.append
+        self.setflag = self.flags.add
+        self.isflagset = self.flags.__contains__
+
+    def force_rport(self) -> int:
+        self.calls.append(("force_rport",))
+        return 1
+
+    def called(self, name: str) -> list[tuple[Any, ...]]:
+        return [call[1:] for call in self.calls if call[0] == name]
+
+    @property
+    def replies(self) -> list[tuple[int, str]]:
+        """Final and provisional replies of the script, in order."""
+        return [call[1:3] for call in self.calls if call[0] in ("sl.send_reply", "tm.t_reply")]

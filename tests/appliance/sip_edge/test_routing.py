@@ -1,0 +1,60 @@
+"""Trunk look-ups and the JSON they travel in."""
+
+from __future__ import annotations
+
+import pytest
+
+from appliance.sip_edge import routing
+from appliance.sip_edge.routing import MediaPolicy, RoutingTable, Trunk
+
+TABLE = RoutingTable(
+    (
+        Trunk("wide", ("10.0.0.0/8", "2001:db8::/32")),
+        Trunk("narrow", ("10.1.0.0/16",), outbound=MediaPolicy("mandatory", ("X",)), flags=("SDES-pad",)),
+        Trunk("again", ("10.1.0.0/16",)),
+    ),
+    ng=("127.0.0.1:2223",),
+)
+
+
+@pytest.mark.parametrize(
+    ("address", "name"),
+    [
+        ("10.1.2.3", "narrow"),
+        ("10.2.0.1", "wide"),
+        ("2001:db8::1", "wide"),
+        ("[2001:db8::1]", "wide"),
+        ("192.0.2.1", None),
+        ("not an address", None),
+    ],
+)
+def test_the_longest_network_wins_then_the_first(address: str, name: str | None) -> None:
+    found = TABLE.by_source(address)
+    assert (found.name if found else None) == name
+
+
+@pytest.mark.parametrize(
+    ("uri", "host"),
+    [
+        ("sip:10.1.0.2:5060", "10.1.0.2"),
+        ("sip:user@10.1.0.2;transport=tcp", "10.1.0.2"),
+        ("sips:[2001:db8::1]:5061", "2001:db8::1"),
+        ("<sip:a@b.example>", "b.example"),
+        ("tel:1234", ""),
+        ("", ""),
+    ],
+)
+def test_hosts_of_uris(uri: str, host: str) -> None:
+    assert routing.host_of(uri) == host
+
+
+@pytest.mark.parametrize(
+    ("uri", "transport"),
+    [("sip:a", "udp"), ("sips:a", "tls"), ("sip:a;transport=TCP", "tcp"), ("sip:a;lr;transport=tls", "tls")],
+)
+def test_transports_of_uris(uri: str, transport: str) -> None:
+    assert routing.transport_of(uri) == transport
+
+
+def test_the_table_survives_its_json() -> None:
+    assert routing.load(routing.dump(TABLE)) == TABLE

@@ -1,0 +1,145 @@
+"""The whole gateway without its SIP edge, on loopback, started as a user starts it (`srtpgw up --config`)."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from appliance.protocols.srtp.suites import Suite
+from srtpgw.v1 import calls_pb2_grpc, sessions_pb2, sessions_pb2_grpc, system_pb2, system_pb2_grpc, types_pb2
+
+CONFIG = """
+[media]
+cores = [{core}]
+ports = "{first}-{last}"
+calls = {calls}
+
+[paths]
+run = "{place}/run"
+state = "{place}/state"
+
+[[interfaces]]
+name = "default"
+address = "127.0.0.1"
+
+[ng]
+listen = ["127.0.0.1:{ng}"]
+allow = ["127.0.0.0/8"]
+
+[sip]
+enabled = false
+
+[security]
+sdes_requires_tls = false
+allow_null_auth = true
+allow_null_cipher = true
+allow_gcm_8 = true
+"""
+
+
+@dataclass
+class Stack:
+    """A running gateway: where it is and the stubs of its API."""
+
+    place: Path
+    ng: tuple[str, int]
+    process: subprocess.Popen[bytes]
+
+    def __post_init__(self) -> None:
+        self.channel = grpc.insecure_channel(f"unix:{self.place}/run/control.sock")
+        self.calls = calls_pb2_grpc.CallServiceStub(self.channel)
+        self.sessions = sessions_pb2_grpc.SessionServiceStub(self.channel)
+        self.system = system_pb2_grpc.SystemServiceStub(self.channel)
+
+    def healthy(self) -> bool:
+        try:
+            reply = health_pb2_grpc.HealthStub(self.channel).Check(health_pb2.HealthCheckRequest(), timeout=1)
+        except grpc.RpcError:
+            return False
+        return bool(reply.status == health_pb2.HealthCheckResponse.SERVING)
+
+    def status(self) -> system_pb2.Status:
+        return self.system.GetStatus(system_pb2.GetStatusRequest(), timeout=5)
+
+    def log(self) -> str:
+        return (self.place / "log").read_text(errors="replace")
+
+    def resident_kib(self) -> int:
+        """Resident memory of everything that `srtpgw up` started."""
+        return sum(_rss(pid) for pid in _children(self.process.pid))
+
+
+@contextmanager
+def running(first: int, last: int, ng: int, calls: int = 200) -> Iterator[Stack]:
+    """Start on ports of the caller's choice, wait until healthy, stop by pid; the directory goes with its keys."""
+    place = Path(tempfile.mkdtemp(prefix="gwstack"))
+    core = max(os.sched_getaffinity(0))
+    config = place / "srtpgw.toml"
+    config.write_text(CONFIG.format(core=core, first=first, last=last, calls=calls, place=place, ng=ng))
+    with (place / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "appliance.cli.main", "up", "--config", str(config)],
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+        )  # fmt: skip
+    stack = Stack(place, ("127.0.0.1", ng), process)
+    try:
+        wait_for(stack.healthy, 30, stack.log)
+        yield stack
+    finally:
+        stack.channel.close()
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(15)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
+
+
+def wait_for(condition: object, seconds: float, explain: object = lambda: "") -> None:
+    """Poll until true; AssertionError with the explanation when time is up."""
+    until = time.monotonic() + seconds
+    while not condition():  # type: ignore[operator]
+        assert time.monotonic() < until, explain()  # type: ignore[operator]
+        time.sleep(0.05)
+
+
+def master_key(suite: Suite) -> sessions_pb2.MasterKey:
+    return sessions_pb2.MasterKey(
+        key=secrets.token_bytes(suite.key_octets), salt=secrets.token_bytes(suite.salt_octets)
+    )
+
+
+def crypto(name: str, suite: Suite) -> sessions_pb2.SessionCrypto:
+    return sessions_pb2.SessionCrypto(suite=name, keys=[master_key(suite)])
+
+
+def endpoint(port: int) -> types_pb2.Endpoint:
+    return types_pb2.Endpoint(host="127.0.0.1", port=port)
+
+
+def _children(pid: int) -> list[int]:
+    found = [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return found + [grandchild for child in found for grandchild in _children(child)]
+
+
+def _rss(pid: int) -> int:
+    try:
+        text = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) for line in text.splitlines() if line.startswith("VmRSS")), 0)
