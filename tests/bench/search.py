@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from tests.bench.generator import Outcome
 
 LOSS = 0.001
+LOWEST = 100.0  # packets/s
 PROBES = 18  # bounds the time of a search
 SHRINK, GROW, FINE = 2.0, 1.5, 1.03
 
@@ -39,7 +40,7 @@ def search(probe: Callable[[float], tuple[Outcome, int]], start: float, ceiling:
         if low and high / low <= FINE:
             break
         rate = _next(low, high, ceiling)
-        if rate < 500:
+        if rate < LOWEST:
             return Best(None, 0.0, spoilt="loses packets at any rate")
     return _best(good) if good else Best(None, 0.0, spoilt="loses packets at any rate")
 
