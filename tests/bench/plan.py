@@ -37,7 +37,9 @@ class Plan:
         return self._after(1)
 
     def _after(self, place: int) -> range:
-        each = 4 * self.calls + 200  # a call takes four ports; the rest is slack for ports that others hold
+        # A call takes four ports. Freed ones rest before they are given again, so the set-up rounds need their own;
+        # the remainder is slack for ports that others hold.
+        each = 4 * (self.calls + self.set_ups) + 200
         first = self.base_port + 4 * self.calls + place * each
         return range(first, first + each)
 

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from tests.bench.generator import Outcome
 
 LOSS = 0.001
-GROW, FINE = 1.3, 1.03
+LOWEST = 100.0  # packets/s
+PROBES = 18  # bounds the time of a search
+SHRINK, GROW, FINE = 2.0, 1.5, 1.03
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +27,7 @@ def search(probe: Callable[[float], tuple[Outcome, int]], start: float, ceiling:
     """Grow from `start` until packets are lost (shrink when they are at once), then halve the gap to 3 %."""
     good: tuple[Outcome, int] | None = None
     low, high, rate = 0.0, ceiling, start
-    for _ in range(16):
+    for _ in range(PROBES):
         outcome, cpu = probe(rate)
         if outcome.wrong:
             return Best(None, 0.0, spoilt=describe(outcome))
@@ -38,7 +40,7 @@ def search(probe: Callable[[float], tuple[Outcome, int]], start: float, ceiling:
         if low and high / low <= FINE:
             break
         rate = _next(low, high, ceiling)
-        if rate < 500:
+        if rate < LOWEST:
             return Best(None, 0.0, spoilt="loses packets at any rate")
     return _best(good) if good else Best(None, 0.0, spoilt="loses packets at any rate")
 
@@ -46,7 +48,7 @@ def search(probe: Callable[[float], tuple[Outcome, int]], start: float, ceiling:
 def _next(low: float, high: float, ceiling: float) -> float:
     """Grow while nothing was lost yet, else the geometric middle; shrink while nothing passed yet."""
     if not low:
-        return high / GROW
+        return high / SHRINK
     return low * GROW if high >= ceiling else min(low * GROW, (low * high) ** 0.5)
 
 
