@@ -18,7 +18,6 @@ from kernels.control.records cimport (
 from kernels.control.ring cimport Ring, ring_format
 from kernels.flow.counters cimport COUNTER_COUNT, COUNTERS
 from kernels.flow.table cimport Flow
-from kernels.srtp.tables cimport Crypto, KeySlot, Stream
 from kernels.wire.packet cimport DROP_COUNT
 from kernels.control.errors import LayoutMismatch
 

@@ -1,10 +1,9 @@
-# cython: language_level=3, boundscheck=False, wraparound=False
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """Commands, carried out by the worker between two bursts. One function per row of CommandKind."""
 from libc.errno cimport EADDRINUSE, EINVAL
 from libc.stdint cimport uint8_t, uint32_t
 from libc.string cimport memset
 
-from kernels.control.execute cimport command_execute
 from kernels.control.records cimport (
     COMMAND_ADD_KEY, COMMAND_INSTALL_CRYPTO, COMMAND_INSTALL_FLOW, COMMAND_REMOVE_CRYPTO, COMMAND_REMOVE_FLOW,
     COMMAND_SELECT_KEY, LATCH_AUTHENTICATED, Command, FlowParameters,
@@ -64,7 +63,7 @@ cdef int remove_crypto(Path *path, uint32_t slot) noexcept nogil:
 
 
 cdef int install_flow(Path *path, uint32_t slot, const FlowParameters *want) noexcept nogil:
-    """New on its port: starts clean. Known on its port: keeps counters, and its learnt address unless `remote` changed."""
+    """New on its port: starts clean. Known on its port: keeps counters, and its address unless `remote` changed."""
     cdef Flow *flow
     if slot >= path.flow_count or not valid(path, want):
         return EINVAL

@@ -46,7 +46,9 @@ class Holder:
             journal.write("warning", "ports held by others", interface=interface, count=len(ports), first=ports[0])
         self._memory = make_arena_memory(configuration, self._media)
         self._arena = Arena(self._memory)
-        self._arena.format(len(configuration.cores), calls_per_worker(configuration), self._media.share * len(self._media.interfaces))
+        self._arena.format(
+            len(configuration.cores), calls_per_worker(configuration), self._media.share * len(self._media.interfaces)
+        )
         self._doorbells = [os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC) for _ in configuration.cores]
         self._news = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
         self._door = Door(configuration.socket)
@@ -160,9 +162,7 @@ class Holder:
 
 def make_arena_memory(configuration: Configuration, media: MediaSockets) -> int:
     """A memfd of the right size that nobody can resize; its descriptor."""
-    octets = footprint(
-        len(configuration.cores), calls_per_worker(configuration), media.share * len(media.interfaces)
-    )
+    octets = footprint(len(configuration.cores), calls_per_worker(configuration), media.share * len(media.interfaces))
     fd = os.memfd_create("srtpgw-arena", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     os.ftruncate(fd, octets)
     fcntl.fcntl(fd, fcntl.F_ADD_SEALS, SEALS)

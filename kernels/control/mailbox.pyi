@@ -4,6 +4,9 @@ from kernels.control.arena import Arena
 from kernels.control.commands import Command, Punt, Reply, WorkerNews
 from kernels.control.status import CryptoStatus, FlowStatus, WorkerStatus
 
+DROPS: list[str]  # by Drop
+COUNTER_NAMES: list[str]  # by Counter
+
 class Mailbox:
     """Worker `index` of an arena, as the one control process sees it."""
 
@@ -27,6 +30,6 @@ class Mailbox:
     def crypto(self, slot: int) -> CryptoStatus:
         """CryptoStatus of a slot. KeyError: not in use; BlockingIOError: being changed now."""
     def counters(self) -> dict[str, int]:
-        """The worker's counters by name, drops by Drop name in lower case; as of its last publication (10 ms, or when idle)."""
+        """By name, drops by Drop name in lower case; as of the worker's last publication (10 ms, or when idle)."""
     def worker(self) -> WorkerStatus:
         """WorkerStatus."""

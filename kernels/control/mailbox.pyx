@@ -2,7 +2,7 @@
 """The control process's side of one worker: its rings, and snapshots of its tables."""
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
-from libc.errno cimport EAGAIN, ENOENT
+from libc.errno cimport EAGAIN
 
 from kernels.clib.linux cimport explicit_bzero
 from kernels.control.arena cimport Arena
@@ -162,8 +162,8 @@ cdef class Mailbox:
 
     cdef int copy_flow(self, const Flow *flow, Flow *copy) except -1:
         cdef uint32_t before
-        cdef int attempt
-        for attempt in range(PATIENCE):
+        cdef int _attempt
+        for _attempt in range(PATIENCE):
             before = sequence_read(&flow.sequence)
             memcpy(copy, flow, sizeof(Flow))
             if not sequence_changed(&flow.sequence, before):
@@ -175,9 +175,9 @@ cdef class Mailbox:
         cdef EngineSizes sizes
         cdef CryptoNumbers n
         cdef int error = 0
-        cdef int attempt
+        cdef int _attempt
         engine_sizes(&self.arena.header().capacities, &sizes)
-        for attempt in range(PATIENCE):
+        for _attempt in range(PATIENCE):
             error = crypto_status(self.at(self.block.engine), &sizes, slot, &n)
             if error != -EAGAIN:
                 break
@@ -188,11 +188,11 @@ cdef class Mailbox:
         return crypto_seen(slot, &n)
 
     def counters(self):
-        """The worker's counters by name, drops by Drop name in lower case; as of its last publication (10 ms, or when idle)."""
+        """By name, drops by Drop name in lower case; as of the worker's last publication (10 ms, or when idle)."""
         cdef uint64_t copy[COUNTERS]
         cdef uint32_t before
-        cdef int attempt
-        for attempt in range(PATIENCE):
+        cdef int _attempt
+        for _attempt in range(PATIENCE):
             before = sequence_read(&self.block.sequence)
             memcpy(copy, self.block.published, sizeof(copy))
             if not sequence_changed(&self.block.sequence, before):
@@ -209,7 +209,8 @@ cdef class Mailbox:
 
 cdef object crypto_seen(uint32_t slot, const CryptoNumbers *n):
     streams = tuple(
-        seen.StreamStatus(n.stream[i].ssrc, n.stream[i].roc, n.stream[i].rtp_newest if n.stream[i].rtp_started else None,
+        seen.StreamStatus(n.stream[i].ssrc, n.stream[i].roc,
+                          n.stream[i].rtp_newest if n.stream[i].rtp_started else None,
                           n.stream[i].rtcp_newest if n.stream[i].rtcp_started else None, n.stream[i].packets,
                           n.stream[i].last_ns)
         for i in range(min(n.streams, STATUS_STREAMS)))

@@ -48,7 +48,7 @@ class MediaSockets:
 
 
 def divide(first: int, last: int, workers: int) -> tuple[range, ...]:
-    """Contiguous shares of equal, even size, each starting at an even port (RTP even, RTCP odd: RFC 3550 section 11)."""
+    """Contiguous shares of equal, even size, each from an even port on (RTP even, RTCP odd: RFC 3550 section 11)."""
     first += first % 2
     share = (last + 1 - first) // workers // 2 * 2
     return tuple(range(first + i * share, first + (i + 1) * share) for i in range(workers))

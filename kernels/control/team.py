@@ -127,7 +127,9 @@ class Team:
         place.pid = pid
         self._arena.set_process(place.index, pid, place.core, place.restarts)
         level = "info" if place.restarts == 0 else "warning"
-        self._journal.write(level, "worker started", worker=place.index, pid=pid, core=place.core, restarts=place.restarts)
+        self._journal.write(
+            level, "worker started", worker=place.index, pid=pid, core=place.core, restarts=place.restarts
+        )
         self._report(place, "started", place.reason)
         place.reason = ""
 
@@ -145,7 +147,9 @@ class Team:
         self._arena.set_process(place.index, 0, place.core, place.restarts)
 
     def _report(self, place: Place, event: str, reason: str) -> None:
-        self._tell({"event": event, "worker": place.index, "pid": place.pid, "restarts": place.restarts, "reason": reason})
+        self._tell(
+            {"event": event, "worker": place.index, "pid": place.pid, "restarts": place.restarts, "reason": reason}
+        )
 
     def _live(self, place: Place) -> None:
         """The child: become a worker, never return."""
@@ -161,7 +165,9 @@ class Team:
             Worker(self._arena, place.index, port, self._news, self._learning_ms).run()
             code = 0
         except BaseException as error:
-            self._journal.write("error", "worker cannot run", worker=place.index, error=f"{type(error).__name__}: {error}")
+            self._journal.write(
+                "error", "worker cannot run", worker=place.index, error=f"{type(error).__name__}: {error}"
+            )
         finally:
             os._exit(code)
 

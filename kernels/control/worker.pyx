@@ -1,10 +1,9 @@
-# cython: language_level=3, boundscheck=False, wraparound=False
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """The worker: one loop without the GIL over one port and its region of the arena.
 
 Allocates nothing, locks nothing, logs nothing. Everything that must outlive it is in the arena; `Loop` is
 rebuilt by the next worker (`Worker(...)` adopts what a dead one left).
 """
-from libc.errno cimport EINVAL
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
@@ -13,16 +12,16 @@ from kernels.clib.linux cimport CLOCK_MONOTONIC, CLOCK_THREAD_CPUTIME_ID, clock_
 from kernels.control.arena cimport Arena
 from kernels.control.execute cimport command_execute
 from kernels.control.layout cimport (
-    STATE_BOOT, STATE_FAIL, STATE_HALT, STATE_RUN, Capacities, WorkerBlock, engine_sizes,
+    STATE_FAIL, STATE_HALT, STATE_RUN, Capacities, WorkerBlock, engine_sizes,
 )
 from kernels.control.records cimport Command, Inject, ReplyRecord
 from kernels.control.ring cimport Ring, ring_peek, ring_release, ring_reserve, ring_submit
 from kernels.control.sequence cimport sequence_begin, sequence_end
 from kernels.control.worker cimport COMMANDS_A_TURN, IDLE_MS, PUBLISH_NS, SETTLE_MS, Loop
 from kernels.flow.counters cimport (
-    COUNTER_BUSY_NS, COUNTER_COMMANDS, COUNTER_COMMANDS_REFUSED, COUNTER_COUNT, COUNTER_FORWARDED, COUNTER_INJECT_FAILED,
-    COUNTER_INJECTED, COUNTER_INTERRUPTED, COUNTER_OVERFLOWS, COUNTER_PUNTED, COUNTER_RECEIVED, COUNTER_TURNS, count,
-    counted,
+    COUNTER_BUSY_NS, COUNTER_COMMANDS, COUNTER_COMMANDS_REFUSED, COUNTER_COUNT, COUNTER_FORWARDED,
+    COUNTER_INJECT_FAILED, COUNTER_INJECTED, COUNTER_INTERRUPTED, COUNTER_OVERFLOWS, COUNTER_PUNTED, COUNTER_RECEIVED,
+    COUNTER_TURNS, count, counted,
 )
 from kernels.flow.pipeline cimport pipeline_run, pipeline_settle
 from kernels.flow.table cimport LEARN_OPEN, Flow, flow_at
@@ -74,10 +73,10 @@ cdef void housekeeping(Loop *w, uint32_t received) noexcept nogil:
 cdef bint take_commands(Loop *w) noexcept nogil:
     """At most a few. A command leaves the ring, wiped, only after its reply is in the other: a worker that dies in
     between is followed by one that does it again. True when more wait (and could be taken)."""
-    cdef uint32_t taken
+    cdef uint32_t _taken
     cdef Command *command
     cdef ReplyRecord *reply
-    for taken in range(COMMANDS_A_TURN):
+    for _taken in range(COMMANDS_A_TURN):
         command = <Command *>ring_peek(w.commands)
         if command == NULL:
             return False
@@ -97,9 +96,9 @@ cdef bint take_commands(Loop *w) noexcept nogil:
 
 cdef bint take_injections(Loop *w) noexcept nogil:
     """Send what the control process put in: as many as commands a turn. True when more wait."""
-    cdef uint32_t taken
+    cdef uint32_t _taken
     cdef Inject *record
-    for taken in range(COMMANDS_A_TURN):
+    for _taken in range(COMMANDS_A_TURN):
         record = <Inject *>ring_peek(w.injects)
         if record == NULL:
             return False

@@ -30,7 +30,7 @@ from kernels.flow.table cimport Flow, flow_at
 from kernels.srtp.engine cimport engine_open, engine_seal
 from kernels.wire.octets cimport load_be16
 from kernels.wire.packet cimport (
-    BATCH, DROP_DIRECTION, DROP_NO_FLOW, DROP_NO_PARTNER, DROP_NONE, DROP_NOT_KEYED, DROP_PUNT_FULL, DROP_SOURCE,
+    DROP_DIRECTION, DROP_NO_FLOW, DROP_NO_PARTNER, DROP_NONE, DROP_NOT_KEYED, DROP_PUNT_FULL, DROP_SOURCE,
     DROP_TOO_SHORT, DROP_UNKNOWN_KIND, KIND_DTLS, KIND_RTCP, KIND_RTP, KIND_STUN, KIND_ZRTP, NO_SLOT, Drop, Packet,
 )
 from kernels.wire.rtp cimport classify, rtcp_check, rtp_check, rtp_ssrc

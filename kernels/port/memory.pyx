@@ -1,4 +1,4 @@
-# cython: language_level=3, boundscheck=False, wraparound=False
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """The `memory` port: tests inject datagrams and collect what the packet path sent. Never waits."""
 from libc.stdint cimport uint32_t
 from libc.stdlib cimport calloc, free
@@ -9,7 +9,7 @@ from kernels.port.address cimport peer_address, peer_parse
 from kernels.port.memory cimport QUEUE, Memory, Waiting
 from kernels.port.port cimport AnyPort, Port
 from kernels.wire.packet cimport (
-    BATCH, DATAGRAM, DROP_NONE, DROP_SEND, DROP_TOO_LONG, FRAME, HEADROOM, NO_SLOT, Packet, Peer,
+    BATCH, DATAGRAM, DROP_NONE, DROP_SEND, DROP_TOO_LONG, FRAME, HEADROOM, NO_SLOT, Packet,
 )
 
 

@@ -1,4 +1,4 @@
-# cython: language_level=3, boundscheck=False, wraparound=False
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """The `udp` port: per-port kernel sockets, epoll, as few system calls per packet as these allow.
 
     epoll_wait                one for up to 64 sockets that have something
@@ -188,7 +188,8 @@ cdef class UdpPort(AnyPort):
         udp.last_of = <uint32_t *>calloc(count + 1, sizeof(uint32_t))
         udp.frames = <uint8_t *>calloc(BATCH, FRAME)
         udp.epoll = epoll_create1(EPOLL_CLOEXEC)
-        if udp.fds == NULL or udp.overflowed == NULL or udp.burst_of == NULL or udp.last_of == NULL or udp.frames == NULL:
+        if (udp.fds == NULL or udp.overflowed == NULL or udp.burst_of == NULL or udp.last_of == NULL
+                or udp.frames == NULL):
             raise MemoryError
         if udp.epoll < 0:
             raise OSError(errno, "epoll_create1")

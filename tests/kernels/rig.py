@@ -17,6 +17,7 @@ from typing import Any
 
 from kernels.control.arena import Arena, footprint
 from kernels.control.commands import (
+    Address,
     Command,
     InstallCrypto,
     InstallFlow,
@@ -31,6 +32,7 @@ from kernels.control.plane import MediaPlane
 from kernels.control.worker import Worker
 from kernels.port.memory import MemoryPort
 from kernels.srtp.session import Session
+from kernels.wire.packet import Drop
 
 CM128 = Transform("AES_CM", "HMAC_SHA1", 16, 14, 10, 10)
 NULL_AUTH = Transform("AES_CM", "HMAC_SHA1", 16, 14, 0, 10)
@@ -90,10 +92,11 @@ class LocalPlane:
         answers = {reply.ticket: reply.error for reply in replies if isinstance(reply, Reply)}
         return [answers[ticket] for ticket in tickets]
 
-    def send(self, number: int, *datagrams: bytes, source: tuple[str, int] = ALICE) -> list[tuple[int, bytes, tuple[str, int]]]:
+    def send(self, number: int, *datagrams: bytes | Drop, source: Address = ALICE) -> list[tuple[int, bytes, Address]]:
         """Datagrams arrive on a socket; what was sent in consequence."""
         for start in range(0, len(datagrams), 512):
             for data in datagrams[start : start + 512]:
+                assert isinstance(data, bytes)
                 self.port.inject(number, data, *source)
             for _ in range(512 // 64):
                 self.worker.turn()
@@ -109,8 +112,22 @@ class LocalPlane:
 def bridge(**changes: Any) -> list[InstallFlow]:
     """Flows 0 (Alice, socket 0) and 1 (Bob, socket 1), plain, RTP and RTCP muxed."""
     common: dict[str, Any] = {"rtp": True, "rtcp": True, "latching": "off"} | changes
-    a = {"slot": 0, "interface": "memory", "port": 0, "remote": ALICE, "rtp_partner": 1, "rtcp_partner": 1}
-    b = {"slot": 1, "interface": "memory", "port": 1, "remote": BOB, "rtp_partner": 0, "rtcp_partner": 0}
+    a: dict[str, Any] = {
+        "slot": 0,
+        "interface": "memory",
+        "port": 0,
+        "remote": ALICE,
+        "rtp_partner": 1,
+        "rtcp_partner": 1,
+    }
+    b: dict[str, Any] = {
+        "slot": 1,
+        "interface": "memory",
+        "port": 1,
+        "remote": BOB,
+        "rtp_partner": 0,
+        "rtcp_partner": 0,
+    }
     return [InstallFlow(**(a | common)), InstallFlow(**(b | common))]
 
 
@@ -218,7 +235,8 @@ def endpoint(address: str = "127.0.0.1", port: int = 0) -> socket.socket:
     """A phone's socket."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     opened = socket.socket(family, socket.SOCK_DGRAM)
-    opened.setsockopt(socket.SOL_SOCKET, 33, 1 << 22)  # SO_RCVBUFFORCE: a reader that is late must not lose packets
+    forced = os.geteuid() == 0  # SO_RCVBUFFORCE: a reader that is late must not lose packets
+    opened.setsockopt(socket.SOL_SOCKET, 33 if forced else socket.SO_RCVBUF, 1 << 22)
     opened.bind((address, port))
     opened.settimeout(2)
     return opened

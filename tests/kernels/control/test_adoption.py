@@ -7,12 +7,12 @@ import os
 import pytest
 
 from kernels.control.arena import structs
-from kernels.control.commands import InstallCrypto, RemoveFlow, Reply
+from kernels.control.commands import InstallCrypto, Punt, RemoveFlow, Reply, WorkerNews
 from tests.kernels.rig import ALICE, BOB, CM128, LocalPlane, master_key, rtp, secure_bridge, session
 
 
 def test_calls_go_on_with_the_next_index() -> None:
-    """Flows, addresses, ROC and replay state stay; the receiver accepts everything (no index twice), replays stay out."""
+    """Flows, addresses, ROC, replay state stay; the receiver accepts everything (no index twice), replays stay out."""
     plane = LocalPlane()
     plane.do(*secure_bridge())
     phone_out, phone_in = session(master_key(0), True), session(master_key(1), False)
@@ -46,7 +46,7 @@ def test_commands_in_the_ring_are_carried_out_by_the_next_worker() -> None:
     tickets = [plane.mailbox.submit(InstallCrypto(0, CM128, master_key(0), False)), plane.mailbox.submit(RemoveFlow(3))]
     plane.start()
     plane.worker.turn()
-    replies: list[object] = []
+    replies: list[Reply | Punt | WorkerNews] = []
     plane.mailbox.take(replies)
     assert [reply.ticket for reply in replies if isinstance(reply, Reply)] == tickets
     assert plane.mailbox.cryptos() == [0]

@@ -164,7 +164,9 @@ def test_forged_and_replayed_packets() -> None:
     phone, stranger = session(master_key(0), True), session(master_key(5), True)
     good = phone.protect_rtp(rtp(1))
     assert isinstance(good, bytes)
-    flipped = [bytes(o ^ (1 << i % 8) if n == i // 8 else o for n, o in enumerate(good)) for i in range(16, 8 * len(good), 7)]
+    flipped = [
+        bytes(o ^ (1 << i % 8) if n == i // 8 else o for n, o in enumerate(good)) for i in range(16, 8 * len(good), 7)
+    ]
     plane.send(1, *flipped, source=BOB)
     plane.send(1, stranger.protect_rtp(rtp(2)), stranger.protect_rtcp(rtcp()), rtp(3), rtcp(), source=BOB)
     assert plane.flow(1).packets_in == 0
@@ -178,11 +180,19 @@ def test_forged_and_replayed_packets() -> None:
 
 
 def test_every_truncated_length() -> None:
-    """A10: each length 0..64 of RTP, SRTP, RTCP, SRTCP, STUN, DTLS and noise, on plain and secure legs; a good packet still passes."""
+    """A10: each length 0..64 of RTP, SRTP, RTCP, SRTCP, STUN, DTLS and noise; a good packet still passes."""
     plane = LocalPlane()
     plane.do(*secure_bridge())
     phone = session(master_key(0), True)
-    whole = [rtp(1), rtcp(), phone.protect_rtp(rtp(1)), phone.protect_rtcp(rtcp()), bytes(64), b"\x16\xfe\xfd" * 30, b"\x9f" * 90]
+    whole = [
+        rtp(1),
+        rtcp(),
+        phone.protect_rtp(rtp(1)),
+        phone.protect_rtcp(rtcp()),
+        bytes(64),
+        b"\x16\xfe\xfd" * 30,
+        b"\x9f" * 90,
+    ]
     pieces = [data[:length] for data in whole for length in range(65) if isinstance(data, bytes)]
     for number, source in ((0, ALICE), (1, BOB)):
         for start in range(0, len(pieces), 100):
@@ -193,7 +203,9 @@ def test_every_truncated_length() -> None:
     assert plane.send(1, phone.protect_rtp(rtp(2)), source=BOB) == [(0, rtp(2), ALICE)]
 
 
-@pytest.mark.parametrize(("first", "kind"), [(0, "stun"), (3, "stun"), (16, "zrtp"), (19, "zrtp"), (20, "dtls"), (63, "dtls")])
+@pytest.mark.parametrize(
+    ("first", "kind"), [(0, "stun"), (3, "stun"), (16, "zrtp"), (19, "zrtp"), (20, "dtls"), (63, "dtls")]
+)
 def test_what_is_not_media_goes_up(first: int, kind: str) -> None:
     """D10, A12: with source and flow, from any source, and never out of a socket again."""
     plane = LocalPlane()

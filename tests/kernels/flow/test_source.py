@@ -8,7 +8,19 @@ import time
 import pytest
 
 from kernels.control.commands import InstallFlow
-from tests.kernels.rig import ALICE, BOB, MALLORY, NULL_AUTH, LocalPlane, bridge, master_key, rtp, secure_bridge, session
+from tests.kernels.rig import (
+    ALICE,
+    BOB,
+    MALLORY,
+    NULL_AUTH,
+    LocalPlane,
+    bridge,
+    master_key,
+    rtcp,
+    rtp,
+    secure_bridge,
+    session,
+)
 
 NAT = (ALICE[0], 33333)  # signalled host, another port
 
@@ -38,7 +50,8 @@ def test_off_accepts_only_the_signalled_address() -> None:
 def test_host_learns_a_port_once() -> None:
     """A1: behind NAT the port differs; after it is learnt another port is a stranger, and so is another host."""
     plane = plain("host", learning_ms=0)
-    assert [passes(plane, source) for source in (MALLORY, NAT, NAT, (ALICE[0], 44444), MALLORY)] == [False, True, True, False, False]
+    sources = [MALLORY, NAT, NAT, (ALICE[0], 44444), MALLORY]
+    assert [passes(plane, source) for source in sources] == [False, True, True, False, False]
     assert sends_to(plane) == NAT
     assert plane.flow(0).learnt
     assert plane.counters()["learnt"] == 1
@@ -110,8 +123,10 @@ def test_authenticated_follows_the_tag_and_nothing_else() -> None:
     plane.do(*secure_bridge())
     phone = session(master_key(0), True)
     first = phone.protect_rtp(rtp(1))
+    cut = phone.protect_rtp(rtp(8))
+    assert isinstance(cut, bytes)
     assert plane.send(1, first, source=BOB)
-    assert plane.send(1, first, rtp(7), phone.protect_rtp(rtp(8))[:-1], source=MALLORY) == []
+    assert plane.send(1, first, rtp(7), cut[:-1], source=MALLORY) == []
     assert plane.flow(1).current == BOB
     elsewhere = ("198.51.100.99", 1)
     for place in (elsewhere, BOB, elsewhere):
@@ -127,8 +142,6 @@ def test_authenticated_follows_the_tag_and_nothing_else() -> None:
 def test_authenticated_learns_from_srtcp_too() -> None:
     plane = LocalPlane()
     plane.do(*secure_bridge())
-    from tests.kernels.rig import rtcp
-
     assert plane.send(1, session(master_key(0), True).protect_rtcp(rtcp()), source=MALLORY)
     assert plane.flow(1).current == MALLORY
 
@@ -158,5 +171,6 @@ def test_no_remote_yet() -> None:
 def test_ipv6_addresses_are_compared_whole() -> None:
     plane = LocalPlane()
     here, near = ("2001:db8::1", 4000), ("2001:db8::1:1", 4000)
-    plane.do(dataclasses.replace(bridge(latching="host")[0], remote=here), InstallFlow(1, "memory", 1, True, True, BOB, 0))
+    a = dataclasses.replace(bridge(latching="host")[0], remote=here)
+    plane.do(a, InstallFlow(1, "memory", 1, True, True, BOB, 0))
     assert [passes(plane, source) for source in (near, here)] == [False, True]

@@ -1,0 +1,58 @@
+"""The worker's loop as Cython writes it: no Python objects, no GIL, no exceptions (STYLE 4.2, 4.3)."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.kernels.srtp.test_generated import HARMLESS, PYTHON, functions
+
+ROOT = Path(__file__).parents[3]
+PATHS = {
+    "control/worker": {
+        "worker_loop", "worker_wanted", "worker_turn", "housekeeping", "take_commands", "take_injections",
+        "send_injection", "publish", "tell_control", "worker_attach", "adopt_flows", "adopt_counters",
+    },
+    "control/execute": {
+        "command_execute", "install_crypto", "remove_crypto", "install_flow", "remove_flow", "forget", "vacate",
+        "valid",
+    },
+    "flow/pipeline": {"pipeline_run", "pipeline_settle", "admit", "screen", "punt", "accept", "note", "depart"},
+    "port/udp": {
+        "udp_receive", "quiet_doorbell", "read_socket", "describe", "count_overflow", "udp_transmit", "send_one",
+        "send_chain", "udp_release",
+    },
+    "port/memory": {"memory_receive", "memory_transmit", "memory_release"},
+}  # fmt: skip
+
+
+def code_of(module: str, folder: Path) -> dict[str, str]:
+    """Functions of the generated C without comments; performance hints fail at once."""
+    target = folder / "out.c"
+    command = [sys.executable, "-m", "cython", "-3", "-I", str(ROOT), str(ROOT / "kernels" / f"{module}.pyx")]
+    done = subprocess.run([*command, "-o", str(target)], capture_output=True, text=True, timeout=120, check=True)
+    assert "performance hint" not in done.stderr
+    return {name: re.sub(r"/\*.*?\*/", "", body, flags=re.S) for name, body in functions(target.read_text()).items()}
+
+
+@pytest.mark.parametrize("module", PATHS)
+def test_no_python_in_the_loop(module: str, tmp_path: Path) -> None:
+    bodies = code_of(module, tmp_path)
+    for function in PATHS[module]:
+        (name,) = [name for name in bodies if re.search(rf"_\d+{module.split('/')[1]}_{function}$", name)]
+        assert set(PYTHON.findall(bodies[name])) <= HARMLESS, name
+
+
+def test_inline_helpers_have_no_python(tmp_path: Path) -> None:
+    """Rings, sequence numbers, the source rule and reception are inline in headers; they are compiled into the loop."""
+    bodies = code_of("control/worker", tmp_path) | code_of("flow/pipeline", tmp_path)
+    helpers = ["ring_reserve", "ring_submit", "ring_peek", "ring_release", "sequence_begin", "sequence_end"]
+    helpers += ["source_accepts", "source_learn", "source_take", "reception_count", "flow_at", "peer_equal"]
+    for helper in helpers:
+        found = [body for name, body in bodies.items() if name.endswith(helper)]
+        assert found, helper
+        assert all(set(PYTHON.findall(body)) <= HARMLESS for body in found), helper
