@@ -4,7 +4,9 @@
 #   make run     set up, start the whole gateway here, place one demonstration call, stay up
 #   make test    set up, run every test
 #   make lint    ruff, mypy --strict, cython-lint
-.PHONY: run test setup packages lint test-asan clean
+#   make bench   this gateway beside rtpengine and libsrtp, figures into bench-results/ (ARGS=--quick proves that it runs)
+#   make test-asan  malformed input against the Cython modules under AddressSanitizer
+.PHONY: run test setup packages lint test-asan bench clean
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 PYTHON ?= $(or $(wildcard /usr/bin/python3),$(shell command -v python3))
@@ -55,13 +57,29 @@ $(VENV_STAMP):
 $(BUILD_STAMP): $(VENV_STAMP)
 	@mkdir -p $(STAMPS); rm -f $(STAMPS)/build-*
 	$(BIN)/python -m pip install -q --disable-pip-version-check --no-build-isolation --no-deps \
-		-Cbuild-dir=$(BUILD) -e .
+		--config-settings=build-dir=$(BUILD) -e .
 	@touch $@
 
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/cython-lint kernels
+
+# Side by side with rtpengine, figures into bench-results/; needs a quiet machine. ARGS=--quick only proves that it runs.
+bench: packages-test setup
+	$(BIN)/python -m tests.bench $(ARGS)
+
+# The compiled modules once more with AddressSanitizer, in a tree of their own; the editable ones stay as they are.
+ASAN := $(CURDIR)/build/asan
+ASAN_TESTS := tests/kernels/srtp/test_hostile.py tests/kernels/wire tests/kernels/flow
+test-asan: setup
+	test -f $(ASAN)/build.ninja || $(BIN)/meson setup $(ASAN) --prefix=/ -Dbuildtype=debugoptimized \
+		-Db_sanitize=address -Db_lundef=false --python.install-env=prefix > /dev/null
+	$(BIN)/ninja --quiet -C $(ASAN)
+	rm -rf $(ASAN)/tree && DESTDIR=$(ASAN)/tree $(BIN)/meson install --quiet -C $(ASAN)
+	site=$$(dirname $$(find $(ASAN)/tree -type d -name kernels | head -1)) && cp -r tests pyproject.toml $$site/ && cd $$site && \
+		MESONPY_EDITABLE_SKIP=$(BUILD) LD_PRELOAD=$$(gcc -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0 \
+		PYTHONMALLOC=malloc $(BIN)/python -m pytest -p no:cacheprovider $(ASAN_TESTS) $(ARGS)
 
 clean:
 	rm -rf $(STAMPS) build $(VENV)

@@ -25,15 +25,15 @@ class CallServicer:
     """Has every method of the service: registering it fails otherwise."""
 
     def __init__(self, calls: CallService, options: Callable[[], MediaOptions]) -> None:
-        """`options`: what lies under the wishes of a request."""
-        self._calls, self._base = calls, options
+        self._calls = calls
+        self._options = options  # asked for each request: settings may change
 
     async def Offer(self, request: calls_pb2.OfferRequest, context: Any) -> calls_pb2.SdpReply:
-        reply = await self._calls.offer(read.offer_request(request, self._base()))
+        reply = await self._calls.offer(read.offer_request(request, self._options()))
         return _sdp_reply(reply.sdp, reply.call_id or request.call_id, reply.warnings)
 
     async def Answer(self, request: calls_pb2.AnswerRequest, context: Any) -> calls_pb2.SdpReply:
-        reply = await self._calls.answer(read.answer_request(request, self._base()))
+        reply = await self._calls.answer(read.answer_request(request, self._options()))
         return _sdp_reply(reply.sdp, reply.call_id or request.call_id, reply.warnings)
 
     async def Delete(self, request: calls_pb2.DeleteCallRequest, context: Any) -> calls_pb2.Call:

@@ -15,7 +15,7 @@ from appliance.policy.options import MediaOptions
 from appliance.protocols.srtp import suites
 from srtpgw.v1 import calls_pb2, sessions_pb2, types_pb2
 
-LONGEST_NAME = 256  # octets of call-ids, tags, branches, labels: they travel in records, logs and metrics
+LONGEST_NAME = 1024  # characters of call-ids, tags, branches and labels; the call service has the same bound
 MOST_STREAMS = 64
 MOST_KEYS = 16
 LONGEST_MKI = 128  # RFC 4568 section 6.1 allows up to 128 octets
@@ -34,7 +34,7 @@ _MUX_WORDS = frozenset({"offer", "require", "demux", "accept", "reject"})
 
 
 def offer_request(message: calls_pb2.OfferRequest, base: MediaOptions) -> OfferRequest:
-    """`base`: the deployment's options, which the message's words are laid over."""
+    """`base` is what lies under the wishes of the request: the deployment's security settings."""
     return OfferRequest(
         call_id=name(message.call_id, "call_id"),
         from_tag=name(message.from_tag, "from_tag"),
@@ -95,20 +95,17 @@ def _options(message: calls_pb2.MediaOptions, base: MediaOptions) -> MediaOption
     if not mux <= _MUX_WORDS:
         _refuse("options.rtcp_mux", f"not one of {', '.join(sorted(_MUX_WORDS))}")
     inbound, outbound = message.secure_media_inbound, message.secure_media_outbound
+    suite_names = tuple(_suite(suite, f"options.suites[{n}]").name for n, suite in enumerate(message.suites))
     return replace(
         base,
         transport_protocol=message.transport_protocol,
         inbound=_policy(inbound, "options.secure_media_inbound", secure_media.parse) if inbound else None,
         outbound=_policy(outbound, "options.secure_media_outbound", secure_media.parse) if outbound else None,
-        sdes=replace(
-            base.sdes,
-            enabled=not message.sdes_off,
-            suites=tuple(_suite(suite, f"options.suites[{n}]").name for n, suite in enumerate(message.suites)),
-        ),
+        sdes=replace(base.sdes, enabled=not message.sdes_off, suites=suite_names),
         signalling_secure=message.signalling_secure,
         signalling_secure_out=message.signalling_secure_out,
         rtcp_mux=mux,
-        replace=frozenset(message.replace) or base.replace,
+        replace=frozenset(message.replace),
         interface_a=message.interface_a,
         interface_b=message.interface_b,
         media_address=_host(message.media_address, "options.media_address") if message.media_address else "",

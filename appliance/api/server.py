@@ -49,7 +49,7 @@ class ApiServer:
         observe: Observe | None = None,
         options: Callable[[], MediaOptions] = MediaOptions,
     ) -> None:
-        """`options`: the deployment's media options, which those of a request are laid over."""
+        """`options` gives what lies under the wishes of an offer: the security settings. Built in is the strict one."""
         self._settings = settings
         self._unix_socket = unix_socket
         self.health = Health(SERVICES)

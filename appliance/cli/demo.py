@@ -34,7 +34,7 @@ def demo(
     seconds: Annotated[float, typer.Option(help="How long media flows.", min=0.5, max=3600)] = 3.0,
     as_json: Annotated[bool, typer.Option("--json", help="The result as JSON.")] = False,
 ) -> None:
-    """Place one call through the running gateway and verify both ends. Exit status 1 when anything was lost or changed."""
+    """Place one call through the running gateway and verify both ends. Status 1 when anything was lost or changed."""
     row = suites.find(suite)
     if row is None:
         raise typer.BadParameter(f"unknown suite {suite!r}; one of {', '.join(one.name for one in suites.SUITES)}")
@@ -57,12 +57,14 @@ def perform(settings: Settings, suite: suites.Suite, seconds: float) -> result.R
     way = route.find(settings)
     caller, callee = media.free_ports(way.caller), media.free_ports(way.callee.host)
     over_sip = sipp.available() and sip_edge_possible(settings)
-    with contextlib.closing(media.endpoints(caller, callee)) as ends:
-        with _call(settings, way, suite, caller, callee, seconds, over_sip) as established:
-            media.join(ends, established)
-            before = cost.measure(settings)
-            reports = media.talk(ends, seconds)
-            after = cost.measure(settings)
+    with (
+        contextlib.closing(media.endpoints(caller, callee)) as ends,
+        _call(settings, way, suite, caller, callee, seconds, over_sip) as established,
+    ):
+        media.join(ends, established)
+        before = cost.measure(settings)
+        reports = media.talk(ends, seconds)
+        after = cost.measure(settings)
     return result.Result(
         suite.name, "SIP" if over_sip else "NG (no SIPp or no Kamailio here)", way.trunk, established.setup_ms, seconds,
         result.directions(reports), cost.per_packet(before, after),

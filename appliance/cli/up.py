@@ -31,7 +31,9 @@ def register(app: typer.Typer) -> None:
 
 def up(
     config: Config = None,
-    demo: Annotated[bool, typer.Option("--demo", help="Place the demonstration call once when everything is up.")] = False,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Place the demonstration call once when everything is up.")
+    ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Logs on this screen, not in files.")] = False,
 ) -> None:
     """Start media, control and SIP edge here and keep them running; Ctrl-C stops all of them."""

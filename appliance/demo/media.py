@@ -1,4 +1,4 @@
-"""The media of both ends of the demonstration call: one endpoint sends plain RTP, the other SRTP; each verifies what it hears."""
+"""The media of the demonstration call: one endpoint sends plain RTP, the other SRTP; each verifies what it hears."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from appliance.demo.established import Established
 from appliance.protocols.srtp.suites import Suite
 from kernels.load.endpoints import Endpoints
-from kernels.load.plan import KeyBytes, StreamConfig, StreamReport, Transform
+from kernels.load.plan import KeyBytes, StreamConfig, StreamReport
+from kernels.srtp.transform import Transform
 
 INTERVAL_US = 20_000
 CALLER, CALLEE = 0, 1
@@ -50,9 +51,7 @@ def free_ports(host: str, count: int = 64) -> LocalPorts:
 
 def endpoints(caller: LocalPorts, callee: LocalPorts) -> Endpoints:
     """Both ends, sockets open, not yet knowing where to send: their ports go into the SDP first."""
-    return Endpoints([
-        _listener(ports, ssrc, number, 1 - number) for number, (ports, ssrc) in enumerate(((caller, 0xA0A0), (callee, 0xB0B0)))
-    ])  # fmt: skip
+    return Endpoints([_listener(caller, 0xA0A0, CALLER, CALLEE), _listener(callee, 0xB0B0, CALLEE, CALLER)])
 
 
 def join(ends: Endpoints, call: Established) -> None:

@@ -63,5 +63,7 @@ def _ask(at: HostPort, request: dict[str, Any]) -> dict[str, Any]:
     except OSError as error:
         raise CallFailed(f"the gateway does not answer on NG {at}: {error}") from error
     if reply.get("result") != "ok":
-        raise CallFailed(f"the gateway refused {request['command']}: {reply.get('error-reason') or reply.get('result')}")
+        raise CallFailed(
+            f"the gateway refused {request['command']}: {reply.get('error-reason') or reply.get('result')}"
+        )
     return reply

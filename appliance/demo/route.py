@@ -1,4 +1,4 @@
-"""Which way the demonstration call can go through a configuration: a trunk that can be played on loopback, both ends of it."""
+"""Which way the demonstration call can go: a trunk of which both ends can be played on loopback."""
 
 from __future__ import annotations
 

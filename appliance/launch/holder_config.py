@@ -1,4 +1,4 @@
-"""`python -m appliance.launch.holder_config FILE`: write the media holder's JSON from the settings (systemd's ExecStartPre)."""
+"""`python -m appliance.launch.holder_config FILE`: the media holder's JSON from the settings."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ NEEDS = (
     Need("libipsec-mb", _library("IPSec_MB"), "ciphers run on OpenSSL alone"),
     Need("libxdp", _library("xdp"), "media goes through kernel sockets, not AF_XDP"),
     Need("locked memory", _may_lock, "keys may be written to swap (raise RLIMIT_MEMLOCK or run as root)"),
-    Need("root", lambda: os.geteuid() == 0, "kernel sockets only, no ports below 1024, no other accounts for the processes"),
+    Need("root", lambda: os.geteuid() == 0, "kernel sockets, no ports below 1024, no accounts of their own"),
 )  # fmt: skip
 
 

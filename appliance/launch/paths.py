@@ -31,7 +31,7 @@ def load_usable(config: Sequence[Path]) -> Settings:
 
 
 def own_run() -> Path:
-    """This user's run directory: under XDG_RUNTIME_DIR, else a private one in /tmp. PermissionError when it is not ours."""
+    """This user's run directory: under XDG_RUNTIME_DIR, else a private one in /tmp. PermissionError: not ours."""
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
     if runtime and os.access(runtime, os.W_OK):
         return Path(runtime) / "srtpgw"

@@ -43,6 +43,7 @@ def holder_config(settings: Settings) -> dict[str, Any]:
         "interfaces": [{"name": one.name, "address": one.address} for one in settings.interfaces],
         "ports": [settings.media.ports.first, settings.media.ports.last],
         "calls": settings.media.calls,
+        "learning_ms": round(settings.media.learning_s * 1000),
         "user": settings.media.user,
         "log": settings.log.level,
         "learning_ms": int(settings.media.learning_s * 1000),

@@ -103,9 +103,7 @@ def _permitted(row: TrunkSettings, settings: Settings) -> tuple[str, ...]:
     ]  # fmt: skip
     if not allowed:
         return ()
-    return tuple(
-        suite.name for suite in suites.SUITES if not suite.weak or any(accepts(suite) for accepts in allowed)
-    )
+    return tuple(suite.name for suite in suites.SUITES if not suite.weak or any(accepts(suite) for accepts in allowed))
 
 
 def _default_user() -> str:

@@ -59,7 +59,7 @@ def check_offer(sdp: str, policy: MediaPolicy, transport: str, sdes_requires_tls
 
 
 def offer_flags(caller: Trunk, callee: Trunk, transport: str, next_hop: str, sdes_requires_tls: bool) -> str:
-    """Flags of rtpengine_offer from `caller`, whose SIP came over `transport`, to `callee`. Optional is secure: row I04.
+    """Flags of rtpengine_offer from `caller`, whose SIP came over `transport`, to `callee`. Optional is secure (I04).
 
     Refused when the callee's policy needs SDES keys on a signalling path that would show them (row C07).
     """

@@ -84,7 +84,11 @@ def _parameters(edge: EdgeConfig) -> Iterable[tuple[str, str, Value]]:
         ("dialog", "enable_stats", 1),
         ("dialog", "dlg_match_mode", 1),
         ("dialog", "default_timeout", edge.dialog_timeout_s),
-        ("dialog", "lreq_callee_headers", "TH: dlh\\r\\n"),  # topoh with a masked Call-ID needs it to address the callee
+        (
+            "dialog",
+            "lreq_callee_headers",
+            "TH: dlh\\r\\n",
+        ),  # topoh with a masked Call-ID needs it to address the callee
         ("dialog", "event_callback", "ksr_dialog_event"),
         ("rtpengine", "rtpengine_sock", " ".join(f"udp:{address}" for address in edge.ng)),
         ("rtpengine", "rtpengine_disable_tout", 1),  # a restarted gateway serves the next call

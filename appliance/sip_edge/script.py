@@ -140,7 +140,9 @@ class Kamailio:
             return False
         if KSR.rtpengine.rtpengine_offer(flags) > 0:
             return True
-        verdict = refusal.ask(self.table.ng, _call_id(), KSR.pv.gete("$ft"), KSR.pv.gete("$rb"), flags)
+        new_call = KSR.siputils.has_totag() < 0
+        words = (self.table.ng, _call_id(), KSR.pv.gete("$ft"), KSR.pv.gete("$rb"), flags)
+        verdict = refusal.ask(*words, new_call=new_call)
         self._refuse(verdict.status, verdict.phrase, verdict.reason)
         return False
 

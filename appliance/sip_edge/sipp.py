@@ -78,7 +78,18 @@ def command(side: Side, directory: Path) -> list[str]:
     scenario.write_text(text)
     (directory / "ports.csv").write_text("\n".join(["SEQUENTIAL", *(f"{port};" for port in side.media_ports)]) + "\n")
     words = ["sipp", "-sf", str(scenario), "-i", side.local, "-p", str(side.port), "-t", side.transport]
-    words += ["-inf", str(directory / "ports.csv"), "-mi", side.media, "-mp", str(_unused_port()), "-m", str(side.calls), "-l", str(side.calls)]
+    words += [
+        "-inf",
+        str(directory / "ports.csv"),
+        "-mi",
+        side.media,
+        "-mp",
+        str(_unused_port()),
+        "-m",
+        str(side.calls),
+        "-l",
+        str(side.calls),
+    ]
     words += ["-r", str(side.rate), "-d", str(side.length_ms), "-nostdin", "-timeout", f"{side.timeout_s}s"]
     words += ["-timeout_error", "-trace_msg", "-message_file", str(directory / "messages.log")]
     words += ["-trace_err", "-error_file", str(directory / "errors.log")]

@@ -60,7 +60,10 @@ def elevated() -> list[str] | None:
     """Words to put before a command that needs root; None when there is no way to it without a question."""
     if os.geteuid() == 0:
         return []
-    if shutil.which("sudo") and subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False).returncode == 0:
+    if (
+        shutil.which("sudo")
+        and subprocess.run(["sudo", "-n", "true"], capture_output=True, check=False).returncode == 0
+    ):
         return ["sudo", "-n"]
     return None
 
@@ -83,7 +86,9 @@ def services_left_alone(how: list[str], names: list[str]) -> Iterator[None]:
     """Debian starts and enables what it installs: deny the start, and disable what came new."""
     ours = not POLICY.exists()
     if ours:
-        subprocess.run([*how, "install", "-m", "755", "/dev/stdin", str(POLICY)], input=b"#!/bin/sh\nexit 101\n", check=False)
+        subprocess.run(
+            [*how, "install", "-m", "755", "/dev/stdin", str(POLICY)], input=b"#!/bin/sh\nexit 101\n", check=False
+        )
     try:
         yield
     finally:

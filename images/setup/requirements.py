@@ -6,5 +6,9 @@ import tomllib
 from pathlib import Path
 
 project = tomllib.loads((Path(__file__).resolve().parents[2] / "pyproject.toml").read_text())
-for requirement in (*project["build-system"]["requires"], *project["project"]["dependencies"], *project["dependency-groups"]["dev"]):
+for requirement in (
+    *project["build-system"]["requires"],
+    *project["project"]["dependencies"],
+    *project["dependency-groups"]["dev"],
+):
     print(requirement)

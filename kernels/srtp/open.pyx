@@ -181,8 +181,6 @@ cdef inline int64_t estimate(Engine *engine, Crypto *crypto, Job *job) noexcept 
     return index_estimate(&engine.streams[job.stream].rtp, load_be16(job.data + 2))
 
 cdef inline uint32_t freshness(Engine *engine, Crypto *crypto, Job *job, int64_t index) noexcept nogil:
-    if index >> 48 > 0:                                 # no sender may have used it (RFC 3711 section 9.2)
-        return DROP_AUTH_FAIL
     if job.stream == NO_SLOT:
         return DROP_NONE
     return replay_check(window_of(engine, job), index, crypto.parameters.window)

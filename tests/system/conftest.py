@@ -23,7 +23,9 @@ def namespaces() -> None:
 
 @pytest.fixture(scope="session")
 def sip_programs() -> None:
-    missing = [name for name, found in (("kamailio", kamailio.find("kamailio")), ("sipp", sipp.available())) if not found]
+    missing = [
+        name for name, found in (("kamailio", kamailio.find("kamailio")), ("sipp", sipp.available())) if not found
+    ]
     if missing:
         pytest.skip(f"not installed: {', '.join(missing)}")
 

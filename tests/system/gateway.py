@@ -85,7 +85,15 @@ class Gateway:
 
     def status(self) -> dict[str, Any]:
         """What `srtpgw status --json` says."""
-        words = [sys.executable, "-m", "appliance.cli.main", "status", "--json", "--socket", str(self.run / "control.sock")]
+        words = [
+            sys.executable,
+            "-m",
+            "appliance.cli.main",
+            "status",
+            "--json",
+            "--socket",
+            str(self.run / "control.sock"),
+        ]
         done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=30)
         status: dict[str, Any] = json.loads(done.stdout)
         return status

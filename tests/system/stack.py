@@ -91,7 +91,7 @@ def running(first: int, last: int, ng: int, calls: int = 200) -> Iterator[Stack]
     config.write_text(CONFIG.format(core=core, first=first, last=last, calls=calls, place=place, ng=ng))
     with (place / "log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "/tmp/w/upmain.py", "up", "--config", str(config)],
+            [sys.executable, "-m", "appliance.cli.main", "up", "--config", str(config)],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
     stack = Stack(place, ("127.0.0.1", ng), process)

@@ -1,4 +1,4 @@
-"""The media of calls in the lab: endpoints in both outer namespaces, sending at the same time, each verifying what it hears."""
+"""The media of calls in the lab: endpoints in both outer namespaces, each verifying what it hears."""
 
 from __future__ import annotations
 
@@ -56,8 +56,10 @@ class Talk:
 
     def run(self, seconds: float, packets: int = 0, interval_us: int = 20_000, settle_ms: int = 500) -> Heard:
         """Both sides send; returns when both are done."""
-        threads = [threading.Thread(target=ends.run, args=(seconds, packets, interval_us, settle_ms)) for ends in
-                   (self.access, self.core)]  # fmt: skip
+        threads = [
+            threading.Thread(target=ends.run, args=(seconds, packets, interval_us, settle_ms))
+            for ends in (self.access, self.core)
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -66,11 +68,22 @@ class Talk:
 
     def _open(self, role: str) -> Endpoints:
         host, side = labs.ADDRESS[role], 0 if role == "access" else 1
-        return self._stack.enter_context(closing(Endpoints([
-            StreamConfig(local=(host, MEDIA + 4 * place), rtcp_local=(host, MEDIA + 4 * place + 1), ssrc=0x10000 * (side + 1) + place,
-                         number=2 * place + side, expects=2 * place + 1 - side)
-            for place in range(self.call.calls)
-        ])))  # fmt: skip
+        return self._stack.enter_context(
+            closing(
+                Endpoints(
+                    [
+                        StreamConfig(
+                            local=(host, MEDIA + 4 * place),
+                            rtcp_local=(host, MEDIA + 4 * place + 1),
+                            ssrc=0x10000 * (side + 1) + place,
+                            number=2 * place + side,
+                            expects=2 * place + 1 - side,
+                        )
+                        for place in range(self.call.calls)
+                    ]
+                )
+            )
+        )
 
     def _join(self) -> None:
         suite = suites.find(self.call.suite)

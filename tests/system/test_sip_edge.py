@@ -28,9 +28,21 @@ def edge(laboratory: labs.Lab, sip_programs: None) -> Iterator[edges.Edge]:
     if not shutil.which("rtpengine"):
         pytest.skip("not installed: rtpengine-daemon")
     interfaces = [f"--interface={side}/{labs.GATEWAY[side]}" for side in ("access", "core")]
-    laboratory.start("gateway", ["rtpengine", "--table=-1", *interfaces, f"--listen-ng={edges.NG[0]}:{edges.NG[1]}",
-                                 "--port-min=25600", "--port-max=25999", "--delete-delay=0", "--foreground", "--log-stderr"],
-                     "rtpengine.log")  # fmt: skip
+    laboratory.start(
+        "gateway",
+        [
+            "rtpengine",
+            "--table=-1",
+            *interfaces,
+            f"--listen-ng={edges.NG[0]}:{edges.NG[1]}",
+            "--port-min=25600",
+            "--port-max=25999",
+            "--delete-delay=0",
+            "--foreground",
+            "--log-stderr",
+        ],
+        "rtpengine.log",
+    )
     labs.wait_for(lambda: _pings(), 10, "rtpengine does not start")
     config = edges.edge_config(laboratory.directory / "sip", SUITES)
     kamailio.prepare(config)
@@ -57,8 +69,8 @@ def call(edge: edges.Edge) -> Call:
 def test_a_plain_call_leaves_as_srtp(call: Call) -> None:
     """I01, I04: the Zoiper INVITE in as RTP/AVP, out as RTP/SAVP with crypto lines, tags 1..n.
 
-    Debian's rtpengine 10.5 knows neither `SDES-only-` nor `SDES-order:`, so here the list is only contained in the offer;
-    that it is exactly the offer is asked of our own gateway."""
+    Debian's rtpengine 10.5 knows neither `SDES-only-` nor `SDES-order:`, so here the list is only contained in the
+    offer; that it is exactly the offer is asked of our own gateway."""
     offer = call.invite_at_callee().body
     assert re.findall(r"^m=audio \d+ (\S+) (.*)$", offer, re.MULTILINE) == [
         ("RTP/SAVP", "106 9 3 111 0 8 97 110 112 98 101 100 99 102")
@@ -137,7 +149,9 @@ def test_cancel_frees_the_media(edge: edges.Edge) -> None:
 
 def test_the_caller_may_offer_again(edge: edges.Edge) -> None:
     """Issue 2, 7: re-INVITE from A is bridged like the first offer."""
-    done = Call(edge.lab, SUITES[2], SCENARIOS / "caller_reinvites.xml", SCENARIOS / "callee_reinvited.xml").place_call()
+    done = Call(
+        edge.lab, SUITES[2], SCENARIOS / "caller_reinvites.xml", SCENARIOS / "callee_reinvited.xml"
+    ).place_call()
     invites = [m for m in done.at_callee() if not m.sent and m.start_line.startswith("INVITE")]
     assert len(invites) >= 2
     assert all("RTP/SAVP" in invite.body for invite in invites)
@@ -146,7 +160,9 @@ def test_the_caller_may_offer_again(edge: edges.Edge) -> None:
 
 def test_the_callee_may_offer_again(edge: edges.Edge) -> None:
     """Issue 2, 7: re-INVITE from B comes to A as plain RTP."""
-    done = Call(edge.lab, SUITES[2], SCENARIOS / "caller_reinvited.xml", SCENARIOS / "callee_reinvites.xml").place_call()
+    done = Call(
+        edge.lab, SUITES[2], SCENARIOS / "caller_reinvited.xml", SCENARIOS / "callee_reinvites.xml"
+    ).place_call()
     again = sipp.find(done.at_caller(), "INVITE", sent=False, body=True)
     assert again is not None
     assert re.search(r"^m=audio \d+ RTP/AVP ", again.body, re.MULTILINE)
@@ -179,7 +195,9 @@ def test_a_stranger_gets_404(edge: edges.Edge) -> None:
     assert edge.events("sip_refused")[-1]["reason"] == "no_trunk"
 
 
-@pytest.mark.parametrize("sdp", ["v=0\r\n", "nonsense", "v=0\r\no=- 1 1 IN IP4 1.2.3.4\r\ns=-\r\nm=audio x RTP/AVP 0\r\n"])
+@pytest.mark.parametrize(
+    "sdp", ["v=0\r\n", "nonsense", "v=0\r\no=- 1 1 IN IP4 1.2.3.4\r\ns=-\r\nm=audio x RTP/AVP 0\r\n"]
+)
 def test_an_sdp_that_nobody_understands_is_refused(edge: edges.Edge, sdp: str) -> None:
     """488 when media negotiation fails; the callee hears nothing of it."""
     assert exchange("access", request("INVITE", "1234", sdp))[-1].startswith("SIP/2.0 488")

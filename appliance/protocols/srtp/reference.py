@@ -169,7 +169,7 @@ class Context:
         if not window.fresh(place.index):
             return Drop.REPLAY
         if place.index >= RTP_INDEXES:
-            return Drop.AUTH_FAIL  # no sender may have used it
+            return Drop.KEY_EXPIRED  # no sender may have used it
         plain = self._open(packet, header, place, key)
         return Drop.AUTH_FAIL if plain is None else plain
 

@@ -8,10 +8,10 @@ from typing import Any
 import grpc
 import pytest
 from google.protobuf.json_format import ParseDict
-from srtpgw.v1 import calls_pb2, sessions_pb2, sessions_pb2_grpc
 
 from appliance.calls.media import Address, ContextSpec, Latching, MasterKey
 from appliance.calls.views import SessionRequest
+from srtpgw.v1 import calls_pb2, sessions_pb2, sessions_pb2_grpc
 from tests.appliance.api.fake_calls import FakeCalls
 from tests.appliance.api.faults import refused
 

@@ -46,7 +46,7 @@ async def running(supervisor: Supervisor) -> AsyncIterator[Supervisor]:
 
 async def until(what: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
-        while not what():
+        while not what():  # noqa: ASYNC110
             await asyncio.sleep(0.02)
 
 

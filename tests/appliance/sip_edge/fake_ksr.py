@@ -7,7 +7,7 @@ from typing import Any
 
 
 class Verbs:
-    """One KEMI module: any method exists, answers what `answers` says (1 by default) and is recorded as module.method."""
+    """One KEMI module: any method exists, answers what `answers` says (1 by default), is recorded."""
 
     def __init__(self, ksr: FakeKSR, module: str) -> None:
         self._ksr, self._module = ksr, module

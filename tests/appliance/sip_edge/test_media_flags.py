@@ -14,7 +14,9 @@ OFF = "m=video 0 RTP/AVP 0\r\n"
 TLS, UDP = "sip:10.2.0.2;transport=tls", "sip:10.2.0.2"
 
 
-def flags(mode: str, suites: tuple[str, ...] = (), next_hop: str = TLS, transport: str = "tls", strict: bool = True) -> list[str]:
+def flags(
+    mode: str, suites: tuple[str, ...] = (), next_hop: str = TLS, transport: str = "tls", strict: bool = True
+) -> list[str]:
     callee = Trunk("b", outbound=MediaPolicy(mode, suites), interface="core", flags=("SDES-nopad",))
     return media_flags.offer_flags(Trunk("a", interface="access"), callee, transport, next_hop, strict).split()
 

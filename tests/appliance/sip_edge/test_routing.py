@@ -19,9 +19,15 @@ TABLE = RoutingTable(
 
 @pytest.mark.parametrize(
     ("address", "name"),
-    [("10.1.2.3", "narrow"), ("10.2.0.1", "wide"), ("2001:db8::1", "wide"), ("[2001:db8::1]", "wide"), ("192.0.2.1", None),
-     ("not an address", None)],
-)  # fmt: skip
+    [
+        ("10.1.2.3", "narrow"),
+        ("10.2.0.1", "wide"),
+        ("2001:db8::1", "wide"),
+        ("[2001:db8::1]", "wide"),
+        ("192.0.2.1", None),
+        ("not an address", None),
+    ],
+)
 def test_the_longest_network_wins_then_the_first(address: str, name: str | None) -> None:
     found = TABLE.by_source(address)
     assert (found.name if found else None) == name
@@ -29,15 +35,22 @@ def test_the_longest_network_wins_then_the_first(address: str, name: str | None)
 
 @pytest.mark.parametrize(
     ("uri", "host"),
-    [("sip:10.1.0.2:5060", "10.1.0.2"), ("sip:user@10.1.0.2;transport=tcp", "10.1.0.2"), ("sips:[2001:db8::1]:5061", "2001:db8::1"),
-     ("<sip:a@b.example>", "b.example"), ("tel:1234", ""), ("", "")],
-)  # fmt: skip
+    [
+        ("sip:10.1.0.2:5060", "10.1.0.2"),
+        ("sip:user@10.1.0.2;transport=tcp", "10.1.0.2"),
+        ("sips:[2001:db8::1]:5061", "2001:db8::1"),
+        ("<sip:a@b.example>", "b.example"),
+        ("tel:1234", ""),
+        ("", ""),
+    ],
+)
 def test_hosts_of_uris(uri: str, host: str) -> None:
     assert routing.host_of(uri) == host
 
 
 @pytest.mark.parametrize(
-    ("uri", "transport"), [("sip:a", "udp"), ("sips:a", "tls"), ("sip:a;transport=TCP", "tcp"), ("sip:a;lr;transport=tls", "tls")]
+    ("uri", "transport"),
+    [("sip:a", "udp"), ("sips:a", "tls"), ("sip:a;transport=TCP", "tcp"), ("sip:a;lr;transport=tls", "tls")],
 )
 def test_transports_of_uris(uri: str, transport: str) -> None:
     assert routing.transport_of(uri) == transport

@@ -84,7 +84,9 @@ def test_the_callers_equipment_is_not_named(ksr: FakeKSR, edge: Any) -> None:
 @pytest.mark.parametrize(
     ("source", "status", "reason"), [("192.0.2.9", 404, "no_trunk"), ("10.3.0.1", 404, "no_destination")]
 )
-def test_a_call_that_leads_nowhere_is_404(ksr: FakeKSR, script: ModuleType, source: str, status: int, reason: str) -> None:
+def test_a_call_that_leads_nowhere_is_404(
+    ksr: FakeKSR, script: ModuleType, source: str, status: int, reason: str
+) -> None:
     """Nobody's call, or a trunk without a destination."""
     edge = script.Kamailio(RoutingTable((*TABLE.trunks, Trunk("mute", ("10.3.0.0/16",)))))
     arrive(ksr, "INVITE", source, PLAIN)
@@ -110,7 +112,7 @@ def test_the_gateways_refusal_is_the_calls(
     ksr: FakeKSR, edge: Any, monkeypatch: pytest.MonkeyPatch, status: int, reason: str
 ) -> None:
     """488 when negotiation fails, 503 when the gateway has no room."""
-    monkeypatch.setattr(refusal, "ask", lambda *_: refusal.Verdict(status, "Phrase", reason))
+    monkeypatch.setattr(refusal, "ask", lambda *_, new_call: refusal.Verdict(status, "Phrase", reason))
     arrive(ksr, "INVITE", sdp=PLAIN)
     ksr.answers["rtpengine.rtpengine_offer"] = -1
     edge.ksr_request_route(None)
@@ -172,9 +174,7 @@ def test_cancel_is_relayed_only_when_there_is_something_to_cancel(ksr: FakeKSR, 
     assert len(ksr.called("rtpengine.rtpengine_delete")) == 1
 
 
-@pytest.mark.parametrize(
-    ("direction", "source", "wanted"), [(-1, "10.1.0.2", "RTP/SAVP"), (1, "10.2.0.2", "RTP/AVP")]
-)
+@pytest.mark.parametrize(("direction", "source", "wanted"), [(-1, "10.1.0.2", "RTP/SAVP"), (1, "10.2.0.2", "RTP/AVP")])
 def test_a_reinvite_is_offered_from_the_side_that_asks(
     ksr: FakeKSR, edge: Any, direction: int, source: str, wanted: str
 ) -> None:
