@@ -12,7 +12,7 @@
 Nothing before step 3 changes anything: only what authenticated (plain legs: what the source rule let
 in) may move an address or a statistic.
 """
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t
 from libc.string cimport memcpy
 
 from kernels.control.records cimport (

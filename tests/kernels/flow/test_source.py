@@ -23,6 +23,8 @@ from tests.kernels.rig import (
     session,
 )
 
+pytestmark = pytest.mark.malformed
+
 NAT = (ALICE[0], 33333)  # signalled host, another port
 
 
