@@ -254,11 +254,12 @@ cdef void adopt_stream(Engine *engine, uint32_t slot) noexcept nogil:
             stream.rtcp.newest = RTCP_INDEX_MASK
 
 cdef void settle_crypto(Engine *engine, Crypto *crypto) noexcept nogil:
-    """A sending key that did not survive leaves nothing to send with: wait for a new installation."""
+    """A sending key that did not survive leaves nothing to send with: wait for a new installation. Its number must not
+    stay: the slot may become another crypto's."""
     cdef uint32_t slot = crypto.first_key
-    if crypto.state != CRYPTO_READY:
-        return
     while slot != NO_SLOT and slot != crypto.send_key:
         slot = engine.keys[slot].next
     if slot == NO_SLOT:
-        crypto.state = CRYPTO_SUSPENDED
+        crypto.send_key = NO_SLOT
+        if crypto.state == CRYPTO_READY:
+            crypto.state = CRYPTO_SUSPENDED

@@ -25,6 +25,8 @@ from tests.kernels.rig import (
     session,
 )
 
+pytestmark = pytest.mark.malformed
+
 
 def changed(command: InstallFlow, **changes: Any) -> InstallFlow:
     return dataclasses.replace(command, **changes)
