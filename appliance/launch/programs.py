@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from appliance.config.types import HostPort
 from appliance.launch import probes
 from appliance.launch.child import Program
 from appliance.sip_edge import from_settings, kamailio
+from firmware_iface import cpu
 
 HOLDER, CONTROL, EDGE = "media", "control", "sip"
 
@@ -43,7 +43,6 @@ def holder_config(settings: Settings) -> dict[str, Any]:
         "interfaces": [{"name": one.name, "address": one.address} for one in settings.interfaces],
         "ports": [settings.media.ports.first, settings.media.ports.last],
         "calls": settings.media.calls,
-        "learning_ms": round(settings.media.learning_s * 1000),
         "user": settings.media.user,
         "log": settings.log.level,
         "learning_ms": int(settings.media.learning_s * 1000),
@@ -51,11 +50,8 @@ def holder_config(settings: Settings) -> dict[str, Any]:
 
 
 def worker_cores(wanted: str | Sequence[int]) -> list[int]:
-    """Cores for media workers; "auto": those this process may use but the first, which stays for everything else."""
-    if not isinstance(wanted, str):
-        return list(wanted)
-    usable = sorted(os.sched_getaffinity(0))
-    return usable[1:] or usable
+    """Cores for media workers; "auto": those that the processor's inventory leaves to them."""
+    return list(cpu.worker_cores(cpu.read()) if isinstance(wanted, str) else wanted)
 
 
 def _holder(settings: Settings) -> Program:

@@ -6,8 +6,8 @@ import contextlib
 import shutil
 import statistics
 import subprocess
+import sys
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,15 +35,19 @@ class Figures:
     resident_octets_per_call: float = 0.0
     arena_octets_per_call: float = 0.0  # 0: has none
     generator_limited: bool = False
+    dead_after_overload: int = 0  # times that streams stayed dead after a run above the capacity
     faults: list[str] = field(default_factory=list)
 
 
 class Side:
     """A subject with its calls up and its own load generator."""
 
-    def __init__(self, subject: Subject, figures: Figures, load: Generator, plan: Plan) -> None:
-        self.subject, self.figures, self.load, self.plan = subject, figures, load, plan
-        self.start_rate = plan.start_rate  # where the search begins
+    def __init__(self, subject: Subject, plan: Plan, suite: suites.Suite, start_rate: float) -> None:
+        self.subject, self.plan, self.suite = subject, plan, suite
+        self.figures = Figures(subject.name)
+        self.start_rate = start_rate  # where the search begins
+        self._up = contextlib.ExitStack()
+        self._load = self._set_up()
 
     def round(self) -> None:
         """One search, one latency run."""
@@ -55,47 +59,65 @@ class Side:
         self.figures.packets_per_s.append(best.outcome.rate)
         self.figures.cpu_ns_per_packet.append(best.cpu_ns)
         self.figures.generator_limited |= best.limited
-        half = self.load.run(best.outcome.rate / 2, self.plan.latency_s)
+        half = self._run(best.outcome.rate / 2, self.plan.latency_s)[0]
         if half.loss >= LOSS or half.wrong:
             self.figures.faults.append(describe(half))
             return
         self.figures.p50_us.append(half.summary.latency_us.p50)
         self.figures.p99_us.append(half.summary.latency_us.p99)
 
-    def set_up_rate(self, suite: suites.Suite) -> None:
+    def set_up_rate(self) -> None:
         """No media flows: the ports of the endpoints are only words in SDP here."""
         ports, begin = self.plan.endpoint_ports, time.perf_counter()
         for number in range(self.plan.set_ups):
-            call = set_up(self.subject.client, number, (ports[0], ports[1]), suite, prefix="rate")
+            call = set_up(self.subject.client, number, (ports[0], ports[1]), self.suite, prefix="rate")
             tear_down(self.subject.client, call.call_id)
         self.figures.set_ups_per_s.append(self.plan.set_ups / (time.perf_counter() - begin))
 
+    def close(self) -> None:
+        """Generator and calls down, so that the next subject may use the ports."""
+        self._up.close()
+
+    def _set_up(self) -> Generator:
+        ports, before, calls = self.plan.endpoint_ports, self.subject.resident(), []
+        for number in range(self.plan.calls):
+            call = set_up(self.subject.client, number, (ports[2 * number], ports[2 * number + 1]), self.suite)
+            self._up.callback(tear_down, self.subject.client, call.call_id)
+            calls.append(call)
+        held = (self.subject.resident() - before) / self.plan.calls  # later rounds reuse what earlier ones freed
+        self.figures.resident_octets_per_call = max(held, self.figures.resident_octets_per_call)
+        streams = [stream for call in calls for stream in call.streams]
+        return self._up.enter_context(generator(streams, self.plan.generator_cpu))
+
     def _probe(self, rate: float) -> tuple[Outcome, int]:
-        before = self.subject.cpu_ns()
-        outcome = self.load.run(rate, self.plan.probe_s)
-        return outcome, self.subject.cpu_ns() - before
+        """One run. An overload may leave streams dead for good (rtpengine 10.5 waits for an edge of a socket whose
+        queue is full): then the calls are made anew, so that the next probe measures a rate and not that."""
+        outcome, spent = self._run(rate, self.plan.probe_s)
+        if outcome.loss >= LOSS and self._run(self.plan.start_rate / 4, self.plan.probe_s / 2)[0].loss >= LOSS:
+            self.figures.dead_after_overload += 1
+            self._up.close()
+            self._load = self._set_up()
+        return outcome, spent
 
     def _once(self) -> Best:
-        outcome, cpu = self._probe(self.plan.start_rate)
+        outcome, spent = self._run(self.plan.start_rate, self.plan.probe_s)
         if outcome.loss >= LOSS or outcome.wrong:
             return Best(None, 0.0, spoilt=describe(outcome))
-        return Best(outcome, cpu / max(outcome.totals.received, 1))
+        return Best(outcome, spent / max(outcome.totals.received, 1))
 
-
-@contextlib.contextmanager
-def side(subject: Subject, plan: Plan, suite: suites.Suite) -> Iterator[Side]:
-    """Calls up, endpoints bound; afterwards calls down, so that the next subject may use the ports."""
-    figures, ports, before = Figures(subject.name), plan.endpoint_ports, subject.resident()
-    calls = [
-        set_up(subject.client, number, (ports[2 * number], ports[2 * number + 1]), suite)
-        for number in range(plan.calls)
-    ]
-    figures.resident_octets_per_call = (subject.resident() - before) / plan.calls
-    streams = [stream for call in calls for stream in call.streams]
-    with generator(streams, plan.generator_cpu) as load:
-        yield Side(subject, figures, load, plan)
-    for call in calls:
-        tear_down(subject.client, call.call_id)
+    def _run(self, rate: float, seconds: float) -> tuple[Outcome, int]:
+        """One run and the subject's CPU time; told on standard error, for a strange figure wants its probes seen."""
+        before = self.subject.cpu_ns()
+        outcome = self._load.run(rate, seconds)
+        spent, summary = self.subject.cpu_ns() - before, outcome.summary
+        print(
+            f"{self.subject.name}: {outcome.rate:,.0f} of {outcome.wanted:,.0f}/s, {outcome.loss:.3%} lost, "
+            f"{spent / max(outcome.totals.received, 1):,.0f} ns/packet, p99 {summary.latency_us.p99:,.0f} us; "
+            f"generator: CPU {summary.cpu_ns / 1e9 / summary.seconds:.0%}, behind {summary.behind_us:,.0f} us, "
+            f"{summary.skipped} skipped",
+            file=sys.stderr,
+        )
+        return outcome, spent
 
 
 def compare(subjects: list[Subject], plan: Plan) -> list[Figures]:
@@ -106,12 +128,12 @@ def compare(subjects: list[Subject], plan: Plan) -> list[Figures]:
     starts: dict[str, float] = {}
     for _ in range(plan.rounds):
         for subject in subjects:
-            with side(subject, plan, suite) as current:
-                current.start_rate = starts.get(subject.name, plan.start_rate)
-                current.round()
-                starts[subject.name] = current.start_rate
-            current.set_up_rate(suite)
-            _merge(collected[subject.name], current.figures)
+            side = Side(subject, plan, suite, starts.get(subject.name, plan.start_rate))
+            with contextlib.closing(side):
+                side.round()
+            side.set_up_rate()
+            starts[subject.name] = side.start_rate
+            _merge(collected[subject.name], side.figures)
     if "srtpgw" in collected:
         collected["srtpgw"].arena_octets_per_call = (footprint(1, 2000, 0) - footprint(1, 1000, 0)) / 1000
     return list(collected.values())
@@ -122,6 +144,7 @@ def _merge(into: Figures, part: Figures) -> None:
         getattr(into, name).extend(getattr(part, name))
     into.resident_octets_per_call = max(into.resident_octets_per_call, part.resident_octets_per_call)
     into.generator_limited |= part.generator_limited
+    into.dead_after_overload += part.dead_after_overload
 
 
 def crypto(plan: Plan, folder: Path) -> dict[str, dict[str, float]]:

@@ -47,6 +47,8 @@ def show(figures: list[Figures], crypto: dict[str, dict[str, float]], title: str
     for one in figures:
         for fault in one.faults:
             console.print(f"{one.name}: NOT A RATE: {fault}", style="bold red")
+        if one.dead_after_overload:
+            console.print(f"{one.name}: streams stayed dead after {one.dead_after_overload} overloads; calls made anew")
         if one.generator_limited:
             console.print(f"{one.name}: the load generator was the limit; the true rate is higher", style="yellow")
     table = Table(title="crypto, ns per packet of 160 octets")

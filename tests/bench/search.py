@@ -32,7 +32,8 @@ def search(probe: Callable[[float], tuple[Outcome, int]], start: float, ceiling:
         if outcome.wrong:
             return Best(None, 0.0, spoilt=describe(outcome))
         if outcome.generator_limited and outcome.loss < LOSS:
-            return _best(good or (outcome, cpu), limited=True)
+            fastest = good if good and good[0].rate > outcome.rate else (outcome, cpu)
+            return _best(fastest, limited=True)
         if outcome.loss < LOSS:
             good, low = (outcome, cpu), rate
         else:
