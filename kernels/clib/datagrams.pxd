@@ -5,6 +5,7 @@ from posix.time cimport timespec
 cdef extern from "<sys/socket.h>" nogil:
     enum:
         MSG_DONTWAIT
+        AF_INET
     ctypedef unsigned int socklen_t
     struct iovec:
         void *iov_base
@@ -21,6 +22,7 @@ cdef extern from "<sys/socket.h>" nogil:
         msghdr msg_hdr
         unsigned int msg_len
     ssize_t send(int fd, const void *data, size_t octets, int flags)
+    int sendmmsg(int fd, mmsghdr *messages, unsigned int count, int flags)
     int recvmmsg(int fd, mmsghdr *messages, unsigned int count, int flags, timespec *timeout)
 
 cdef extern from "<sys/epoll.h>" nogil:
@@ -50,6 +52,15 @@ cdef extern from "<arpa/inet.h>" nogil:
     uint32_t htonl(uint32_t value)
     uint16_t ntohs(uint16_t value)
     uint32_t ntohl(uint32_t value)
+    int inet_pton(int family, const char *text, void *address)
+
+cdef extern from "<netinet/in.h>" nogil:
+    struct in_addr:
+        uint32_t s_addr
+    struct sockaddr_in:
+        uint16_t sin_family
+        uint16_t sin_port
+        in_addr sin_addr
 
 cdef inline uint64_t clock_ns(int clock) noexcept nogil:
     cdef timespec now

@@ -5,9 +5,10 @@
 2. What has arrived is read per socket, opened in one batch, and compared octet for octet with what was sent.
 3. Nothing is due and nothing has arrived: sleep in epoll until the next packet is due.
 
-Every endpoint is a socket of its own, as a phone is, so packets of different streams cannot share one sendmmsg;
-arrivals of one socket do share a recvmmsg.
+Streams with the same local address share its socket, as the calls of a trunk may; the others have their own, as phones.
 """
+import collections
+import contextlib
 import resource
 import socket
 
@@ -16,273 +17,34 @@ from libc.stdint cimport UINT64_MAX, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 from posix.stdlib cimport posix_memalign
-from posix.time cimport timespec
 from posix.unistd cimport close
 
 from kernels.clib.datagrams cimport (
-    CLOCK_MONOTONIC, CLOCK_REALTIME, CLOCK_THREAD_CPUTIME_ID, EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLLIN, MSG_DONTWAIT,
-    clock_ns, epoll_create1, epoll_ctl, epoll_event, epoll_pwait2, htonl, htons, iovec, mmsghdr, ntohl, ntohs, recvmmsg,
-    send,
+    AF_INET, CLOCK_MONOTONIC, CLOCK_THREAD_CPUTIME_ID, EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLLIN, clock_ns, epoll_create1,
+    epoll_ctl, epoll_event, htons, inet_pton,
 )
 from kernels.clib.openssl cimport OPENSSL_cleanse
-from kernels.load.compound cimport COMPOUND, Report, compound_read, compound_write
-from kernels.load.histogram cimport Histogram, histogram_add, histogram_merge, histogram_percentile
-from kernels.load.payload cimport PAYLOAD_LEAST, PayloadHead, payload_read, payload_write
-from kernels.load.schedule cimport Event, schedule_order, schedule_sink
-from kernels.load.stream cimport NOBODY, Stream, Tally, stream_first_copy
+from kernels.load.histogram cimport Histogram, histogram_merge, histogram_percentile
+from kernels.load.loop cimport HUB_ITEM, Hub, Loop
+from kernels.load.payload cimport PAYLOAD_LEAST
+from kernels.load.receiving cimport receive
+from kernels.load.schedule cimport Event, schedule_order
+from kernels.load.sending cimport send_batch, write_due
+from kernels.load.stream cimport NOBODY, Stream, Tally
 from kernels.srtp.context cimport CRYPTO_SEND, MAX_MKI, CryptoParameters, EngineSizes, MasterKey
-from kernels.srtp.engine cimport (
-    engine_attach, engine_detach, engine_footprint, engine_install, engine_open, engine_seal,
-)
+from kernels.srtp.engine cimport engine_attach, engine_detach, engine_footprint, engine_install
 from kernels.srtp.tables cimport Engine
-from kernels.wire.packet cimport (
-    BATCH, DATAGRAM, DROP_COUNT, DROP_NONE, DROP_UNKNOWN_KIND, FRAME, HEADROOM, KIND_RTCP, KIND_RTP, NO_SLOT, Packet,
-)
+from kernels.wire.packet cimport BATCH, DATAGRAM, DROP_COUNT, FRAME, HEADROOM, NO_SLOT
 
 from kernels.load.plan import Latency, RunReport, StreamReport
 from kernels.wire.packet import Drop
 
+HUB_QUEUE = 8 << 20                     # octets: a shared socket holds the arrivals of all its streams
+SO_RCVBUFFORCE = 33                     # Linux; `socket` does not name it
 PATTERN_KEY = 0x7372747067772121        # both ends know it; it tells our payloads from anything else
 
 cdef enum:
-    PER_SOCKET = 8                      # datagrams of one socket and turn
-    LAG_LIMIT = 200000000               # ns behind the schedule after which packets are left out, not caught up
     SLICE = 100000000                   # ns between looks at signals
-
-
-cdef struct Loop:                       # everything the loop touches
-    Stream *streams
-    uint32_t count
-    Event *schedule                     # item: 2 * place for RTP, 2 * place + 1 for RTCP
-    uint32_t events
-    int epoll
-    uint64_t key
-    Engine *engine                      # NULL: every stream is plain
-    uint8_t *frames
-    Packet packets[64]
-    Packet *batch[64]
-    mmsghdr messages[64]
-    iovec vectors[64]
-    uint64_t stop_ns                    # of sending
-    uint64_t packets_each               # UINT64_MAX: no limit
-    uint64_t settle_ns
-    uint64_t quiet_since                # newest arrival or end of sending
-    uint64_t end_ns                     # 0 while sending; then the latest end of listening
-    uint64_t started_ns
-    uint64_t ended_ns
-    uint64_t behind_ns
-    uint64_t skipped
-    uint64_t cpu_ns
-
-
-# --- sending ----------------------------------------------------------------------------------------------------------
-
-cdef inline void postpone(Loop *loop, uint64_t interval, uint64_t now) noexcept nogil:
-    """Move the event at the top to its next time. Far behind, packets are left out: catching up would be a burst."""
-    cdef uint64_t behind = now - loop.schedule[0].due
-    if behind > loop.behind_ns:
-        loop.behind_ns = behind
-    if behind > LAG_LIMIT:
-        loop.skipped += behind // interval
-        loop.schedule[0].due += behind // interval * interval
-    loop.schedule[0].due += interval
-    schedule_sink(loop.schedule, loop.events, 0)
-
-cdef inline void retire(Loop *loop) noexcept nogil:
-    loop.schedule[0].due = UINT64_MAX
-    schedule_sink(loop.schedule, loop.events, 0)
-
-cdef void write_rtp(Loop *loop, Stream *stream, Packet *packet, uint64_t now) noexcept nogil:
-    cdef uint8_t *rtp = packet.data
-    cdef uint16_t sequence = htons(stream.sequence)
-    cdef uint32_t timestamp = htonl(stream.timestamp), ssrc = htonl(stream.ssrc)
-    rtp[0] = 0x80
-    rtp[1] = stream.payload_type | (0x80 if stream.next_number % 50 == 0 else 0)
-    memcpy(rtp + 2, &sequence, 2)
-    memcpy(rtp + 4, &timestamp, 4)
-    memcpy(rtp + 8, &ssrc, 4)
-    payload_write(rtp, stream.payload_octets, loop.key, stream.number, stream.next_number, now)
-    packet.length = 12 + stream.payload_octets
-    packet.kind = KIND_RTP
-    stream.sequence += 1
-    stream.timestamp += stream.timestamp_step
-    stream.next_number += 1
-
-cdef void write_rtcp(Loop *loop, Stream *stream, Packet *packet) noexcept nogil:
-    cdef Report report
-    memset(&report, 0, sizeof(Report))
-    report.ssrc = stream.ssrc
-    report.stream = stream.number
-    report.number = stream.rtcp_number
-    report.realtime_ns = clock_ns(CLOCK_REALTIME)
-    report.timestamp = stream.timestamp
-    report.packets = <uint32_t>stream.next_number
-    report.octets = <uint32_t>(stream.next_number * stream.payload_octets)
-    report.heard_ssrc = stream.heard_ssrc
-    report.heard_highest = stream.heard_sequence
-    compound_write(packet.data, loop.key, &report)
-    packet.length = COMPOUND
-    packet.kind = KIND_RTCP
-    stream.rtcp_number += 1
-
-cdef inline void prepare(Loop *loop, uint32_t n) noexcept nogil:
-    cdef Packet *packet = &loop.packets[n]
-    packet.data = loop.frames + n * FRAME + HEADROOM
-    packet.capacity = FRAME - HEADROOM
-    packet.drop = DROP_NONE
-
-cdef uint32_t write_due(Loop *loop, uint64_t now) noexcept nogil:
-    """Fill the batch with what is due; the number of packets."""
-    cdef uint32_t item, n = 0
-    cdef Stream *stream
-    while n < BATCH and loop.events and loop.schedule[0].due <= now:
-        item = loop.schedule[0].item
-        stream = &loop.streams[item >> 1]
-        if not item & 1 and stream.tally.sent + stream.tally.send_errors >= loop.packets_each:
-            retire(loop)
-            continue
-        prepare(loop, n)
-        loop.packets[n].flow = item >> 1
-        loop.packets[n].crypto = stream.transmit
-        loop.packets[n].received_ns = now
-        if item & 1:
-            write_rtcp(loop, stream, &loop.packets[n])
-            postpone(loop, stream.rtcp_interval_ns, now)
-        else:
-            write_rtp(loop, stream, &loop.packets[n], now)
-            postpone(loop, stream.interval_ns, now)
-        n += 1
-    return n
-
-cdef void send_batch(Loop *loop, uint32_t count) noexcept nogil:
-    cdef uint32_t n
-    cdef Packet *packet
-    cdef Stream *stream
-    cdef bint rtcp
-    cdef ssize_t done
-    if loop.engine != NULL:
-        engine_seal(loop.engine, loop.batch, count)
-    for n in range(count):
-        packet = &loop.packets[n]
-        stream = &loop.streams[packet.flow]
-        if packet.drop != DROP_NONE:
-            stream.tally.drops[packet.drop] += 1
-            continue
-        rtcp = packet.kind == KIND_RTCP
-        done = send(stream.rtcp_fd if rtcp else stream.rtp_fd, packet.data, packet.length, MSG_DONTWAIT)
-        if done < 0:                    # may be the ICMP error of an earlier packet: reported once, so try again
-            done = send(stream.rtcp_fd if rtcp else stream.rtp_fd, packet.data, packet.length, MSG_DONTWAIT)
-        if done < 0:
-            stream.tally.send_errors += 1
-        elif rtcp:
-            stream.tally.rtcp_sent += 1
-        else:
-            stream.tally.sent += 1
-
-
-# --- receiving --------------------------------------------------------------------------------------------------------
-
-cdef inline uint8_t kind_of(const Packet *packet, bint own_socket) noexcept nogil:
-    """RFC 5761 section 4 on a shared socket."""
-    if packet.length < 8 or packet.data[0] >> 6 != 2:
-        return 0
-    if own_socket:
-        return KIND_RTCP
-    return KIND_RTCP if 64 <= packet.data[1] & 0x7F <= 95 else KIND_RTP
-
-cdef uint32_t read_socket(Loop *loop, uint32_t item, uint32_t filled, uint64_t now) noexcept nogil:
-    """Append arrivals of one socket to the batch; how many packets it holds then."""
-    cdef Stream *stream = &loop.streams[item >> 1]
-    cdef uint32_t n, room = min(<uint32_t>BATCH - filled, <uint32_t>PER_SOCKET)
-    cdef int fd = stream.rtcp_fd if item & 1 else stream.rtp_fd
-    cdef int count = recvmmsg(fd, &loop.messages[filled], room, MSG_DONTWAIT, NULL)
-    cdef Packet *packet
-    for n in range(filled, filled + <uint32_t>max(count, 0)):
-        prepare(loop, n)
-        packet = &loop.packets[n]
-        packet.length = loop.messages[n].msg_len
-        packet.flow = item >> 1
-        packet.crypto = stream.receive
-        packet.received_ns = now
-        packet.kind = kind_of(packet, item & 1)
-        if not packet.kind:
-            packet.drop = DROP_UNKNOWN_KIND
-    return filled + <uint32_t>max(count, 0)
-
-cdef void verify_rtp(Loop *loop, Stream *stream, Packet *packet) noexcept nogil:
-    cdef PayloadHead head
-    cdef uint16_t sequence
-    cdef uint32_t ssrc, octets = 12
-    if packet.length < octets or not payload_read(packet.data + octets, packet.length - octets, loop.key, &head):
-        stream.tally.corrupted += 1
-        return
-    if stream.expected == NOBODY:
-        stream.expected = head.stream
-    if head.stream != stream.expected:
-        stream.tally.misrouted += 1
-        return
-    for octets in range(12):
-        if packet.data[octets] != head.header[octets]:
-            stream.tally.header_changed += 1
-            break
-    if not stream_first_copy(stream, head.number):
-        stream.tally.duplicated += 1
-        return
-    memcpy(&sequence, packet.data + 2, 2)
-    memcpy(&ssrc, packet.data + 8, 4)
-    stream.heard_sequence = ntohs(sequence)
-    stream.heard_ssrc = ntohl(ssrc)
-    stream.tally.received += 1
-    histogram_add(&stream.latency, packet.received_ns - head.sent_ns if packet.received_ns > head.sent_ns else 0)
-
-cdef void verify_rtcp(Loop *loop, Stream *stream, Packet *packet) noexcept nogil:
-    cdef Report report
-    if not compound_read(packet.data, packet.length, loop.key, &report):
-        stream.tally.rtcp_corrupted += 1
-    elif stream.expected != NOBODY and report.stream != stream.expected:
-        stream.tally.misrouted += 1
-    else:
-        stream.tally.rtcp_received += 1
-
-cdef void verify_batch(Loop *loop, uint32_t count) noexcept nogil:
-    cdef uint32_t n
-    cdef Packet *packet
-    cdef Stream *stream
-    if loop.engine != NULL:
-        engine_open(loop.engine, loop.batch, count)
-    for n in range(count):
-        packet = &loop.packets[n]
-        stream = &loop.streams[packet.flow]
-        if packet.drop != DROP_NONE:
-            stream.tally.drops[packet.drop] += 1
-        elif packet.kind == KIND_RTP:
-            verify_rtp(loop, stream, packet)
-        else:
-            verify_rtcp(loop, stream, packet)
-
-cdef bint receive(Loop *loop, uint64_t wait_ns) noexcept nogil:
-    """Wait at most so long for arrivals and verify them; True when there were some."""
-    cdef epoll_event ready[64]
-    cdef timespec wait
-    cdef int n, count
-    cdef uint32_t filled = 0
-    cdef uint64_t now
-    wait.tv_sec = <long>(wait_ns // 1000000000)
-    wait.tv_nsec = <long>(wait_ns % 1000000000)
-    count = epoll_pwait2(loop.epoll, ready, 64, &wait, NULL)
-    if count <= 0:
-        return False
-    now = clock_ns(CLOCK_MONOTONIC)
-    for n in range(count):
-        filled = read_socket(loop, ready[n].data.u32, filled, now)
-        if filled > BATCH - PER_SOCKET:
-            verify_batch(loop, filled)
-            filled = 0
-            now = clock_ns(CLOCK_MONOTONIC)
-    if filled:
-        verify_batch(loop, filled)
-    loop.quiet_since = now
-    return True
 
 
 # --- the loop ---------------------------------------------------------------------------------------------------------
@@ -338,6 +100,7 @@ cdef class Endpoints:
     cdef void *engine_memory
     cdef list sockets
     cdef list configs
+    cdef dict hubs                      # local address of several streams -> place of their socket, and it
     cdef dict places                    # number -> place
 
     def __cinit__(self):
@@ -365,9 +128,31 @@ cdef class Endpoints:
             self.loop.vectors[n].iov_len = DATAGRAM
             self.loop.messages[n].msg_hdr.msg_iov = &self.loop.vectors[n]
             self.loop.messages[n].msg_hdr.msg_iovlen = 1
+            self.loop.named[n] = self.loop.messages[n]
+            self.loop.named[n].msg_hdr.msg_name = &self.loop.names[n]
         allow_descriptors(2 * self.loop.count + 64)
+        self._open_hubs()
         for n in range(self.loop.count):
             self._open(n, self.configs[n])
+
+    cdef _open_hubs(self):
+        """One socket for every local address that several streams name."""
+        cdef uint32_t hub
+        counted = collections.Counter(config.local for config in self.configs)
+        shared = [local for local, streams in counted.items() if streams > 1]
+        self.hubs = {}
+        self.loop.hubs = <Hub *>calloc(max(len(shared), 1), sizeof(Hub))
+        if not self.loop.hubs:
+            raise MemoryError
+        for hub, local in enumerate(shared):
+            if ":" in local[0]:
+                raise ValueError(f"{local}: a shared local address must be IPv4")
+            one = bound(local, HUB_QUEUE)
+            self.hubs[local] = hub, one
+            self.loop.hubs[hub].fd = one.fileno()
+            memset(self.loop.hubs[hub].by_port, 0xFF, sizeof(self.loop.hubs[hub].by_port))
+            self._watch(HUB_ITEM | hub, self.loop.hubs[hub].fd)
+            self.loop.hub_count += 1
 
     def _open(self, uint32_t place, config):
         """Bind the sockets of one stream and set what it sends."""
@@ -383,11 +168,16 @@ cdef class Endpoints:
         stream.timestamp_step = config.timestamp_step
         stream.interval_ns, stream.rtcp_interval_ns = config.interval_us * 1000, config.rtcp_interval_us * 1000
         stream.transmit = stream.receive = NO_SLOT
-        rtp = bound(config.local)
+        hub, rtp = self.hubs.get(config.local, (None, None))
+        if rtp is not None and config.rtcp_local is not None:
+            raise ValueError(f"{config.local}: streams that share a socket share it with RTCP too")
+        stream.hub = NOBODY if hub is None else <uint32_t>hub
+        rtp = bound(config.local) if rtp is None else rtp
         rtcp = rtp if config.rtcp_local is None else bound(config.rtcp_local)
         self.sockets.append((rtp, rtcp))
         stream.rtp_fd, stream.rtcp_fd = rtp.fileno(), rtcp.fileno()
-        self._watch(2 * place, stream.rtp_fd)
+        if stream.hub == NOBODY:
+            self._watch(2 * place, stream.rtp_fd)
         if rtcp is not rtp:
             self._watch(2 * place + 1, stream.rtcp_fd)
         if config.remote is not None:
@@ -403,11 +193,28 @@ cdef class Endpoints:
 
     def connect(self, uint32_t place, remote, rtcp_remote=None):
         """Point a stream at where it sends to; from there alone it hears, as a socket that is connected does."""
+        cdef Stream *stream = &self.loop.streams[place]
         rtp, rtcp = self.sockets[place]
-        rtp.connect(tuple(remote))
+        if stream.hub == NOBODY:
+            rtp.connect(tuple(remote))
+        else:
+            self._aim(stream, place, remote[0], remote[1])
         if rtcp is not rtp:
             rtcp.connect(tuple(rtcp_remote) if rtcp_remote else (remote[0], remote[1] + 1))
-        self.loop.streams[place].can_send = 1
+        stream.can_send = 1
+
+    cdef _aim(self, Stream *stream, uint32_t place, str host, uint16_t port):
+        """Where a stream of a shared socket sends to; arrivals from there are its own."""
+        cdef bytes text = host.encode()
+        cdef uint32_t *owner = &self.loop.hubs[stream.hub].by_port[htons(port)]
+        if inet_pton(AF_INET, text, &stream.remote.sin_addr) != 1:
+            raise ValueError(f"{host}: not an IPv4 address")
+        if owner[0] != NOBODY and owner[0] != place:
+            raise ValueError(f"two streams of one socket hear port {port}")
+        if stream.can_send:
+            self.loop.hubs[stream.hub].by_port[stream.remote.sin_port] = NOBODY
+        stream.remote.sin_family, stream.remote.sin_port = AF_INET, htons(port)
+        owner[0] = place
 
     def secure(self, uint32_t place, transform, send_key, receive_key):
         cdef Stream *stream = &self.loop.streams[place]
@@ -555,6 +362,7 @@ cdef class Endpoints:
         free(self.engine_memory)
         free(self.loop.streams)
         free(self.loop.schedule)
+        free(self.loop.hubs)
         free(self.loop.frames)
         if self.loop.epoll >= 0:
             close(self.loop.epoll)
@@ -574,11 +382,15 @@ cdef latency(const Histogram *histogram):
     return Latency(p50=values[0], p99=values[1], p999=values[2], longest=histogram.longest / 1e3)
 
 
-def bound(address):
-    """A UDP socket on this address, IPv4 or IPv6."""
+def bound(address, queue=0):
+    """A UDP socket on this address, IPv4 or IPv6; `queue`: octets of its receive queue, as far as we may."""
     one = socket.socket(socket.AF_INET6 if ":" in address[0] else socket.AF_INET, socket.SOCK_DGRAM)
     one.bind(tuple(address))
     one.setblocking(False)
+    if queue:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, queue)
+        with contextlib.suppress(PermissionError):
+            one.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, queue)
     return one
 
 

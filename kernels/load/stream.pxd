@@ -2,6 +2,7 @@
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memset
 
+from kernels.clib.datagrams cimport sockaddr_in
 from kernels.load.histogram cimport Histogram
 
 cdef enum:
@@ -38,6 +39,8 @@ cdef struct Stream:
     uint16_t sequence
     uint8_t payload_type
     uint8_t can_send                # a remote address is known
+    uint32_t hub                    # place of the shared socket, NOBODY: its own
+    sockaddr_in remote              # with a shared socket only: else the socket is connected
     int rtp_fd
     int rtcp_fd                     # rtp_fd with rtcp-mux, -1: no RTCP
     uint64_t heard_highest          # number + 1 of the newest packet; 0: none

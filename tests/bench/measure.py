@@ -68,9 +68,9 @@ class Side:
 
     def set_up_rate(self) -> None:
         """No media flows: the ports of the endpoints are only words in SDP here."""
-        ports, begin = self.plan.endpoint_ports, time.perf_counter()
+        begin = time.perf_counter()
         for number in range(self.plan.set_ups):
-            call = set_up(self.subject.client, number, (ports[0], ports[1]), self.suite, prefix="rate")
+            call = set_up(self.subject.client, number, self.plan.endpoints(0), self.suite, prefix="rate")
             tear_down(self.subject.client, call.call_id)
         self.figures.set_ups_per_s.append(self.plan.set_ups / (time.perf_counter() - begin))
 
@@ -79,9 +79,9 @@ class Side:
         self._up.close()
 
     def _set_up(self) -> Generator:
-        ports, before, calls = self.plan.endpoint_ports, self.subject.resident(), []
+        before, calls = self.subject.resident(), []
         for number in range(self.plan.calls):
-            call = set_up(self.subject.client, number, (ports[2 * number], ports[2 * number + 1]), self.suite)
+            call = set_up(self.subject.client, number, self.plan.endpoints(number), self.suite)
             self._up.callback(tear_down, self.subject.client, call.call_id)
             calls.append(call)
         held = (self.subject.resident() - before) / self.plan.calls  # later rounds reuse what earlier ones freed

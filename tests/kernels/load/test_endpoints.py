@@ -221,6 +221,39 @@ def test_rtcp_on_its_own_port_and_ipv6() -> None:
     endpoints.close()
 
 
+def test_streams_that_share_a_socket() -> None:
+    """A trunk: 20 secure calls on one local port, told apart by the far end's port; a stranger is nobody's."""
+    hub = next(PORTS)
+    keys = [KeyBytes(bytes([n] * 16), bytes(14)) for n in (1, 2)]
+    streams = []
+    for n in range(20):
+        one, other = pair(transform=AES_CM, rtcp_interval_us=50_000)
+        one = replace(one, local=("127.0.0.1", hub), number=2 * n, expects=2 * n + 1)
+        other = replace(other, remote=("127.0.0.1", hub), number=2 * n + 1, expects=2 * n)
+        streams.append(replace(one, send_key=keys[0], receive_key=keys[1]))
+        streams.append(replace(other, send_key=keys[1], receive_key=keys[0]))
+    endpoints = Endpoints(streams)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+        stranger.sendto(b"\x80" + bytes(50), ("127.0.0.1", hub))
+        endpoints.run(5, packets=50, settle_ms=100)
+    reports = endpoints.report()
+    assert [(report.sent, report.received) for report in reports] == [(50, 50)] * 40
+    assert totals(reports).flawless and not any(report.drops for report in reports)
+    assert all(report.rtcp_received >= 1 for report in reports)
+    endpoints.close()
+
+
+def test_what_cannot_share_a_socket() -> None:
+    local = ("127.0.0.1", next(PORTS))
+    remote = ("127.0.0.1", next(PORTS))
+    with pytest.raises(ValueError, match="two streams"):
+        Endpoints([StreamConfig(local, remote), StreamConfig(local, remote)])
+    with pytest.raises(ValueError, match="RTCP"):
+        Endpoints([StreamConfig(local, rtcp_local=("127.0.0.1", next(PORTS))), StreamConfig(local)])
+    with pytest.raises(ValueError, match="IPv4"):
+        Endpoints([StreamConfig(("::1", local[1])), StreamConfig(("::1", local[1]))])
+
+
 @pytest.mark.parametrize(
     ("changes", "text"), [({"payload_octets": 47}, "payload_octets"), ({"payload_type": 128}, "payload_type")]
 )
