@@ -17,7 +17,7 @@ from kernels.wire import rtp
 from tests.kernels.guarded import SANITIZED, Exact, Guarded, instrumented
 
 pytestmark = pytest.mark.malformed
-sanitized = pytest.mark.skipif(not SANITIZED, reason="only under make test-asan")
+sanitized = pytest.mark.sanitized
 
 READ_AFTER_FREE = """
 from kernels.wire.rtp import kind
