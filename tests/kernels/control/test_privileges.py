@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import socket
 import subprocess
 import sys
@@ -45,9 +44,6 @@ def test_privileges_are_dropped(tmp_path: Path) -> None:
 def test_descriptor_limit_shrinks_the_range(tmp_path: Path) -> None:
     """F15: fewer ports than wanted is said once and shown in the inventory."""
 
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (400, 400))
-
     configuration = {
         "socket": str(tmp_path / "media.sock"),
         "cores": [min(os.sched_getaffinity(0))],
@@ -57,11 +53,13 @@ def test_descriptor_limit_shrinks_the_range(tmp_path: Path) -> None:
     }
     (tmp_path / "c.json").write_text(json.dumps(configuration))
     # CAP_SYS_RESOURCE (root) would raise the limit: run without capabilities where we have them
+    limit = ["prlimit", "--nofile=400:400"]
     prefix = ["setpriv", "--bounding-set", "-all", "--inh-caps", "-all"] if os.geteuid() == 0 else []
-    command = [*prefix, sys.executable, "-m", "kernels.control.holder", str(tmp_path / "c.json")]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, preexec_fn=limit)
+    command = [*limit, *prefix, sys.executable, "-m", "kernels.control.holder", str(tmp_path / "c.json")]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     try:
         wait_for(lambda: Path(configuration["socket"]).exists() or process.poll() is not None, 30)  # type: ignore[arg-type]
+        assert process.poll() is None, process.communicate(timeout=10)[1]
         wait_for(lambda: _attaches(str(configuration["socket"])), 10)
         control = Control(str(configuration["socket"]))
         (ports,) = control.plane.info.interfaces["default"].ports
