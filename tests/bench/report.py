@@ -51,7 +51,7 @@ def show(figures: list[Figures], crypto: dict[str, dict[str, float]], title: str
         if one.dead_after_overload:
             console.print(f"{one.name}: streams stayed dead after {one.dead_after_overload} overloads; calls made anew")
         if one.generator_limited:
-            console.print(f"{one.name}: the load generator was the limit, {one.name} lost nothing there", style="yellow")
+            console.print(f"{one.name}: the load generator was the limit; nothing was lost there", style="yellow")
     table = Table(title="crypto, ns per packet of 160 octets")
     for heading in ("", "engine protect", "unprotect", "libsrtp protect", "unprotect", "ratio"):
         table.add_column(heading, justify="right")
