@@ -3,9 +3,9 @@
 #
 #   make run     set up, start the whole gateway here, place one demonstration call, stay up
 #   make test    set up, run every test
+#   make test-asan  malformed datagrams against the compiled modules under AddressSanitizer and UBSan
 #   make lint    ruff, mypy --strict, cython-lint
 #   make bench   this gateway beside rtpengine and libsrtp, figures into bench-results/ (ARGS=--quick proves that it runs)
-#   make test-asan  malformed input against the Cython modules under AddressSanitizer
 .PHONY: run test setup packages lint test-asan bench clean
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -57,7 +57,7 @@ $(VENV_STAMP):
 $(BUILD_STAMP): $(VENV_STAMP)
 	@mkdir -p $(STAMPS); rm -f $(STAMPS)/build-*
 	$(BIN)/python -m pip install -q --disable-pip-version-check --no-build-isolation --no-deps \
-		-Cbuild-dir=$(BUILD) -e .
+		--config-settings=build-dir=$(BUILD) -e .
 	@touch $@
 
 lint: setup
@@ -69,17 +69,20 @@ lint: setup
 bench: packages-test setup
 	$(BIN)/python -m tests.bench $(ARGS)
 
-# The compiled modules once more with AddressSanitizer, in a tree of their own; the editable ones stay as they are.
+# The compiled modules once more, instrumented, in a tree of their own; the editable ones stay as they are. Python itself is
+# not instrumented, hence the preload. MESONPY_EDITABLE_SKIP keeps the editable modules (and a rebuild) out.
 ASAN := $(CURDIR)/build/asan
-ASAN_TESTS := tests/kernels/srtp/test_hostile.py tests/kernels/wire tests/kernels/flow
+ASAN_SITE := $(ASAN)/tree/site
 test-asan: setup
-	test -f $(ASAN)/build.ninja || $(BIN)/meson setup $(ASAN) --prefix=/ -Dbuildtype=debugoptimized \
-		-Db_sanitize=address -Db_lundef=false --python.install-env=prefix > /dev/null
+	test -f $(ASAN)/build.ninja || $(BIN)/meson setup $(ASAN) --prefix=/ -Dpython.platlibdir=/site -Dpython.purelibdir=/site \
+		-Dbuildtype=debugoptimized -Db_sanitize=address,undefined -Db_lundef=false > /dev/null
 	$(BIN)/ninja --quiet -C $(ASAN)
-	rm -rf $(ASAN)/tree && DESTDIR=$(ASAN)/tree $(BIN)/meson install --quiet -C $(ASAN)
-	site=$$(dirname $$(find $(ASAN)/tree -type d -name kernels | head -1)) && cp -r tests pyproject.toml $$site/ && cd $$site && \
-		MESONPY_EDITABLE_SKIP=$(BUILD) LD_PRELOAD=$$(gcc -print-file-name=libasan.so) ASAN_OPTIONS=detect_leaks=0 \
-		PYTHONMALLOC=malloc $(BIN)/python -m pytest -p no:cacheprovider $(ASAN_TESTS) $(ARGS)
+	rm -rf $(ASAN)/tree && DESTDIR=$(ASAN)/tree $(BIN)/meson install --quiet --no-rebuild -C $(ASAN) > /dev/null
+	ln -s $(CURDIR)/tests $(CURDIR)/pyproject.toml $(ASAN_SITE)/
+	cd $(ASAN_SITE) && SRTPGW_SANITIZED=$(ASAN_SITE) MESONPY_EDITABLE_SKIP=$(BUILD) PYTHONMALLOC=malloc \
+		LD_PRELOAD="$$(gcc -print-file-name=libasan.so) $$(gcc -print-file-name=libubsan.so)" \
+		ASAN_OPTIONS=detect_leaks=0:allocator_may_return_null=1 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
+		$(BIN)/python -m pytest -p no:cacheprovider -m malformed tests/kernels $(ARGS)
 
 clean:
 	rm -rf $(STAMPS) build $(VENV)

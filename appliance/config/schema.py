@@ -56,8 +56,8 @@ class Media(Table):
         effect=Effect.RESTART,
     )
     learning_s: float = row(
-        5.0, help="How long after set-up a plain leg's address may still be learnt from packets.", unit="seconds",
-        effect=Effect.NEXT_CALL, ge=0, le=3600,
+        3.0, help="How long after set-up a plain leg's address may still be learnt from packets.", unit="seconds",
+        effect=Effect.RESTART, ge=0, le=60,
     )  # fmt: skip
     silence_timeout_s: float = row(
         60.0, help="End a call that no media came for in this time; 0: never.", unit="seconds",

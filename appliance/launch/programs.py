@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from appliance.config.types import HostPort
 from appliance.launch import probes
 from appliance.launch.child import Program
 from appliance.sip_edge import from_settings, kamailio
+from firmware_iface import cpu
 
 HOLDER, CONTROL, EDGE = "media", "control", "sip"
 
@@ -50,11 +50,8 @@ def holder_config(settings: Settings) -> dict[str, Any]:
 
 
 def worker_cores(wanted: str | Sequence[int]) -> list[int]:
-    """Cores for media workers; "auto": those this process may use but the first, which stays for everything else."""
-    if not isinstance(wanted, str):
-        return list(wanted)
-    usable = sorted(os.sched_getaffinity(0))
-    return usable[1:] or usable
+    """Cores for media workers; "auto": those that the processor's inventory leaves to them."""
+    return list(cpu.worker_cores(cpu.read()) if isinstance(wanted, str) else wanted)
 
 
 def _holder(settings: Settings) -> Program:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pwd
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 from appliance.config.schema import Settings
 from appliance.config.trunks import Trunk as TrunkSettings
 from appliance.policy import secure_media
+from appliance.policy.suites import weak_suites
 from appliance.protocols.srtp import suites
 from appliance.sip_edge import kamailio
 from appliance.sip_edge.edge_config import EdgeConfig
@@ -31,13 +31,6 @@ QUIRKS: tuple[tuple[str, object, str], ...] = (
     ("suite_spelling", "alias", "SDES-spelling-alias"),
     ("srtcp_tag", "same-as-srtp", "SDES-srtcp-tag-as-srtp"),
     ("latching", "off", "asymmetric"),
-)
-
-# Which weak suites each permission lets into a list that the operator did not write out (row B17).
-PERMISSIONS: tuple[tuple[str, Callable[[suites.Suite], bool]], ...] = (
-    ("allow_null_auth", lambda suite: suite.rtp_tag == 0 and suite.auth == "HMAC_SHA1"),
-    ("allow_null_cipher", lambda suite: suite.cipher == "NULL"),
-    ("allow_gcm_8", lambda suite: suite.cipher == "AES_GCM" and suite.rtp_tag == 8),
 )
 
 
@@ -98,12 +91,15 @@ def _policy(policy: secure_media.SecureMedia, row: TrunkSettings, settings: Sett
 
 def _permitted(row: TrunkSettings, settings: Settings) -> tuple[str, ...]:
     """The built-in order with the weak suites that are allowed; empty when none is (the gateway's own order then)."""
-    allowed = [
-        accepts for name, accepts in PERMISSIONS if getattr(row, name) or getattr(settings.security, name)
-    ]  # fmt: skip
-    if not allowed:
+    security = settings.security
+    weak = weak_suites(
+        null_auth=row.allow_null_auth or security.allow_null_auth,
+        null_cipher=row.allow_null_cipher or security.allow_null_cipher,
+        gcm_8=row.allow_gcm_8 or security.allow_gcm_8,
+    )
+    if not weak:
         return ()
-    return tuple(suite.name for suite in suites.SUITES if not suite.weak or any(accepts(suite) for accepts in allowed))
+    return tuple(suite.name for suite in suites.SUITES if not suite.weak or suite.name in weak)
 
 
 def _default_user() -> str:

@@ -76,12 +76,18 @@ def offer_flags(caller: Trunk, callee: Trunk, transport: str, next_hop: str, sde
     flags += ["signalling-secure"] if transport in PROTECTED else []
     flags += ["signalling-secure-out"] if protected else []
     flags += suite_flags(policy.suites) if wanted else ["SDES-off"]
-    return " ".join((*flags, *callee.flags))
+    return " ".join((*flags, *quirks(caller, callee)))
 
 
-def answer_flags(answerer: Trunk) -> str:
+def answer_flags(answerer: Trunk, offerer: Trunk) -> str:
     """Flags of rtpengine_answer: the offerer's protocol is the gateway's to remember."""
-    return " ".join((*COMMON, *answerer.flags))
+    return " ".join((*COMMON, *quirks(answerer, offerer)))
+
+
+def quirks(sender: Trunk, receiver: Trunk) -> list[str]:
+    """The trunks' own words for an SDP on its way: plain SDES words shape what `receiver` gets, `SDES-from-` ones say
+    how the lines of `sender` are judged."""
+    return [*receiver.flags, *(f"SDES-from-{word[5:]}" for word in sender.flags if word.startswith("SDES-"))]
 
 
 def suite_flags(suites: Iterable[str]) -> list[str]:

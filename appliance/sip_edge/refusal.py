@@ -29,15 +29,19 @@ class Verdict:
 NO_ANSWER = Verdict(503, "Service Unavailable", "gateway_silent")
 
 
-def ask(ng: Sequence[str], call_id: str, from_tag: str, sdp: str, flags: str) -> Verdict:
-    """Put the refused offer once more to the first gateway of `ng`; what to answer. Blocks TIMEOUT_S at most."""
+def ask(ng: Sequence[str], call_id: str, from_tag: str, sdp: str, flags: str, *, new_call: bool) -> Verdict:
+    """Put the refused offer once more to the first gateway of `ng`; what to answer. Blocks 2 * TIMEOUT_S at most.
+
+    Nothing of a new call may stay behind, whatever the gateway made of its offers; a call that was up before goes on.
+    """
     if not ng:
         return NO_ANSWER
     request = {**dictionary(flags), "call-id": call_id, "from-tag": from_tag, "sdp": sdp, "command": "offer"}
     try:
         reply = _exchange(ng[0], request)
-        if reply.get("result") == "ok":  # the trouble is over, but this INVITE's SDP was not rewritten: ask to retry
+        if new_call:
             _exchange(ng[0], {"call-id": call_id, "from-tag": from_tag, "command": "delete"})
+        if reply.get("result") == "ok":  # the trouble is over, but this INVITE's SDP was not rewritten: ask to retry
             return Verdict(503, "Service Unavailable", "gateway_recovering")
     except (OSError, ValueError):
         return NO_ANSWER

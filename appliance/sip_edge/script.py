@@ -140,7 +140,9 @@ class Kamailio:
             return False
         if KSR.rtpengine.rtpengine_offer(flags) > 0:
             return True
-        verdict = refusal.ask(self.table.ng, _call_id(), KSR.pv.gete("$ft"), KSR.pv.gete("$rb"), flags)
+        new_call = KSR.siputils.has_totag() < 0
+        words = (self.table.ng, _call_id(), KSR.pv.gete("$ft"), KSR.pv.gete("$rb"), flags)
+        verdict = refusal.ask(*words, new_call=new_call)
         self._refuse(verdict.status, verdict.phrase, verdict.reason)
         return False
 
@@ -205,8 +207,10 @@ class Kamailio:
         """The ACK of a late offer carries the answer."""
         if KSR.pv.gete("$dlg_var(late)") and KSR.textops.has_body_type(SDP_TYPE) > 0:
             KSR.pv.sets("$dlg_var(late)", "")
-            trunk = self.table.by_source(KSR.pv.gete("$si")) or routing.Trunk(name="")
-            if KSR.rtpengine.rtpengine_answer(media_flags.answer_flags(trunk)) < 0:
+            nobody = routing.Trunk(name="")
+            answerer = self.table.by_source(KSR.pv.gete("$si")) or nobody
+            offerer = self.table.by_name(KSR.pv.gete("$dlg_var(callee)")) or nobody
+            if KSR.rtpengine.rtpengine_answer(media_flags.answer_flags(answerer, offerer)) < 0:
                 KSR.pv.sets("$dlg_var(unanswerable)", "1")
 
     def _end_unanswered(self) -> int:
@@ -241,7 +245,7 @@ class Kamailio:
         """Hand the SDP of a reply to the gateway: the answer, or the offer when the INVITE had none."""
         offerer, answerer = (self._named(f"$avp({side})") for side in ("offerer", "answerer"))
         if not KSR.isflagset(LATE_OFFER):
-            return bool(KSR.rtpengine.rtpengine_answer(media_flags.answer_flags(answerer)) > 0)
+            return bool(KSR.rtpengine.rtpengine_answer(media_flags.answer_flags(answerer, offerer)) > 0)
         try:
             back = f"sip:{KSR.pv.gete('$T_req($si)')};transport={str(KSR.pv.gete('$T_req($proto)')).lower()}"
             flags = media_flags.offer_flags(answerer, offerer, _transport(), back, self.table.sdes_requires_tls)

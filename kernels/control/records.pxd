@@ -5,6 +5,7 @@ from kernels.srtp.context cimport CryptoParameters, MasterKey
 from kernels.wire.packet cimport DATAGRAM, Peer
 
 cpdef enum CommandKind:
+    COMMAND_NONE = 0            # wiped
     COMMAND_INSTALL_CRYPTO = 1
     COMMAND_ADD_KEY = 2
     COMMAND_SELECT_KEY = 3

@@ -14,7 +14,7 @@ from kernels.control.execute cimport command_execute
 from kernels.control.layout cimport (
     STATE_FAIL, STATE_HALT, STATE_RUN, Capacities, WorkerBlock, engine_sizes,
 )
-from kernels.control.records cimport Command, Inject, ReplyRecord
+from kernels.control.records cimport COMMAND_NONE, Command, Inject, ReplyRecord
 from kernels.control.ring cimport Ring, ring_peek, ring_release, ring_reserve, ring_submit
 from kernels.control.sequence cimport sequence_begin, sequence_end
 from kernels.control.worker cimport COMMANDS_A_TURN, IDLE_MS, PUBLISH_NS, SETTLE_MS, Loop
@@ -72,7 +72,8 @@ cdef void housekeeping(Loop *w, uint32_t received) noexcept nogil:
 
 cdef bint take_commands(Loop *w) noexcept nogil:
     """At most a few. A command leaves the ring, wiped, only after its reply is in the other: a worker that dies in
-    between is followed by one that does it again. True when more wait (and could be taken)."""
+    between is followed by one that does it again. Its kind goes before its key: half wiped it must not be obeyed.
+    True when more wait (and could be taken)."""
     cdef uint32_t _taken
     cdef Command *command
     cdef ReplyRecord *reply
@@ -87,8 +88,9 @@ cdef bint take_commands(Loop *w) noexcept nogil:
         reply.error = command_execute(&w.path, command)
         count(w.path.counters, COUNTER_COMMANDS, 1)
         count(w.path.counters, COUNTER_COMMANDS_REFUSED, reply.error != 0)
-        explicit_bzero(command, sizeof(Command))
         ring_submit(w.replies)
+        store_release_u32(&command.kind, COMMAND_NONE)
+        explicit_bzero(command, sizeof(Command))
         ring_release(w.commands)
         w.told = True
     return ring_peek(w.commands) != NULL

@@ -12,7 +12,7 @@
 Nothing before step 3 changes anything: only what authenticated (plain legs: what the source rule let
 in) may move an address or a statistic.
 """
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t
 from libc.string cimport memcpy
 
 from kernels.control.records cimport (
@@ -74,7 +74,7 @@ cdef inline void admit(Path *path, Packet *packet, uint32_t i) noexcept nogil:
         packet.drop = DROP_NO_FLOW
         return
     packet.kind = classify(packet.data, packet.length)
-    packet.drop = screen(flow, packet, path.now)
+    packet.drop = screen(path, flow, packet)
     if packet.drop != DROP_NONE:
         return
     if packet.kind == KIND_RTP or packet.kind == KIND_RTCP:
@@ -84,7 +84,7 @@ cdef inline void admit(Path *path, Packet *packet, uint32_t i) noexcept nogil:
         packet.marks = MARK_PUNTED if packet.drop == DROP_NONE else 0
 
 
-cdef inline Drop screen(const Flow *flow, const Packet *packet, uint64_t now) noexcept nogil:
+cdef inline Drop screen(const Path *path, const Flow *flow, const Packet *packet) noexcept nogil:
     """May this kind, from this source, enter this flow? Reads only."""
     cdef uint16_t flags = flow.want.flags
     if packet.length < 2:
@@ -93,11 +93,17 @@ cdef inline Drop screen(const Flow *flow, const Packet *packet, uint64_t now) no
         return DROP_NONE                                # the control process judges the source
     if not ((packet.kind == KIND_RTP and flags & FLOW_RTP) or (packet.kind == KIND_RTCP and flags & FLOW_RTCP)):
         return DROP_UNKNOWN_KIND
-    if not source_accepts(flow, &packet.peer, now):
+    if not source_accepts(flow, &packet.peer, proves(path, flow, packet), path.now):
         return DROP_SOURCE
     if flags & FLOW_SECURE and flow.want.receive == NO_SLOT:
         return DROP_NOT_KEYED
     return DROP_NONE
+
+
+cdef inline bint proves(const Path *path, const Flow *flow, const Packet *packet) noexcept nogil:
+    """Whether a packet of this kind that passes the flow's context has proven who sent it."""
+    cdef uint8_t proof = MARK_RTP_AUTHENTIC if packet.kind == KIND_RTP else MARK_RTCP_AUTHENTIC
+    return flow.want.receive < path.crypto_count and path.marks[flow.want.receive] & proof != 0
 
 
 cdef inline Drop punt(Path *path, const Packet *packet) noexcept nogil:
@@ -133,11 +139,10 @@ cdef inline Drop accept(Path *path, Packet *packet, uint32_t i) noexcept nogil:
 
 cdef inline bint note(Path *path, Flow *flow, const Packet *packet) noexcept nogil:
     """Learn and count. False when an earlier packet of the batch has just fixed another source."""
-    cdef uint8_t proof = MARK_RTP_AUTHENTIC if packet.kind == KIND_RTP else MARK_RTCP_AUTHENTIC
-    cdef bint authentic = flow.want.receive < path.crypto_count and path.marks[flow.want.receive] & proof != 0
-    if not source_accepts(flow, &packet.peer, path.now):
+    cdef bint proven = proves(path, flow, packet)
+    if not source_accepts(flow, &packet.peer, proven, path.now):
         return False
-    if source_learn(flow, &packet.peer, authentic, path.now, path.window_ns):
+    if source_learn(flow, &packet.peer, proven, path.now, path.window_ns):
         count(path.counters, COUNTER_LEARNT, 1)
     flow.packets_in += 1
     flow.octets_in += packet.length

@@ -11,15 +11,12 @@ from libc.stdint cimport uint64_t
 from kernels.control.records cimport LATCH_AUTHENTICATED, LATCH_HOST, LATCH_OFF, LATCH_ONCE
 from kernels.control.sequence cimport sequence_begin, sequence_end
 from kernels.flow.table cimport LEARN_FIXED, LEARN_OPEN, LEARN_WINDOW, Flow, host_equal, peer_equal
-from kernels.wire.packet cimport NO_SLOT, Peer
+from kernels.wire.packet cimport Peer
 
-cdef inline bint source_authenticates(const Flow *flow) noexcept nogil:
-    """The leg may follow authenticated packets: only with a context to authenticate them."""
-    return flow.want.latching == LATCH_AUTHENTICATED and flow.want.receive != NO_SLOT
-
-cdef inline bint source_accepts(const Flow *flow, const Peer *source, uint64_t now) noexcept nogil:
-    """May a packet from here go on? Reads only."""
-    if source_authenticates(flow):
+cdef inline bint source_accepts(const Flow *flow, const Peer *source, bint proves, uint64_t now) noexcept nogil:
+    """May a packet from here go on? Reads only. `proves`: packets of this kind carry a tag that the flow's context
+    verifies; where none does, nobody but the known source may speak."""
+    if flow.want.latching == LATCH_AUTHENTICATED and proves:
         return True                                  # the tag decides
     if peer_equal(source, &flow.current):
         return True
@@ -30,16 +27,14 @@ cdef inline bint source_accepts(const Flow *flow, const Peer *source, uint64_t n
         return now < flow.window_end_ns and peer_equal(source, &flow.want.remote)
     return flow.want.latching == LATCH_ONCE or host_equal(source, &flow.want.remote)
 
-cdef inline bint source_learn(Flow *flow, const Peer *source, bint authentic,
+cdef inline bint source_learn(Flow *flow, const Peer *source, bint proves,
                               uint64_t now, uint64_t window_ns) noexcept nogil:
     """Take note of an accepted packet's sender. True when the address we send to changed."""
     if flow.learning == LEARN_FIXED and peer_equal(source, &flow.current):
         return False                                 # the common case
-    if source_authenticates(flow):
-        if not authentic or peer_equal(source, &flow.current):
-            return False                             # a suite without tag proves nothing
-        return source_take(flow, source)
-    if flow.want.latching not in (LATCH_HOST, LATCH_ONCE) or not source_accepts(flow, source, now):
+    if flow.want.latching == LATCH_AUTHENTICATED:
+        return proves and not peer_equal(source, &flow.current) and source_take(flow, source)
+    if flow.want.latching not in (LATCH_HOST, LATCH_ONCE) or not source_accepts(flow, source, False, now):
         return False                                 # asked again: a batch may hold two strangers
     if peer_equal(source, &flow.want.remote):
         flow.learning = LEARN_FIXED

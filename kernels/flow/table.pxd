@@ -1,6 +1,7 @@
 # A flow: one local UDP port in use, one component (RTP, RTCP or both) of one leg. Lives in the arena;
 # the worker alone writes it, the control process takes snapshots under `sequence`.
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memcmp
 
 from kernels.control.records cimport FlowParameters
 from kernels.wire.packet cimport DROP_COUNT, NO_SLOT, Peer
@@ -42,9 +43,7 @@ cdef inline bint peer_equal(const Peer *a, const Peer *b) noexcept nogil:
 
 cdef inline bint host_equal(const Peer *a, const Peer *b) noexcept nogil:
     """Same IP address. Unused octets are zero by convention."""
-    cdef const uint64_t *left = <const uint64_t *>a.ip
-    cdef const uint64_t *right = <const uint64_t *>b.ip
-    return a.family == b.family and left[0] == right[0] and left[1] == right[1]
+    return a.family == b.family and memcmp(a.ip, b.ip, 16) == 0
 
 cdef inline Flow *flow_at(Flow *flows, uint32_t count, uint32_t slot) noexcept nogil:
     """The flow in use at a slot, else NULL (also for NO_SLOT)."""

@@ -6,6 +6,7 @@ from kernels.wire.packet cimport BATCH, FRAME, Packet, Peer
 
 cdef enum:
     QUEUE = 1024                # datagrams that wait in one direction
+    WHOLE = 0xFFFFFFFF          # slack: as a port of production has it, the datagram after the headroom
 
 cdef struct Waiting:
     uint32_t socket
@@ -20,7 +21,9 @@ cdef struct Memory:
     uint32_t sent
     uint32_t held               # frames that `release` has not returned
     Packet packets[BATCH]
-    uint8_t frames[BATCH][FRAME]
+    uint32_t slack              # octets of a frame behind the datagram; then comes memory that nobody may touch
+    uint32_t stride             # from one frame to the next
+    uint8_t *frames             # BATCH of them, each ends at such a page
     Waiting arrivals[QUEUE]
     Waiting departures[QUEUE]
 

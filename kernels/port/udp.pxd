@@ -1,5 +1,5 @@
 # Kernel sockets: one per local port, opened by the holder and inherited through fork.
-from libc.stdint cimport uint8_t, uint32_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from kernels.clib.linux cimport epoll_event, iovec, mmsghdr, sockaddr_storage
 from kernels.port.port cimport AnyPort, Port
@@ -17,9 +17,9 @@ cdef struct Udp:
     uint32_t sockets
     int *fds                    # by socket number
     uint32_t *overflowed        # last value of SO_RXQ_OVFL, by socket
-    uint32_t *burst_of          # transmit: burst that last used a socket
+    uint64_t *burst_of          # transmit: burst that last used a socket
     uint32_t *last_of           # transmit: its last packet in this burst
-    uint32_t burst
+    uint64_t burst              # 64 bits: a number that came round again would join strange packets
     uint8_t *frames             # BATCH frames
     Packet packets[BATCH]
     epoll_event events[BATCH]

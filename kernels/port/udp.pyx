@@ -184,7 +184,7 @@ cdef class UdpPort(AnyPort):
         udp.sockets = count
         udp.fds = <int *>calloc(count + 1, sizeof(int))
         udp.overflowed = <uint32_t *>calloc(count + 1, sizeof(uint32_t))
-        udp.burst_of = <uint32_t *>calloc(count + 1, sizeof(uint32_t))
+        udp.burst_of = <uint64_t *>calloc(count + 1, sizeof(uint64_t))
         udp.last_of = <uint32_t *>calloc(count + 1, sizeof(uint32_t))
         udp.frames = <uint8_t *>calloc(BATCH, FRAME)
         udp.epoll = epoll_create1(EPOLL_CLOEXEC)

@@ -126,11 +126,12 @@ cdef uint32_t stream_add(Engine *engine, uint32_t crypto, uint32_t ssrc, uint64_
     At the limit a receive stream that was silent for SILENT_S makes room. Forgetting one forgets its replay window,
     so it takes an authentic newcomer plus a minute of silence; nothing forged can bring it about. A send stream is
     never evicted: its SSRC could come back and use its indices again (RFC 3711 section 9.1); re-keying frees it.
+    A slot is kept for every crypto that has none yet: no source can take away the first SSRC of other calls.
     """
     cdef Crypto *owner = &engine.cryptos[crypto]
     cdef uint32_t slot
     cdef Stream *stream
-    if owner.streams >= owner.parameters.ssrc_limit:
+    if owner.streams >= owner.parameters.ssrc_limit or owner.streams and not spare_stream(engine):
         if owner.parameters.flags & CRYPTO_SEND or not evict_silent(engine, owner, now_ns):
             return NO_SLOT
     slot = engine.free_stream
@@ -138,6 +139,8 @@ cdef uint32_t stream_add(Engine *engine, uint32_t crypto, uint32_t ssrc, uint64_
         return NO_SLOT
     stream = &engine.streams[slot]
     engine.free_stream = stream.next
+    engine.streams_free -= 1
+    engine.cryptos_served += owner.streams == 0
     memset(stream, 0, sizeof(Stream))
     stream.ssrc = ssrc
     stream.last_ns = now_ns
@@ -148,6 +151,9 @@ cdef uint32_t stream_add(Engine *engine, uint32_t crypto, uint32_t ssrc, uint64_
     owner.first_stream = slot
     owner.streams += 1
     return slot
+
+cdef inline bint spare_stream(const Engine *engine) noexcept nogil:
+    return engine.streams_free > engine.header.cryptos - engine.cryptos_served
 
 cdef bint evict_silent(Engine *engine, Crypto *owner, uint64_t now_ns) noexcept nogil:
     """Free the stream of a receive crypto that has been silent longest, when that is long enough."""
@@ -163,6 +169,7 @@ cdef bint evict_silent(Engine *engine, Crypto *owner, uint64_t now_ns) noexcept 
     slot = oldest[0]
     oldest[0] = engine.streams[slot].next
     owner.streams -= 1
+    engine.cryptos_served -= owner.streams == 0
     stream_release(engine, slot)
     return True
 
@@ -172,6 +179,7 @@ cdef void stream_release(Engine *engine, uint32_t slot) noexcept nogil:
     memset(stream, 0, sizeof(Stream))
     stream.next = engine.free_stream
     engine.free_stream = slot
+    engine.streams_free += 1
 
 cdef void streams_release(Engine *engine, uint32_t crypto) noexcept nogil:
     """All of them; what SRTCP indices a sender has used is kept as the floor of the next ones."""
@@ -183,6 +191,7 @@ cdef void streams_release(Engine *engine, uint32_t crypto) noexcept nogil:
         slot = engine.streams[slot].next
     slot = owner.first_stream
     owner.first_stream = NO_SLOT
+    engine.cryptos_served -= owner.streams > 0
     owner.streams = 0
     while slot != NO_SLOT:
         following = engine.streams[slot].next
@@ -199,6 +208,7 @@ cdef int pools_adopt(Engine *engine) noexcept nogil:
         adopt_crypto(&engine.cryptos[slot])
     engine.free_key = NO_SLOT
     engine.free_stream = NO_SLOT
+    engine.streams_free = engine.cryptos_served = 0
     for slot in range(engine.header.keys):
         error = adopt_key(engine, engine.header.keys - 1 - slot) or error
     for slot in range(engine.header.streams):
@@ -245,6 +255,7 @@ cdef void adopt_stream(Engine *engine, uint32_t slot) noexcept nogil:
     owner = &engine.cryptos[stream.owner - 1]
     stream.next = owner.first_stream
     owner.first_stream = slot
+    engine.cryptos_served += owner.streams == 0
     owner.streams += 1
     replay_close(&stream.rtp)
     replay_close(&stream.rtcp)
@@ -254,11 +265,12 @@ cdef void adopt_stream(Engine *engine, uint32_t slot) noexcept nogil:
             stream.rtcp.newest = RTCP_INDEX_MASK
 
 cdef void settle_crypto(Engine *engine, Crypto *crypto) noexcept nogil:
-    """A sending key that did not survive leaves nothing to send with: wait for a new installation."""
+    """A sending key that did not survive leaves nothing to send with: wait for a new installation. Its number must not
+    stay: the slot may become another crypto's."""
     cdef uint32_t slot = crypto.first_key
-    if crypto.state != CRYPTO_READY:
-        return
     while slot != NO_SLOT and slot != crypto.send_key:
         slot = engine.keys[slot].next
     if slot == NO_SLOT:
-        crypto.state = CRYPTO_SUSPENDED
+        crypto.send_key = NO_SLOT
+        if crypto.state == CRYPTO_READY:
+            crypto.state = CRYPTO_SUSPENDED

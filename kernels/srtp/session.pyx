@@ -117,6 +117,24 @@ cdef class Session:
     def unprotect_rtcp_many(self, packets):
         return self._many(packets, KIND_RTCP, False)
 
+    def in_place(self, uint8_t[::1] frame not None, int length, *, bint rtcp=False):
+        """Work on a datagram of `length` octets at the start of the caller's frame, whose size is the capacity (a test
+        puts the frame against memory that must not be touched). The new length, or the Drop that says why not."""
+        cdef Packet packet
+        cdef Packet *packets = &packet
+        if not 0 <= length <= frame.shape[0] or frame.shape[0] == 0:
+            raise ValueError("the datagram is longer than its frame, or there is no frame")
+        memset(&packet, 0, sizeof(Packet))
+        packet.data, packet.length, packet.capacity = &frame[0], <uint32_t>length, <uint32_t>frame.shape[0]
+        packet.kind = KIND_RTCP if rtcp else KIND_RTP
+        packet.received_ns = self.now_ns
+        with nogil:
+            if self.parameters.flags & CRYPTO_SEND:
+                engine_seal(&self.engine, &packets, 1)
+            else:
+                engine_open(&self.engine, &packets, 1)
+        return packet.length if packet.drop == DROP_NONE else _Drop(packet.drop)
+
     # --- keys ---
 
     def install(self, const uint8_t[::1] key not None, const uint8_t[::1] salt not None, *, bytes mki=b"",

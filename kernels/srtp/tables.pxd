@@ -91,6 +91,8 @@ cdef struct Engine:                 # process-local; nothing of it is in the are
     Stream *streams
     uint32_t free_key               # chains through .next, rebuilt at attach
     uint32_t free_stream
+    uint32_t streams_free           # length of that chain
+    uint32_t cryptos_served         # cryptos that have a stream; one slot is kept for each of the others
     const Backend *backend
     void *backend_state
     Deriver *deriver

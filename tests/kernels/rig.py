@@ -68,18 +68,18 @@ class LocalPlane:
 
     SOCKETS = 16
 
-    def __init__(self, calls: int = 8, learning_ms: int = 3000) -> None:
+    def __init__(self, calls: int = 8, learning_ms: int = 3000, slack: int | None = None) -> None:
         self.fd = os.memfd_create("test-arena")
         os.ftruncate(self.fd, footprint(1, calls, self.SOCKETS))
         self.arena = Arena(self.fd)
         self.arena.format(1, calls, self.SOCKETS)
-        self.learning_ms = learning_ms
+        self.learning_ms, self.slack = learning_ms, slack
         self.mailbox = Mailbox(self.arena, 0)
         self.start()
 
     def start(self) -> None:
         """A (further) worker attaches; the one before is forgotten as if killed."""
-        self.port = MemoryPort()
+        self.port = MemoryPort(self.slack)
         self.worker = Worker(self.arena, 0, self.port, learning_ms=self.learning_ms)
 
     def do(self, *commands: Command) -> list[int | str]:

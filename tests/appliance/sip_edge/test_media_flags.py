@@ -91,3 +91,12 @@ def test_a_disabled_answer_keeps_the_lines_and_shows_nothing() -> None:
     assert body.count("m=") == 2
     assert "m=audio 0 RTP/SAVP 0\r\nm=video 0 RTP/AVP 96" in body
     assert "10.2.0.2" not in body and "crypto" not in body
+
+
+def test_a_trunks_quirks_shape_what_it_gets_and_judge_what_it_sent() -> None:
+    """The same word means one thing for the receiver of an SDP and another for its sender (trap 5)."""
+    plain = Trunk("plain", (), "")
+    odd = Trunk("odd", (), "", flags=("SDES-srtcp-tag-as-srtp", "trust-address"))
+    assert media_flags.quirks(plain, odd) == ["SDES-srtcp-tag-as-srtp", "trust-address"]
+    assert media_flags.quirks(odd, plain) == ["SDES-from-srtcp-tag-as-srtp"]
+    assert "SDES-from-srtcp-tag-as-srtp" in media_flags.answer_flags(odd, plain).split()

@@ -52,21 +52,33 @@ def test_flags_become_the_dictionary_that_kamailio_makes_of_them() -> None:
 def test_the_gateways_own_words_become_its_own_statuses(error: type[errors.GatewayError]) -> None:
     """errors.py is the one table of reasons: the translation agrees with it."""
     with gateway({"result": "error", "error-reason": error.reason}) as (address, seen):
-        verdict = refusal.ask((address,), "call", "tag", "v=0", FLAGS)
+        verdict = refusal.ask((address,), "call", "tag", "v=0", FLAGS, new_call=False)
     assert verdict.status == error.sip_status
     assert seen[0]["command"] == "offer"
     assert seen[0]["call-id"] == "call"
 
 
-def test_a_sudden_success_is_undone() -> None:
-    """The INVITE's SDP was not rewritten, so a success now must not stay."""
-    with gateway({"result": "ok", "sdp": ""}, {"result": "ok"}) as (address, seen):
-        assert refusal.ask((address,), "call", "tag", "v=0", FLAGS).status == 503
-    assert seen[1]["command"] == "delete"
+@pytest.mark.parametrize(("first", "status"), [("ok", 503), ("error", 488)])
+def test_nothing_of_a_new_call_stays(first: str, status: int) -> None:
+    """Neither what a refused offer left behind nor a sudden success: the INVITE's SDP was not rewritten."""
+    with gateway({"result": first, "sdp": ""}, {"result": "ok"}) as (address, seen):
+        assert refusal.ask((address,), "call", "tag", "v=0", FLAGS, new_call=True).status == status
+    assert [request["command"] for request in seen] == ["offer", "delete"]
+
+
+@pytest.mark.parametrize("first", ["ok", "error"])
+def test_a_refused_reoffer_leaves_the_call_alone(first: str) -> None:
+    """RFC 3261 section 14.1: the session stays as it was, so there is no delete."""
+    with gateway({"result": first, "sdp": ""}) as (address, seen):
+        refusal.ask((address,), "call", "tag", "v=0", FLAGS, new_call=False)
+    assert [request["command"] for request in seen] == ["offer"]
 
 
 def test_silence_is_503() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as mute:
         mute.bind(("127.0.0.1", 0))
-        assert refusal.ask((f"127.0.0.1:{mute.getsockname()[1]}",), "call", "tag", "", FLAGS) == refusal.NO_ANSWER
-    assert refusal.ask((), "call", "tag", "", FLAGS) == refusal.NO_ANSWER
+        assert (
+            refusal.ask((f"127.0.0.1:{mute.getsockname()[1]}",), "call", "tag", "", FLAGS, new_call=True)
+            == refusal.NO_ANSWER
+        )
+    assert refusal.ask((), "call", "tag", "", FLAGS, new_call=True) == refusal.NO_ANSWER

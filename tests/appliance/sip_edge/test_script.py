@@ -112,7 +112,7 @@ def test_the_gateways_refusal_is_the_calls(
     ksr: FakeKSR, edge: Any, monkeypatch: pytest.MonkeyPatch, status: int, reason: str
 ) -> None:
     """488 when negotiation fails, 503 when the gateway has no room."""
-    monkeypatch.setattr(refusal, "ask", lambda *_: refusal.Verdict(status, "Phrase", reason))
+    monkeypatch.setattr(refusal, "ask", lambda *_, new_call: refusal.Verdict(status, "Phrase", reason))
     arrive(ksr, "INVITE", sdp=PLAIN)
     ksr.answers["rtpengine.rtpengine_offer"] = -1
     edge.ksr_request_route(None)

@@ -25,6 +25,8 @@ from tests.kernels.rig import (
     session,
 )
 
+pytestmark = pytest.mark.malformed
+
 
 def changed(command: InstallFlow, **changes: Any) -> InstallFlow:
     return dataclasses.replace(command, **changes)
@@ -290,6 +292,23 @@ def test_flood_of_forged_ssrcs_takes_no_memory() -> None:
     assert plane.flow(1).current == BOB
     assert plane.send(1, phone.protect_rtp(rtp(2)), source=BOB) == [(0, rtp(2), ALICE)]
     assert drops_of(plane)["auth_fail"] == 40 * 512
+
+
+def test_one_leg_does_not_take_the_ssrcs_of_all() -> None:
+    """B6: SSRC slots are shared by all calls; whatever one source makes up, every context still gets its first SSRC,
+    also after the worker was replaced."""
+    for replaced in (False, True):
+        plane = LocalPlane(calls=1)
+        plane.do(*secure_bridge())
+        passed = plane.send(0, *[rtp(1, ssrc=number) for number in range(16)])
+        assert 1 < len(passed) < 8
+        if replaced:
+            plane.start()
+        assert len(plane.send(0, rtp(1, ssrc=99))) == 0
+        phone = session(master_key(0), True)
+        assert plane.send(1, phone.protect_rtp(rtp(2)), source=BOB) == [(0, rtp(2), ALICE)]
+        plane.do(RemoveCrypto(1), InstallCrypto(1, CM128, master_key(5), True))
+        assert len(plane.send(0, *[rtp(3, ssrc=number) for number in range(16)])) == len(passed)
 
 
 def test_installing_again_continues() -> None:

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from kernels.control.commands import InstallFlow
+from kernels.srtp.session import Session
 from tests.kernels.rig import (
     ALICE,
     BOB,
@@ -21,6 +22,8 @@ from tests.kernels.rig import (
     secure_bridge,
     session,
 )
+
+pytestmark = pytest.mark.malformed
 
 NAT = (ALICE[0], 33333)  # signalled host, another port
 
@@ -152,6 +155,19 @@ def test_a_suite_without_tag_proves_nothing() -> None:
     assert plane.do(*secure_bridge(NULL_AUTH)) == [0, 0, 0, 0]
     plane.send(1, rtp(1), source=MALLORY)
     assert plane.flow(1).current == BOB
+
+
+def test_without_a_tag_only_the_known_source_speaks() -> None:
+    """A1: NULL_AUTH lets every octet through the cipher, so the address has to decide, as on a plain leg; SRTCP still
+    has its tag and may move the address."""
+    plane = LocalPlane()
+    plane.do(*secure_bridge(NULL_AUTH))
+    assert plane.send(1, rtp(1), source=MALLORY) == []
+    assert plane.counters()["source"] == 1
+    assert len(plane.send(1, rtp(1), source=BOB)) == 1
+    moved = Session(NULL_AUTH, master_key(0).key, master_key(0).salt, send=True).protect_rtcp(rtcp())
+    assert len(plane.send(1, moved, source=MALLORY)) == 1
+    assert [len(plane.send(1, rtp(2), source=source)) for source in (BOB, MALLORY)] == [0, 1]
 
 
 def test_authenticated_on_a_plain_leg_is_strict() -> None:

@@ -11,6 +11,8 @@ from kernels.wire.packet import Drop
 from tests.kernels.srtp.oracle import rtcp, rtp, seal_rtcp, seal_rtp
 from tests.kernels.srtp.suites import CM, SUITES, all_octets, keys, octets
 
+pytestmark = pytest.mark.malformed
+
 KEY, SALT = keys(CM)
 HEADER, CRYPTO = 64, 256
 

@@ -15,6 +15,8 @@ from kernels.wire.packet import Drop
 from tests.kernels.srtp.oracle import rtcp, rtp, seal_rtcp, seal_rtp
 from tests.kernels.srtp.suites import CM, GCM, SUITES, all_octets, keys, octets
 
+pytestmark = pytest.mark.malformed
+
 A, B, C = (keys(CM, seed) for seed in (1, 2, 3))
 BOTH = pytest.mark.parametrize("transform", [CM, GCM], ids=["cm", "gcm"])
 

@@ -12,6 +12,8 @@ from kernels.wire.packet import Drop
 from tests.kernels.srtp.oracle import rtcp, rtp, seal_rtcp, seal_rtp
 from tests.kernels.srtp.suites import CM, keys
 
+pytestmark = pytest.mark.malformed
+
 KEY, SALT = keys(CM)
 START = 3 << 16 | 0x8000
 WINDOWS = [64, 128, 1024]

@@ -9,6 +9,8 @@ from kernels.wire.packet import Drop
 from tests.kernels.srtp.oracle import rtp, seal_rtp
 from tests.kernels.srtp.suites import AUTHENTICATED, CM, SUITES, all_octets, keys
 
+pytestmark = pytest.mark.malformed
+
 KEY, SALT = keys(CM)
 
 

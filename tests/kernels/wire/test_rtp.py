@@ -7,6 +7,8 @@ import pytest
 from kernels.wire import rtp
 from kernels.wire.packet import Drop, Kind
 
+pytestmark = pytest.mark.malformed
+
 HEADER = bytes.fromhex("8000000100000000deadbeef")
 
 

@@ -1,0 +1,98 @@
+"""Settings to Kamailio's configuration, and Kamailio's own opinion of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import stat
+from pathlib import Path
+
+import pytest
+
+from appliance.config.load import load
+from appliance.config.schema import Settings
+from appliance.sip_edge import from_settings, kamailio, render, routing
+from appliance.sip_edge.kamailio import ConfigurationRefused
+from appliance.sip_edge.routing import MediaPolicy
+
+
+@pytest.fixture
+def settings() -> Settings:
+    """The embedded default configuration."""
+    return load(environment={})
+
+
+def with_trunk(settings: Settings, **values: object) -> Settings:
+    tables = settings.model_dump(mode="json")
+    tables["trunks"] = [{"name": "one", "match": ["10.0.0.0/8"], **values}]
+    return Settings(**tables)
+
+
+def test_the_configuration_says_what_the_settings_say(settings: Settings, tmp_path: Path) -> None:
+    text = render.kamailio_cfg(from_settings.edge_config(settings, tmp_path))
+    for socket in settings.sip.listen:
+        assert f"listen={socket}" in text
+    assert f'"udp:{settings.ng.listen[0]}"' in text
+    assert 'modparam("topoh", "mask_callid", 1)' in text
+
+
+def test_no_string_can_break_out_of_its_quotes(settings: Settings, tmp_path: Path) -> None:
+    edge = dataclasses.replace(from_settings.edge_config(settings, tmp_path), user_agent='x"\nloadmodule "exec.so')
+    with pytest.raises(ValueError, match="not possible"):
+        render.kamailio_cfg(edge)
+
+
+def test_kamailio_takes_it(settings: Settings, tmp_path: Path) -> None:
+    """`kamailio -c` at render; and a configuration that it does not take is refused with its words."""
+    if kamailio.find("kamailio") is None:
+        pytest.skip("not installed: kamailio")
+    edge = dataclasses.replace(from_settings.edge_config(settings, tmp_path / "sip"), user="")
+    path = kamailio.prepare(edge)
+    kamailio.check(edge)
+    path.write_text(path.read_text() + "\nnonsense\n")
+    with pytest.raises(ConfigurationRefused, match="syntax error"):
+        kamailio.check(edge)
+
+
+def test_what_is_secret_is_private_and_stays(settings: Settings, tmp_path: Path) -> None:
+    """K04: the mask key outlives a restart, is nobody else's to read and in no repr."""
+    edge = dataclasses.replace(from_settings.edge_config(settings, tmp_path / "sip"), user="")
+    path = kamailio.prepare(edge)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE((edge.run / "mask.key").stat().st_mode) == 0o600
+    assert from_settings.edge_config(settings, tmp_path / "sip").mask_key == edge.mask_key
+    assert edge.mask_key not in repr(edge)
+    assert routing.load((edge.run / "routing.json").read_text()) == edge.table
+
+
+@pytest.mark.parametrize(
+    ("values", "inbound", "outbound"),
+    [
+        ({}, MediaPolicy("optional"), MediaPolicy("forbidden")),
+        ({"rtp_secure_media": "true"}, MediaPolicy("mandatory"), MediaPolicy("mandatory")),
+        (
+            {"rtp_secure_media": "optional", "rtp_secure_media_outbound": "mandatory:AES_CM_256_HMAC_SHA1_80"},
+            MediaPolicy("optional"),
+            MediaPolicy("mandatory", ("AES_256_CM_HMAC_SHA1_80",)),
+        ),
+    ],
+)
+def test_policies_of_trunks(
+    settings: Settings, values: dict[str, str], inbound: MediaPolicy, outbound: MediaPolicy
+) -> None:
+    """H01-H08: the words of rtp_secure_media, per direction, any spelling of a suite."""
+    changed = with_trunk(settings, **values)
+    trunk = from_settings.trunk(changed.trunks[0], changed)
+    assert (trunk.inbound, trunk.outbound) == (inbound, outbound)
+
+
+def test_an_allowed_weak_suite_joins_the_built_in_order(settings: Settings) -> None:
+    """B13, B17, B18: only what was allowed, in its place."""
+    changed = with_trunk(settings, rtp_secure_media="mandatory", allow_gcm_8=True)
+    suites = from_settings.trunk(changed.trunks[0], changed).outbound.suites
+    assert suites[:4] == ("AEAD_AES_256_GCM", "AEAD_AES_128_GCM", "AEAD_AES_256_GCM_8", "AEAD_AES_128_GCM_8")
+    assert not [name for name in suites if "NULL" in name]
+
+
+def test_quirks_are_said_in_ng_words(settings: Settings) -> None:
+    changed = with_trunk(settings, sdes_padding=False, sdes_unencrypted_srtcp=True, flags=["trust-address"])
+    assert from_settings.quirk_flags(changed.trunks[0]) == ("SDES-nopad", "SDES-unencrypted_srtcp", "trust-address")
