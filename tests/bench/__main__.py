@@ -46,7 +46,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="prove that everything runs; figures mean nothing")
     parser.add_argument("--only", nargs="+", default=["srtpgw", "rtpengine"], choices=["srtpgw", "rtpengine"])
-    parser.add_argument("--phones", action="store_true", default=None, help="a port of its own for every endpoint")
+    parser.add_argument("--trunk", action="store_true", default=None, help="all endpoints of a side share a port")
     parser.add_argument("--calls", type=int, help="bidirectional calls")
     parser.add_argument("--set-ups", type=int, help="calls set up one after the other, per round")
     parser.add_argument("--rounds", type=int, help="alternating rounds")
@@ -58,7 +58,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
 
 def _plan(options: argparse.Namespace) -> Plan:
     plan = QUICK if options.quick else Plan()
-    given = {name: getattr(options, name) for name in ("calls", "phones", "rounds", "set_ups", "suite", "base_port")}
+    given = {name: getattr(options, name) for name in ("calls", "trunk", "rounds", "set_ups", "suite", "base_port")}
     plan = dataclasses.replace(plan, **{name: value for name, value in given.items() if value is not None})
     cpus = sorted(os.sched_getaffinity(0))  # with a single one everybody shares it, and figures mean little
     return dataclasses.replace(plan, gateway_cpu=cpus[0], generator_cpu=cpus[-1])

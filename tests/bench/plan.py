@@ -22,7 +22,7 @@ class Plan:
     gateway_cpu: int = 0
     generator_cpu: int = 1
     search: bool = True  # False: the start rate alone
-    phones: bool = False  # every endpoint has a port of its own; else each side of all calls has one, as a trunk may
+    trunk: bool = False  # all endpoints of a side share one port, as those of a trunk may; else each has its own
 
     @property
     def endpoint_ports(self) -> range:
@@ -30,9 +30,8 @@ class Plan:
         return range(self.base_port, self.base_port + 4 * self.calls, 2)
 
     def endpoints(self, call: int) -> tuple[int, int]:
-        """Ports of the plain and of the secure endpoint of a call. The gateway has four ports a call either way; that
-        the endpoints share theirs lets the generator move packets in batches, without which it is the slower one."""
-        place = 2 * call if self.phones else 0
+        """Ports of the plain and of the secure endpoint of a call; the gateway has four ports a call either way."""
+        place = 0 if self.trunk else 2 * call
         return self.endpoint_ports[place], self.endpoint_ports[place + 1]
 
     @property
