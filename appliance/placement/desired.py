@@ -85,7 +85,8 @@ def needed_cryptos(media: StreamMedia) -> list[str]:
 
 def desired(media: StreamMedia, placed: PlacedStream) -> Desired:
     """What the worker should hold. Every needed slot must have been taken. InvalidRequest: keys that do not fit
-    the suite."""
+    the suite, or media that would go round in circles."""
+    _refuse_loop(media, placed.placement)
     cryptos: dict[int, Context] = {}
     for name, spec, send in (
         ("a_receive", media.a.receive, False),
@@ -104,6 +105,17 @@ def desired(media: StreamMedia, placed: PlacedStream) -> Desired:
     ):
         flows[flow.slot] = flow
     return Desired(cryptos, flows)
+
+
+def _refuse_loop(media: StreamMedia, placement: StreamPlacement) -> None:
+    """A leg that names one of the stream's own ports would send every packet round for ever (A13 of
+    security-and-faults). Ports of another call are somebody's legitimate hairpin."""
+    ours = {
+        Address(local.address, port) for local in (placement.a, placement.b) for port in (local.rtp, local.rtcp)
+    }
+    for remote in (media.a.remote_rtp, media.a.remote_rtcp, media.b.remote_rtp, media.b.remote_rtcp):
+        if remote in ours:
+            raise InvalidRequest(f"media address {remote} is the call's own port", "remote_rtp")
 
 
 def merge(parts: list[Desired]) -> Desired:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from appliance.calls.media import Address, ContextSpec, LegMedia, LocalPorts, MasterKey, StreamMedia, StreamPlacement
+from appliance.errors import InvalidRequest
 from appliance.placement.desired import (
     NOTHING,
     PlacedStream,
@@ -132,3 +133,17 @@ def test_keys_do_not_show() -> None:
     assert merge([state]) is state
     assert not any(isinstance(command, AddKey | RemoveCrypto) for command in diff(NOTHING, state))
     assert sum(isinstance(command, InstallCrypto) for command in diff(NOTHING, state)) == 2
+
+
+@pytest.mark.parametrize("port", [30000, 30001, 30002, 30003])
+@pytest.mark.parametrize("leg", ["a", "b"])
+@pytest.mark.parametrize("component", ["remote_rtp", "remote_rtcp"])
+def test_a_leg_may_not_name_the_streams_own_ports(leg: str, component: str, port: int) -> None:
+    """A13: an SDP with our own media address would make packets go round for ever."""
+    changed = replace(getattr(PLAIN, leg), **{component: Address("127.0.0.1", port)})
+    with pytest.raises(InvalidRequest, match="own port"):
+        desired(replace(PLAIN, **{leg: changed}), PLACED)
+
+
+def test_another_calls_port_is_a_hairpin_not_a_loop() -> None:
+    desired(replace(PLAIN, a=replace(PLAIN.a, remote_rtp=Address("127.0.0.1", 30004))), PLACED)
