@@ -138,7 +138,8 @@ cdef class Endpoints:
     cdef _open_hubs(self):
         """One socket for every local address that several streams name."""
         cdef uint32_t hub
-        counted = collections.Counter(config.local for config in self.configs)
+        # Port 0 is whichever is free, another one for every stream.
+        counted = collections.Counter(config.local for config in self.configs if config.local[1])
         shared = [local for local, streams in counted.items() if streams > 1]
         self.hubs = {}
         self.loop.hubs = <Hub *>calloc(max(len(shared), 1), sizeof(Hub))

@@ -265,3 +265,12 @@ def test_impossible_plans_are_refused(changes: dict[str, object], text: str) -> 
 def test_keys_of_the_wrong_length_are_refused() -> None:
     with pytest.raises(ValueError, match="length"):
         Endpoints(pair(transform=AES_CM, send_key=KeyBytes(bytes(15), bytes(14))))
+
+
+def test_streams_on_any_free_port_have_sockets_of_their_own() -> None:
+    """Port 0 names no socket to share: every stream gets a pair of ports, RTCP beside it."""
+    anywhere = [StreamConfig(local=("127.0.0.1", 0), rtcp_local=("127.0.0.1", 0), ssrc=n) for n in (1, 2, 3)]
+    endpoints = Endpoints(anywhere)
+    ports = [port for pair in endpoints.ports() for port in pair]
+    endpoints.close()
+    assert len(set(ports)) == 6
