@@ -138,15 +138,15 @@ def inside(role: str, work: Callable[[], T]) -> T:
     return outcome[0]
 
 
-def wait_for(what: Callable[[], T], seconds: float, message: str) -> T:
-    """The first true value of `what()`; AssertionError after `seconds`."""
+def wait_for(what: Callable[[], T], seconds: float, message: str | Callable[[], str]) -> T:
+    """The first true value of `what()`; AssertionError after `seconds`, its message made then if it is a function."""
     limit = time.monotonic() + seconds
     while True:
         value = what()
         if value:
             return value
         if time.monotonic() > limit:
-            raise AssertionError(message)
+            raise AssertionError(message if isinstance(message, str) else message())
         time.sleep(0.05)
 
 

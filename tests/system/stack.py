@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from appliance.protocols.srtp.suites import Suite
 from srtpgw.v1 import calls_pb2_grpc, sessions_pb2, sessions_pb2_grpc, system_pb2, system_pb2_grpc, types_pb2
+from tests.system.lab import wait_for
 
 CONFIG = """
 [media]
@@ -108,14 +108,6 @@ def running(first: int, last: int, ng: int, calls: int = 200) -> Iterator[Stack]
             raise
         finally:
             shutil.rmtree(place, ignore_errors=True)
-
-
-def wait_for(condition: object, seconds: float, explain: object = lambda: "") -> None:
-    """Poll until true; AssertionError with the explanation when time is up."""
-    until = time.monotonic() + seconds
-    while not condition():  # type: ignore[operator]
-        assert time.monotonic() < until, explain()  # type: ignore[operator]
-        time.sleep(0.05)
 
 
 def master_key(suite: Suite) -> sessions_pb2.MasterKey:

@@ -24,7 +24,8 @@ from kernels.load.plan import totals
 from kernels.srtp.session import Session
 from kernels.srtp.transform import Transform
 from srtpgw.v1 import calls_pb2, sessions_pb2
-from tests.system.stack import Stack, endpoint, running, wait_for
+from tests.system.lab import wait_for
+from tests.system.stack import Stack, endpoint, running
 from tests.system.test_suite_pairs import Side, local
 
 pytestmark = [pytest.mark.system]

@@ -11,7 +11,8 @@ from appliance.protocols.srtp.suites import SUITES, Suite
 from kernels.load.endpoints import Endpoints
 from kernels.load.plan import KeyBytes, StreamConfig, Transform, totals
 from srtpgw.v1 import calls_pb2, sessions_pb2
-from tests.system.stack import Stack, crypto, endpoint, running, wait_for
+from tests.system.lab import wait_for
+from tests.system.stack import Stack, crypto, endpoint, running
 
 pytestmark = [pytest.mark.system]
 
