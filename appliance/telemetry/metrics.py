@@ -32,6 +32,9 @@ WORKER_COUNTERS: dict[str, tuple[str, str]] = {
     "commands": ("srtpgw_worker_commands", "Commands carried out by the worker."),
     "commands_refused": ("srtpgw_worker_commands_refused", "Commands the worker refused."),
     "overflows": ("srtpgw_socket_overflows", "Datagrams lost because a socket's buffer was full."),
+    "ring_received": ("srtpgw_ring_received_packets", "Frames taken from AF_XDP rings."),
+    "ring_sent": ("srtpgw_ring_sent_packets", "Packets sent through AF_XDP rings."),
+    "ring_lost": ("srtpgw_ring_lost_packets", "Frames the kernel dropped because an AF_XDP ring had no room."),
     "interrupted": ("srtpgw_interrupted_packets", "Packets in flight when a worker died."),
 }
 

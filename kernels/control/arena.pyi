@@ -1,5 +1,6 @@
 import mmap
 
+from kernels.port.nexthop import NextHops
 from kernels.control.errors import LayoutMismatch as LayoutMismatch
 
 PER_CALL: dict[str, int]
@@ -28,6 +29,10 @@ class Arena:
         """Slots per worker: calls, sockets, flows, cryptos, keys, streams; all_sockets: of all workers."""
     @property
     def workers(self) -> int: ...
+    def next_hops(self, worker: int = 0) -> NextHops:
+        """The next-hop table, as `worker` reads it; the control process writes it."""
+    def take_wanted(self) -> list[tuple[int, str]]:
+        """Destinations that workers wanted to send to and found no next hop for: [(interface number, address)]."""
     def protect(self) -> str:
         """Keep the arena out of swap and core files. Returns what could not be had, "" when all is well."""
     def wipe(self) -> None:

@@ -9,8 +9,8 @@ from libc.string cimport memset
 
 from kernels.clib.linux cimport MADV_DONTDUMP, PR_SET_DUMPABLE, explicit_bzero, madvise, mlock, prctl
 from kernels.control.layout cimport (
-    ARENA_MAGIC, ARENA_VERSION, STRUCTS, ArenaHeader, Capacities, WorkerBlock, layout_homes, layout_structs,
-    layout_worker,
+    ARENA_MAGIC, ARENA_VERSION, STRUCTS, ArenaHeader, Capacities, WorkerBlock, aligned, layout_homes,
+    layout_hop_rows, layout_structs, layout_worker,
 )
 from kernels.control.records cimport (
     COMMAND_OCTETS, COMMAND_SLOTS, INJECT_OCTETS, INJECT_SLOTS, PUNT_OCTETS, PUNT_SLOTS, REPLY_OCTETS, REPLY_SLOTS,
@@ -19,6 +19,7 @@ from kernels.control.records cimport (
 from kernels.control.ring cimport Ring, ring_format
 from kernels.flow.counters cimport COUNTER_COUNT, COUNTERS
 from kernels.flow.table cimport Flow
+from kernels.port.nexthop cimport WANTED, NextHop, NextHops, Wanted, wanted_take
 from kernels.wire.packet cimport DROP_COUNT
 from kernels.control.errors import LayoutMismatch
 
@@ -42,8 +43,16 @@ cdef Capacities capacities_of(uint32_t workers, uint32_t calls, uint32_t sockets
     return c
 
 
+cdef uint64_t hops_start(uint32_t workers, const Capacities *c):
+    return aligned(layout_homes(workers) + c.all_sockets)
+
+
+cdef uint64_t wanted_start(uint32_t workers, const Capacities *c):
+    return hops_start(workers, c) + layout_hop_rows(workers, c) * sizeof(NextHop)
+
+
 cdef uint64_t regions_start(uint32_t workers, const Capacities *c):
-    return layout_homes(workers) + c.all_sockets
+    return wanted_start(workers, c) + <uint64_t>workers * WANTED * sizeof(Wanted)
 
 
 def footprint(uint32_t workers, uint32_t calls, uint32_t sockets):
@@ -103,6 +112,9 @@ cdef class Arena:
         header.capacities = capacities
         header.octets = self.octets
         header.homes = layout_homes(workers)
+        header.next_hops = hops_start(workers, &capacities)
+        header.next_hop_rows = layout_hop_rows(workers, &capacities)
+        header.wanted = wanted_start(workers, &capacities)
         for index in range(workers):
             memset(self.base + header.homes + <uint64_t>index * sockets, <int>index, sockets)
         for index in range(workers):
@@ -133,6 +145,19 @@ cdef class Arena:
     @property
     def workers(self):
         return self.header().workers
+
+    def next_hops(self, Py_ssize_t worker=0):
+        """The next-hop table, as `worker` reads it; the control process writes it."""
+        cdef NextHops table = NextHops()
+        table.rows = <NextHop *>(self.base + self.header().next_hops)
+        table.count = self.header().next_hop_rows
+        table.wanted = <Wanted *>(self.base + self.header().wanted) + worker * WANTED
+        table.owner = self
+        return table
+
+    def take_wanted(self):
+        """Destinations that workers wanted to send to and found no next hop for: [(interface number, address)]."""
+        return wanted_take(<Wanted *>(self.base + self.header().wanted), self.header().workers * WANTED)
 
     def protect(self):
         """Keep the arena out of swap and core files. Returns what could not be had, "" when all is well."""

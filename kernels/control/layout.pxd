@@ -1,6 +1,6 @@
 # The arena: one mapping, addressed by offsets from its start, shared by holder, workers and control.
 #
-#   ArenaHeader | WorkerBlock x workers | homes | per worker: commands replies punts injects flows sockets marks engine
+#   ArenaHeader | WorkerBlock x workers | homes | next hops | wanted | per worker: commands replies punts injects flows sockets marks engine
 #
 # Every line of a WorkerBlock has one writer.
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
@@ -12,6 +12,7 @@ from kernels.control.records cimport (
 from kernels.control.ring cimport Ring, ring_footprint
 from kernels.flow.counters cimport COUNTER_COUNT, COUNTERS
 from kernels.flow.table cimport Flow
+from kernels.port.nexthop cimport WANTED, NextHop, Wanted
 from kernels.srtp.context cimport EngineSizes
 from kernels.srtp.engine cimport engine_footprint
 from kernels.srtp.tables cimport Crypto, KeySlot, Stream
@@ -19,7 +20,7 @@ from kernels.wire.packet cimport DROP_COUNT, Peer
 
 cdef enum:
     ARENA_MAGIC = 0x53475741    # "SGWA"
-    ARENA_VERSION = 2           # raise it when a meaning changes and no size does
+    ARENA_VERSION = 3           # raise it when a meaning changes and no size does
     STRUCTS = 16
 
 cpdef enum WorkerState:
@@ -46,7 +47,10 @@ cdef struct ArenaHeader:
     Capacities capacities
     uint64_t octets             # of the whole arena
     uint64_t homes              # offset: uint8_t by socket number, the worker that serves the socket now
-    uint8_t pad[8]
+    uint64_t next_hops          # offset: NextHop rows of all workers (kernels/port/nexthop.pxd)
+    uint64_t wanted             # offset: WANTED places of each worker
+    uint32_t next_hop_rows      # a power of two
+    uint8_t pad[52]
 
 cdef struct WorkerBlock:
     # written by the holder
@@ -108,6 +112,13 @@ cdef inline void layout_structs(uint32_t *sizes) noexcept nogil:
 cdef inline uint64_t layout_homes(uint32_t workers) noexcept nogil:
     """Where the table of homes begins."""
     return aligned(sizeof(ArenaHeader) + <uint64_t>workers * sizeof(WorkerBlock))
+
+cdef inline uint32_t layout_hop_rows(uint32_t workers, const Capacities *c) noexcept nogil:
+    """Twice as many as there are flows: a destination each, at half load."""
+    cdef uint32_t rows = 256
+    while rows < 2 * workers * c.flows:
+        rows *= 2
+    return rows
 
 cdef inline uint64_t layout_worker(const Capacities *c, uint64_t start, WorkerBlock *block) noexcept nogil:
     """Place a worker's region at `start` (offsets into `block`); returns its end."""

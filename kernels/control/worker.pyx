@@ -238,6 +238,7 @@ cdef class Worker:
             free(self.loop)
             self.loop = NULL
             raise OSError(-error, f"worker {index}: engine: {os.strerror(-error)}")
+        port.port.counters = self.loop.path.counters
         self.loop.path.now = clock_ns(CLOCK_MONOTONIC)
         self.loop.block.heartbeat_ns = self.loop.path.now
         store_release_u32(&self.loop.block.state, STATE_RUN)

@@ -19,10 +19,13 @@ cpdef enum Counter:
     COUNTER_OVERFLOWS = 11      # datagrams that the kernel dropped: a socket's buffer was full
     COUNTER_INTERRUPTED = 12    # in flight when a worker died
     COUNTER_BUSY_NS = 13        # CPU time of this and all earlier workers of this place
-    COUNTER_COUNT = 14
+    COUNTER_RING_RECEIVED = 14  # frames taken from AF_XDP rings
+    COUNTER_RING_SENT = 15      # datagrams sent through AF_XDP rings; the other forwarded ones by kernel sockets
+    COUNTER_RING_LOST = 16      # frames the kernel dropped: a receive or fill ring had no room
+    COUNTER_COUNT = 17
 
 cdef enum:
-    COUNTERS = 40               # room for COUNTER_COUNT + DROP_COUNT, checked at start
+    COUNTERS = 64               # room for COUNTER_COUNT + DROP_COUNT, checked at start
 
 cdef inline void count(uint64_t *counters, Counter name, uint64_t amount) noexcept nogil:
     counters[<uint32_t>name] += amount

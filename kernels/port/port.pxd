@@ -18,6 +18,8 @@ ctypedef struct Port:
     void (*release)(Port *port) noexcept nogil
     uint64_t overflows          # datagrams that the kernel could not queue for us
     uint32_t rang               # the doorbell rang since this was last cleared
+    int ready                   # descriptor that is readable when `receive` has something (or the doorbell rang)
+    uint64_t *counters          # the worker's (kernels/flow/counters.pxd), set by it; NULL: nobody counts
 
 cdef class AnyPort:
     """Owner of a Port for Python."""

@@ -44,7 +44,10 @@ cpdef enum Drop:
     DROP_PUNT_FULL = 19         # punt ring had no room
     DROP_PLAIN_ON_SECURE = 20   # unprotected RTCP on a secure leg
     DROP_CIPHER = 21            # cipher back end failed
-    DROP_COUNT = 22
+    DROP_FRAME = 22             # frame in a ring that is no plain UDP, or whose lengths lie
+    DROP_CHECKSUM = 23          # IPv4 header or UDP checksum is wrong
+    DROP_RING_FULL = 24         # transmit ring full, or no free frame
+    DROP_COUNT = 25
 
 cdef struct Peer:               # a socket address in the packet path, both families, host order port
     uint8_t ip[16]              # IPv4 in the first four octets
@@ -60,6 +63,6 @@ cdef struct Packet:
     uint32_t crypto             # slot of the context to apply next, or NO_SLOT for none
     uint16_t drop               # Drop
     uint8_t kind                # Kind
-    uint8_t marks               # free for the port
+    uint8_t marks               # the pipeline's
     Peer peer                   # where it came from, later where it goes
     uint64_t received_ns        # CLOCK_MONOTONIC at receipt
