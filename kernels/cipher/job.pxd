@@ -16,27 +16,26 @@ cdef struct SessionKeys:        # derived keys of one protocol (RTP or RTCP) of 
     uint8_t ready               # 1: complete; 0 while it is written
     uint8_t reserved[27]
 
-cdef struct Job:                # one packet for seal or open, in place
+cdef struct Job:                # one packet for seal or open, in place; 96 octets, back ends read the first 64
+    uint8_t iv[16]              # CM: counter block; GCM: 12 octets, zeros follow; F8: IV before the first encryption.
+                                # Written in one piece: a 16-octet load right behind two 8-octet stores stalls
     uint8_t *data               # first octet of the authenticated portion
     uint8_t *tag                # where the tag is written (seal) or stands (open)
     const SessionKeys *keys
     uint32_t slot               # process-local state of these keys (Backend.prepare)
     uint32_t clear              # leading octets that are authenticated only
     uint32_t body               # octets after them that are encrypted
+    uint8_t extra[4]            # authenticated after clear+body: ROC (SRTP) or E||index (SRTCP); GCM: end of the AAD
     uint8_t tag_octets          # 0: no authentication
     uint8_t extra_octets        # 0 or 4
     uint16_t drop               # result: 0, DROP_AUTH_FAIL or DROP_CIPHER (enum Drop)
-    uint8_t extra[4]            # authenticated after clear+body: ROC (SRTP) or E||index (SRTCP); GCM: end of the AAD
-    uint8_t iv[16]              # CM: counter block; GCM: 12 octets; F8: IV before the first encryption
     # the engine's own notes, of no meaning to a back end
+    uint8_t rtcp
+    uint8_t wrong_flag          # SRTCP E bit is not the negotiated one
+    uint16_t length             # of the datagram when all went well
     Packet *packet
     uint64_t index
     uint32_t crypto
     uint32_t key
     uint32_t stream             # NO_SLOT: SSRC not seen yet
     uint32_t ssrc
-    uint8_t set                 # which of the key's session key sets
-    uint8_t rtcp
-    uint8_t wrong_flag          # SRTCP E bit is not the negotiated one
-    uint8_t reserved
-    uint32_t length             # of the datagram when all went well

@@ -1,14 +1,17 @@
 # cython: language_level=3, boundscheck=False, wraparound=False
 """Attach and detach. Memory: header, then the tables of cryptos, keys and streams, each slot 64-aligned."""
 from libc.errno cimport EINVAL, ENOMEM, EOPNOTSUPP, EPROTO
-from libc.stdint cimport uint8_t, uintptr_t
+from libc.stdint cimport uint8_t, uint32_t, uintptr_t
+from libc.stdlib cimport free
 from libc.string cimport memset
+from posix.stdlib cimport posix_memalign
 
 from kernels.cipher.select cimport backend_selected
+from kernels.srtp.job cimport Round
 from kernels.srtp.kdf cimport deriver_free, deriver_new
 from kernels.srtp.pool cimport pools_adopt
 from kernels.srtp.tables cimport Crypto, KeySlot, LAYOUT_MAGIC, LAYOUT_VERSION, SETS, Stream
-from kernels.wire.packet cimport NO_SLOT
+from kernels.wire.packet cimport BATCH, NO_SLOT
 
 
 cdef uint64_t footprint(const EngineSizes *sizes) noexcept nogil:
@@ -32,9 +35,11 @@ cdef int attach(Engine *engine, void *memory, const EngineSizes *sizes, bint fre
         return -EOPNOTSUPP
     engine.deriver = deriver_new()
     engine.backend_state = engine.backend.create(sizes.keys * SETS)
-    if engine.deriver == NULL or engine.backend_state == NULL:
+    engine.pending = pending_new()
+    if engine.deriver == NULL or engine.backend_state == NULL or engine.pending == NULL:
         detach(engine)
         return -ENOMEM
+    engine.slot_memory = <const uint8_t *>engine.backend.slot_memory(engine.backend_state, &engine.slot_stride)
     error = pools_adopt(engine)
     if error:
         detach(engine)
@@ -45,6 +50,7 @@ cdef void detach(Engine *engine) noexcept nogil:
     if engine.backend != NULL and engine.backend_state != NULL:
         engine.backend.destroy(engine.backend_state)
     deriver_free(engine.deriver)
+    free(engine.pending)
     memset(engine, 0, sizeof(Engine))
 
 cdef bint header_fits(const EngineHeader *header, const EngineSizes *sizes) noexcept nogil:
@@ -52,6 +58,19 @@ cdef bint header_fits(const EngineHeader *header, const EngineSizes *sizes) noex
             and header.cryptos == sizes.cryptos and header.keys == sizes.keys and header.streams == sizes.streams
             and header.crypto_octets == sizeof(Crypto) and header.key_octets == sizeof(KeySlot)
             and header.stream_octets == sizeof(Stream))
+
+cdef Round *pending_new() noexcept nogil:
+    """An empty round; NULL when memory is short."""
+    cdef void *memory = NULL
+    cdef Round *pending
+    cdef uint32_t i
+    if posix_memalign(&memory, ALIGNMENT, sizeof(Round)):
+        return NULL
+    memset(memory, 0, sizeof(Round))
+    pending = <Round *>memory
+    for i in range(BATCH):
+        pending.order[i] = &pending.jobs[i]
+    return pending
 
 cdef void place(Engine *engine, uint8_t *memory, const EngineSizes *sizes) noexcept nogil:
     engine.header = <EngineHeader *>memory

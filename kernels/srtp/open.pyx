@@ -7,19 +7,23 @@
     4. back end: verify, decrypt             DROP_AUTH_FAIL
     5. E bit, replay asked again, committed  DROP_ENCRYPTION_FLAG, DROP_REPLAY, DROP_SSRC_LIMIT
 
+The common packet takes the short way of lane.pxd from 1 to 3 and through 5; the numbers and the verdicts are these.
 Jobs of a round do not depend on each other's outcome. What does (first packet of an SSRC, a jump of a quarter turn
 or more, a key derivation rate, a resync) is taken alone, at its place in the order.
 """
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint64_t
 
 from kernels.cipher.job cimport Job
 from kernels.srtp.context cimport CIPHER_AES_GCM, CIPHER_NULL, CRYPTO_PLAIN_RTP, CRYPTO_SEND
-from kernels.srtp.index cimport ROLLOVER, index_estimate, replay_check, replay_commit
-from kernels.srtp.job cimport ENCRYPTED, Round, job_aim, key_used, reject
+from kernels.srtp.index cimport ROLLOVER, index_estimate, replay_check, replay_commit, replay_started
+from kernels.srtp.job cimport ENCRYPTED, Round, job_aim, key_used, reject, round_of
 from kernels.srtp.kdf cimport DERIVE_ONCE
+from kernels.srtp.lane cimport (
+    AHEAD, QUARTER, credit_return, fetch_first, fetch_second, lane_commit, lane_job,
+)
 from kernels.srtp.lookup cimport crypto_find, key_expired, key_find, stream_find
 from kernels.srtp.pool cimport stream_add
-from kernels.srtp.tables cimport Crypto, Stream, Window
+from kernels.srtp.tables cimport Crypto, LANE_OPEN, Stream, Window
 from kernels.wire.octets cimport load_be16, load_be32, store_be32
 from kernels.wire.packet cimport (
     BATCH, DROP_AUTH_FAIL, DROP_CIPHER, DROP_ENCRYPTION_FLAG, DROP_KEY_EXPIRED, DROP_MALFORMED, DROP_NONE,
@@ -29,24 +33,47 @@ from kernels.wire.packet cimport (
 from kernels.wire.rtp cimport RTCP_FIXED, RTP_FIXED, rtcp_ssrc, rtp_header_octets, rtp_ssrc
 
 cdef enum:
-    QUARTER = 0x4000            # a jump that cannot be mistaken while 64 packets are under way
     TRIALS = 64                 # rejected packets in a row that each get a resync trial; then one in TRIAL_EVERY
     TRIAL_EVERY = 16
 
 
 cdef void open_(Engine *engine, Packet **packets, uint32_t count) noexcept nogil:
-    cdef Round pending
+    cdef Round *pending = round_of(engine)
     cdef Packet *packet
     cdef uint32_t i
-    pending.count = 0
+    for i in range(min(count, <uint32_t>(2 * AHEAD))):
+        fetch_first(engine, packets[i])
+    for i in range(min(count, <uint32_t>AHEAD)):
+        fetch_second(engine, packets[i])
     for i in range(count):
+        if i + 2 * AHEAD < count:
+            fetch_first(engine, packets[i + 2 * AHEAD])
+        if i + AHEAD < count:
+            fetch_second(engine, packets[i + AHEAD])
         packet = packets[i]
         if packet.drop != DROP_NONE or packet.crypto == NO_SLOT or packet.kind not in (KIND_RTP, KIND_RTCP):
             continue
-        open_one(engine, &pending, packet)
+        if not open_lane(engine, pending, packet):
+            open_one(engine, pending, packet)
         if pending.count == BATCH:
-            run(engine, &pending)
-    run(engine, &pending)
+            run(engine, pending)
+    run(engine, pending)
+
+cdef inline bint open_lane(Engine *engine, Round *pending, Packet *packet) noexcept nogil:
+    """header || payload || tag of the common case; anything else is open_one's."""
+    cdef Crypto *crypto
+    cdef Job *job = &pending.jobs[pending.count]
+    if packet.crypto >= engine.header.cryptos or packet.kind != KIND_RTP:
+        return False
+    crypto = &engine.cryptos[packet.crypto]
+    if crypto.lane != LANE_OPEN or packet.length < crypto.rtp_tag or engine.lane_closed:
+        return False
+    if not lane_job(engine, crypto, packet, packet.length - crypto.rtp_tag, job):
+        return False
+    job.length = <uint16_t>(packet.length - crypto.rtp_tag)
+    pending.fast[pending.count] = 1
+    pending.count += 1
+    return True
 
 cdef void open_one(Engine *engine, Round *pending, Packet *packet) noexcept nogil:
     """Queue the packet for the round, or settle it."""
@@ -57,6 +84,7 @@ cdef void open_one(Engine *engine, Round *pending, Packet *packet) noexcept nogi
     if crypto == NULL or crypto.parameters.flags & CRYPTO_SEND:
         packet.drop = DROP_NOT_KEYED
         return
+    credit_return(engine, crypto)
     drop = locate(engine, crypto, packet, job)
     if drop != DROP_NONE:
         reject(crypto, packet, drop)
@@ -75,7 +103,7 @@ cdef void open_one(Engine *engine, Round *pending, Packet *packet) noexcept nogi
     elif not job_aim(engine, crypto, job, <uint64_t>index):
         reject(crypto, packet, DROP_CIPHER)
     else:
-        pending.order[pending.count] = job
+        pending.fast[pending.count] = 0
         pending.count += 1
 
 cdef void run(Engine *engine, Round *pending) noexcept nogil:
@@ -90,7 +118,10 @@ cdef void run(Engine *engine, Round *pending) noexcept nogil:
         job = pending.order[i]
         crypto = &engine.cryptos[job.crypto]
         if job.drop == DROP_NONE:
-            accept(engine, crypto, job)
+            if pending.fast[i] and lane_commit(engine, crypto, job):
+                passed(crypto, job)
+            else:
+                accept(engine, crypto, job)
         elif job.drop == DROP_AUTH_FAIL and not job.rtcp:
             open_alone(engine, job.packet, <int64_t>job.index)
         else:
@@ -104,7 +135,9 @@ cdef void open_alone(Engine *engine, Packet *packet, int64_t tried) noexcept nog
     cdef Crypto *crypto = &engine.cryptos[packet.crypto]
     cdef Job job
     cdef int64_t index
-    cdef uint32_t drop = locate(engine, crypto, packet, &job)
+    cdef uint32_t drop
+    credit_return(engine, crypto)
+    drop = locate(engine, crypto, packet, &job)
     if drop != DROP_NONE:
         reject(crypto, packet, drop)
         return
@@ -134,10 +167,11 @@ cdef uint32_t attempt(Engine *engine, Crypto *crypto, Job *job, int64_t index) n
     return job.drop
 
 cdef void accept(Engine *engine, Crypto *crypto, Job *job) noexcept nogil:
-    """The packet is authentic: the only place where receiving changes state."""
+    """The packet is authentic: here (and in lane_commit, passed) alone receiving changes state."""
     cdef Packet *packet = job.packet
     cdef Stream *stream
     cdef uint32_t drop = DROP_NONE
+    credit_return(engine, crypto)
     if key_expired(&engine.keys[job.key]):              # used up by its neighbours in this very round
         reject(crypto, packet, DROP_KEY_EXPIRED)
         return
@@ -161,10 +195,15 @@ cdef void accept(Engine *engine, Crypto *crypto, Job *job) noexcept nogil:
     key_used(&engine.keys[job.key], job)
     stream.packets += 1
     stream.last_ns = packet.received_ns
-    crypto.failures = 0
+    crypto.stream, crypto.ssrc = job.stream, job.ssrc
+    passed(crypto, job)
+
+cdef inline void passed(Crypto *crypto, Job *job) noexcept nogil:
+    if crypto.failures:
+        crypto.failures = 0
     crypto.packets += 1
-    crypto.octets += packet.length
-    packet.length = job.length
+    crypto.octets += job.packet.length
+    job.packet.length = job.length
 
 
 # --- index: reads only -----------------------------------------------------------------------------------------
@@ -176,7 +215,7 @@ cdef inline int64_t estimate(Engine *engine, Crypto *crypto, Job *job) noexcept 
     """SRTCP says its index; an SRTP stream that has not started begins at initial_roc."""
     if job.rtcp:
         return <int64_t>job.index
-    if job.stream == NO_SLOT or not engine.streams[job.stream].rtp.started:
+    if job.stream == NO_SLOT or not replay_started(&engine.streams[job.stream].rtp):
         return (<int64_t>crypto.parameters.initial_roc << 16) | load_be16(job.data + 2)
     return index_estimate(&engine.streams[job.stream].rtp, load_be16(job.data + 2))
 
@@ -189,7 +228,7 @@ cdef inline bint stands_apart(Engine *engine, Job *job, int64_t index) noexcept 
     """Whether packets still under way could change what this index is taken for."""
     cdef const Window *window = window_of(engine, job)
     cdef int64_t gap = index - <int64_t>window.newest
-    return not job.rtcp and (not window.started or gap > QUARTER or gap < -QUARTER)
+    return not job.rtcp and (not replay_started(window) or gap > QUARTER or gap < -QUARTER)
 
 cdef inline bint trial_due(const Crypto *crypto, const Job *job) noexcept nogil:
     """A resync trial costs one more verification, so a flood of forgeries gets only so many; without a tag every
@@ -237,7 +276,7 @@ cdef uint32_t locate_rtp(Engine *engine, Crypto *crypto, Packet *packet, Job *jo
     job.ssrc = rtp_ssrc(packet.data)
     job.clear = octets if crypto.parameters.flags & CRYPTO_PLAIN_RTP else <uint32_t>header
     job.body = octets - job.clear
-    job.length = octets
+    job.length = <uint16_t>octets
     job.tag = packet.data + octets + (0 if aead else mki)
     job.tag_octets = <uint8_t>tag
     job.extra_octets = 0 if aead else 4
@@ -267,7 +306,7 @@ cdef uint32_t locate_rtcp(Engine *engine, Crypto *crypto, Packet *packet, Job *j
     job.extra_octets = 4
     job.clear = RTCP_FIXED if word & ENCRYPTED else octets
     job.body = octets - job.clear
-    job.length = octets
+    job.length = <uint16_t>octets
     job.tag = packet.data + octets if aead else end + 4 + mki
     job.tag_octets = <uint8_t>tag
     job.key = key_find(engine, crypto, end + 4)

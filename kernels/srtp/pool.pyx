@@ -1,16 +1,17 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """Key and stream slots: take, wipe, give back, adopt."""
 from libc.errno cimport EIO
-from libc.stdint cimport uint32_t, uint64_t
+from libc.stdint cimport int32_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from kernels.clib.openssl cimport CRYPTO_memcmp, OPENSSL_cleanse
-from kernels.srtp.context cimport CRYPTO_SEND
-from kernels.srtp.index cimport replay_close
+from kernels.srtp.context cimport CIPHER_AES_F8, CIPHER_AES_GCM, CRYPTO_PLAIN_RTP, CRYPTO_SEND, CryptoParameters
+from kernels.srtp.index cimport replay_close, replay_started
 from kernels.srtp.kdf cimport DERIVE_ONCE, derive
-from kernels.srtp.lookup cimport epoch_of
+from kernels.srtp.lane cimport credit_return
+from kernels.srtp.lookup cimport epoch_of, set_find
 from kernels.srtp.tables cimport (
-    CRYPTO_FREE, CRYPTO_READY, CRYPTO_SUSPENDED, SETS, SET_RTCP, SET_RTP, Stream,
+    CRYPTO_FREE, CRYPTO_READY, CRYPTO_SUSPENDED, LANE_CLOSED, LANE_OPEN, LANE_SEAL, SETS, SET_RTCP, SET_RTP, Stream,
 )
 from kernels.wire.atomics cimport store_release_u32
 from kernels.wire.packet cimport BATCH, NO_SLOT
@@ -118,6 +119,33 @@ cdef void keys_release(Engine *engine, uint32_t crypto) noexcept nogil:
         slot = following
 
 
+# --- the lane --------------------------------------------------------------------------------------------------
+
+cdef void lane_clear(Engine *engine, Crypto *owner) noexcept nogil:
+    owner.lane = LANE_CLOSED
+    credit_return(engine, owner)
+    OPENSSL_cleanse(owner.salt, sizeof(owner.salt))
+    owner.slot = 0
+
+cdef void lane_set(Engine *engine, Crypto *owner) noexcept nogil:
+    cdef const CryptoParameters *p = &owner.parameters
+    cdef uint32_t key = owner.send_key if p.flags & CRYPTO_SEND else owner.first_key
+    cdef int32_t which
+    lane_clear(engine, owner)
+    owner.stream = owner.first_stream
+    owner.ssrc = engine.streams[owner.stream].ssrc if owner.stream != NO_SLOT else 0
+    owner.aead = p.cipher == CIPHER_AES_GCM
+    if (owner.state != CRYPTO_READY or p.mki_octets or p.kdr_log2 != DERIVE_ONCE or p.cipher == CIPHER_AES_F8
+            or p.flags & CRYPTO_PLAIN_RTP or key == NO_SLOT):
+        return
+    which = set_find(&engine.keys[key], False, 0)
+    if which < 0:
+        return
+    owner.slot = key * SETS + <uint32_t>which
+    memcpy(owner.salt, engine.keys[key].sets[which].salt, sizeof(owner.salt))
+    owner.lane = LANE_SEAL if p.flags & CRYPTO_SEND else LANE_OPEN
+
+
 # --- streams ---------------------------------------------------------------------------------------------------
 
 cdef uint32_t stream_add(Engine *engine, uint32_t crypto, uint32_t ssrc, uint64_t now_ns) noexcept nogil:
@@ -168,6 +196,8 @@ cdef bint evict_silent(Engine *engine, Crypto *owner, uint64_t now_ns) noexcept 
         return False
     slot = oldest[0]
     oldest[0] = engine.streams[slot].next
+    if owner.stream == slot:
+        owner.stream = NO_SLOT
     owner.streams -= 1
     engine.cryptos_served -= owner.streams == 0
     stream_release(engine, slot)
@@ -190,7 +220,7 @@ cdef void streams_release(Engine *engine, uint32_t crypto) noexcept nogil:
             owner.rtcp_floor = <uint32_t>engine.streams[slot].rtcp.newest & RTCP_INDEX_MASK
         slot = engine.streams[slot].next
     slot = owner.first_stream
-    owner.first_stream = NO_SLOT
+    owner.first_stream = owner.stream = NO_SLOT
     engine.cryptos_served -= owner.streams > 0
     owner.streams = 0
     while slot != NO_SLOT:
@@ -215,10 +245,13 @@ cdef int pools_adopt(Engine *engine) noexcept nogil:
         adopt_stream(engine, engine.header.streams - 1 - slot)
     for slot in range(engine.header.cryptos):
         settle_crypto(engine, &engine.cryptos[slot])
+        lane_set(engine, &engine.cryptos[slot])
     return error
 
 cdef void adopt_crypto(Crypto *crypto) noexcept nogil:
-    """A command that did not finish leaves an odd generation: no traffic until somebody installs it again."""
+    """A command that did not finish leaves an odd generation: no traffic until somebody installs it again. The credit
+    is forfeit: whether the key's count or the credit was stored last is not known."""
+    crypto.credit = 0
     if crypto.generation & 1:
         crypto.generation += 1
         crypto.state = CRYPTO_SUSPENDED if crypto.state != CRYPTO_FREE else CRYPTO_FREE
@@ -257,12 +290,12 @@ cdef void adopt_stream(Engine *engine, uint32_t slot) noexcept nogil:
     owner.first_stream = slot
     engine.cryptos_served += owner.streams == 0
     owner.streams += 1
-    replay_close(&stream.rtp)
-    replay_close(&stream.rtcp)
-    if owner.parameters.flags & CRYPTO_SEND and stream.rtcp.started:
+    if owner.parameters.flags & CRYPTO_SEND and replay_started(&stream.rtcp):
         stream.rtcp.newest += BATCH         # every index was stored before use; jump all the same
         if stream.rtcp.newest > RTCP_INDEX_MASK:
             stream.rtcp.newest = RTCP_INDEX_MASK
+    replay_close(&stream.rtp)
+    replay_close(&stream.rtcp)
 
 cdef void settle_crypto(Engine *engine, Crypto *crypto) noexcept nogil:
     """A sending key that did not survive leaves nothing to send with: wait for a new installation. Its number must not

@@ -7,18 +7,21 @@
     4. index, never used before              DROP_TX_REPLAY
     5. the index is stored                   ... before anything is encrypted under it
     6. back end: encrypt, authenticate       DROP_CIPHER
+
+The common packet takes the short way of lane.pxd through 1 to 5.
 """
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint64_t
 from libc.string cimport memcpy
 
 from kernels.cipher.job cimport Job
 from kernels.srtp.context cimport CIPHER_AES_GCM, CRYPTO_PLAIN_RTP, CRYPTO_SEND
-from kernels.srtp.index cimport index_estimate, replay_check, replay_commit
-from kernels.srtp.job cimport ENCRYPTED, Round, job_aim, key_used, reject
+from kernels.srtp.index cimport index_estimate, replay_check, replay_commit, replay_started
+from kernels.srtp.job cimport ENCRYPTED, Round, job_aim, key_used, reject, round_of
 from kernels.srtp.kdf cimport DERIVE_ONCE
+from kernels.srtp.lane cimport AHEAD, credit_return, fetch_first, fetch_second, lane_commit, lane_job
 from kernels.srtp.lookup cimport crypto_find, key_expired, stream_find
 from kernels.srtp.pool cimport stream_add
-from kernels.srtp.tables cimport Crypto, Stream
+from kernels.srtp.tables cimport Crypto, LANE_SEAL, Stream
 from kernels.wire.octets cimport load_be16, store_be32
 from kernels.wire.packet cimport (
     BATCH, DROP_CIPHER, DROP_KEY_EXPIRED, DROP_MALFORMED, DROP_NONE, DROP_NOT_KEYED, DROP_SSRC_LIMIT, DROP_TOO_LONG,
@@ -31,18 +34,41 @@ cdef enum:
 
 
 cdef void seal(Engine *engine, Packet **packets, uint32_t count) noexcept nogil:
-    cdef Round pending
+    cdef Round *pending = round_of(engine)
     cdef Packet *packet
     cdef uint32_t i
-    pending.count = 0
+    for i in range(min(count, <uint32_t>(2 * AHEAD))):
+        fetch_first(engine, packets[i])
+    for i in range(min(count, <uint32_t>AHEAD)):
+        fetch_second(engine, packets[i])
     for i in range(count):
+        if i + 2 * AHEAD < count:
+            fetch_first(engine, packets[i + 2 * AHEAD])
+        if i + AHEAD < count:
+            fetch_second(engine, packets[i + AHEAD])
         packet = packets[i]
         if packet.drop != DROP_NONE or packet.crypto == NO_SLOT or packet.kind not in (KIND_RTP, KIND_RTCP):
             continue
-        seal_one(engine, &pending, packet)
+        if not seal_lane(engine, pending, packet):
+            seal_one(engine, pending, packet)
         if pending.count == BATCH:
-            run(engine, &pending)
-    run(engine, &pending)
+            run(engine, pending)
+    run(engine, pending)
+
+cdef inline bint seal_lane(Engine *engine, Round *pending, Packet *packet) noexcept nogil:
+    """header || payload || tag of the common case; anything else is seal_one's."""
+    cdef Crypto *crypto
+    cdef Job *job = &pending.jobs[pending.count]
+    if packet.crypto >= engine.header.cryptos or packet.kind != KIND_RTP:
+        return False
+    crypto = &engine.cryptos[packet.crypto]
+    if crypto.lane != LANE_SEAL or packet.length + crypto.rtp_tag > packet.capacity or engine.lane_closed:
+        return False
+    if not lane_job(engine, crypto, packet, packet.length, job) or not lane_commit(engine, crypto, job):
+        return False
+    job.length = <uint16_t>(packet.length + crypto.rtp_tag)
+    pending.count += 1
+    return True
 
 cdef void seal_one(Engine *engine, Round *pending, Packet *packet) noexcept nogil:
     cdef Crypto *crypto = crypto_find(engine, packet.crypto)
@@ -51,6 +77,7 @@ cdef void seal_one(Engine *engine, Round *pending, Packet *packet) noexcept nogi
     if crypto == NULL or crypto.send_key == NO_SLOT or not crypto.parameters.flags & CRYPTO_SEND:
         packet.drop = DROP_NOT_KEYED
         return
+    credit_return(engine, crypto)
     if key_expired(&engine.keys[crypto.send_key]):
         reject(crypto, packet, DROP_KEY_EXPIRED)
         return
@@ -61,7 +88,6 @@ cdef void seal_one(Engine *engine, Round *pending, Packet *packet) noexcept nogi
     if drop != DROP_NONE:
         reject(crypto, packet, drop)
         return
-    pending.order[pending.count] = job
     pending.count += 1
     if crypto.parameters.kdr_log2 != DERIVE_ONCE:       # the next one may derive over these session keys
         run(engine, pending)
@@ -88,7 +114,7 @@ cdef uint32_t prepare_rtp(Engine *engine, Crypto *crypto, Packet *packet, Job *j
     lay_out(job, packet.length if crypto.parameters.flags & CRYPTO_PLAIN_RTP else <uint32_t>header, crypto.rtp_tag)
     job.tag = end if crypto.parameters.cipher == CIPHER_AES_GCM else end + mki
     job.extra_octets = 0 if crypto.parameters.cipher == CIPHER_AES_GCM else 4
-    job.length = packet.length + mki + crypto.rtp_tag
+    job.length = <uint16_t>(packet.length + mki + crypto.rtp_tag)
     if not job_aim(engine, crypto, job, <uint64_t>index):
         return DROP_CIPHER
     replay_commit(&stream.rtp, <uint64_t>index)
@@ -119,7 +145,7 @@ cdef uint32_t prepare_rtcp(Engine *engine, Crypto *crypto, Packet *packet, Job *
     lay_out(job, RTCP_FIXED if crypto.rtcp_encrypts else packet.length, tag)
     job.tag = packet.data + packet.length if aead else word + 4 + mki
     job.extra_octets = 4
-    job.length = packet.length + 4 + mki + tag
+    job.length = <uint16_t>(packet.length + 4 + mki + tag)
     store_be32(job.extra, <uint32_t>(stream.rtcp.newest + 1) | (ENCRYPTED if crypto.rtcp_encrypts else 0))
     if not job_aim(engine, crypto, job, stream.rtcp.newest + 1):
         return DROP_CIPHER
@@ -144,11 +170,14 @@ cdef inline Stream *stream_of(Engine *engine, Packet *packet, Job *job) noexcept
     job.stream = stream_find(engine, &engine.cryptos[job.crypto], job.ssrc)
     if job.stream == NO_SLOT:
         job.stream = stream_add(engine, job.crypto, job.ssrc, packet.received_ns)
-    return NULL if job.stream == NO_SLOT else &engine.streams[job.stream]
+    if job.stream == NO_SLOT:
+        return NULL
+    engine.cryptos[job.crypto].stream, engine.cryptos[job.crypto].ssrc = job.stream, job.ssrc
+    return &engine.streams[job.stream]
 
 cdef inline int64_t next_rtp(const Crypto *crypto, const Stream *stream, uint16_t sequence) noexcept nogil:
     """The sequence number is the source's own; the ROC is ours, from initial_roc on (RFC 3711 section 3.3.1)."""
-    if not stream.rtp.started:
+    if not replay_started(&stream.rtp):
         return (<int64_t>crypto.parameters.initial_roc << 16) | sequence
     return index_estimate(&stream.rtp, sequence)
 

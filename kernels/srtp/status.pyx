@@ -8,6 +8,7 @@ from libc.string cimport memcpy, memset
 
 from kernels.srtp.attach cimport header_fits
 from kernels.srtp.context cimport CRYPTO_SEND
+from kernels.srtp.index cimport replay_started
 from kernels.srtp.tables cimport CRYPTO_FREE, CRYPTO_READY, Crypto, EngineHeader, KeySlot, MOST_KEYS, MOST_SSRCS, Stream
 from kernels.wire.atomics cimport load_acquire_u32, load_acquire_u64
 from kernels.wire.packet cimport DROP_COUNT, NO_SLOT
@@ -19,7 +20,7 @@ cdef int crypto_status(const void *memory, const EngineSizes *sizes, uint32_t sl
     """Bounded: every chain is walked at most as far as it may be long, every slot number is checked first."""
     cdef const EngineHeader *header = <const EngineHeader *>memory
     cdef const Crypto *crypto
-    cdef uint32_t before
+    cdef uint32_t before, drop
     if slot >= sizes.cryptos or not header_fits(header, sizes):
         return -EINVAL
     crypto = <const Crypto *>(<const uint8_t *>memory + sizeof(EngineHeader)) + slot
@@ -32,7 +33,8 @@ cdef int crypto_status(const void *memory, const EngineSizes *sizes, uint32_t sl
     out.parameters = crypto.parameters
     out.state = crypto.state
     out.packets, out.octets, out.resyncs = crypto.packets, crypto.octets, crypto.resyncs
-    memcpy(out.drops, crypto.drops, sizeof(out.drops))
+    for drop in range(DROP_COUNT):
+        out.drops[drop] = crypto.drops[drop]
     keys_status(memory, sizes, crypto, out)
     streams_status(memory, sizes, crypto, out)
     return 0 if load_acquire_u32(&crypto.generation) == before else -EAGAIN
@@ -52,7 +54,7 @@ cdef void keys_status(const void *memory, const EngineSizes *sizes, const Crypto
         chosen = crypto.send_key
     if chosen == NO_SLOT:
         return
-    out.rtp_packets, out.rtcp_packets = keys[chosen].rtp_packets, keys[chosen].rtcp_packets
+    out.rtp_packets, out.rtcp_packets = keys[chosen].rtp_packets - crypto.credit, keys[chosen].rtcp_packets
     out.rtp_lifetime, out.rtcp_lifetime = keys[chosen].rtp_lifetime, keys[chosen].rtcp_lifetime
     memcpy(out.mki, keys[chosen].mki, crypto.parameters.mki_octets if crypto.parameters.mki_octets <= 128 else 0)
 
@@ -75,7 +77,7 @@ cdef void streams_status(const void *memory, const EngineSizes *sizes, const Cry
             shown.rtp_newest = load_acquire_u64(&stream.rtp.newest)
             shown.roc = <uint32_t>(shown.rtp_newest >> 16)
             shown.rtcp_newest = <uint32_t>stream.rtcp.newest
-            shown.rtp_started, shown.rtcp_started = stream.rtp.started != 0, stream.rtcp.started != 0
+            shown.rtp_started, shown.rtcp_started = replay_started(&stream.rtp), replay_started(&stream.rtcp)
             shown.packets, shown.last_ns = stream.packets, stream.last_ns
         out.streams += 1
         slot = stream.next

@@ -8,16 +8,22 @@ from kernels.srtp.context cimport CryptoParameters
 from kernels.srtp.kdf cimport Deriver
 
 cdef enum:
-    LAYOUT_VERSION = 1
+    LAYOUT_VERSION = 2
     LAYOUT_MAGIC = 0x53525450       # "SRTP"
     MOST_WINDOW = 1024              # packets
     MOST_KEYS = 16                  # master keys on one crypto
     MOST_SSRCS = 256                # CryptoParameters.ssrc_limit
+    MOST_DROPS = 32                 # room for DROP_COUNT
 
 cdef enum CryptoState:
     CRYPTO_FREE = 0
     CRYPTO_SUSPENDED = 1            # a command on it did not finish (its owner died): no traffic until installed again
     CRYPTO_READY = 2
+
+cdef enum Lane:                     # Crypto.lane: what of its RTP may take the short way (lane.pxd)
+    LANE_CLOSED = 0
+    LANE_OPEN = 1
+    LANE_SEAL = 2
 
 cdef enum KeySet:                   # KeySlot.sets: two epochs of each protocol (key derivation rate)
     SET_RTP = 0
@@ -36,22 +42,31 @@ cdef struct EngineHeader:           # 64 octets
     uint8_t reserved[32]
 
 cdef struct Crypto:                 # 256 octets: one direction of one stream of one leg
+    # first line: all that a packet of the common case reads and writes of its crypto
     uint32_t generation             # odd while a command changes the slot (crypto_status reads beside the owner)
     uint32_t state                  # CryptoState
+    uint32_t failures               # rejected since the last authentic packet: budget of resync trials
+    uint32_t credit                 # packets that KeySlot.rtp_packets has counted in advance (lane)
+    uint8_t salt[16]                # of the RTP session keys, while the lane is open
+    uint64_t packets
+    uint64_t octets                 # of the protected datagrams
+    uint8_t lane                    # Lane
+    uint8_t rtp_tag                 # as it is on the wire (0 with UNAUTHENTICATED_SRTP)
+    uint8_t aead                    # the cipher authenticates
+    uint8_t rtcp_encrypts           # 1: E bit set
+    uint32_t slot                   # back end's, of the RTP session keys (lane)
+    uint32_t stream                 # where the newest packet went; NO_SLOT: unknown
+    uint32_t ssrc                   # of that stream
+    # second line
     uint32_t first_key              # chain of KeySlot.next
     uint32_t send_key               # the one that protects
     uint32_t first_stream           # chain of Stream.next
     uint32_t streams
-    uint32_t failures               # rejected since the last authentic packet: budget of resync trials
     uint32_t rtcp_floor             # sender: SRTCP index before a new SSRC's first; survives re-keying (RFC 3711 3.4)
     CryptoParameters parameters     # 20 octets
-    uint8_t rtp_tag                 # as it is on the wire (0 with UNAUTHENTICATED_SRTP)
-    uint8_t rtcp_encrypts           # 1: E bit set
-    uint8_t reserved[2]
-    uint64_t packets
-    uint64_t octets                 # of the protected datagrams
     uint64_t resyncs                # ROC found by trial
-    uint64_t drops[22]              # by Drop (DROP_COUNT of them)
+    uint8_t reserved[16]
+    uint32_t drops[32]              # by Drop
 
 cdef struct KeySlot:                # 768 octets: one master key of one crypto
     uint32_t next
@@ -71,10 +86,10 @@ cdef struct KeySlot:                # 768 octets: one master key of one crypto
 
 cdef struct Window:                 # replay state of one index space (RFC 3711 section 3.3.2)
     uint64_t newest                 # highest index accepted; sender: highest used, stored before it is used
-    uint64_t started                # 0: no packet yet
-    uint64_t seen[16]               # ring of bits, position = index mod 1024
+    uint64_t recent                 # bits of the 64 indices (aligned) that hold the newest; 0: no packet yet
+    uint64_t seen[16]               # the 1,024 before those, as a ring: word = index / 64 mod 16
 
-cdef struct Stream:                 # 320 octets: one SSRC of one crypto
+cdef struct Stream:                 # 320 octets: one SSRC of one crypto; the first line serves the common case
     uint32_t ssrc
     uint32_t next
     uint32_t owner                  # crypto + 1; 0: free
@@ -95,4 +110,8 @@ cdef struct Engine:                 # process-local; nothing of it is in the are
     uint32_t cryptos_served         # cryptos that have a stream; one slot is kept for each of the others
     const Backend *backend
     void *backend_state
+    const uint8_t *slot_memory      # Backend.slot_memory; NULL: none to fetch
+    uint32_t slot_stride
+    bint lane_closed                # every packet takes the long way (tests compare the two)
+    void *pending                   # Round of job.pxd
     Deriver *deriver
