@@ -56,16 +56,21 @@ cdef inline void replay_commit(Window *window, uint64_t index) noexcept nogil:
         store_release_u64(&window.newest, index)
         store_release_u64(&window.recent, bit)
     elif index > window.newest:
-        store_release_u64(&window.newest, index)
-        if now != before:
-            replay_turn(window, before, now)
-            window.recent = bit
-        else:
-            window.recent |= bit
+        replay_commit_next(window, index)
     elif now == before:
         window.recent |= bit
     else:
         window.seen[now & (RING - 1)] |= bit
+
+cdef inline void replay_commit_next(Window *window, uint64_t index) noexcept nogil:
+    """The same of an index above the newest, the window being started."""
+    cdef uint64_t bit = <uint64_t>1 << (index & 63), before = window.newest >> 6, now = index >> 6
+    store_release_u64(&window.newest, index)
+    if now == before:
+        window.recent |= bit
+        return
+    replay_turn(window, before, now)
+    window.recent = bit
 
 cdef inline void replay_turn(Window *window, uint64_t before, uint64_t now) noexcept nogil:
     """The newest index leaves word `before` for word `now`: keep the former in the ring, forget what the ring says of

@@ -14,12 +14,13 @@ or more, a key derivation rate, a resync) is taken alone, at its place in the or
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint64_t
 
 from kernels.cipher.job cimport Job
+from kernels.clib.expect cimport rare, usual
 from kernels.srtp.context cimport CIPHER_AES_GCM, CIPHER_NULL, CRYPTO_PLAIN_RTP, CRYPTO_SEND
 from kernels.srtp.index cimport ROLLOVER, index_estimate, replay_check, replay_commit, replay_started
 from kernels.srtp.job cimport ENCRYPTED, Round, job_aim, key_used, reject, round_of
 from kernels.srtp.kdf cimport DERIVE_ONCE
 from kernels.srtp.lane cimport (
-    AHEAD, QUARTER, credit_return, fetch_first, fetch_second, lane_commit, lane_job,
+    QUARTER, credit_return, fetch_begin, fetch_next, lane_commit, lane_job,
 )
 from kernels.srtp.lookup cimport crypto_find, key_expired, key_find, stream_find
 from kernels.srtp.pool cimport stream_add
@@ -41,21 +42,15 @@ cdef void open_(Engine *engine, Packet **packets, uint32_t count) noexcept nogil
     cdef Round *pending = round_of(engine)
     cdef Packet *packet
     cdef uint32_t i
-    for i in range(min(count, <uint32_t>(2 * AHEAD))):
-        fetch_first(engine, packets[i])
-    for i in range(min(count, <uint32_t>AHEAD)):
-        fetch_second(engine, packets[i])
+    fetch_begin(engine, packets, count)
     for i in range(count):
-        if i + 2 * AHEAD < count:
-            fetch_first(engine, packets[i + 2 * AHEAD])
-        if i + AHEAD < count:
-            fetch_second(engine, packets[i + AHEAD])
+        fetch_next(engine, packets, i, count)
         packet = packets[i]
-        if packet.drop != DROP_NONE or packet.crypto == NO_SLOT or packet.kind not in (KIND_RTP, KIND_RTCP):
+        if rare(packet.drop != DROP_NONE or packet.crypto == NO_SLOT or packet.kind not in (KIND_RTP, KIND_RTCP)):
             continue
-        if not open_lane(engine, pending, packet):
+        if rare(not open_lane(engine, pending, packet)):
             open_one(engine, pending, packet)
-        if pending.count == BATCH:
+        if rare(pending.count == BATCH):
             run(engine, pending)
     run(engine, pending)
 
@@ -63,12 +58,12 @@ cdef inline bint open_lane(Engine *engine, Round *pending, Packet *packet) noexc
     """header || payload || tag of the common case; anything else is open_one's."""
     cdef Crypto *crypto
     cdef Job *job = &pending.jobs[pending.count]
-    if packet.crypto >= engine.header.cryptos or packet.kind != KIND_RTP:
+    if rare(packet.crypto >= engine.header.cryptos or packet.kind != KIND_RTP):
         return False
     crypto = &engine.cryptos[packet.crypto]
-    if crypto.lane != LANE_OPEN or packet.length < crypto.rtp_tag or engine.lane_closed:
+    if rare(crypto.lane != LANE_OPEN or packet.length < crypto.rtp_tag or engine.lane_closed):
         return False
-    if not lane_job(engine, crypto, packet, packet.length - crypto.rtp_tag, job):
+    if rare(not lane_job(engine, crypto, packet, packet.length - crypto.rtp_tag, job)):
         return False
     job.length = <uint16_t>(packet.length - crypto.rtp_tag)
     pending.fast[pending.count] = 1
@@ -117,11 +112,13 @@ cdef void run(Engine *engine, Round *pending) noexcept nogil:
     for i in range(pending.count):
         job = pending.order[i]
         crypto = &engine.cryptos[job.crypto]
-        if job.drop == DROP_NONE:
-            if pending.fast[i] and lane_commit(engine, crypto, job):
-                passed(crypto, job)
-            else:
+        if usual(job.drop == DROP_NONE):
+            if rare(not pending.fast[i] or not lane_commit(engine, crypto, job)):
                 accept(engine, crypto, job)
+                continue
+            if crypto.failures:
+                crypto.failures = 0
+            job.packet.length = job.length
         elif job.drop == DROP_AUTH_FAIL and not job.rtcp:
             open_alone(engine, job.packet, <int64_t>job.index)
         else:
@@ -167,7 +164,7 @@ cdef uint32_t attempt(Engine *engine, Crypto *crypto, Job *job, int64_t index) n
     return job.drop
 
 cdef void accept(Engine *engine, Crypto *crypto, Job *job) noexcept nogil:
-    """The packet is authentic: here (and in lane_commit, passed) alone receiving changes state."""
+    """The packet is authentic: here (and in lane_commit) alone receiving changes state."""
     cdef Packet *packet = job.packet
     cdef Stream *stream
     cdef uint32_t drop = DROP_NONE
@@ -196,14 +193,10 @@ cdef void accept(Engine *engine, Crypto *crypto, Job *job) noexcept nogil:
     stream.packets += 1
     stream.last_ns = packet.received_ns
     crypto.stream, crypto.ssrc = job.stream, job.ssrc
-    passed(crypto, job)
-
-cdef inline void passed(Crypto *crypto, Job *job) noexcept nogil:
-    if crypto.failures:
-        crypto.failures = 0
+    crypto.failures = 0
     crypto.packets += 1
-    crypto.octets += job.packet.length
-    job.packet.length = job.length
+    crypto.octets += packet.length
+    packet.length = job.length
 
 
 # --- index: reads only -----------------------------------------------------------------------------------------

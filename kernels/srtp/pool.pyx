@@ -1,7 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """Key and stream slots: take, wipe, give back, adopt."""
 from libc.errno cimport EIO
-from libc.stdint cimport int32_t, uint32_t, uint64_t
+from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from kernels.clib.openssl cimport CRYPTO_memcmp, OPENSSL_cleanse
@@ -11,7 +11,8 @@ from kernels.srtp.kdf cimport DERIVE_ONCE, derive
 from kernels.srtp.lane cimport credit_return
 from kernels.srtp.lookup cimport epoch_of, set_find
 from kernels.srtp.tables cimport (
-    CRYPTO_FREE, CRYPTO_READY, CRYPTO_SUSPENDED, LANE_CLOSED, LANE_OPEN, LANE_SEAL, SETS, SET_RTCP, SET_RTP, Stream,
+    CRYPTO_FREE, CRYPTO_READY, CRYPTO_SUSPENDED, LANE_CLOSED, LANE_OPEN, LANE_SEAL, SETS,
+    SET_RTCP, SET_RTP, Stream, backend_slot,
 )
 from kernels.wire.atomics cimport store_release_u32
 from kernels.wire.packet cimport BATCH, NO_SLOT
@@ -58,8 +59,9 @@ cdef bint key_refresh(Engine *engine, const Crypto *owner, uint32_t slot) noexce
     cdef uint64_t first = epoch_of(owner, <uint64_t>owner.parameters.initial_roc << 16)
     cdef uint32_t which
     for which in range(SETS):
-        engine.backend.forget(engine.backend_state, slot * SETS + which)
+        engine.backend.forget(engine.backend_state, backend_slot(engine, slot, which))
     OPENSSL_cleanse(key.sets, sizeof(key.sets))
+    key.current[0] = key.current[1] = 1             # so that the first epochs get the first set of the pairs
     if set_derive(engine, owner, slot, False, first) < 0 or set_derive(engine, owner, slot, True, 0) < 0:
         return False
     if owner.parameters.kdr_log2 == DERIVE_ONCE:
@@ -74,7 +76,7 @@ cdef int set_derive(Engine *engine, const Crypto *crypto, uint32_t slot, bint rt
     cdef uint32_t which = (SET_RTCP if rtcp else SET_RTP) + (key.current[rtcp] ^ 1)
     if not derive(engine.deriver, &crypto.parameters, key.key, key.salt, rtcp, epoch, &key.sets[which]):
         return -1
-    if engine.backend.prepare(engine.backend_state, slot * SETS + which, &key.sets[which],
+    if engine.backend.prepare(engine.backend_state, backend_slot(engine, slot, which), &key.sets[which],
                               crypto.parameters.flags & CRYPTO_SEND) != 0:
         key.sets[which].ready = 0
         return -1
@@ -93,7 +95,7 @@ cdef void key_release(Engine *engine, uint32_t slot) noexcept nogil:
     cdef uint32_t which
     store_release_u32(&key.owner, 0)
     for which in range(SETS):
-        engine.backend.forget(engine.backend_state, slot * SETS + which)
+        engine.backend.forget(engine.backend_state, backend_slot(engine, slot, which))
     OPENSSL_cleanse(key, sizeof(KeySlot))
     key.next = engine.free_key
     engine.free_key = slot
@@ -125,12 +127,11 @@ cdef void lane_clear(Engine *engine, Crypto *owner) noexcept nogil:
     owner.lane = LANE_CLOSED
     credit_return(engine, owner)
     OPENSSL_cleanse(owner.salt, sizeof(owner.salt))
-    owner.slot = 0
+    owner.key = 0
 
 cdef void lane_set(Engine *engine, Crypto *owner) noexcept nogil:
     cdef const CryptoParameters *p = &owner.parameters
     cdef uint32_t key = owner.send_key if p.flags & CRYPTO_SEND else owner.first_key
-    cdef int32_t which
     lane_clear(engine, owner)
     owner.stream = owner.first_stream
     owner.ssrc = engine.streams[owner.stream].ssrc if owner.stream != NO_SLOT else 0
@@ -138,11 +139,10 @@ cdef void lane_set(Engine *engine, Crypto *owner) noexcept nogil:
     if (owner.state != CRYPTO_READY or p.mki_octets or p.kdr_log2 != DERIVE_ONCE or p.cipher == CIPHER_AES_F8
             or p.flags & CRYPTO_PLAIN_RTP or key == NO_SLOT):
         return
-    which = set_find(&engine.keys[key], False, 0)
-    if which < 0:
+    if set_find(&engine.keys[key], False, 0) != SET_RTP:
         return
-    owner.slot = key * SETS + <uint32_t>which
-    memcpy(owner.salt, engine.keys[key].sets[which].salt, sizeof(owner.salt))
+    owner.key = key
+    memcpy(owner.salt, engine.keys[key].sets[<int>SET_RTP].salt, sizeof(owner.salt))
     owner.lane = LANE_SEAL if p.flags & CRYPTO_SEND else LANE_OPEN
 
 
@@ -273,8 +273,9 @@ cdef int adopt_key(Engine *engine, uint32_t slot) noexcept nogil:
     key.next = owner.first_key
     owner.first_key = slot
     for which in range(SETS):
-        if key.sets[which].ready and engine.backend.prepare(engine.backend_state, slot * SETS + which, &key.sets[which],
-                                                            owner.parameters.flags & CRYPTO_SEND) != 0:
+        if key.sets[which].ready and engine.backend.prepare(
+                engine.backend_state, backend_slot(engine, slot, which), &key.sets[which],
+                owner.parameters.flags & CRYPTO_SEND) != 0:
             key.sets[which].ready = 0
             return -EIO
     return 0

@@ -14,11 +14,12 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint64_t
 from libc.string cimport memcpy
 
 from kernels.cipher.job cimport Job
+from kernels.clib.expect cimport rare
 from kernels.srtp.context cimport CIPHER_AES_GCM, CRYPTO_PLAIN_RTP, CRYPTO_SEND
 from kernels.srtp.index cimport index_estimate, replay_check, replay_commit, replay_started
 from kernels.srtp.job cimport ENCRYPTED, Round, job_aim, key_used, reject, round_of
 from kernels.srtp.kdf cimport DERIVE_ONCE
-from kernels.srtp.lane cimport AHEAD, credit_return, fetch_first, fetch_second, lane_commit, lane_job
+from kernels.srtp.lane cimport credit_return, fetch_begin, fetch_next, lane_commit, lane_job
 from kernels.srtp.lookup cimport crypto_find, key_expired, stream_find
 from kernels.srtp.pool cimport stream_add
 from kernels.srtp.tables cimport Crypto, LANE_SEAL, Stream
@@ -37,21 +38,15 @@ cdef void seal(Engine *engine, Packet **packets, uint32_t count) noexcept nogil:
     cdef Round *pending = round_of(engine)
     cdef Packet *packet
     cdef uint32_t i
-    for i in range(min(count, <uint32_t>(2 * AHEAD))):
-        fetch_first(engine, packets[i])
-    for i in range(min(count, <uint32_t>AHEAD)):
-        fetch_second(engine, packets[i])
+    fetch_begin(engine, packets, count)
     for i in range(count):
-        if i + 2 * AHEAD < count:
-            fetch_first(engine, packets[i + 2 * AHEAD])
-        if i + AHEAD < count:
-            fetch_second(engine, packets[i + AHEAD])
+        fetch_next(engine, packets, i, count)
         packet = packets[i]
-        if packet.drop != DROP_NONE or packet.crypto == NO_SLOT or packet.kind not in (KIND_RTP, KIND_RTCP):
+        if rare(packet.drop != DROP_NONE or packet.crypto == NO_SLOT or packet.kind not in (KIND_RTP, KIND_RTCP)):
             continue
-        if not seal_lane(engine, pending, packet):
+        if rare(not seal_lane(engine, pending, packet)):
             seal_one(engine, pending, packet)
-        if pending.count == BATCH:
+        if rare(pending.count == BATCH):
             run(engine, pending)
     run(engine, pending)
 
@@ -59,14 +54,17 @@ cdef inline bint seal_lane(Engine *engine, Round *pending, Packet *packet) noexc
     """header || payload || tag of the common case; anything else is seal_one's."""
     cdef Crypto *crypto
     cdef Job *job = &pending.jobs[pending.count]
-    if packet.crypto >= engine.header.cryptos or packet.kind != KIND_RTP:
+    cdef uint32_t tag
+    if rare(packet.crypto >= engine.header.cryptos or packet.kind != KIND_RTP):
         return False
     crypto = &engine.cryptos[packet.crypto]
-    if crypto.lane != LANE_SEAL or packet.length + crypto.rtp_tag > packet.capacity or engine.lane_closed:
+    tag = crypto.rtp_tag
+    if rare(crypto.lane != LANE_SEAL or packet.length + tag > packet.capacity or engine.lane_closed):
         return False
-    if not lane_job(engine, crypto, packet, packet.length, job) or not lane_commit(engine, crypto, job):
+    if rare(not lane_job(engine, crypto, packet, packet.length, job) or not lane_commit(engine, crypto, job)):
         return False
-    job.length = <uint16_t>(packet.length + crypto.rtp_tag)
+    job.length = <uint16_t>(packet.length + tag)
+    crypto.octets += tag
     pending.count += 1
     return True
 
@@ -89,6 +87,8 @@ cdef void seal_one(Engine *engine, Round *pending, Packet *packet) noexcept nogi
         reject(crypto, packet, drop)
         return
     pending.count += 1
+    crypto.packets += 1
+    crypto.octets += job.length
     if crypto.parameters.kdr_log2 != DERIVE_ONCE:       # the next one may derive over these session keys
         run(engine, pending)
 
@@ -188,11 +188,15 @@ cdef void run(Engine *engine, Round *pending) noexcept nogil:
         return
     engine.backend.seal(engine.backend_state, pending.order, pending.count)
     for i in range(pending.count):
-        job = pending.order[i]
-        if job.drop != DROP_NONE:
-            reject(&engine.cryptos[job.crypto], job.packet, job.drop)
-            continue
-        job.packet.length = job.length
-        engine.cryptos[job.crypto].packets += 1
-        engine.cryptos[job.crypto].octets += job.length
+        job = &pending.jobs[i]
+        if rare(job.drop != DROP_NONE):
+            spoilt(&engine.cryptos[job.crypto], job)
+        else:
+            job.packet.length = job.length
     pending.count = 0
+
+cdef void spoilt(Crypto *crypto, Job *job) noexcept nogil:
+    """Counted as sent before the back end failed."""
+    crypto.packets -= 1
+    crypto.octets -= job.length
+    reject(crypto, job.packet, job.drop)

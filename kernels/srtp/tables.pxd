@@ -25,7 +25,7 @@ cdef enum Lane:                     # Crypto.lane: what of its RTP may take the 
     LANE_OPEN = 1
     LANE_SEAL = 2
 
-cdef enum KeySet:                   # KeySlot.sets: two epochs of each protocol (key derivation rate)
+cdef enum KeySet:                   # KeySlot.sets: two epochs of each protocol, the second for a key derivation rate only
     SET_RTP = 0
     SET_RTCP = 2
     SETS = 4
@@ -54,7 +54,7 @@ cdef struct Crypto:                 # 256 octets: one direction of one stream of
     uint8_t rtp_tag                 # as it is on the wire (0 with UNAUTHENTICATED_SRTP)
     uint8_t aead                    # the cipher authenticates
     uint8_t rtcp_encrypts           # 1: E bit set
-    uint32_t slot                   # back end's, of the RTP session keys (lane)
+    uint32_t key                    # master key of the lane; its RTP session keys are set SET_RTP
     uint32_t stream                 # where the newest packet went; NO_SLOT: unknown
     uint32_t ssrc                   # of that stream
     # second line
@@ -115,3 +115,8 @@ cdef struct Engine:                 # process-local; nothing of it is in the are
     bint lane_closed                # every packet takes the long way (tests compare the two)
     void *pending                   # Round of job.pxd
     Deriver *deriver
+
+cdef inline uint32_t backend_slot(const Engine *engine, uint32_t key, uint32_t which) noexcept nogil:
+    """Back end's slot of a set of session keys. All of one kind stand together: the second epochs' part of its memory is
+    never touched without a key derivation rate."""
+    return which * engine.header.keys + key
