@@ -121,12 +121,12 @@ def measure(transform, uint32_t contexts, uint32_t payload, uint64_t packets, ba
 
 def core_ghz():
     cdef uint64_t begin, end, sum_ = 0
-    cdef uint32_t n
+    cdef uint32_t _n
     fastest = 0.0
     for _ in range(20):                         # 20 x about 18 us: the fastest was not interrupted
         with nogil:
             begin = clock_ns(CLOCK_MONOTONIC)
-            for n in range(1024):
+            for _n in range(1024):
                 sum_ = chain_of_64(sum_, begin)
             end = clock_ns(CLOCK_MONOTONIC)
         fastest = max(fastest, 64 * 1024 / <double>(end - begin))

@@ -25,7 +25,7 @@ cdef enum Lane:                     # Crypto.lane: what of its RTP may take the 
     LANE_OPEN = 1
     LANE_SEAL = 2
 
-cdef enum KeySet:                   # KeySlot.sets: two epochs of each protocol, the second for a key derivation rate only
+cdef enum KeySet:                   # KeySlot.sets: two epochs of each protocol, one without a rate
     SET_RTP = 0
     SET_RTCP = 2
     SETS = 4
@@ -117,6 +117,6 @@ cdef struct Engine:                 # process-local; nothing of it is in the are
     Deriver *deriver
 
 cdef inline uint32_t backend_slot(const Engine *engine, uint32_t key, uint32_t which) noexcept nogil:
-    """Back end's slot of a set of session keys. All of one kind stand together: the second epochs' part of its memory is
-    never touched without a key derivation rate."""
+    """Back end's slot of a set of session keys. All of one kind stand together: the second epochs' part of its memory
+    is never touched without a key derivation rate."""
     return which * engine.header.keys + key
