@@ -1,6 +1,5 @@
-import mmap
-
 from kernels.control.errors import LayoutMismatch as LayoutMismatch
+from kernels.control.mapping import Mapping
 
 PER_CALL: dict[str, int]
 
@@ -16,7 +15,7 @@ def forbid_dumps() -> None:
 class Arena:
     """A mapped arena. `fd` stays the caller's; the mapping lives as long as this object."""
 
-    mapping: mmap.mmap
+    mapping: Mapping
     octets: int
 
     def __init__(self, fd: int) -> None: ...
@@ -29,7 +28,7 @@ class Arena:
     @property
     def workers(self) -> int: ...
     def protect(self) -> str:
-        """Keep the arena out of swap and core files. Returns what could not be had, "" when all is well."""
+        """Keep the arena out of swap and core files, in large pages if possible. What could not be had, "" if nothing."""
     def wipe(self) -> None:
         """Zero everything. Only when no worker runs."""
     def set_wanted(self, worker: int, state: int) -> None:

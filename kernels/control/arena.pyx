@@ -1,10 +1,9 @@
 # cython: language_level=3
 """The arena as an object: map it, format it, check that both sides mean the same by it (see layout.pxd)."""
-import mmap
 import os
 
 from libc.errno cimport errno
-from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from kernels.clib.linux cimport MADV_DONTDUMP, PR_SET_DUMPABLE, explicit_bzero, madvise, mlock, prctl
@@ -71,13 +70,11 @@ cdef class Arena:
     """A mapped arena. `fd` stays the caller's; the mapping lives as long as this object."""
 
     def __cinit__(self, int fd):
-        cdef uint8_t[::1] view
         self.octets = os.fstat(fd).st_size
         if self.octets < sizeof(ArenaHeader):
             raise LayoutMismatch("shorter than its header")
-        self.mapping = mmap.mmap(fd, self.octets)
-        view = self.mapping
-        self.base = &view[0]
+        self.mapping = Mapping(fd)
+        self.base = self.mapping.base
 
     cdef ArenaHeader *header(self) noexcept:
         return <ArenaHeader *>self.base
@@ -128,12 +125,13 @@ cdef class Arena:
         return self.header().workers
 
     def protect(self):
-        """Keep the arena out of swap and core files. Returns what could not be had, "" when all is well."""
+        """Keep the arena out of swap and core files, in large pages if possible. What could not be had, "" if nothing."""
         lacking = []
         if madvise(self.base, self.octets, MADV_DONTDUMP) != 0:
             lacking.append(f"MADV_DONTDUMP: {os.strerror(errno)}")
         if mlock(self.base, self.octets) != 0:
             lacking.append(f"mlock: {os.strerror(errno)}")
+        self.mapping.gather()                   # after the lock, which made all pages
         return ", ".join(lacking)
 
     def wipe(self):

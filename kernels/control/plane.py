@@ -185,4 +185,5 @@ def _info(description: dict[str, Any], arena: Arena) -> PlaneInfo:
             )
             for name, entry in description["interfaces"].items()
         },
+        huge_pages=description["huge_pages"],
     )
