@@ -17,6 +17,7 @@ PATHS = {
     "srtp/engine": {"engine_open", "engine_seal"},
     "srtp/status": {"crypto_status", "keys_status", "streams_status"},
     "cipher/openssl": {"seal", "open_", "seal_one", "open_one", "crypt", "f8", "gcm_seal", "gcm_open"},
+    "cipher/vaes": {"seal", "open_", "slot_memory"},
 }
 NOT_IN_THE_PATH = {"srtp/status": ("view", "ssrc_view")}
 PYTHON = re.compile(r"\bPy[A-Z_]\w*|__Pyx_\w*(?:Err|GIL|Raise|WriteUnraisable|AddTraceback)\w*")
