@@ -28,7 +28,7 @@ class Arena:
     @property
     def workers(self) -> int: ...
     def protect(self) -> str:
-        """Keep the arena out of swap and core files, in large pages if possible. What could not be had, "" if nothing."""
+        """Keep the arena out of swap and core files, in large pages if possible. Returns what could not be had."""
     def wipe(self) -> None:
         """Zero everything. Only when no worker runs."""
     def set_wanted(self, worker: int, state: int) -> None:

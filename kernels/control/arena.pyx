@@ -125,7 +125,7 @@ cdef class Arena:
         return self.header().workers
 
     def protect(self):
-        """Keep the arena out of swap and core files, in large pages if possible. What could not be had, "" if nothing."""
+        """Keep the arena out of swap and core files, in large pages if possible. Returns what could not be had."""
         lacking = []
         if madvise(self.base, self.octets, MADV_DONTDUMP) != 0:
             lacking.append(f"MADV_DONTDUMP: {os.strerror(errno)}")

@@ -20,7 +20,7 @@ def smaps(page: int, large: int) -> str:
     return (
         "7f0000000000-7f0000600000 rw-s 00000000 00:01 1 /memfd:srtpgw-arena (deleted)\nSize: 6144 kB\n"
         f"KernelPageSize: {page} kB\nRss:   6144 kB\nShmemPmdMapped:   {large} kB\nVmFlags: rd wr sh\n"
-        "7f0000600000-7f0000800000 rw-p 00000000 00:00 0\nKernelPageSize: 2048 kB\nShmemPmdMapped: 2048 kB\nVmFlags: rd\n"
+        "7f0000600000-7f0000800000 rw-p 00000000 00:00 0\nKernelPageSize: 2048 kB\nShmemPmdMapped: 2048 kB\nVmFlags:\n"
     )
 
 

@@ -20,6 +20,7 @@ PATHS = {
     "srtp/engine": {"engine_open", "engine_seal"},
     "srtp/status": {"crypto_status", "keys_status", "streams_status"},
     "cipher/openssl": {"seal", "open_", "seal_one", "open_one", "crypt", "f8", "gcm_seal", "gcm_open"},
+    "cipher/vaes": {"seal", "open_", "slot_memory"},
 }  # fmt: skip
 LANE = (
     "fetch_begin", "fetch_next", "fetch_first", "fetch_second", "lane_job", "lane_commit",
