@@ -28,6 +28,7 @@ cdef enum:
     FIRST = 8                   # packets between asking for the lines that a packet names and reading them
     SECOND = 8                  # ... for those that its crypto names
     CACHE_LINE = 64
+    SLOT_LINES = 4              # of the back end's slot: AES-128's keys and HMAC; what more it reads it asks for itself
 
 
 # --- lines of packets to come ----------------------------------------------------------------------------------
@@ -65,7 +66,7 @@ cdef inline void fetch_second(const Engine *engine, const Packet *packet) noexce
     if usual(crypto.stream != NO_SLOT):
         prefetch_near(&engine.streams[crypto.stream])
     if memory != NULL:
-        for line in range(stride // CACHE_LINE):
+        for line in range(SLOT_LINES):
             prefetch_far(memory + <uint64_t>crypto.key * stride + line * CACHE_LINE)
 
 
