@@ -10,8 +10,10 @@ from kernels.cipher.select cimport backend_selected
 from kernels.srtp.job cimport Round
 from kernels.srtp.kdf cimport deriver_free, deriver_new
 from kernels.srtp.pool cimport pools_adopt
-from kernels.srtp.tables cimport Crypto, KeySlot, LAYOUT_MAGIC, LAYOUT_VERSION, SETS, Stream
-from kernels.wire.packet cimport BATCH, NO_SLOT
+from kernels.srtp.tables cimport (
+    Crypto, KeySlot, LANE_OPEN, LANE_SEAL, LAYOUT_MAGIC, LAYOUT_VERSION, MOST_DROPS, SETS, Stream,
+)
+from kernels.wire.packet cimport BATCH, DROP_COUNT, NO_SLOT
 
 
 cdef uint64_t footprint(const EngineSizes *sizes) noexcept nogil:
@@ -39,6 +41,7 @@ cdef int attach(Engine *engine, void *memory, const EngineSizes *sizes, bint fre
     if engine.deriver == NULL or engine.backend_state == NULL or engine.pending == NULL:
         detach(engine)
         return -ENOMEM
+    engine.lane_open, engine.lane_seal = LANE_OPEN, LANE_SEAL
     engine.slot_memory = <const uint8_t *>engine.backend.slot_memory(engine.backend_state, &engine.slot_stride)
     error = pools_adopt(engine)
     if error:
@@ -89,3 +92,15 @@ cdef void format_memory(Engine *engine, const EngineSizes *sizes) noexcept nogil
     engine.header.stream_octets = sizeof(Stream)
     engine.header.version = LAYOUT_VERSION
     engine.header.magic = LAYOUT_MAGIC
+
+
+def _check_sizes():
+    """A build whose slots outgrew their room must not start."""
+    if DROP_COUNT > MOST_DROPS:
+        raise ImportError(f"layout: {DROP_COUNT} drops do not fit {MOST_DROPS}")
+    for size in (sizeof(EngineHeader), sizeof(Crypto), sizeof(KeySlot), sizeof(Stream)):
+        if size % ALIGNMENT:
+            raise ImportError(f"layout: {size} is no multiple of {ALIGNMENT}")
+
+
+_check_sizes()

@@ -5,11 +5,11 @@
 # every verdict: the lane never rejects.
 #
 #   fetch_begin, fetch_step   lines of packets to come
-#   lane_job                  packet -> job, reads only (but for the credit)         open: before the back end
-#   lane_commit               index, lifetime and counters                           open: after it; seal: before it
+#   lane_find, lane_fill      packet -> job: reads only (but for the credit)
+#   lane_record, lane_commit  index, lifetime, counters: sending before the back end works, receiving after it
 from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
 
-from kernels.cipher.job cimport Job
+from kernels.cipher.job cimport Job, SessionKeys
 from kernels.clib.expect cimport rare, usual
 from kernels.clib.prefetch cimport prefetch_far, prefetch_near
 from kernels.srtp.index cimport replay_commit_next, replay_started
@@ -71,59 +71,80 @@ cdef inline void fetch_second(const Engine *engine, const Packet *packet) noexce
 
 
 # --- packet to job ---------------------------------------------------------------------------------------------
-# Everything is read into locals before the first store: the compiler must take any store for one into what it reads.
 
-cdef inline bint lane_job(Engine *engine, Crypto *crypto, Packet *packet, uint32_t octets, Job *job) noexcept nogil:
-    """Fill the job of a packet whose header and payload have `octets` octets. False: it must go the long way."""
-    cdef uint8_t *data = packet.data
-    cdef uint32_t key = crypto.key, stream = crypto.stream, tag = crypto.rtp_tag, number = packet.crypto, ssrc, gap
-    cdef bint aead = crypto.aead
+cdef struct Found:              # a packet that may take the short way, and where it goes
+    uint64_t index
+    uint32_t header             # octets
+    uint32_t ssrc
+    uint32_t stream
+
+cdef inline bint lane_find(Engine *engine, Crypto *crypto, const Packet *packet, uint32_t octets,
+                           Found *found) noexcept nogil:
+    """Look at a packet whose header and payload have `octets` octets. False: it must go the long way."""
+    cdef const uint8_t *data = packet.data
+    cdef uint32_t ssrc, slot = crypto.stream, gap
+    cdef const Stream *stream
     cdef int32_t header
-    cdef uint64_t index
+    cdef uint64_t newest
     if rare(octets < RTP_FIXED or packet.length > FRAME):
         return False
     header = rtp_header_octets(data, octets)
     ssrc = rtp_ssrc(data)
     if rare(crypto.ssrc != ssrc):
-        stream = stream_find(engine, crypto, ssrc)
-    if rare(header < 0 or stream == NO_SLOT):
+        slot = stream_find(engine, crypto, ssrc)
+    if rare(header < 0 or slot == NO_SLOT):
         return False
-    index = engine.streams[stream].rtp.newest
-    gap = <uint16_t>(load_be16(data + 2) - <uint16_t>index)
-    index += gap
-    if rare(not replay_started(&engine.streams[stream].rtp) or gap == 0 or gap > QUARTER or index >> 48 != 0):
+    stream = &engine.streams[slot]
+    newest = stream.rtp.newest
+    gap = <uint16_t>(load_be16(data + 2) - <uint16_t>newest)
+    if rare(not replay_started(&stream.rtp) or gap - 1 >= QUARTER or (newest + gap) >> 48 != 0):
         return False
     if rare(crypto.credit == 0) and not credit_take(engine, crypto):
         return False
-    job.keys = &engine.keys[key].sets[<int>SET_RTP]
-    if aead:
-        iv_gcm(job.iv, crypto.salt, ssrc, index)
-    else:
-        iv_cm(job.iv, crypto.salt, ssrc, index)
-    job.data, job.tag, job.slot = data, data + octets, key        # backend_slot of SET_RTP, which is 0
-    job.clear, job.body = <uint32_t>header, octets - <uint32_t>header
-    store_be32(job.extra, <uint32_t>(index >> 16))
-    job.tag_octets, job.extra_octets = <uint8_t>tag, 0 if aead else 4
-    job.rtcp = job.wrong_flag = 0
-    job.packet, job.index, job.crypto, job.stream, job.ssrc = packet, index, number, stream, ssrc
+    found.index, found.header, found.ssrc, found.stream = newest + gap, <uint32_t>header, ssrc, slot
     return True
 
-cdef inline bint lane_commit(Engine *engine, Crypto *crypto, Job *job) noexcept nogil:
-    """Record the packet of a job. False: the long way must look at it (again), for a neighbour of this very round took
-    its index, its stream or the rest of the key's lifetime."""
-    cdef Stream *stream = &engine.streams[job.stream]
-    cdef uint64_t index = job.index, octets = job.packet.length, received_ns = job.packet.received_ns
-    cdef uint32_t ssrc = job.ssrc, slot = job.stream, credit = crypto.credit
-    if rare(credit == 0 or index <= stream.rtp.newest or stream.owner != job.crypto + 1 or stream.ssrc != ssrc):
-        job.key = crypto.key
-        return False
-    replay_commit_next(&stream.rtp, index)
+cdef inline void lane_fill(const Engine *engine, const Crypto *crypto, Packet *packet, uint32_t octets,
+                           const Found *found, Job *job) noexcept nogil:
+    """What the back end reads of a job. All is read before the first store: the compiler must take any store for one
+    into what it reads."""
+    cdef uint8_t *data = packet.data
+    cdef uint32_t key = crypto.key, number = packet.crypto, word = crypto.rtp_tag
+    cdef const SessionKeys *keys = &engine.keys[key].sets[<int>SET_RTP]
+    if rare(crypto.aead):
+        iv_gcm(job.iv, crypto.salt, found.ssrc, found.index)
+    else:
+        word |= 4 << 8
+        iv_cm(job.iv, crypto.salt, found.ssrc, found.index)
+    job.data, job.tag, job.keys = data, data + octets, keys
+    job.slot, job.clear, job.body = key, found.header, octets - found.header    # backend_slot of SET_RTP, which is 0
+    store_be32(job.extra, <uint32_t>(found.index >> 16))
+    job.tag_octets, job.extra_octets = <uint8_t>word, <uint8_t>(word >> 8)
+    job.packet, job.crypto = packet, number
+
+cdef inline void lane_record(Crypto *crypto, Stream *stream, const Found *found, uint64_t octets,
+                             uint64_t received_ns) noexcept nogil:
+    """The packet counts: index, lifetime, counters. `octets`: of the protected datagram."""
+    replay_commit_next(&stream.rtp, found.index)
     stream.packets += 1
     stream.last_ns = received_ns
-    crypto.credit = credit - 1
-    crypto.stream, crypto.ssrc = slot, ssrc
+    crypto.credit -= 1
+    if rare(crypto.stream != found.stream):
+        crypto.stream, crypto.ssrc = found.stream, found.ssrc
     crypto.packets += 1
     crypto.octets += octets
+
+cdef inline bint lane_commit(Engine *engine, Crypto *crypto, Job *job) noexcept nogil:
+    """Record an opened packet. False: the long way must look at it again, for a neighbour of this very round took its
+    index, its stream or the rest of the key's lifetime."""
+    cdef Stream *stream = &engine.streams[job.stream]
+    cdef Found found
+    found.index, found.ssrc, found.stream = job.index, job.ssrc, job.stream
+    if rare(crypto.credit == 0 or found.index <= stream.rtp.newest or stream.owner != job.crypto + 1
+            or stream.ssrc != found.ssrc):
+        job.key, job.rtcp, job.wrong_flag = crypto.key, 0, 0
+        return False
+    lane_record(crypto, stream, &found, job.packet.length, job.packet.received_ns)
     return True
 
 

@@ -20,11 +20,11 @@ from kernels.srtp.index cimport ROLLOVER, index_estimate, replay_check, replay_c
 from kernels.srtp.job cimport ENCRYPTED, Round, job_aim, key_used, reject, round_of
 from kernels.srtp.kdf cimport DERIVE_ONCE
 from kernels.srtp.lane cimport (
-    QUARTER, credit_return, fetch_begin, fetch_next, lane_commit, lane_job,
+    QUARTER, Found, credit_return, fetch_begin, fetch_next, lane_commit, lane_fill, lane_find,
 )
 from kernels.srtp.lookup cimport crypto_find, key_expired, key_find, stream_find
 from kernels.srtp.pool cimport stream_add
-from kernels.srtp.tables cimport Crypto, LANE_OPEN, Stream, Window
+from kernels.srtp.tables cimport Crypto, Stream, Window
 from kernels.wire.octets cimport load_be16, load_be32, store_be32
 from kernels.wire.packet cimport (
     BATCH, DROP_AUTH_FAIL, DROP_CIPHER, DROP_ENCRYPTION_FLAG, DROP_KEY_EXPIRED, DROP_MALFORMED, DROP_NONE,
@@ -40,16 +40,12 @@ cdef enum:
 
 cdef void open_(Engine *engine, Packet **packets, uint32_t count) noexcept nogil:
     cdef Round *pending = round_of(engine)
-    cdef Packet *packet
     cdef uint32_t i
     fetch_begin(engine, packets, count)
     for i in range(count):
         fetch_next(engine, packets, i, count)
-        packet = packets[i]
-        if rare(packet.drop != DROP_NONE or packet.crypto == NO_SLOT or packet.kind not in (KIND_RTP, KIND_RTCP)):
-            continue
-        if rare(not open_lane(engine, pending, packet)):
-            open_one(engine, pending, packet)
+        if rare(not open_lane(engine, pending, packets[i])):
+            open_one(engine, pending, packets[i])
         if rare(pending.count == BATCH):
             run(engine, pending)
     run(engine, pending)
@@ -57,25 +53,34 @@ cdef void open_(Engine *engine, Packet **packets, uint32_t count) noexcept nogil
 cdef inline bint open_lane(Engine *engine, Round *pending, Packet *packet) noexcept nogil:
     """header || payload || tag of the common case; anything else is open_one's."""
     cdef Crypto *crypto
-    cdef Job *job = &pending.jobs[pending.count]
-    if rare(packet.crypto >= engine.header.cryptos or packet.kind != KIND_RTP):
+    cdef Job *job
+    cdef Found found
+    cdef uint32_t octets
+    if rare(packet.drop != DROP_NONE or packet.kind != KIND_RTP or packet.crypto >= engine.header.cryptos):
         return False
     crypto = &engine.cryptos[packet.crypto]
-    if rare(crypto.lane != LANE_OPEN or packet.length < crypto.rtp_tag or engine.lane_closed):
+    if rare(crypto.lane != engine.lane_open or packet.length < crypto.rtp_tag):
         return False
-    if rare(not lane_job(engine, crypto, packet, packet.length - crypto.rtp_tag, job)):
+    octets = packet.length - crypto.rtp_tag
+    if rare(not lane_find(engine, crypto, packet, octets, &found)):
         return False
-    job.length = <uint16_t>(packet.length - crypto.rtp_tag)
+    job = &pending.jobs[pending.count]
+    lane_fill(engine, crypto, packet, octets, &found, job)
+    job.length = <uint16_t>octets
+    job.index, job.stream, job.ssrc = found.index, found.stream, found.ssrc
     pending.fast[pending.count] = 1
     pending.count += 1
     return True
 
 cdef void open_one(Engine *engine, Round *pending, Packet *packet) noexcept nogil:
     """Queue the packet for the round, or settle it."""
-    cdef Crypto *crypto = crypto_find(engine, packet.crypto)
+    cdef Crypto *crypto
     cdef Job *job = &pending.jobs[pending.count]
     cdef int64_t index
     cdef uint32_t drop
+    if packet.drop != DROP_NONE or packet.crypto == NO_SLOT or packet.kind not in (KIND_RTP, KIND_RTCP):
+        return
+    crypto = crypto_find(engine, packet.crypto)
     if crypto == NULL or crypto.parameters.flags & CRYPTO_SEND:
         packet.drop = DROP_NOT_KEYED
         return
@@ -119,7 +124,7 @@ cdef void run(Engine *engine, Round *pending) noexcept nogil:
             if crypto.failures:
                 crypto.failures = 0
             job.packet.length = job.length
-        elif job.drop == DROP_AUTH_FAIL and not job.rtcp:
+        elif job.drop == DROP_AUTH_FAIL and (pending.fast[i] or not job.rtcp):
             open_alone(engine, job.packet, <int64_t>job.index)
         else:
             crypto.failures += 1

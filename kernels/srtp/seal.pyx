@@ -19,10 +19,10 @@ from kernels.srtp.context cimport CIPHER_AES_GCM, CRYPTO_PLAIN_RTP, CRYPTO_SEND
 from kernels.srtp.index cimport index_estimate, replay_check, replay_commit, replay_started
 from kernels.srtp.job cimport ENCRYPTED, Round, job_aim, key_used, reject, round_of
 from kernels.srtp.kdf cimport DERIVE_ONCE
-from kernels.srtp.lane cimport credit_return, fetch_begin, fetch_next, lane_commit, lane_job
+from kernels.srtp.lane cimport Found, credit_return, fetch_begin, fetch_next, lane_fill, lane_find, lane_record
 from kernels.srtp.lookup cimport crypto_find, key_expired, stream_find
 from kernels.srtp.pool cimport stream_add
-from kernels.srtp.tables cimport Crypto, LANE_SEAL, Stream
+from kernels.srtp.tables cimport Crypto, Stream
 from kernels.wire.octets cimport load_be16, store_be32
 from kernels.wire.packet cimport (
     BATCH, DROP_CIPHER, DROP_KEY_EXPIRED, DROP_MALFORMED, DROP_NONE, DROP_NOT_KEYED, DROP_SSRC_LIMIT, DROP_TOO_LONG,
@@ -36,16 +36,12 @@ cdef enum:
 
 cdef void seal(Engine *engine, Packet **packets, uint32_t count) noexcept nogil:
     cdef Round *pending = round_of(engine)
-    cdef Packet *packet
     cdef uint32_t i
     fetch_begin(engine, packets, count)
     for i in range(count):
         fetch_next(engine, packets, i, count)
-        packet = packets[i]
-        if rare(packet.drop != DROP_NONE or packet.crypto == NO_SLOT or packet.kind not in (KIND_RTP, KIND_RTCP)):
-            continue
-        if rare(not seal_lane(engine, pending, packet)):
-            seal_one(engine, pending, packet)
+        if rare(not seal_lane(engine, pending, packets[i])):
+            seal_one(engine, pending, packets[i])
         if rare(pending.count == BATCH):
             run(engine, pending)
     run(engine, pending)
@@ -53,25 +49,31 @@ cdef void seal(Engine *engine, Packet **packets, uint32_t count) noexcept nogil:
 cdef inline bint seal_lane(Engine *engine, Round *pending, Packet *packet) noexcept nogil:
     """header || payload || tag of the common case; anything else is seal_one's."""
     cdef Crypto *crypto
-    cdef Job *job = &pending.jobs[pending.count]
-    cdef uint32_t tag
-    if rare(packet.crypto >= engine.header.cryptos or packet.kind != KIND_RTP):
+    cdef Job *job
+    cdef Found found
+    cdef uint32_t octets = packet.length, sealed
+    if rare(packet.drop != DROP_NONE or packet.kind != KIND_RTP or packet.crypto >= engine.header.cryptos):
         return False
     crypto = &engine.cryptos[packet.crypto]
-    tag = crypto.rtp_tag
-    if rare(crypto.lane != LANE_SEAL or packet.length + tag > packet.capacity or engine.lane_closed):
+    sealed = octets + crypto.rtp_tag
+    if rare(crypto.lane != engine.lane_seal or sealed > packet.capacity):
         return False
-    if rare(not lane_job(engine, crypto, packet, packet.length, job) or not lane_commit(engine, crypto, job)):
+    if rare(not lane_find(engine, crypto, packet, octets, &found)):
         return False
-    job.length = <uint16_t>(packet.length + tag)
-    crypto.octets += tag
+    lane_record(crypto, &engine.streams[found.stream], &found, sealed, packet.received_ns)
+    job = &pending.jobs[pending.count]
+    lane_fill(engine, crypto, packet, octets, &found, job)
+    job.length = <uint16_t>sealed
     pending.count += 1
     return True
 
 cdef void seal_one(Engine *engine, Round *pending, Packet *packet) noexcept nogil:
-    cdef Crypto *crypto = crypto_find(engine, packet.crypto)
+    cdef Crypto *crypto
     cdef Job *job = &pending.jobs[pending.count]
     cdef uint32_t drop
+    if packet.drop != DROP_NONE or packet.crypto == NO_SLOT or packet.kind not in (KIND_RTP, KIND_RTCP):
+        return
+    crypto = crypto_find(engine, packet.crypto)
     if crypto == NULL or crypto.send_key == NO_SLOT or not crypto.parameters.flags & CRYPTO_SEND:
         packet.drop = DROP_NOT_KEYED
         return

@@ -196,7 +196,8 @@ cdef class Session:
     cdef int _attach(self, bint fresh) except -1:
         _check(engine_attach(&self.engine, self.base, &self.sizes, fresh))
         self.attached = True
-        self.engine.lane_closed = not self.lane
+        if not self.lane:
+            self.engine.lane_open = self.engine.lane_seal = 255     # of no crypto
         return 0
 
     cdef int _take_memory(self, memory) except -1:

@@ -112,7 +112,8 @@ cdef struct Engine:                 # process-local; nothing of it is in the are
     void *backend_state
     const uint8_t *slot_memory      # Backend.slot_memory; NULL: none to fetch
     uint32_t slot_stride
-    bint lane_closed                # every packet takes the long way (tests compare the two)
+    uint8_t lane_open               # LANE_OPEN, LANE_SEAL; another value: all take the long way (tests compare)
+    uint8_t lane_seal
     void *pending                   # Round of job.pxd
     Deriver *deriver
 

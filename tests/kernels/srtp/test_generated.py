@@ -23,8 +23,8 @@ PATHS = {
     "cipher/vaes": {"seal", "open_", "slot_memory"},
 }  # fmt: skip
 LANE = (
-    "fetch_begin", "fetch_next", "fetch_first", "fetch_second", "lane_job", "lane_commit",
-    "credit_take", "credit_return",
+    "fetch_begin", "fetch_next", "fetch_first", "fetch_second", "lane_find", "lane_fill",
+    "lane_record", "credit_take", "credit_return",
 )  # fmt: skip
 NOT_IN_THE_PATH = {"srtp/status": ("view", "ssrc_view")}
 PYTHON = re.compile(r"\bPy[A-Z_]\w*|__Pyx_\w*(?:Err|GIL|Raise|WriteUnraisable|AddTraceback)\w*")
