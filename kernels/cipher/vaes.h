@@ -36,7 +36,7 @@ struct VaesSlot {               /* 64-aligned; the packet path reads 64 octets (
 };
 _Static_assert(sizeof(struct VaesSlot) == VAES_STRIDE, "a slot is its stride");
 
-enum { VAES_LANES = 16, VAES_ALONE = 5, VAES_WINDOW = 64 };
+enum { VAES_LANES = 16, VAES_ALONE = 5, VAES_WINDOW = 64, VAES_SHORT = 160 };
 
 struct VaesGroup {              /* packets that are hashed together, one per lane */
     uint32_t count;
@@ -59,6 +59,7 @@ void vaes_open(struct VaesSlot *slots, uint32_t count_slots, struct Job **jobs, 
 /* Parts, each a file. */
 void vaes_ctr(const uint8_t (*keys)[16], uint32_t rounds, const uint8_t iv[16], uint8_t *data, uint32_t octets);
 void vaes_f8(const struct VaesSlot *slot, const uint8_t iv[16], uint8_t *data, uint32_t octets);
+void vaes_gcm_pair(const struct VaesSlot *const slots[2], struct Job *const jobs[2], int seals);
 void vaes_gcm_seal(const struct VaesSlot *slot, struct Job *job);
 void vaes_gcm_open(const struct VaesSlot *slot, struct Job *job);
 void vaes_sha1_lanes(struct VaesGroup *group);

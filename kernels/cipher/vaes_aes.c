@@ -6,35 +6,71 @@
 
 enum { SEGMENT = 4096 };        /* octets for which the counter's last octet does not carry */
 
-/* Up to 192 octets: three vectors side by side hide the latency of the rounds. */
-#define STEP(i)                                                                                                        \
-    do {                                                                                                               \
-        x512 key = round_key((const x128 *)keys[i]);                                                                   \
-        a = _mm512_aesenc_epi128(a, key);                                                                              \
-        b = _mm512_aesenc_epi128(b, key);                                                                              \
-        c = _mm512_aesenc_epi128(c, key);                                                                              \
-    } while (0)
+VAES_INLINE void xor_part(uint8_t *data, uint32_t octets, x512 stream)
+{
+    const uint64_t part = low_bits(octets);
+    store_part(data, part, _mm512_xor_si512(stream, load_part(part, data)));
+}
 
+VAES_INLINE void xor_whole(uint8_t *data, x512 stream)
+{
+    _mm512_storeu_si512(data, _mm512_xor_si512(stream, _mm512_loadu_si512(data)));
+}
+
+/* 1 to 192 octets: three vectors side by side hide the latency of the rounds. */
 VAES_INLINE void three(const uint8_t (*keys)[16], const uint32_t rounds, x512 counter, uint8_t *data, uint32_t octets)
 {
-    const x512 first = round_key((const x128 *)keys[0]), last = round_key((const x128 *)keys[rounds]);
     const x512 four = _mm512_maskz_set1_epi32(0x8888, 4 << 24);
+    x512 key = round_key((const x128 *)keys[0]);
     x512 a = counter, b = _mm512_add_epi32(a, four), c = _mm512_add_epi32(b, four);
-    const uint64_t part_a = low_bits(octets), part_b = low_bits(octets - 64), part_c = low_bits(octets - 128);
-    a = _mm512_xor_si512(a, first);
-    b = _mm512_xor_si512(b, first);
-    c = _mm512_xor_si512(c, first);
+    a = _mm512_xor_si512(a, key);
+    b = _mm512_xor_si512(b, key);
+    c = _mm512_xor_si512(c, key);
 #pragma GCC unroll 14
-    for (uint32_t i = 1; i < rounds; i++)
-        STEP(i);
-    a = _mm512_aesenclast_epi128(a, last);
-    b = _mm512_aesenclast_epi128(b, last);
-    c = _mm512_aesenclast_epi128(c, last);
-    store_part(data, part_a, _mm512_xor_si512(a, load_part(part_a, data)));
-    if (octets > 64)
-        store_part(data + 64, part_b, _mm512_xor_si512(b, load_part(part_b, data + 64)));
-    if (octets > 128)
-        store_part(data + 128, part_c, _mm512_xor_si512(c, load_part(part_c, data + 128)));
+    for (uint32_t i = 1; i < rounds; i++) {
+        key = round_key((const x128 *)keys[i]);
+        a = _mm512_aesenc_epi128(a, key);
+        b = _mm512_aesenc_epi128(b, key);
+        c = _mm512_aesenc_epi128(c, key);
+    }
+    key = round_key((const x128 *)keys[rounds]);
+    a = _mm512_aesenclast_epi128(a, key);
+    b = _mm512_aesenclast_epi128(b, key);
+    c = _mm512_aesenclast_epi128(c, key);
+    if (octets > 128) {
+        xor_whole(data, a);
+        xor_whole(data + 64, b);
+        xor_part(data + 128, octets - 128, c);
+    } else if (octets > 64) {
+        xor_whole(data, a);
+        xor_part(data + 64, octets - 64, b);
+    } else {
+        xor_part(data, octets, a);
+    }
+}
+
+/* Likewise 160 octets, 20 ms of G.711: ten blocks, the third vector is half a one. */
+VAES_INLINE void ten(const uint8_t (*keys)[16], const uint32_t rounds, x512 counter, uint8_t *data)
+{
+    const x512 four = _mm512_maskz_set1_epi32(0x8888, 4 << 24);
+    x512 key = round_key((const x128 *)keys[0]);
+    x512 a = counter, b = _mm512_add_epi32(a, four);
+    __m256i c = _mm512_castsi512_si256(_mm512_add_epi32(b, four));
+    a = _mm512_xor_si512(a, key);
+    b = _mm512_xor_si512(b, key);
+    c = _mm256_xor_si256(c, _mm512_castsi512_si256(key));
+#pragma GCC unroll 14
+    for (uint32_t i = 1; i < rounds; i++) {
+        key = round_key((const x128 *)keys[i]);
+        a = _mm512_aesenc_epi128(a, key);
+        b = _mm512_aesenc_epi128(b, key);
+        c = _mm256_aesenc_epi128(c, _mm512_castsi512_si256(key));
+    }
+    key = round_key((const x128 *)keys[rounds]);
+    xor_whole(data, _mm512_aesenclast_epi128(a, key));
+    xor_whole(data + 64, _mm512_aesenclast_epi128(b, key));
+    c = _mm256_aesenclast_epi128(c, _mm512_castsi512_si256(key));
+    _mm256_storeu_si256((__m256i *)(data + 128), _mm256_xor_si256(c, _mm256_loadu_si256((const __m256i *)(data + 128))));
 }
 
 /* One packet, or the part of a very long one whose counter's last octet does not wrap. */
@@ -42,6 +78,10 @@ VAES_INLINE void segment(const uint8_t (*keys)[16], const uint32_t rounds, x128 
 {
     x512 counter = _mm512_add_epi32(_mm512_broadcast_i32x4(iv), _mm512_set_epi32(3 << 24, 0, 0, 0, 2 << 24, 0, 0, 0,
                                                                                  1 << 24, 0, 0, 0, 0, 0, 0, 0));
+    if (octets == 160) {
+        ten(keys, rounds, counter, data);
+        return;
+    }
     const x512 twelve = _mm512_maskz_set1_epi32(0x8888, 12 << 24);
     while (octets > 192) {
         three(keys, rounds, counter, data, 192);

@@ -1,18 +1,19 @@
 /* From the jobs of a burst to kernels, whatever their call.
 
-   1. each job by the kind of its slot: GCM at once, the others when they are sorted
-   2. sorted by SHA-1 blocks, so that lanes of a group end together; unauthenticated ones come first (0 blocks)
+   1. each job by the kind of its slot: GCM at once, the others wait for company
+   2. up to sixteen of about the same number of SHA-1 blocks are a group, in order of arrival
    3. seal: encrypt a group, hash it, write tags; open: hash, compare, decrypt what is genuine
    Lines of the next job's slot are fetched while one is worked on. A group of few lanes goes packet by packet. */
 #include <string.h>
 
 #include "cipher/vaes.h"
+#include "cipher/vaes_simd.h"
 
-enum { MOST_BLOCKS = 64 };      /* longer ones share the last place of the sorting */
+enum { MOST_BLOCKS = 255 };     /* longer ones count as that */
 
-struct Window {                 /* jobs with HMAC-SHA1 or no tag, in order of their SHA-1 blocks */
+struct Window {                 /* jobs with HMAC-SHA1 or no tag, in order of arrival */
     uint32_t count;
-    uint8_t blocks[VAES_WINDOW];
+    uint8_t blocks[VAES_WINDOW] __attribute__((aligned(64)));       /* of SHA-1; 0: no tag */
     struct Job *jobs[VAES_WINDOW];
     const struct VaesSlot *slots[VAES_WINDOW];
 };
@@ -27,7 +28,7 @@ static inline uint32_t sha1_blocks(const struct Job *job)
     if (job->tag_octets == 0)
         return 0;
     uint64_t blocks = ((uint64_t)job->clear + job->body + job->extra_octets + 9 + 63) / 64;
-    return blocks < MOST_BLOCKS ? (uint32_t)blocks : MOST_BLOCKS - 1;
+    return blocks < MOST_BLOCKS ? (uint32_t)blocks : MOST_BLOCKS;
 }
 
 static void crypt(const struct VaesSlot *slot, struct Job *job)
@@ -38,30 +39,22 @@ static void crypt(const struct VaesSlot *slot, struct Job *job)
         vaes_f8(slot, job->iv, job->data + job->clear, job->body);
 }
 
-/* Counting sort by blocks, stable. */
-static void sort(struct Window *to, const struct Window *from)
+/* Those of `left` that may share lanes with the first of them: no more than a quarter longer or shorter. */
+VAES static uint64_t company(const struct Window *window, uint64_t left)
 {
-    uint8_t place[MOST_BLOCKS + 1] = {0};
-    for (uint32_t i = 0; i < from->count; i++)
-        place[from->blocks[i] + 1]++;
-    for (uint32_t i = 0; i < MOST_BLOCKS; i++)
-        place[i + 1] = (uint8_t)(place[i + 1] + place[i]);
-    for (uint32_t i = 0; i < from->count; i++) {
-        uint32_t at = place[from->blocks[i]]++;
-        to->blocks[at] = from->blocks[i];
-        to->jobs[at] = from->jobs[i];
-        to->slots[at] = from->slots[i];
-    }
-    to->count = from->count;
+    const uint32_t blocks = window->blocks[__builtin_ctzll(left)];
+    const __m512i all = _mm512_load_si512(window->blocks);
+    const uint32_t most = blocks + blocks / 4 < MOST_BLOCKS ? blocks + blocks / 4 : MOST_BLOCKS - 1;
+    if (blocks == MOST_BLOCKS)
+        return left & -left;
+    return left & _mm512_cmple_epu8_mask(all, _mm512_set1_epi8((char)most))
+         & _mm512_cmpge_epu8_mask(all, _mm512_set1_epi8((char)(blocks - blocks / 4)));
 }
 
-/* How many from `first` on go together: at most 16, none more than a quarter longer than the first. */
-static uint32_t lanes_from(const struct Window *window, uint32_t first)
+/* The lowest sixteen of them. */
+VAES static uint64_t first_lanes(uint64_t members)
 {
-    uint32_t most = window->blocks[first] + window->blocks[first] / 4u, n = 1;
-    while (n < VAES_LANES && first + n < window->count && window->blocks[first + n] <= most)
-        n++;
-    return window->blocks[first] == MOST_BLOCKS - 1 ? 1 : n;
+    return _pdep_u64(0xFFFF, members);
 }
 
 /* In constant time: all octets are compared, whatever they are. */
@@ -111,22 +104,23 @@ static void alone(const struct VaesSlot *slot, struct Job *job, const int seals)
         crypt(slot, job);
 }
 
-static void together(const struct Window *window, uint32_t first, uint32_t count, const int seals)
+static void together(const struct Window *window, uint64_t members, const int seals)
 {
     struct VaesGroup group;
     group.count = 0;
-    for (uint32_t i = first; i < first + count; i++) {
-        const uint32_t ahead = i + VAES_LANES < window->count ? i + VAES_LANES : i;
-        fetch(window->slots[ahead], 1);
-        fetch(window->slots[ahead], 2);
+    for (; members; members &= members - 1) {
+        const uint32_t i = (uint32_t)__builtin_ctzll(members);
+        const struct VaesSlot *ahead = window->slots[i + VAES_LANES < window->count ? i + VAES_LANES : i];
+        fetch(ahead, 1);
+        fetch(ahead, 2);
         if (seals)
             crypt(window->slots[i], window->jobs[i]);
-        fetch(window->slots[ahead], 3);
-        fetch(window->slots[ahead], 4);
+        fetch(ahead, 3);
+        fetch(ahead, 4);
         vaes_group_add(&group, window->jobs[i], window->slots[i]);
     }
     vaes_sha1_lanes(&group);
-    for (uint32_t lane = 0; lane < count; lane++) {
+    for (uint32_t lane = 0; lane < group.count; lane++) {
         struct Job *job = group.jobs[lane];
         if (seals)
             put_tag(job, group.digests[lane]);
@@ -139,24 +133,58 @@ static void together(const struct Window *window, uint32_t first, uint32_t count
 
 static void work_off(const struct Window *window, const int seals)
 {
-    struct Window sorted;
-    uint32_t first = 0, count;
-    sort(&sorted, window);
-    for (; first < sorted.count; first += count) {
-        count = lanes_from(&sorted, first);
-        if (count > VAES_ALONE && sorted.blocks[first]) {
-            together(&sorted, first, count, seals);
+    uint64_t left = window->count ? ~0ull >> (64 - window->count) : 0;
+    while (left) {
+        uint64_t members = first_lanes(company(window, left));
+        left &= ~members;
+        if (__builtin_popcountll(members) > VAES_ALONE && window->blocks[__builtin_ctzll(members)]) {
+            together(window, members, seals);
             continue;
         }
-        for (uint32_t i = first; i < first + count; i++)
-            alone(sorted.slots[i], sorted.jobs[i], seals);
+        for (; members; members &= members - 1) {
+            const uint32_t i = (uint32_t)__builtin_ctzll(members);
+            alone(window->slots[i], window->jobs[i], seals);
+        }
+    }
+}
+
+struct Waiting {                /* GCM packets of one group that wait for another of as many rounds */
+    uint32_t count;
+    const struct VaesSlot *slots[2];
+    struct Job *jobs[2];
+};
+
+static void gcm_alone(const struct VaesSlot *slot, struct Job *job, const int seals)
+{
+    if (seals)
+        vaes_gcm_seal(slot, job);
+    else
+        vaes_gcm_open(slot, job);
+}
+
+static void gcm(struct Waiting *waiting, const struct VaesSlot *slot, struct Job *job, const int seals)
+{
+    if (job->body > VAES_SHORT || job->tag_octets == 0 || job->tag_octets > 16) {
+        gcm_alone(slot, job, seals);
+        return;
+    }
+    if (waiting->count && waiting->slots[0]->rounds != slot->rounds) {
+        gcm_alone(waiting->slots[0], waiting->jobs[0], seals);
+        waiting->count = 0;
+    }
+    waiting->slots[waiting->count] = slot;
+    waiting->jobs[waiting->count++] = job;
+    if (waiting->count == 2) {
+        vaes_gcm_pair(waiting->slots, waiting->jobs, seals);
+        waiting->count = 0;
     }
 }
 
 static void batch(struct VaesSlot *slots, uint32_t many, struct Job **jobs, uint32_t count, const int seals)
 {
     struct Window window;
-    window.count = 0;
+    struct Waiting waiting;
+    window.count = waiting.count = 0;
     for (uint32_t i = 0; i < count; i++) {
         struct Job *job = jobs[i];
         const struct VaesSlot *slot = &slots[job->slot];
@@ -165,19 +193,18 @@ static void batch(struct VaesSlot *slots, uint32_t many, struct Job **jobs, uint
         if (job->slot >= many || slot->kind == VAES_EMPTY || (slot->kind != VAES_GCM && job->tag_octets > 20)) {
             job->drop = JOB_FAILED;
         } else if (slot->kind == VAES_GCM) {
-            const struct VaesSlot *next = &slots[jobs[i + 2 < count ? i + 2 : i]->slot];
+            const struct VaesSlot *next = &slots[jobs[i + 3 < count ? i + 3 : i]->slot];
             for (uint32_t line = 0; line < VAES_STRIDE / 64; line++)
                 fetch(next, line);
-            if (seals)
-                vaes_gcm_seal(slot, job);
-            else
-                vaes_gcm_open(slot, job);
+            gcm(&waiting, slot, job, seals);
         } else {
             window.blocks[window.count] = (uint8_t)sha1_blocks(job);
             window.jobs[window.count] = job;
             window.slots[window.count++] = slot;
         }
     }
+    if (waiting.count)
+        gcm_alone(waiting.slots[0], waiting.jobs[0], seals);
     work_off(&window, seals);
 }
 

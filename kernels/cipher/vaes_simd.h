@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #define VAES __attribute__((target("avx512f,avx512bw,avx512vl,avx512dq,avx512vbmi,avx512vbmi2,vaes,vpclmulqdq,aes,pclmul," \
-                                   "bmi2,sha,sse4.1,prefer-vector-width=512")))
+                                   "bmi2,sse4.1")))
 #define VAES_INLINE static inline __attribute__((always_inline)) VAES
 
 typedef __m128i x128;
