@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False
-"""Attach and detach. Memory: header, then the tables of cryptos, keys and streams, each slot 64-aligned."""
+"""Attach and detach. Memory: header, then the tables (tables.pxd), each slot 64-aligned."""
 from libc.errno cimport EINVAL, ENOMEM, EOPNOTSUPP, EPROTO
 from libc.stdint cimport uint8_t, uint32_t, uintptr_t
 from libc.stdlib cimport free
@@ -11,21 +11,21 @@ from kernels.srtp.job cimport Round
 from kernels.srtp.kdf cimport deriver_free, deriver_new
 from kernels.srtp.pool cimport pools_adopt
 from kernels.srtp.tables cimport (
-    Crypto, KeySlot, LANE_OPEN, LANE_SEAL, LAYOUT_MAGIC, LAYOUT_VERSION, MOST_DROPS, SETS, Stream,
+    Crypto, KeySlot, LANE_OPEN, LANE_SEAL, LAYOUT_MAGIC, LAYOUT_VERSION, Lane, MOST_DROPS, Ring, SETS, Stream,
+    tables_octets, tables_place,
 )
 from kernels.wire.packet cimport BATCH, DROP_COUNT, NO_SLOT
 
 
 cdef uint64_t footprint(const EngineSizes *sizes) noexcept nogil:
-    return (sizeof(EngineHeader) + <uint64_t>sizes.cryptos * sizeof(Crypto)
-            + <uint64_t>sizes.keys * sizeof(KeySlot) + <uint64_t>sizes.streams * sizeof(Stream))
+    return tables_octets(sizes)
 
 cdef int attach(Engine *engine, void *memory, const EngineSizes *sizes, bint fresh) noexcept nogil:
     cdef int error
     memset(engine, 0, sizeof(Engine))
     if memory == NULL or <uintptr_t>memory % ALIGNMENT or sizes.keys >= NO_SLOT // SETS:
         return -EINVAL
-    place(engine, <uint8_t *>memory, sizes)
+    tables_place(engine, memory, sizes)
     if fresh:
         format_memory(engine, sizes)
     elif not header_fits(engine.header, sizes):
@@ -60,7 +60,8 @@ cdef bint header_fits(const EngineHeader *header, const EngineSizes *sizes) noex
     return (header.magic == LAYOUT_MAGIC and header.version == LAYOUT_VERSION
             and header.cryptos == sizes.cryptos and header.keys == sizes.keys and header.streams == sizes.streams
             and header.crypto_octets == sizeof(Crypto) and header.key_octets == sizeof(KeySlot)
-            and header.stream_octets == sizeof(Stream))
+            and header.stream_octets == sizeof(Stream) and header.lane_octets == sizeof(Lane)
+            and header.ring_octets == sizeof(Ring))
 
 cdef Round *pending_new() noexcept nogil:
     """An empty round; NULL when memory is short."""
@@ -75,30 +76,23 @@ cdef Round *pending_new() noexcept nogil:
         pending.order[i] = &pending.jobs[i]
     return pending
 
-cdef void place(Engine *engine, uint8_t *memory, const EngineSizes *sizes) noexcept nogil:
-    engine.header = <EngineHeader *>memory
-    memory += sizeof(EngineHeader)
-    engine.cryptos = <Crypto *>memory
-    memory += <uint64_t>sizes.cryptos * sizeof(Crypto)
-    engine.keys = <KeySlot *>memory
-    memory += <uint64_t>sizes.keys * sizeof(KeySlot)
-    engine.streams = <Stream *>memory
-
 cdef void format_memory(Engine *engine, const EngineSizes *sizes) noexcept nogil:
     memset(engine.header, 0, footprint(sizes))
     engine.header.cryptos, engine.header.keys, engine.header.streams = sizes.cryptos, sizes.keys, sizes.streams
     engine.header.crypto_octets = sizeof(Crypto)
     engine.header.key_octets = sizeof(KeySlot)
     engine.header.stream_octets = sizeof(Stream)
+    engine.header.lane_octets = sizeof(Lane)
+    engine.header.ring_octets = sizeof(Ring)
     engine.header.version = LAYOUT_VERSION
     engine.header.magic = LAYOUT_MAGIC
 
 
 def _check_sizes():
     """A build whose slots outgrew their room must not start."""
-    if DROP_COUNT > MOST_DROPS:
-        raise ImportError(f"layout: {DROP_COUNT} drops do not fit {MOST_DROPS}")
-    for size in (sizeof(EngineHeader), sizeof(Crypto), sizeof(KeySlot), sizeof(Stream)):
+    if <int>DROP_COUNT > <int>MOST_DROPS:
+        raise ImportError(f"layout: {<int>DROP_COUNT} drops do not fit {<int>MOST_DROPS}")
+    for size in (sizeof(EngineHeader), sizeof(Crypto), sizeof(KeySlot), sizeof(Stream), sizeof(Lane), sizeof(Ring)):
         if size % ALIGNMENT:
             raise ImportError(f"layout: {size} is no multiple of {ALIGNMENT}")
 

@@ -2,17 +2,17 @@
 # trust is in the types: estimate and check take const, commit is the only writer.
 #
 # Bits stand in words of 64 indices. The word of the newest index is `recent`, beside it in the same cache line; older
-# words are in the ring, which an orderly stream touches once in 64 packets.
+# words are in the ring, elsewhere, which an orderly stream touches once in 64 packets.
 from libc.stdint cimport int64_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memset
 
-from kernels.srtp.tables cimport Window
+from kernels.srtp.tables cimport Ring, Window
 from kernels.wire.atomics cimport store_release_u64
 from kernels.wire.packet cimport DROP_KEY_EXPIRED, DROP_NONE, DROP_REPLAY, DROP_REPLAY_OLD, Drop
 
 cdef enum:
     ROLLOVER = 0x10000          # packets of one turn of the sequence number
-    RING = 16                   # words of Window.seen
+    WORDS = 16                  # of Ring.seen
 
 cdef inline bint replay_started(const Window *window) noexcept nogil:
     """Whether any packet was accepted: its bit is in `recent` from then on."""
@@ -31,7 +31,7 @@ cdef inline int64_t index_estimate(const Window *window, uint16_t sequence) noex
         rollover += 1
     return rollover * ROLLOVER + sequence
 
-cdef inline Drop replay_check(const Window *window, int64_t index, uint32_t width) noexcept nogil:
+cdef inline Drop replay_check(const Window *window, const Ring *ring, int64_t index, uint32_t width) noexcept nogil:
     """DROP_NONE when index was not accepted before and is not older than the window of `width` packets. Reads only."""
     cdef uint64_t word
     if index >> 48 > 0:
@@ -44,48 +44,48 @@ cdef inline Drop replay_check(const Window *window, int64_t index, uint32_t widt
         return DROP_REPLAY_OLD
     if index < 0:
         return DROP_REPLAY_OLD
-    word = window.recent if <uint64_t>index >> 6 == window.newest >> 6 else window.seen[(index >> 6) & (RING - 1)]
+    word = window.recent if <uint64_t>index >> 6 == window.newest >> 6 else ring.seen[(index >> 6) & (WORDS - 1)]
     return DROP_REPLAY if word >> (index & 63) & 1 else DROP_NONE
 
-cdef inline void replay_commit(Window *window, uint64_t index) noexcept nogil:
+cdef inline void replay_commit(Window *window, Ring *ring, uint64_t index) noexcept nogil:
     """Record an authenticated (sender: a reserved) index. The newest index is stored first: whatever dies between
     two stores, no index above it was ever used (replay_close settles the bits)."""
     cdef uint64_t bit = <uint64_t>1 << (index & 63), before = window.newest >> 6, now = index >> 6
     if not replay_started(window):
-        memset(window.seen, 0, sizeof(window.seen))
+        memset(ring.seen, 0, sizeof(ring.seen))
         store_release_u64(&window.newest, index)
         store_release_u64(&window.recent, bit)
     elif index > window.newest:
-        replay_commit_next(window, index)
+        replay_commit_next(window, ring, index)
     elif now == before:
         window.recent |= bit
     else:
-        window.seen[now & (RING - 1)] |= bit
+        ring.seen[now & (WORDS - 1)] |= bit
 
-cdef inline void replay_commit_next(Window *window, uint64_t index) noexcept nogil:
+cdef inline void replay_commit_next(Window *window, Ring *ring, uint64_t index) noexcept nogil:
     """The same of an index above the newest, the window being started."""
     cdef uint64_t bit = <uint64_t>1 << (index & 63), before = window.newest >> 6, now = index >> 6
     store_release_u64(&window.newest, index)
     if now == before:
         window.recent |= bit
         return
-    replay_turn(window, before, now)
+    replay_turn(window, ring, before, now)
     window.recent = bit
 
-cdef inline void replay_turn(Window *window, uint64_t before, uint64_t now) noexcept nogil:
+cdef inline void replay_turn(Window *window, Ring *ring, uint64_t before, uint64_t now) noexcept nogil:
     """The newest index leaves word `before` for word `now`: keep the former in the ring, forget what the ring says of
     the words between (their bits belong to packets 1024 older)."""
-    if now - before > RING:
-        memset(window.seen, 0, sizeof(window.seen))
+    if now - before > WORDS:
+        memset(ring.seen, 0, sizeof(ring.seen))
         return
-    window.seen[before & (RING - 1)] = window.recent
+    ring.seen[before & (WORDS - 1)] = window.recent
     before += 1
     while before < now:
-        window.seen[before & (RING - 1)] = 0
+        ring.seen[before & (WORDS - 1)] = 0
         before += 1
 
-cdef inline void replay_close(Window *window) noexcept nogil:
+cdef inline void replay_close(Window *window, Ring *ring) noexcept nogil:
     """After an owner died: hold everything up to the newest index for seen. Costs late packets, never a replay."""
     if replay_started(window):
-        memset(window.seen, 0xFF, sizeof(window.seen))
+        memset(ring.seen, 0xFF, sizeof(ring.seen))
         window.recent = (<uint64_t>2 << (window.newest & 63)) - 1      # and none above it

@@ -14,7 +14,7 @@ or more, a key derivation rate, a resync) is taken alone, at its place in the or
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint64_t
 
 from kernels.cipher.job cimport Job
-from kernels.clib.expect cimport rare, usual
+from kernels.clib.expect cimport rare
 from kernels.srtp.context cimport CIPHER_AES_GCM, CIPHER_NULL, CRYPTO_PLAIN_RTP, CRYPTO_SEND
 from kernels.srtp.index cimport ROLLOVER, index_estimate, replay_check, replay_commit, replay_started
 from kernels.srtp.job cimport ENCRYPTED, Round, job_aim, key_used, reject, round_of
@@ -24,7 +24,7 @@ from kernels.srtp.lane cimport (
 )
 from kernels.srtp.lookup cimport crypto_find, key_expired, key_find, stream_find
 from kernels.srtp.pool cimport stream_add
-from kernels.srtp.tables cimport Crypto, Stream, Window
+from kernels.srtp.tables cimport Crypto, Lane, Stream, Window
 from kernels.wire.octets cimport load_be16, load_be32, store_be32
 from kernels.wire.packet cimport (
     BATCH, DROP_AUTH_FAIL, DROP_CIPHER, DROP_ENCRYPTION_FLAG, DROP_KEY_EXPIRED, DROP_MALFORMED, DROP_NONE,
@@ -52,20 +52,20 @@ cdef void open_(Engine *engine, Packet **packets, uint32_t count) noexcept nogil
 
 cdef inline bint open_lane(Engine *engine, Round *pending, Packet *packet) noexcept nogil:
     """header || payload || tag of the common case; anything else is open_one's."""
-    cdef Crypto *crypto
+    cdef Lane *lane
     cdef Job *job
     cdef Found found
     cdef uint32_t octets
     if rare(packet.drop != DROP_NONE or packet.kind != KIND_RTP or packet.crypto >= engine.header.cryptos):
         return False
-    crypto = &engine.cryptos[packet.crypto]
-    if rare(crypto.lane != engine.lane_open or packet.length < crypto.rtp_tag):
+    lane = &engine.lanes[packet.crypto]
+    if rare(lane.kind != engine.lane_open or packet.length < lane.tag):
         return False
-    octets = packet.length - crypto.rtp_tag
-    if rare(not lane_find(engine, crypto, packet, octets, &found)):
+    octets = packet.length - lane.tag
+    if rare(not lane_find(engine, lane, packet, octets, &found)):
         return False
     job = &pending.jobs[pending.count]
-    lane_fill(engine, crypto, packet, octets, &found, job)
+    lane_fill(engine, lane, packet, octets, &found, job)
     job.length = <uint16_t>octets
     job.index, job.stream, job.ssrc = found.index, found.stream, found.ssrc
     pending.fast[pending.count] = 1
@@ -84,7 +84,7 @@ cdef void open_one(Engine *engine, Round *pending, Packet *packet) noexcept nogi
     if crypto == NULL or crypto.parameters.flags & CRYPTO_SEND:
         packet.drop = DROP_NOT_KEYED
         return
-    credit_return(engine, crypto)
+    credit_return(engine, packet.crypto)
     drop = locate(engine, crypto, packet, job)
     if drop != DROP_NONE:
         reject(crypto, packet, drop)
@@ -94,11 +94,11 @@ cdef void open_one(Engine *engine, Round *pending, Packet *packet) noexcept nogi
         return
     index = estimate(engine, crypto, job)
     drop = freshness(engine, crypto, job, index)
-    if stands_apart(engine, job, index) or (drop != DROP_NONE and trial_due(crypto, job)):
+    if stands_apart(engine, job, index) or (drop != DROP_NONE and trial_due(&engine.lanes[job.crypto], job)):
         run(engine, pending)
         open_alone(engine, packet, -1)
     elif drop != DROP_NONE:
-        crypto.failures += 1
+        engine.lanes[packet.crypto].failures += 1
         reject(crypto, packet, drop)
     elif not job_aim(engine, crypto, job, <uint64_t>index):
         reject(crypto, packet, DROP_CIPHER)
@@ -108,28 +108,30 @@ cdef void open_one(Engine *engine, Round *pending, Packet *packet) noexcept nogi
 
 cdef void run(Engine *engine, Round *pending) noexcept nogil:
     """Verify and decrypt the round, then commit in order of arrival."""
-    cdef Crypto *crypto
+    cdef Lane *lane
     cdef uint32_t i
     cdef Job *job
     if pending.count == 0:
         return
     engine.backend.open(engine.backend_state, pending.order, pending.count)
     for i in range(pending.count):
-        job = pending.order[i]
-        crypto = &engine.cryptos[job.crypto]
-        if usual(job.drop == DROP_NONE):
-            if rare(not pending.fast[i] or not lane_commit(engine, crypto, job)):
-                accept(engine, crypto, job)
-                continue
-            if crypto.failures:
-                crypto.failures = 0
-            job.packet.length = job.length
-        elif job.drop == DROP_AUTH_FAIL and (pending.fast[i] or not job.rtcp):
-            open_alone(engine, job.packet, <int64_t>job.index)
+        job = &pending.jobs[i]
+        lane = &engine.lanes[job.crypto]
+        if rare(job.drop != DROP_NONE):
+            failed(engine, job, pending.fast[i] or not job.rtcp)
+        elif rare(not pending.fast[i] or not lane_commit(engine, lane, job)):
+            accept(engine, &engine.cryptos[job.crypto], job)
         else:
-            crypto.failures += 1
-            reject(crypto, job.packet, job.drop)
+            lane.failures = 0
+            job.packet.length = job.length
     pending.count = 0
+
+cdef void failed(Engine *engine, Job *job, bint rtp) noexcept nogil:
+    if job.drop == DROP_AUTH_FAIL and rtp:
+        open_alone(engine, job.packet, <int64_t>job.index)
+        return
+    engine.lanes[job.crypto].failures += 1
+    reject(&engine.cryptos[job.crypto], job.packet, job.drop)
 
 cdef void open_alone(Engine *engine, Packet *packet, int64_t tried) noexcept nogil:
     """Settle one packet against the state as it is now: at the estimated index, then, within the budget, one turn
@@ -138,7 +140,7 @@ cdef void open_alone(Engine *engine, Packet *packet, int64_t tried) noexcept nog
     cdef Job job
     cdef int64_t index
     cdef uint32_t drop
-    credit_return(engine, crypto)
+    credit_return(engine, packet.crypto)
     drop = locate(engine, crypto, packet, &job)
     if drop != DROP_NONE:
         reject(crypto, packet, drop)
@@ -149,7 +151,7 @@ cdef void open_alone(Engine *engine, Packet *packet, int64_t tried) noexcept nog
         drop = DROP_AUTH_FAIL
         if index != tried:
             drop = attempt(engine, crypto, &job, index)
-    if drop != DROP_NONE and drop != DROP_CIPHER and trial_due(crypto, &job):
+    if drop != DROP_NONE and drop != DROP_CIPHER and trial_due(&engine.lanes[packet.crypto], &job):
         index += ROLLOVER
         if index >> 48 == 0 and freshness(engine, crypto, &job, index) == DROP_NONE:
             if attempt(engine, crypto, &job, index) == DROP_NONE:
@@ -158,7 +160,7 @@ cdef void open_alone(Engine *engine, Packet *packet, int64_t tried) noexcept nog
     if drop == DROP_NONE:
         accept(engine, crypto, &job)
     else:
-        crypto.failures += 1
+        engine.lanes[packet.crypto].failures += 1
         reject(crypto, packet, drop)
 
 cdef uint32_t attempt(Engine *engine, Crypto *crypto, Job *job, int64_t index) noexcept nogil:
@@ -171,9 +173,10 @@ cdef uint32_t attempt(Engine *engine, Crypto *crypto, Job *job, int64_t index) n
 cdef void accept(Engine *engine, Crypto *crypto, Job *job) noexcept nogil:
     """The packet is authentic: here (and in lane_commit) alone receiving changes state."""
     cdef Packet *packet = job.packet
+    cdef Lane *lane = &engine.lanes[job.crypto]
     cdef Stream *stream
     cdef uint32_t drop = DROP_NONE
-    credit_return(engine, crypto)
+    credit_return(engine, job.crypto)
     if key_expired(&engine.keys[job.key]):              # used up by its neighbours in this very round
         reject(crypto, packet, DROP_KEY_EXPIRED)
         return
@@ -193,14 +196,14 @@ cdef void accept(Engine *engine, Crypto *crypto, Job *job) noexcept nogil:
         reject(crypto, packet, drop)
         return
     stream = &engine.streams[job.stream]
-    replay_commit(&stream.rtcp if job.rtcp else &stream.rtp, job.index)
+    replay_commit(&stream.rtcp if job.rtcp else &stream.rtp, &engine.rings[2 * job.stream + job.rtcp], job.index)
     key_used(&engine.keys[job.key], job)
     stream.packets += 1
     stream.last_ns = packet.received_ns
-    crypto.stream, crypto.ssrc = job.stream, job.ssrc
-    crypto.failures = 0
-    crypto.packets += 1
-    crypto.octets += packet.length
+    lane.stream, lane.ssrc = job.stream, job.ssrc
+    lane.failures = 0
+    lane.packets += 1
+    lane.octets += packet.length
     packet.length = job.length
 
 
@@ -220,7 +223,8 @@ cdef inline int64_t estimate(Engine *engine, Crypto *crypto, Job *job) noexcept 
 cdef inline uint32_t freshness(Engine *engine, Crypto *crypto, Job *job, int64_t index) noexcept nogil:
     if job.stream == NO_SLOT:
         return DROP_NONE
-    return replay_check(window_of(engine, job), index, crypto.parameters.window)
+    return replay_check(window_of(engine, job), &engine.rings[2 * job.stream + job.rtcp], index,
+                        crypto.parameters.window)
 
 cdef inline bint stands_apart(Engine *engine, Job *job, int64_t index) noexcept nogil:
     """Whether packets still under way could change what this index is taken for."""
@@ -228,12 +232,12 @@ cdef inline bint stands_apart(Engine *engine, Job *job, int64_t index) noexcept 
     cdef int64_t gap = index - <int64_t>window.newest
     return not job.rtcp and (not replay_started(window) or gap > QUARTER or gap < -QUARTER)
 
-cdef inline bint trial_due(const Crypto *crypto, const Job *job) noexcept nogil:
+cdef inline bint trial_due(const Lane *lane, const Job *job) noexcept nogil:
     """A resync trial costs one more verification, so a flood of forgeries gets only so many; without a tag every
     trial would succeed."""
     if job.rtcp or job.tag_octets == 0:
         return False
-    return crypto.failures < TRIALS or crypto.failures % TRIAL_EVERY == 0
+    return lane.failures < TRIALS or lane.failures % TRIAL_EVERY == 0
 
 
 # --- layout ----------------------------------------------------------------------------------------------------

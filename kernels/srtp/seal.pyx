@@ -22,7 +22,7 @@ from kernels.srtp.kdf cimport DERIVE_ONCE
 from kernels.srtp.lane cimport Found, credit_return, fetch_begin, fetch_next, lane_fill, lane_find, lane_record
 from kernels.srtp.lookup cimport crypto_find, key_expired, stream_find
 from kernels.srtp.pool cimport stream_add
-from kernels.srtp.tables cimport Crypto, Stream
+from kernels.srtp.tables cimport Crypto, Lane, Stream
 from kernels.wire.octets cimport load_be16, store_be32
 from kernels.wire.packet cimport (
     BATCH, DROP_CIPHER, DROP_KEY_EXPIRED, DROP_MALFORMED, DROP_NONE, DROP_NOT_KEYED, DROP_SSRC_LIMIT, DROP_TOO_LONG,
@@ -48,21 +48,22 @@ cdef void seal(Engine *engine, Packet **packets, uint32_t count) noexcept nogil:
 
 cdef inline bint seal_lane(Engine *engine, Round *pending, Packet *packet) noexcept nogil:
     """header || payload || tag of the common case; anything else is seal_one's."""
-    cdef Crypto *crypto
+    cdef Lane *lane
     cdef Job *job
     cdef Found found
     cdef uint32_t octets = packet.length, sealed
     if rare(packet.drop != DROP_NONE or packet.kind != KIND_RTP or packet.crypto >= engine.header.cryptos):
         return False
-    crypto = &engine.cryptos[packet.crypto]
-    sealed = octets + crypto.rtp_tag
-    if rare(crypto.lane != engine.lane_seal or sealed > packet.capacity):
+    lane = &engine.lanes[packet.crypto]
+    sealed = octets + lane.tag
+    if rare(lane.kind != engine.lane_seal or sealed > packet.capacity):
         return False
-    if rare(not lane_find(engine, crypto, packet, octets, &found)):
+    if rare(not lane_find(engine, lane, packet, octets, &found)):
         return False
-    lane_record(crypto, &engine.streams[found.stream], &found, sealed, packet.received_ns)
+    lane_record(lane, &engine.streams[found.stream], &engine.rings[2 * found.stream], &found, sealed,
+                packet.received_ns)
     job = &pending.jobs[pending.count]
-    lane_fill(engine, crypto, packet, octets, &found, job)
+    lane_fill(engine, lane, packet, octets, &found, job)
     job.length = <uint16_t>sealed
     pending.count += 1
     return True
@@ -77,7 +78,7 @@ cdef void seal_one(Engine *engine, Round *pending, Packet *packet) noexcept nogi
     if crypto == NULL or crypto.send_key == NO_SLOT or not crypto.parameters.flags & CRYPTO_SEND:
         packet.drop = DROP_NOT_KEYED
         return
-    credit_return(engine, crypto)
+    credit_return(engine, packet.crypto)
     if key_expired(&engine.keys[crypto.send_key]):
         reject(crypto, packet, DROP_KEY_EXPIRED)
         return
@@ -89,8 +90,8 @@ cdef void seal_one(Engine *engine, Round *pending, Packet *packet) noexcept nogi
         reject(crypto, packet, drop)
         return
     pending.count += 1
-    crypto.packets += 1
-    crypto.octets += job.length
+    engine.lanes[packet.crypto].packets += 1
+    engine.lanes[packet.crypto].octets += job.length
     if crypto.parameters.kdr_log2 != DERIVE_ONCE:       # the next one may derive over these session keys
         run(engine, pending)
 
@@ -110,7 +111,7 @@ cdef uint32_t prepare_rtp(Engine *engine, Crypto *crypto, Packet *packet, Job *j
     if stream == NULL:
         return DROP_SSRC_LIMIT
     index = next_rtp(crypto, stream, load_be16(packet.data + 2))
-    drop = replay_check(&stream.rtp, index, crypto.parameters.window)
+    drop = replay_check(&stream.rtp, &engine.rings[2 * job.stream], index, crypto.parameters.window)
     if drop != DROP_NONE:
         return drop if drop == DROP_KEY_EXPIRED else DROP_TX_REPLAY
     lay_out(job, packet.length if crypto.parameters.flags & CRYPTO_PLAIN_RTP else <uint32_t>header, crypto.rtp_tag)
@@ -119,7 +120,7 @@ cdef uint32_t prepare_rtp(Engine *engine, Crypto *crypto, Packet *packet, Job *j
     job.length = <uint16_t>(packet.length + mki + crypto.rtp_tag)
     if not job_aim(engine, crypto, job, <uint64_t>index):
         return DROP_CIPHER
-    replay_commit(&stream.rtp, <uint64_t>index)
+    replay_commit(&stream.rtp, &engine.rings[2 * job.stream], <uint64_t>index)
     key_used(&engine.keys[job.key], job)
     stream.packets += 1
     stream.last_ns = packet.received_ns
@@ -151,7 +152,7 @@ cdef uint32_t prepare_rtcp(Engine *engine, Crypto *crypto, Packet *packet, Job *
     store_be32(job.extra, <uint32_t>(stream.rtcp.newest + 1) | (ENCRYPTED if crypto.rtcp_encrypts else 0))
     if not job_aim(engine, crypto, job, stream.rtcp.newest + 1):
         return DROP_CIPHER
-    replay_commit(&stream.rtcp, job.index)
+    replay_commit(&stream.rtcp, &engine.rings[2 * job.stream + 1], job.index)
     key_used(&engine.keys[job.key], job)
     stream.last_ns = packet.received_ns
     memcpy(word, job.extra, 4)
@@ -174,7 +175,7 @@ cdef inline Stream *stream_of(Engine *engine, Packet *packet, Job *job) noexcept
         job.stream = stream_add(engine, job.crypto, job.ssrc, packet.received_ns)
     if job.stream == NO_SLOT:
         return NULL
-    engine.cryptos[job.crypto].stream, engine.cryptos[job.crypto].ssrc = job.stream, job.ssrc
+    engine.lanes[job.crypto].stream, engine.lanes[job.crypto].ssrc = job.stream, job.ssrc
     return &engine.streams[job.stream]
 
 cdef inline int64_t next_rtp(const Crypto *crypto, const Stream *stream, uint16_t sequence) noexcept nogil:
@@ -192,13 +193,13 @@ cdef void run(Engine *engine, Round *pending) noexcept nogil:
     for i in range(pending.count):
         job = &pending.jobs[i]
         if rare(job.drop != DROP_NONE):
-            spoilt(&engine.cryptos[job.crypto], job)
+            spoilt(engine, job)
         else:
             job.packet.length = job.length
     pending.count = 0
 
-cdef void spoilt(Crypto *crypto, Job *job) noexcept nogil:
+cdef void spoilt(Engine *engine, Job *job) noexcept nogil:
     """Counted as sent before the back end failed."""
-    crypto.packets -= 1
-    crypto.octets -= job.length
-    reject(crypto, job.packet, job.drop)
+    engine.lanes[job.crypto].packets -= 1
+    engine.lanes[job.crypto].octets -= job.length
+    reject(&engine.cryptos[job.crypto], job.packet, job.drop)

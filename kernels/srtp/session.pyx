@@ -186,7 +186,7 @@ cdef class Session:
     @property
     def in_lane(self):
         """Whether RTP has taken the short way since the last packet that had to take the long one."""
-        return self.engine.cryptos[0].credit != 0
+        return self.engine.lanes[0].credit != 0
 
     def __repr__(self):
         return f"<Session {'send' if self.parameters.flags & CRYPTO_SEND else 'receive'}>"
