@@ -149,9 +149,9 @@ cdef set_up(Meter *meter, transform, uint32_t contexts, uint32_t payload, backen
         meter.batch[n] = &meter.packets[n]
     shuffle(meter.order, contexts)
     before = _select.selected()
-    if backend is not None:
-        _select.select(backend)
     try:
+        if backend is not None:
+            _select.select(backend)
         error = engine_attach(&meter.engine, meter.memory, &sizes, True)
     finally:
         if backend is not None and before is not None:

@@ -4,7 +4,7 @@
 # stream, and none of the key: lifetime comes in credits. Whatever is not so goes the long way through the same round,
 # which owns every verdict: the lane never rejects.
 #
-#   fetch_begin, fetch_step   lines of packets to come
+#   fetch_begin, fetch_next   lines of packets to come
 #   lane_find, lane_fill      packet -> job: reads only (but for the credit)
 #   lane_record, lane_commit  index, lifetime, counters: sending before the back end works, receiving after it
 from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[3]
 PATHS = {
     "srtp/open": {
         "open_", "open_lane", "open_one", "run", "open_alone", "attempt", "accept", "locate", "locate_rtp",
-        "locate_rtcp",
+        "locate_rtcp", "failed",
     },
     "srtp/seal": {"seal", "seal_lane", "seal_one", "prepare_rtp", "prepare_rtcp", "run", "spoilt"},
     "srtp/pool": {"set_derive", "stream_add", "evict_silent"},
