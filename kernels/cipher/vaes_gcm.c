@@ -15,7 +15,7 @@ VAES_INLINE void keystream(const struct Text *text, const uint32_t rounds, uint3
     const x128 *key = (const x128 *)text->slot->gcm.keys;
     const x512 four = _mm512_maskz_set1_epi32(0x8888, 4 << 24);
     x512 k = round_key(&key[0]);
-    x512 a = _mm512_add_epi32(text->counter, _mm512_maskz_set1_epi32(0x8888, (int)(GROUP * group) << 24));
+    x512 a = _mm512_add_epi32(text->counter, _mm512_maskz_set1_epi32(0x8888, (int)((uint32_t)(GROUP * group) << 24)));
     x512 b = _mm512_add_epi32(a, four), c = _mm512_add_epi32(b, four);
     a = _mm512_xor_si512(a, k);
     b = _mm512_xor_si512(b, k);
