@@ -95,6 +95,17 @@ class Run:
     packets: int = 0  # 0: no limit
     interval_us: int = 0  # 0: each stream's own
     settle_ms: int = 300
+    packets_per_s: float = 0.0  # over all talkers of a fleet, which knows no interval
+
+
+@dataclass(frozen=True, slots=True)
+class Talker:
+    """An endpoint of a fleet: `socket` of port `side` is its local address; of `stream`, `local` and intervals are not
+    used, `remote` and `expects` are needed."""
+
+    side: int
+    socket: int
+    stream: StreamConfig
 
 
 def stream_from_json(document: Mapping[str, Any]) -> StreamConfig:
