@@ -44,4 +44,3 @@ cdef struct Pool:                   # everything the loop touches
     uint64_t behind_ns
     uint64_t skipped
     uint64_t cpu_ns
-

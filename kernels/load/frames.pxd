@@ -45,7 +45,8 @@ cdef inline uint64_t pseudo_header(const uint8_t *ip, uint32_t udp_octets) noexc
     return summed(ip + 12, 8) + summed(rest, 4)
 
 cdef inline uint32_t frame_write(uint8_t *frame, const uint8_t *macs, const uint8_t *source, const uint8_t *destination,
-                                 uint16_t from_port, uint16_t to_port, const uint8_t *data, uint32_t octets) noexcept nogil:
+                                 uint16_t from_port, uint16_t to_port, const uint8_t *data,
+                                 uint32_t octets) noexcept nogil:
     """The frame's length. macs: destination and source; source, destination: IPv4, network order."""
     cdef uint8_t *ip = frame + ETHERNET
     cdef uint8_t *udp = ip + 20

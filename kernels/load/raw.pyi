@@ -1,7 +1,7 @@
 from kernels.port.port import AnyPort
 
 class RawPort(AnyPort):
-    """AF_XDP, copy mode, on queue 0 of `ifindex` in the calling thread's network namespace; needs the right to it (OSError).
+    """AF_XDP, copy mode, on queue 0 of `ifindex` in the calling thread's network namespace. OSError.
 
     macs: 12 octets, the far end's and ours. host: our IPv4 address. ports: the UDP port of each socket number.
     generic: attach to the stack instead of the driver.

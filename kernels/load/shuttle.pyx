@@ -90,9 +90,9 @@ cdef void settle_sent(Pool *pool, Side *side, uint32_t count) noexcept nogil:
         pool.talkers[side.by_socket[packet.flow]].refused += 1
 
 cdef bint fleet_send(Pool *pool, Side *side, uint64_t now) noexcept nogil:
-    cdef uint32_t n, count = due_now(pool, side, now), written = 0
+    cdef uint32_t count = due_now(pool, side, now), written = 0
     cdef Talker *talker
-    for n in range(count):
+    for _ in range(count):
         talker = next_talker(pool, side)
         side.planned += 1
         if talker.next_number - talker.first_number >= pool.packets_each:

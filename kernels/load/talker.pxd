@@ -1,5 +1,5 @@
-# One endpoint of a fleet: what it sends and what it hears, on one socket of one port. Three cache lines; what is counted
-# is counted by side, so that ten thousand of them stay cheap.
+# One endpoint of a fleet: what it sends and what it hears, on one socket of one port. Three cache lines: what is
+# counted is counted by side, so that ten thousand of them stay cheap.
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from kernels.wire.packet cimport Peer

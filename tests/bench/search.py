@@ -9,7 +9,7 @@ from tests.bench.generator import Outcome
 
 LOSS = 0.001
 LOWEST = 100.0  # packets/s
-PROBES = 18  # bounds the time of a search
+PROBES = 18  # most runs of a search: bounds its time
 SHRINK, GROW, FINE = 2.0, 1.5, 1.03
 
 
@@ -23,11 +23,13 @@ class Best:
     limited: bool = False  # the generator was the limit: the true rate is higher
 
 
-def search(probe: Callable[[float], tuple[Outcome, int]], start: float, ceiling: float = 2e6) -> Best:
+def search(
+    probe: Callable[[float], tuple[Outcome, int]], start: float, ceiling: float = 2e6, probes: int = PROBES
+) -> Best:
     """Grow from `start` until packets are lost (shrink when they are at once), then halve the gap to 3 %."""
     good: tuple[Outcome, int] | None = None
     low, high, rate = 0.0, ceiling, start
-    for _ in range(PROBES):
+    for _ in range(probes):
         outcome, cpu = probe(rate)
         if outcome.wrong:
             return Best(None, 0.0, spoilt=describe(outcome))

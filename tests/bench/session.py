@@ -1,0 +1,102 @@
+"""A gateway with calls up and a load generator of its own: what one round of a comparison needs."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from kernels.load.plan import StreamConfig
+from tests.bench.calls import Scenario, set_up
+from tests.bench.generator import Generator, Outcome, generator
+from tests.bench.places import Place
+from tests.bench.plan import Plan
+from tests.bench.search import LOSS, Best, describe, search
+from tests.bench.subjects import Subject, subject
+
+
+class Session:
+    """Calls only grow (`grow`); a run drives all of them."""
+
+    def __init__(self, plan: Plan, place: Place, scenario: Scenario, running: Subject) -> None:
+        self.plan, self.place, self.scenario, self.subject = plan, place, scenario, running
+        self.streams: list[StreamConfig] = []
+        self.resident_per_call = 0.0  # octets, of the calls that were made last
+        self.private_per_call = 0.0  # octets, of the workers, beside the arena
+        self.dead_after_overload = 0
+        self._load: Generator | None = None
+        self._up = contextlib.ExitStack()
+        self._generation = 0
+
+    def grow(self, calls: int) -> None:
+        """Set up calls until there are so many, and a generator for all of them."""
+        before, private, have = self.subject.resident(), self.subject.private(), len(self.streams) // 2
+        for number in range(have, calls):
+            prefix = f"bench{self._generation}"
+            self.streams += set_up(self.subject.client, self.place, self.scenario, number, prefix).streams
+        if calls > have:
+            self.resident_per_call = (self.subject.resident() - before) / (calls - have)
+            self.private_per_call = (self.subject.private() - private) / (calls - have)
+        self._up.close()
+        self._load = self._up.enter_context(generator(self.place, self.streams, self.plan.generator_cpu))
+
+    def run(self, rate: float, seconds: float) -> tuple[Outcome, int]:
+        """One run and the gateway's CPU time; told on standard error, for a strange figure wants its probes seen."""
+        assert self._load is not None
+        before = self.subject.cpu_ns()
+        outcome = self._load.run(rate, seconds)
+        spent, summary = self.subject.cpu_ns() - before, outcome.summary
+        name = f"{self.place.name} {self.scenario.name} {self.subject.name}"
+        print(
+            f"{name}: {outcome.rate:,.0f} of {outcome.wanted:,.0f}/s, {outcome.loss:.3%} lost, {outcome.wrong} wrong, "
+            f"{spent / max(outcome.totals.received, 1):,.0f} ns, p99 {summary.latency_us.p99:,.0f} us, generator: "
+            f"{summary.cpu_ns / max(outcome.totals.sent, 1):,.0f} ns a packet, at most {summary.behind_us:,.0f} us "
+            f"behind, {summary.skipped} skipped",
+            file=sys.stderr,
+        )
+        return outcome, spent
+
+    def best(self, start: float, probes: int) -> Best:
+        """The highest rate without loss. The first packets of a call teach addresses, so a slow run leads."""
+        if not self.plan.search:
+            outcome, spent = self.run(start, self.plan.probe_s)
+            if outcome.loss >= LOSS or outcome.wrong:
+                return Best(None, 0.0, spoilt=describe(outcome))
+            return Best(outcome, spent / max(outcome.totals.received, 1))
+        self.warm()
+        return search(self._probe, start, probes=probes)
+
+    def warm(self) -> Outcome:
+        """Every stream a few packets."""
+        return self.run(max(2_000.0, 2.0 * len(self.streams)), 0.5)[0]
+
+    def close(self) -> None:
+        self._up.close()
+
+    def _probe(self, rate: float) -> tuple[Outcome, int]:
+        """One run. An overload may leave streams dead for good (rtpengine 10.5 waits for an edge of a socket whose
+        queue is full): then the calls are made anew, so that the next probe measures a rate and not that."""
+        outcome, spent = self.run(rate, self.plan.probe_s)
+        if outcome.loss >= LOSS and self.warm().loss >= LOSS:
+            self.dead_after_overload += 1
+            self._renew()
+        return outcome, spent
+
+    def _renew(self) -> None:
+        calls = len(self.streams) // 2
+        for number in range(calls):
+            self.subject.client.request("delete", call_id=f"bench{self._generation}-{number}", from_tag="a")
+        self._generation += 1
+        self.streams = []
+        self.grow(calls)
+        self.warm()
+
+
+@contextlib.contextmanager
+def session(plan: Plan, place: Place, scenario: Scenario, name: str, folder: Path, calls: int) -> Iterator[Session]:
+    """A gateway that was started for this, room for `calls`, no call yet."""
+    with subject(name, place, folder, plan.gateway_cpu, calls) as running:
+        made = Session(plan, place, scenario, running)
+        with contextlib.closing(made):
+            yield made
