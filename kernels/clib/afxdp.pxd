@@ -124,7 +124,8 @@ cdef extern from * nogil:
     /* The kernel takes a limited number of descriptors a call in copy mode: ask again until the ring is empty. */
     static void af_kick(int fd, const af_ring *tx) {
         for (int tries = 0; tries < 64; tries++) {
-            if (sendto(fd, NULL, 0, MSG_DONTWAIT, NULL, 0) < 0 && errno != EAGAIN && errno != EBUSY && errno != ENOBUFS) return;
+            int done = sendto(fd, NULL, 0, MSG_DONTWAIT, NULL, 0);
+            if (done < 0 && errno != EAGAIN && errno != EBUSY && errno != ENOBUFS) return;
             if (__atomic_load_n(tx->consumer, __ATOMIC_ACQUIRE) == *tx->producer) return;
         }
     }

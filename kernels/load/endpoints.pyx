@@ -22,7 +22,7 @@ from kernels.clib.datagrams cimport (
     AF_INET, CLOCK_MONOTONIC, CLOCK_THREAD_CPUTIME_ID, EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLLIN, clock_ns, epoll_create1,
     epoll_ctl, epoll_event, htons, inet_pton,
 )
-from kernels.load.histogram cimport Histogram, histogram_merge, histogram_percentile
+from kernels.load.histogram cimport Histogram, histogram_above, histogram_merge, histogram_percentile
 from kernels.load.keying cimport Keying, keying_attach, keying_free, keying_install
 from kernels.load.loop cimport HUB_ITEM, Hub, Loop
 from kernels.load.payload cimport PAYLOAD_LEAST
@@ -33,7 +33,7 @@ from kernels.load.stream cimport NOBODY, Stream, Tally
 from kernels.srtp.context cimport CRYPTO_SEND
 from kernels.wire.packet cimport BATCH, DATAGRAM, DROP_COUNT, FRAME, HEADROOM, NO_SLOT
 
-from kernels.load.plan import Latency, RunReport, StreamReport
+from kernels.load.plan import LATE_MS, Latency, RunReport, StreamReport
 from kernels.wire.packet import Drop
 
 HUB_QUEUE = 8 << 20                     # octets: a shared socket holds the arrivals of all its streams
@@ -303,6 +303,7 @@ cdef class Endpoints:
         return RunReport(
             seconds=(self.loop.ended_ns - self.loop.started_ns) / 1e9, cpu_ns=self.loop.cpu_ns,
             behind_us=self.loop.behind_ns / 1e3, skipped=self.loop.skipped, latency_us=latency(&total),
+            late=histogram_above(&total, LATE_MS * 1000000),
         )
 
     def close(self):

@@ -10,7 +10,7 @@ from libc.string cimport memset
 
 from kernels.clib.datagrams cimport CLOCK_MONOTONIC, CLOCK_THREAD_CPUTIME_ID, clock_ns
 from kernels.load.fleet cimport MOST_SIDES, Pool, Side
-from kernels.load.histogram cimport Histogram, histogram_percentile
+from kernels.load.histogram cimport Histogram, histogram_above, histogram_percentile
 from kernels.load.keying cimport Keying, keying_attach, keying_free, keying_install
 from kernels.load.payload cimport PAYLOAD_LEAST
 from kernels.load.shuttle cimport fleet_listen, fleet_send
@@ -21,7 +21,7 @@ from kernels.port.port cimport AnyPort
 from kernels.srtp.context cimport CRYPTO_SEND
 from kernels.wire.packet cimport BATCH, DATAGRAM, DROP_COUNT, FRAME, NO_SLOT
 
-from kernels.load.plan import Latency, RunReport, StreamReport
+from kernels.load.plan import LATE_MS, Latency, RunReport, StreamReport
 from kernels.wire.packet import Drop
 
 PATTERN_KEY = 0x7372747067772121        # as kernels.load.endpoints has it
@@ -226,6 +226,7 @@ cdef class Fleet:
         return RunReport(
             seconds=(pool.ended_ns - pool.started_ns) / 1e9, cpu_ns=pool.cpu_ns, behind_us=pool.behind_ns / 1e3,
             skipped=pool.skipped, latency_us=latency(&pool.latency),
+            late=histogram_above(&pool.latency, LATE_MS * 1000000),
         )
 
     def __dealloc__(self):

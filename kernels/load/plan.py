@@ -10,6 +10,7 @@ from typing import Any
 from kernels.srtp.transform import Transform
 
 HostPort = tuple[str, int]
+LATE_MS = 50  # no jitter buffer waits for longer; queues that only grow are no throughput
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,7 @@ class RunReport:
     behind_us: float  # most that sending lagged its schedule: the generator itself was the limit when this is large
     skipped: int  # packets left out because sending lagged too far
     latency_us: Latency  # over all streams
+    late: int = 0  # received, but more than LATE_MS after they were sent
 
 
 @dataclass(frozen=True, slots=True)

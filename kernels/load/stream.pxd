@@ -10,6 +10,7 @@ cdef enum:
     NOBODY = 0xFFFFFFFF
 
 cdef struct Tally:                  # of one run
+    uint64_t written                # RTP, whether it left or not
     uint64_t sent
     uint64_t received               # first copies of intact payloads
     uint64_t duplicated

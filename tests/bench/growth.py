@@ -9,7 +9,7 @@ from tests.bench.plan import RTP_SDES, Plan
 from tests.bench.results import Cell, Chart, Table, middle, over
 from tests.bench.rounds import representative
 from tests.bench.search import LOSS, describe
-from tests.bench.session import Session, session
+from tests.bench.session import FAILURES, Session, session
 from tests.bench.subjects import port_kinds
 
 LOAD = 0.6  # of the lossless rate with the second smallest number of calls
@@ -35,29 +35,24 @@ def table(plan: Plan, only: list[str], folder: Path) -> Table:
 
 
 def _row(made: Table, plan: Plan, place: Place, kind: str, folder: Path) -> None:
-    """One gateway whose calls only grow."""
+    """One gateway; calls of the sizes before stay up, silent."""
     room = folder / f"growth-{kind}"
     room.mkdir(parents=True, exist_ok=True)
     costs: dict[int, float | None] = dict.fromkeys(plan.growth_calls)
     rate = plan.start_rate
     try:
-        with session(plan, place, RTP_SDES, kind, room, plan.growth_calls[-1]) as one:
-            one.grow(plan.growth_calls[1])
+        with session(plan, place, RTP_SDES, kind, room, sum(plan.growth_calls) + plan.growth_calls[1]) as one:
+            one.call(plan.growth_calls[1])
             best = one.best(plan.start_rate, plan.growth_probes)
             if best.outcome is None:
                 made.faults.append(f"{kind}: {best.spoilt}")
                 return
             rate = best.outcome.rate * LOAD if plan.search else rate
-            costs[plan.growth_calls[1]] = _cost(made, plan, one, rate)
-            for calls in plan.growth_calls[2:]:
-                one.grow(calls)
+            for calls in plan.growth_calls:
+                one.call(calls)
                 one.warm()
                 costs[calls] = _cost(made, plan, one, rate)
-        with session(plan, place, RTP_SDES, kind, room, plan.growth_calls[0]) as one:
-            one.grow(plan.growth_calls[0])
-            one.warm()
-            costs[plan.growth_calls[0]] = _cost(made, plan, one, rate)
-    except (RuntimeError, OSError, ValueError, AssertionError) as error:
+    except FAILURES as error:
         made.faults.append(f"{kind}: {type(error).__name__}: {str(error)[:300]}")
     ratio = over(costs[plan.growth_calls[-1]], costs[plan.growth_calls[1]])
     cells: list[Cell] = [None if cost is None else f"{cost:,.0f}" for cost in costs.values()]

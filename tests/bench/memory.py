@@ -11,7 +11,7 @@ from tests.bench.calls import set_up, tear_down
 from tests.bench.places import Loopback, Place, no_veth, veth
 from tests.bench.plan import RTP_SDES, Plan
 from tests.bench.results import Chart, Table, middle, over
-from tests.bench.session import Session, session
+from tests.bench.session import FAILURES, Session, session
 from tests.bench.subjects import REFERENCE, RTPENGINE, port_kinds
 
 OURS = "srtpgw"
@@ -29,7 +29,7 @@ def table(plan: Plan, only: list[str], folder: Path) -> Table:
         for name in names:
             try:
                 resident[name], rates[name] = _measure(plan, place, name, folder)
-            except (RuntimeError, OSError, ValueError, AssertionError) as error:
+            except FAILURES as error:
                 made.faults.append(f"{name}: {type(error).__name__}: {str(error)[:300]}")
     arena = (footprint(1, 2000, 0) - footprint(1, 1000, 0)) / 1000
     whole = {name: (sum(octets) + (arena if name == OURS else 0.0)) / 1024 for name, octets in resident.items()}
@@ -59,8 +59,8 @@ def _measure(plan: Plan, place: Place, name: str, folder: Path) -> tuple[tuple[f
     room.mkdir(parents=True, exist_ok=True)
     kind = port_kinds()[0] if name == OURS else name
     with session(plan, place, RTP_SDES, kind, room, plan.memory_calls + plan.set_ups * plan.set_up_rounds) as one:
-        one.grow(min(100, plan.memory_calls // 2))  # what a first call alone costs belongs to no call
-        one.grow(plan.memory_calls)
+        one.call(min(100, plan.memory_calls // 2))  # what a first call alone costs belongs to no call
+        one.call(plan.memory_calls - min(100, plan.memory_calls // 2))
         return (one.resident_per_call, one.private_per_call), [
             _set_ups(plan, one, turn) for turn in range(plan.set_up_rounds)
         ]

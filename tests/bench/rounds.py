@@ -14,7 +14,7 @@ from tests.bench.calls import Scenario
 from tests.bench.places import Loopback, Place, no_veth, veth
 from tests.bench.plan import Plan
 from tests.bench.search import LOSS, describe
-from tests.bench.session import session
+from tests.bench.session import FAILURES, session
 from tests.bench.subjects import REFERENCE, RTPENGINE, port_kinds
 
 
@@ -109,7 +109,7 @@ def _visit(plan: Plan, place: Place, scenario: Scenario, name: str, folder: Path
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with session(plan, place, scenario, name, folder, plan.calls) as open_:
-            open_.grow(plan.calls)
+            open_.call(plan.calls)
             best = open_.best(one.start, plan.first_probes if fresh else plan.next_probes)
             one.dead_after_overload += open_.dead_after_overload
             if best.outcome is None:
@@ -120,7 +120,7 @@ def _visit(plan: Plan, place: Place, scenario: Scenario, name: str, folder: Path
             one.generator_limited |= best.limited
             one.start = best.outcome.rate / 1.1
             half = open_.run(best.outcome.rate / 2, plan.latency_s)[0]
-    except (RuntimeError, OSError, ValueError, AssertionError) as error:
+    except FAILURES as error:
         one.faults.append(f"{type(error).__name__}: {str(error)[:300]}")
         return
     if half.loss >= LOSS or half.wrong:

@@ -8,16 +8,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kernels.load.plan import StreamConfig
-from tests.bench.calls import Scenario, set_up
+from tests.bench.calls import Scenario, set_up, tear_down
 from tests.bench.generator import Generator, Outcome, generator
 from tests.bench.places import Place
 from tests.bench.plan import Plan
 from tests.bench.search import LOSS, Best, describe, search
 from tests.bench.subjects import Subject, subject
+from tests.system.ng import NgError
+
+FAILURES = (RuntimeError, OSError, ValueError, AssertionError, NgError)  # what a gateway that does not work ends in
 
 
 class Session:
-    """Calls only grow (`grow`); a run drives all of them."""
+    """`call` makes calls; a run drives those that were made last."""
 
     def __init__(self, plan: Plan, place: Place, scenario: Scenario, running: Subject) -> None:
         self.plan, self.place, self.scenario, self.subject = plan, place, scenario, running
@@ -27,19 +30,19 @@ class Session:
         self.dead_after_overload = 0
         self._load: Generator | None = None
         self._up = contextlib.ExitStack()
-        self._generation = 0
+        self._made = 0  # calls so far
 
-    def grow(self, calls: int) -> None:
-        """Set up calls until there are so many, and a generator for all of them."""
-        before, private, have = self.subject.resident(), self.subject.private(), len(self.streams) // 2
-        for number in range(have, calls):
-            prefix = f"bench{self._generation}"
-            self.streams += set_up(self.subject.client, self.place, self.scenario, number, prefix).streams
-        if calls > have:
-            self.resident_per_call = (self.subject.resident() - before) / (calls - have)
-            self.private_per_call = (self.subject.private() - private) / (calls - have)
+    def call(self, calls: int) -> None:
+        """So many new calls, and a generator for them alone: its SRTP begins anew, so older calls stay silent."""
+        before, private, streams = self.subject.resident(), self.subject.private(), []
+        for number in range(self._made, self._made + calls):
+            streams += set_up(self.subject.client, self.place, self.scenario, number).streams
+        self._made += calls
+        self.resident_per_call = (self.subject.resident() - before) / calls
+        self.private_per_call = (self.subject.private() - private) / calls
         self._up.close()
-        self._load = self._up.enter_context(generator(self.place, self.streams, self.plan.generator_cpu))
+        self.streams = streams
+        self._load = self._up.enter_context(generator(self.place, streams, self.plan.generator_cpu))
 
     def run(self, rate: float, seconds: float) -> tuple[Outcome, int]:
         """One run and the gateway's CPU time; told on standard error, for a strange figure wants its probes seen."""
@@ -49,8 +52,9 @@ class Session:
         spent, summary = self.subject.cpu_ns() - before, outcome.summary
         name = f"{self.place.name} {self.scenario.name} {self.subject.name}"
         print(
-            f"{name}: {outcome.rate:,.0f} of {outcome.wanted:,.0f}/s, {outcome.loss:.3%} lost, {outcome.wrong} wrong, "
-            f"{spent / max(outcome.totals.received, 1):,.0f} ns, p99 {summary.latency_us.p99:,.0f} us, generator: "
+            f"{name}: {outcome.rate:,.0f} of {outcome.wanted:,.0f}/s, {outcome.loss:.3%} lost, {summary.late} late, "
+            f"{outcome.wrong} wrong, {spent / max(outcome.totals.received, 1):,.0f} ns, "
+            f"p99 {summary.latency_us.p99:,.0f} us, generator: "
             f"{summary.cpu_ns / max(outcome.totals.sent, 1):,.0f} ns a packet, at most {summary.behind_us:,.0f} us "
             f"behind, {summary.skipped} skipped",
             file=sys.stderr,
@@ -85,11 +89,9 @@ class Session:
 
     def _renew(self) -> None:
         calls = len(self.streams) // 2
-        for number in range(calls):
-            self.subject.client.request("delete", call_id=f"bench{self._generation}-{number}", from_tag="a")
-        self._generation += 1
-        self.streams = []
-        self.grow(calls)
+        for number in range(self._made - calls, self._made):
+            tear_down(self.subject.client, f"bench-{number}")
+        self.call(calls)
         self.warm()
 
 

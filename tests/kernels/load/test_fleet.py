@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -82,6 +83,7 @@ def test_good_wire(transform: object) -> None:
     sums, fleet = run(calls(10, transform, secure=(0, 1)), untouched)
     assert sums.sent == sums.received == 1000 and sums.flawless and fleet.silent() == 0
     summary = fleet.summary()
+    assert summary.late == 0
     assert 0 < summary.latency_us.p50 <= summary.latency_us.p99 <= summary.latency_us.longest < 1e6
 
 
@@ -94,6 +96,31 @@ def test_loss() -> None:
 def test_duplicates(secure: tuple[int, ...]) -> None:
     sums, _ = run(calls(1, secure=secure), only(7, lambda one: [one, one]))
     assert (sums.received, sums.lost, sums.duplicated) == (100, 0, 1)
+
+
+def test_lateness() -> None:
+    """Three packets that the wire keeps for 80 ms: received, and told as late."""
+    kept: list[tuple[float, Datagram]] = []
+
+    def delay(number: int, one: Datagram) -> list[Datagram]:
+        if number in (3, 4, 5):
+            kept.append((time.monotonic() + 0.08, from_the_first(one)))
+            return []
+        return [from_the_first(one)]
+
+    ports = [MemoryPort(), MemoryPort()]
+    fleet, serial = Fleet([(port, 1) for port in ports], calls(1, secure=())), 0
+    fleet.start(Run(5, packets=20, packets_per_s=20_000, settle_ms=100))
+    while not fleet.step():
+        ports[1].collect()
+        for one in ports[0].collect():
+            for _, data, (host, port) in delay(serial, one):
+                ports[1].inject(0, data, host, port)
+            serial += 1
+        while kept and kept[0][0] < time.monotonic():
+            _, data, (host, port) = kept.pop(0)[1]
+            ports[1].inject(0, data, host, port)
+    assert fleet.report()[1].received == 20 and fleet.summary().late == 3
 
 
 def test_reordering() -> None:
