@@ -49,7 +49,11 @@ def _row(made: Table, plan: Plan, place: Place, kind: str, folder: Path) -> None
                 return
             rate = best.outcome.rate * LOAD if plan.search else rate
             for calls in plan.growth_calls:
-                one.call(calls)
+                fitting = one.call(calls)
+                if fitting < calls:
+                    made.notes.append(
+                        f"{kind}: {fitting:,} calls stand for {calls:,}: more found no room (descriptors)"
+                    )
                 one.warm()
                 costs[calls] = _cost(made, plan, one, rate)
     except FAILURES as error:
