@@ -25,7 +25,7 @@ def table(plan: Plan, only: list[str], folder: Path) -> Table:
         for kind in [kind for kind in kinds if kind.startswith("udp")]:
             _row(made, plan, Loopback(folder), kind, folder)
     else:
-        with veth(folder) as place:
+        with veth(folder, plan.gateway_cpu) as place:
             for kind in kinds:
                 _row(made, plan, place, kind, folder)
     made.charts = [Chart("CPU per packet as calls grow", [f"{calls}" for calls in plan.growth_calls],

@@ -25,7 +25,7 @@ def table(plan: Plan, only: list[str], folder: Path) -> Table:
     rates: dict[str, list[float]] = {}
     names = ([OURS] if set(only) - {REFERENCE} else []) + ([REFERENCE] if REFERENCE in only and RTPENGINE else [])
     with contextlib.ExitStack() as stack:
-        place: Place = Loopback(folder) if no_veth() else stack.enter_context(veth(folder))
+        place: Place = Loopback(folder) if no_veth() else stack.enter_context(veth(folder, plan.gateway_cpu))
         for name in names:
             try:
                 resident[name], rates[name] = _measure(plan, place, name, folder)

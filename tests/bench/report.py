@@ -19,11 +19,11 @@ WORDS = {"aim reached": "bold green", "hold reached": "green", "NOT REACHED": "b
 
 def show(tables: Sequence[Table], console: Console | None = None, *, judge: bool = True) -> None:
     """judge: say what of FIGURES is reached; a quick run cannot know."""
-    console = console or Console(width=max(Console().width, 160))
+    console = console or Console(width=max(Console().width, 200))
     for table in tables:
         grid = Grid(title=f"{table.name}: {table.title}")
         for heading in table.columns:
-            grid.add_column(heading)
+            grid.add_column(heading, no_wrap=heading != "remarks")
         for row in table.rows:
             grid.add_row(*["-" if cell is None else str(cell) for cell in row])
         console.print(grid)

@@ -78,7 +78,7 @@ def _places(plan: Plan, folder: Path, made: Rounds) -> Iterator[list[tuple[Place
         if reason:
             made.notes.append(f"no veth pairs: {reason}")
         else:
-            places.append((stack.enter_context(veth(folder)), plan.scenarios))
+            places.append((stack.enter_context(veth(folder, plan.gateway_cpu)), plan.scenarios))
         if plan.loopback_rounds:
             places.append((Loopback(folder), ((plan.scenarios[0][0], plan.loopback_rounds),)))
         yield places
