@@ -99,8 +99,10 @@ def _row(made: Table, suite: str, payload: int, contexts: int, rounds: dict[str,
     noise = max((spread([sum(pair) for pair in pairs]) or 0.0 for pairs in rounds.values()), default=0.0)
     cells: list[Cell] = [_both(*pair) for pair in medians.values()]
     cycles = [None if ns is None else ns * ghz for ns in mine]
-    made.rows.append((suite.replace("_HMAC_SHA1", ""), f"{payload}", f"{contexts:,}", *cells, _both(*ratios, form=".1f"), _both(*cycles),
-                      f"{noise:.0%}"))  # fmt: skip
+    made.rows.append((
+        suite.replace("_HMAC_SHA1", ""), f"{payload}", f"{contexts:,}", *cells, _both(*ratios, form=".1f"),
+        _both(*cycles), f"{noise:.0%}",
+    ))  # fmt: skip
     made.raw["rounds"].append({"suite": suite, "payload": payload, "contexts": contexts, "ns": rounds})
     key = FIGURES.get((suite, payload))
     known = [ratio for ratio in ratios if ratio is not None]
