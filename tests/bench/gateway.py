@@ -45,7 +45,7 @@ def figures(rounds: Rounds) -> dict[str, float]:
     for one in rounds.measured:
         if (one.place, one.scenario) != (first.place, first.scenario) or one is reference:
             continue
-        family = one.subject[:3]
+        family = one.family
         rate = over(middle(one.packets_per_s), middle(reference.packets_per_s))
         cost = over(middle(one.cpu_ns), middle(reference.cpu_ns))
         if rate is not None and cost is not None and rate > found.get(f"gateway_{family}", 0.0):
@@ -54,7 +54,7 @@ def figures(rounds: Rounds) -> dict[str, float]:
 
 
 def _remarks(one: Measured) -> str:
-    words = []
+    words = [] if one.runs.startswith(one.subject) or not one.runs else [f"runs {one.runs}"]
     if one.generator_limited:
         words.append("generator-limited: the true rate is higher, CPU tells")
     if one.dead_after_overload:

@@ -30,10 +30,16 @@ class Measured:
     p50_us: list[float] = field(default_factory=list)  # added latency at half of the round's rate
     p99_us: list[float] = field(default_factory=list)
     p999_us: list[float] = field(default_factory=list)
+    runs: str = ""  # port back end and cipher, as the gateway itself says
     generator_limited: bool = False
     dead_after_overload: int = 0  # times that streams stayed dead after a run above the capacity
     faults: list[str] = field(default_factory=list)
     start: float = 0.0  # where the next search begins
+
+    @property
+    def family(self) -> str:
+        """`udp` or `xdp`, what really runs."""
+        return (self.runs or self.subject)[:3]
 
 
 @dataclass
@@ -109,6 +115,7 @@ def _visit(plan: Plan, place: Place, scenario: Scenario, name: str, folder: Path
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with session(plan, place, scenario, name, folder, plan.calls) as open_:
+            one.runs = open_.subject.runs
             open_.call(plan.calls)
             best = open_.best(one.start, plan.first_probes if fresh else plan.next_probes)
             one.dead_after_overload += open_.dead_after_overload

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from appliance.cli.client import connected
 from kernels.control.configuration import CHOICES
 from tests.bench.places import NG_PORT, Place
 from tests.system.ng import NgClient
@@ -28,6 +29,7 @@ class Subject:
     media_pids: Callable[[], list[int]]
     all_pids: Callable[[], list[int]]
     cpu: int
+    runs: str = ""  # which port back end and cipher it says that it runs
 
     def cpu_ns(self) -> int:
         """CPU time of everything that forwards packets: all threads, and what the kernel put off to its own thread."""
@@ -43,8 +45,20 @@ class Subject:
 
 
 def port_kinds() -> list[str]:
-    """The port back ends that this build can be told to use."""
-    return [kind for kind in CHOICES["port"] if kind not in ("auto", "memory")]
+    """The port back ends that this build can be told to use; `xdp-native` is port `xdp` with `xdp_mode` native."""
+    return list(_back_ends())
+
+
+def _back_ends() -> dict[str, dict[str, str]]:
+    """Name -> what the holder is told. Zero copy is no mode of veth or loopback."""
+    found: dict[str, dict[str, str]] = {}
+    for port in CHOICES["port"]:
+        modes = [mode for mode in CHOICES.get(f"{port}_mode", ()) if mode not in ("auto", "zerocopy")]
+        if port not in ("auto", "memory"):
+            found |= {f"{port}-{mode}": {"port": port, f"{port}_mode": mode} for mode in modes} or {
+                port: {"port": port}
+            }
+    return found
 
 
 @contextlib.contextmanager
@@ -89,12 +103,13 @@ def _gateway(name: str, place: Place, folder: Path, cpu: int, calls: int) -> Ite
         holder = stack.enter_context(_process(place, cpu, "kernels.control.holder", str(holder_file)))
         control = stack.enter_context(_process(place, cpu, "appliance.gateway", "--config", str(settings)))
         client = stack.enter_context(_client(place))
-        yield Subject(name, client, lambda: _children(holder.pid), lambda: [control.pid], cpu)
+        runs = _runs(run / "control.sock")
+        yield Subject(name, client, lambda: _children(holder.pid), lambda: [control.pid], cpu, runs)
 
 
 def _holder(name: str, place: Place, run: Path, cpu: int, calls: int) -> dict[str, object]:
     return {
-        "socket": str(run / "media.sock"), "cores": [cpu], "port": name, "calls": calls + 16,
+        "socket": str(run / "media.sock"), "cores": [cpu], **_back_ends()[name], "calls": calls + 16,
         "interfaces": [{"name": one, "address": address} for one, address in place.interfaces.items()],
         "ports": list(media_ports(place, calls)), "user": "", "log": "warning",
     }  # fmt: skip
@@ -109,6 +124,15 @@ def _settings(place: Place, folder: Path, cpu: int, calls: int) -> str:
     lines += ["[ng]", f'listen = ["127.0.0.1:{NG_PORT}"]', "[log]", 'level = "warning"']
     lines += ["[security]", "sdes_requires_tls = false", "[sip]", "enabled = false", ""]
     return "\n".join(lines)
+
+
+def _runs(socket: Path) -> str:
+    """What the gateway says of itself, with the reason when it is not what it was told."""
+    from srtpgw.v1 import system_pb2, system_pb2_grpc
+
+    with connected(socket) as channel:
+        found = system_pb2_grpc.SystemServiceStub(channel).GetStatus(system_pb2.GetStatusRequest(), timeout=5)
+    return f"{found.port_kind}, {found.cipher}" + (f" ({found.why})" if found.why else "")
 
 
 @contextlib.contextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from tests.bench import gateway, latency
+from tests.bench import gateway, latency, subjects
 from tests.bench.figures import FIGURES
 from tests.bench.report import show, verdicts, write
 from tests.bench.results import Table, middle, over, spread
@@ -96,3 +96,18 @@ def test_report_says_what_is_reached(tmp_path: Path) -> None:
 def test_a_representative_of_each_family() -> None:
     assert representative(["udp", "udp-wildcard", "xdp", "xdp-generic"]) == ["udp", "xdp"]
     assert representative(["udp"]) == ["udp"] and representative([]) == []
+
+
+def test_what_fell_back_is_told_and_counts_as_what_it_is() -> None:
+    made = rounds()
+    made.measured[3].runs = "udp, openssl (no right to XDP)"
+    table = gateway.table(made)
+    assert "gateway_xdp" not in table.figures and table.figures["gateway_udp"] == pytest.approx(380 / 62)
+    assert "runs udp, openssl (no right to XDP)" in str(table.rows[3][8])
+
+
+def test_port_back_ends_are_those_of_the_build(monkeypatch: pytest.MonkeyPatch) -> None:
+    choices = {"port": ("auto", "udp", "udp-wildcard", "xdp"), "xdp_mode": ("auto", "zerocopy", "native", "generic")}
+    monkeypatch.setattr(subjects, "CHOICES", choices)
+    assert subjects.port_kinds() == ["udp", "udp-wildcard", "xdp-native", "xdp-generic"]
+    assert subjects._back_ends()["xdp-generic"] == {"port": "xdp", "xdp_mode": "generic"}
