@@ -111,13 +111,13 @@ def _visit(plan: Plan, place: Place, scenario: Scenario, name: str, folder: Path
     if one is None:
         one = Measured(place.name, scenario.name, name, start=_guess(plan, place, name, made))
         made.measured.append(one)
-    fresh = not one.packets_per_s and one.start == plan.start_rate
+    near, known = bool(one.packets_per_s), one.start != plan.start_rate
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with session(plan, place, scenario, name, folder, plan.calls) as open_:
             one.runs = open_.subject.runs
             open_.call(plan.calls)
-            best = open_.best(one.start, plan.first_probes if fresh else plan.next_probes)
+            best = open_.best(one.start, plan.probes(not known, int(near)), near=near)
             one.dead_after_overload += open_.dead_after_overload
             if best.outcome is None:
                 one.faults.append(best.spoilt)
@@ -125,7 +125,7 @@ def _visit(plan: Plan, place: Place, scenario: Scenario, name: str, folder: Path
             one.packets_per_s.append(best.outcome.rate)
             one.cpu_ns.append(best.cpu_ns)
             one.generator_limited |= best.limited
-            one.start = best.outcome.rate / 1.1
+            one.start = best.outcome.rate / 1.05
             half = open_.run(best.outcome.rate / 2, plan.latency_s)[0]
     except FAILURES as error:
         one.faults.append(f"{type(error).__name__}: {str(error)[:300]}")
@@ -141,4 +141,4 @@ def _visit(plan: Plan, place: Place, scenario: Scenario, name: str, folder: Path
 def _guess(plan: Plan, place: Place, name: str, made: Rounds) -> float:
     """Where a first search begins: near what the same gateway did in another scenario of this place."""
     known = [one.start for one in made.measured if (one.place, one.subject) == (place.name, name) and one.packets_per_s]
-    return known[-1] if known else plan.start_rate
+    return 0.75 * known[-1] if known else plan.start_rate

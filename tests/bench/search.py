@@ -12,7 +12,7 @@ LOSS = 0.001
 LATE = 0.01  # of the packets: short runs would take what only fills queues for throughput
 LOWEST = 100.0  # packets/s
 PROBES = 18  # most runs of a search: bounds its time
-SHRINK, GROW, FINE = 2.0, 1.5, 1.03
+SHRINK, GROW, NEAR, FINE = 2.0, 1.5, 1.12, 1.03
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +26,11 @@ class Best:
 
 
 def search(
-    probe: Callable[[float], tuple[Outcome, int]], start: float, ceiling: float = 2e6, probes: int = PROBES
-) -> Best:
-    """Grow from `start` until packets are lost (shrink when they are at once), then halve the gap to 3 %."""
+    probe: Callable[[float], tuple[Outcome, int]], start: float, ceiling: float = 2e6, probes: int = PROBES,
+    *, near: bool = False,
+) -> Best:  # fmt: skip
+    """Grow from `start` until packets are lost (shrink when they are at once), then halve the gap to 3 %. near: the
+    start is thought to be close, so steps are small."""
     good: tuple[Outcome, int] | None = None
     low, high, rate = 0.0, ceiling, start
     for _ in range(probes):
@@ -44,7 +46,7 @@ def search(
             high = min(high, rate)
         if low and high / low <= FINE:
             break
-        rate = _next(low, high, ceiling)
+        rate = _next(low, high, ceiling, near)
         if rate < LOWEST:
             return Best(None, 0.0, spoilt="loses packets at any rate")
     return _best(good) if good else Best(None, 0.0, spoilt="loses packets at any rate")
@@ -55,11 +57,12 @@ def passes(outcome: Outcome) -> bool:
     return outcome.loss < LOSS and outcome.summary.late < LATE * max(outcome.totals.sent, 1)
 
 
-def _next(low: float, high: float, ceiling: float) -> float:
+def _next(low: float, high: float, ceiling: float, near: bool) -> float:
     """Grow while nothing was lost yet, else the geometric middle; shrink while nothing passed yet."""
     if not low:
-        return high / SHRINK
-    return low * GROW if high >= ceiling else min(low * GROW, (low * high) ** 0.5)
+        return high / (NEAR if near else SHRINK)
+    step = NEAR if near else GROW
+    return low * step if high >= ceiling else min(low * step, (low * high) ** 0.5)
 
 
 def describe(outcome: Outcome) -> str:

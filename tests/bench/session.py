@@ -69,7 +69,7 @@ class Session:
         )
         return outcome, spent
 
-    def best(self, start: float, probes: int) -> Best:
+    def best(self, start: float, probes: int, *, near: bool = False) -> Best:
         """The highest rate without loss. The first packets of a call teach addresses, so a slow run leads."""
         if not self.plan.search:
             outcome, spent = self.run(start, self.plan.probe_s)
@@ -77,7 +77,7 @@ class Session:
                 return Best(None, 0.0, spoilt=describe(outcome))
             return Best(outcome, spent / max(outcome.totals.received, 1))
         self.warm()
-        return search(self._probe, start, probes=probes)
+        return search(self._probe, start, probes=probes, near=near)
 
     def warm(self) -> Outcome:
         """Every stream a few packets."""

@@ -9,6 +9,7 @@ import pytest
 
 from kernels.load.framing import read, write
 
+pytestmark = pytest.mark.malformed
 A, B = "10.1.2.3", "192.168.200.254"
 
 
