@@ -71,6 +71,13 @@ cdef struct Inject:             # a datagram of the control process, to be sent 
     Peer to
     uint8_t data[DATAGRAM]
 
+cdef struct Handoff:            # a datagram that arrived at another worker than the one that serves its socket
+    uint32_t socket
+    uint32_t length
+    uint64_t received_ns
+    Peer source
+    uint8_t data[DATAGRAM]
+
 cdef enum:                      # ring sizes: slots (powers of two) and octets of a record
     COMMAND_SLOTS = 1024
     COMMAND_OCTETS = 256
@@ -80,3 +87,5 @@ cdef enum:                      # ring sizes: slots (powers of two) and octets o
     PUNT_OCTETS = 2048
     INJECT_SLOTS = 64
     INJECT_OCTETS = 2048
+    HANDOFF_SLOTS = 64
+    HANDOFF_OCTETS = 2048

@@ -14,14 +14,20 @@ from tests.kernels.srtp.test_generated import HARMLESS, PYTHON, functions
 ROOT = Path(__file__).parents[3]
 PATHS = {
     "control/worker": {
-        "worker_loop", "worker_wanted", "worker_turn", "housekeeping", "take_commands", "take_injections",
+        "worker_loop", "worker_wanted", "worker_turn", "burst", "take_over", "adopt_handoffs",
+        "housekeeping", "take_commands", "take_injections",
         "send_injection", "publish", "tell_control", "worker_attach", "adopt_flows", "adopt_counters",
     },
     "control/execute": {
         "command_execute", "install_crypto", "remove_crypto", "install_flow", "remove_flow", "forget", "vacate",
         "valid",
     },
-    "flow/pipeline": {"pipeline_run", "pipeline_settle", "admit", "screen", "punt", "accept", "note", "depart"},
+    "flow/pipeline": {
+        "pipeline_run", "pipeline_settle", "admit", "hand_over", "screen", "punt", "accept", "note", "depart",
+    },
+    "flow/handoff": {
+        "handoff_give", "handoff_wake", "handoff_doze", "handoff_rise", "handoff_take", "must_wait", "unwrap",
+    },
     "port/udp": {
         "udp_receive", "quiet_doorbell", "read_socket", "describe", "count_overflow", "udp_transmit", "send_one",
         "send_chain", "udp_release",
