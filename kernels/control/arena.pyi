@@ -31,6 +31,8 @@ class Arena:
         """Offset of the table of homes: one octet for each socket number."""
     def home(self, socket: int) -> int:
         """The worker that serves a socket, or is about to. IndexError."""
+    def transfers(self) -> list[tuple[str, int]]:
+        """(state, id) of every transfer record; state: empty, filling, full, taken."""
     @property
     def workers(self) -> int: ...
     def protect(self) -> str:

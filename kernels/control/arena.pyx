@@ -9,8 +9,9 @@ from libc.string cimport memset
 
 from kernels.clib.linux cimport MADV_DONTDUMP, PR_SET_DUMPABLE, explicit_bzero, madvise, mlock, prctl
 from kernels.control.layout cimport (
-    ARENA_MAGIC, ARENA_VERSION, HOME_MOVING, MOST_WORKERS, STRUCTS, ArenaHeader, Capacities, WorkerBlock,
-    handoffs_octets, layout_handoffs, layout_homes, layout_structs, layout_worker,
+    ARENA_MAGIC, ARENA_VERSION, HOME_MOVING, MOST_WORKERS, STRUCTS, TRANSFER_RECORDS, ArenaHeader, Capacities, Transfer,
+    WorkerBlock,
+    layout_handoffs, layout_homes, layout_structs, layout_transfers, layout_worker, transfers_octets,
 )
 from kernels.control.records cimport (
     COMMAND_OCTETS, COMMAND_SLOTS, HANDOFF_OCTETS, HANDOFF_SLOTS, INJECT_OCTETS, INJECT_SLOTS, PUNT_OCTETS, PUNT_SLOTS,
@@ -20,6 +21,7 @@ from kernels.control.ring cimport Ring, ring_footprint, ring_format
 from kernels.flow.counters cimport COUNTER_COUNT, COUNTERS
 from kernels.flow.table cimport FLOW_DROPS, Flow
 from kernels.wire.packet cimport DROP_COUNT
+from kernels.control import commands
 from kernels.control.errors import LayoutMismatch
 
 # What one call needs: two legs, each with an RTP and an RTCP port; two contexts per secure leg; room for a
@@ -27,7 +29,10 @@ from kernels.control.errors import LayoutMismatch
 PER_CALL = {"flows": 4, "cryptos": 4, "keys": 6, "streams": 8}
 
 NAMES = ("ArenaHeader", "WorkerBlock", "Ring", "Command", "ReplyRecord", "Punt", "Inject", "Flow", "FlowParameters",
-         "CryptoCommand", "Peer", "COUNTER_COUNT", "DROP_COUNT", "Crypto", "KeySlot", "Stream", "Handoff")
+         "CryptoCommand", "Peer", "COUNTER_COUNT", "DROP_COUNT", "Crypto", "KeySlot", "Stream", "Handoff",
+         "MoveCommand", "Transfer")
+
+TRANSFERS = ("empty", "filling", "full", "taken")
 
 
 cdef Capacities capacities_of(uint32_t workers, uint32_t calls, uint32_t sockets):
@@ -43,7 +48,7 @@ cdef Capacities capacities_of(uint32_t workers, uint32_t calls, uint32_t sockets
 
 
 cdef uint64_t regions_start(uint32_t workers, const Capacities *c):
-    return layout_handoffs(workers, c) + handoffs_octets(workers)
+    return layout_transfers(workers, c) + transfers_octets(workers)
 
 
 def footprint(uint32_t workers, uint32_t calls, uint32_t sockets):
@@ -123,6 +128,8 @@ cdef class Arena:
         if workers < 2:
             return
         header.handoffs = layout_handoffs(workers, &header.capacities)
+        header.transfers = layout_transfers(workers, &header.capacities)
+        memset(self.base + header.transfers, 0, transfers_octets(workers))
         for number in range(workers * workers):
             ring_format(<Ring *>(self.base + header.handoffs + number * ring_footprint(HANDOFF_SLOTS, HANDOFF_OCTETS)),
                         HANDOFF_SLOTS, HANDOFF_OCTETS)
@@ -153,6 +160,13 @@ cdef class Arena:
         if socket >= self.header().capacities.all_sockets:
             raise IndexError(f"no socket {socket}")
         return (self.base + self.header().homes)[socket] & ~<uint32_t>HOME_MOVING
+
+    def transfers(self):
+        """(state, id) of every transfer record; state: empty, filling, full, taken."""
+        cdef Transfer *records = <Transfer *>(self.base + self.header().transfers)
+        if not self.header().transfers:
+            return []
+        return [(TRANSFERS[records[i].state & 3], records[i].id) for i in range(<uint32_t>TRANSFER_RECORDS)]
 
     @property
     def workers(self):
@@ -198,6 +212,8 @@ def _check_sizes():
                        (DROP_COUNT, FLOW_DROPS)):
         if size > room:
             raise ImportError(f"layout: {size} does not fit {room}")
+    if TRANSFER_RECORDS != commands.TRANSFER_RECORDS:
+        raise ImportError("layout: TRANSFER_RECORDS of layout.pxd and commands.py differ")
     for size in (sizeof(ArenaHeader), sizeof(WorkerBlock), sizeof(Ring), sizeof(Flow)):
         if size % 64:
             raise ImportError(f"layout: {size} is no multiple of 64")

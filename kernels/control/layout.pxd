@@ -1,14 +1,15 @@
 # The arena: one mapping, addressed by offsets from its start, shared by holder, workers and control.
 #
-#   ArenaHeader | WorkerBlock x workers | homes | hand-off rings, from x to | per worker: commands replies punts injects
-#   flows sockets marks engine
+#   ArenaHeader | WorkerBlock x workers | homes | hand-off rings, from x to | transfers | per worker: commands replies
+#   punts injects flows sockets marks engine
 #
 # Every line of a WorkerBlock has one writer, but that of `asleep`.
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 
 from kernels.control.records cimport (
     COMMAND_OCTETS, COMMAND_SLOTS, HANDOFF_OCTETS, HANDOFF_SLOTS, INJECT_OCTETS, INJECT_SLOTS, PUNT_OCTETS, PUNT_SLOTS,
-    REPLY_OCTETS, REPLY_SLOTS, Command, CryptoCommand, FlowParameters, Handoff, Inject, Punt, ReplyRecord,
+    MOVE_SLOTS, REPLY_OCTETS, REPLY_SLOTS, Command, CryptoCommand, FlowParameters, Handoff, Inject, MoveCommand, Punt,
+    ReplyRecord,
 )
 from kernels.control.ring cimport Ring, ring_footprint
 from kernels.flow.counters cimport COUNTER_COUNT, COUNTERS
@@ -21,7 +22,7 @@ from kernels.wire.packet cimport DROP_COUNT, Peer
 cdef enum:
     ARENA_MAGIC = 0x53475741    # "SGWA"
     ARENA_VERSION = 3           # raise it when a meaning changes and no size does
-    STRUCTS = 17
+    STRUCTS = 19
     HOME_MOVING = 0x80          # in a home: the worker in the other bits is about to take the socket, nobody reads it
     MOST_WORKERS = 127
 
@@ -41,6 +42,26 @@ cdef struct Capacities:         # per worker
     uint32_t calls
     uint32_t all_sockets        # of all workers: what a socket number counts
 
+cdef enum TransferState:        # of a stream on its way (kernels/control/move.pxd)
+    TRANSFER_EMPTY = 0
+    TRANSFER_FILLING = 1        # whoever died here has not given anything away
+    TRANSFER_FULL = 2           # the only copy of the contexts
+    TRANSFER_TAKEN = 3          # the other worker has them
+
+cdef enum:
+    TRANSFER_RECORDS = 32
+    TRANSFER_ROOM = 36864       # four cryptos with 16 SSRCs and 16 master keys each
+
+cdef struct Transfer:           # written by the worker that carries out a command on it, one at a time
+    uint32_t state              # TransferState
+    uint32_t reserved
+    uint64_t id                 # of the move
+    uint32_t flow_slots[MOVE_SLOTS]
+    uint32_t crypto_slots[MOVE_SLOTS]
+    uint32_t octets[MOVE_SLOTS]     # of each crypto in `data`, one after the other
+    Flow flows[MOVE_SLOTS]
+    uint8_t data[TRANSFER_ROOM]
+
 cdef struct ArenaHeader:
     uint32_t magic
     uint32_t version
@@ -50,7 +71,8 @@ cdef struct ArenaHeader:
     uint64_t octets             # of the whole arena
     uint64_t homes              # offset: uint8_t by socket number, the worker that serves it now; HOME_MOVING
     uint64_t handoffs           # offset: the ring from worker i to j is number i * workers + j; 0: one worker, no rings
-    uint8_t pad0[56]
+    uint64_t transfers          # offset: TRANSFER_RECORDS of them; 0: one worker, none
+    uint8_t pad0[40]
     uint32_t home_changes       # rises with every change of a home: workers look through the table again
     uint8_t pad1[60]
 
@@ -114,6 +136,8 @@ cdef inline void layout_structs(uint32_t *sizes) noexcept nogil:
     sizes[14] = sizeof(KeySlot)
     sizes[15] = sizeof(Stream)
     sizes[16] = sizeof(Handoff)
+    sizes[17] = sizeof(MoveCommand)
+    sizes[18] = sizeof(Transfer)
 
 cdef inline uint64_t layout_homes(uint32_t workers) noexcept nogil:
     """Where the table of homes begins."""
@@ -128,6 +152,12 @@ cdef inline uint64_t handoffs_octets(uint32_t workers) noexcept nogil:
     if workers < 2:
         return 0
     return <uint64_t>workers * workers * ring_footprint(HANDOFF_SLOTS, HANDOFF_OCTETS)
+
+cdef inline uint64_t layout_transfers(uint32_t workers, const Capacities *c) noexcept nogil:
+    return aligned(layout_handoffs(workers, c) + handoffs_octets(workers))
+
+cdef inline uint64_t transfers_octets(uint32_t workers) noexcept nogil:
+    return 0 if workers < 2 else aligned(TRANSFER_RECORDS * sizeof(Transfer))
 
 cdef inline uint64_t layout_worker(const Capacities *c, uint64_t start, WorkerBlock *block) noexcept nogil:
     """Place a worker's region at `start` (offsets into `block`); returns its end."""

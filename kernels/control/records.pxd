@@ -12,6 +12,9 @@ cpdef enum CommandKind:
     COMMAND_REMOVE_CRYPTO = 4
     COMMAND_INSTALL_FLOW = 5
     COMMAND_REMOVE_FLOW = 6
+    COMMAND_EXPORT = 7          # of a move (kernels/control/move.pxd); Command.slot is the transfer record
+    COMMAND_IMPORT = 8
+    COMMAND_DISCARD = 9
 
 cpdef enum Latching:            # appliance.calls.media.Latching in numbers
     LATCH_OFF = 0               # only the signalled address
@@ -41,8 +44,18 @@ cdef struct CryptoCommand:
     CryptoParameters parameters
     MasterKey key
 
+cdef enum:
+    MOVE_SLOTS = 4              # flows, and cryptos, of one stream
+
+cdef struct MoveCommand:
+    uint64_t id                 # of the move, unique
+    uint32_t to                 # worker that is to import
+    uint32_t flows[MOVE_SLOTS]  # slots at the worker that is told, or NO_SLOT; the same place is the same flow at both
+    uint32_t cryptos[MOVE_SLOTS]
+
 cdef union CommandBody:
     CryptoCommand crypto
+    MoveCommand move
     FlowParameters flow
 
 cdef struct Command:

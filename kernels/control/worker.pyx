@@ -7,13 +7,13 @@ rebuilt by the next worker (`Worker(...)` adopts what a dead one left).
 from libc.errno cimport ENOMEM
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy, memset
+from libc.string cimport memcmp, memcpy, memset
 
 from kernels.clib.linux cimport CLOCK_MONOTONIC, CLOCK_THREAD_CPUTIME_ID, clock_ns, explicit_bzero, write
 from kernels.control.arena cimport Arena
 from kernels.control.execute cimport command_execute
 from kernels.control.layout cimport (
-    STATE_FAIL, STATE_HALT, STATE_RUN, ArenaHeader, Capacities, WorkerBlock, engine_sizes,
+    STATE_FAIL, STATE_HALT, STATE_RUN, ArenaHeader, Capacities, Transfer, WorkerBlock, engine_sizes,
 )
 from kernels.control.records cimport (
     COMMAND_NONE, HANDOFF_OCTETS, HANDOFF_SLOTS, Command, Inject, ReplyRecord,
@@ -27,17 +27,20 @@ from kernels.flow.counters cimport (
     COUNTER_TAKEN_OVER, COUNTER_TURNS, COUNTER_WORK_NS, count, counted,
 )
 from kernels.flow.handoff cimport (
-    Handoffs, Neighbour, handoff_doze, handoff_rise, handoff_take, handoff_wake,
+    Handoffs, Neighbour, handoff_doze, handoff_rise, handoff_take, handoff_wake, home_owner,
 )
 from kernels.flow.pipeline cimport pipeline_run, pipeline_settle
 from kernels.flow.table cimport LEARN_OPEN, Flow, flow_at
 from kernels.port.port cimport AnyPort
 from kernels.srtp.context cimport EngineSizes
 from kernels.srtp.engine cimport engine_attach, engine_detach
-from kernels.wire.atomics cimport load_acquire_u32, store_release_u32, store_release_u64
+from kernels.wire.atomics cimport load_acquire_u8, load_acquire_u32, store_release_u32, store_release_u64
 from kernels.wire.packet cimport BATCH, DATAGRAM, DROP_COUNT, DROP_NONE, FRAME, NO_SLOT, Packet
 
 import os
+
+cdef enum:
+    HOMES_PAGE = 4096           # sockets compared at a time
 
 
 cdef void worker_loop(Loop *w) noexcept nogil:
@@ -90,6 +93,7 @@ cdef void housekeeping(Loop *w, uint32_t received) noexcept nogil:
     w.port.rang = 0
     more = take_commands(w)
     more |= take_injections(w)
+    follow_homes(w)
     w.behind |= received > 0 or w.told or more
     if w.behind and (received == 0 or w.path.now - w.published_ns >= PUBLISH_NS):
         publish(w)
@@ -136,6 +140,26 @@ cdef bint take_injections(Loop *w) noexcept nogil:
         ring_release(w.injects)
         w.told = True
     return True
+
+
+cdef void follow_homes(Loop *w) noexcept nogil:
+    """Sockets that came to us or left us since the port was last told. One load a turn when nothing changed."""
+    cdef Handoffs *handoffs = &w.path.handoffs
+    cdef uint32_t changes = load_acquire_u32(handoffs.home_changes)
+    cdef uint32_t start = 0, end, socket
+    cdef uint8_t home
+    if changes == w.home_changes or handoffs.workers == 0:
+        return
+    w.home_changes = changes
+    while start < handoffs.sockets:
+        end = min(start + HOMES_PAGE, handoffs.sockets)
+        if memcmp(&w.served[start], &handoffs.homes[start], end - start) != 0:
+            for socket in range(start, end):
+                home = load_acquire_u8(&handoffs.homes[socket])
+                if w.port.serve != NULL and (home == handoffs.me) != (w.served[socket] == handoffs.me):
+                    w.port.serve(w.port, socket, home == handoffs.me)
+                w.served[socket] = home
+        start = end
 
 
 cdef bint send_injection(Loop *w, Inject *record) noexcept nogil:
@@ -268,6 +292,8 @@ cdef int handoffs_attach(Handoffs *handoffs, uint8_t *base, uint32_t me) noexcep
     handoffs.homes = base + header.homes
     handoffs.sockets = header.capacities.all_sockets
     handoffs.me = me
+    handoffs.home_changes = &header.home_changes
+    handoffs.share = max(1, header.capacities.sockets)
     if header.workers < 2:
         return 0
     handoffs.neighbours = <Neighbour *>calloc(header.workers, sizeof(Neighbour))
@@ -281,6 +307,20 @@ cdef int handoffs_attach(Handoffs *handoffs, uint8_t *base, uint32_t me) noexcep
         neighbour.incoming = <Ring *>(base + header.handoffs + (i * header.workers + me) * octets)
         neighbour.asleep = &blocks[i].asleep
         neighbour.doorbell = -1
+    return 0
+
+
+cdef int served_attach(Loop *w, uint8_t *base) noexcept nogil:
+    """A port begins with the sockets of its own range; what a move changed is found by the first look."""
+    cdef ArenaHeader *header = <ArenaHeader *>base
+    cdef uint32_t socket
+    w.served = <uint8_t *>calloc(w.path.handoffs.sockets + 1, 1)
+    if w.served == NULL:
+        return -ENOMEM
+    for socket in range(w.path.handoffs.sockets):
+        w.served[socket] = <uint8_t>home_owner(&w.path.handoffs, socket)
+    w.home_changes = header.home_changes - 1
+    w.path.transfers = <Transfer *>(base + header.transfers) if header.transfers else NULL
     return 0
 
 
@@ -309,6 +349,8 @@ cdef class Worker:
             raise MemoryError
         for i, doorbell in enumerate(doorbells[:self.loop.path.handoffs.workers]):
             self.loop.path.handoffs.neighbours[<Py_ssize_t>i].doorbell = doorbell
+        if served_attach(self.loop, arena.base) != 0:
+            raise MemoryError
         error = worker_attach(self.loop, arena.base, &arena.header().capacities, arena.block(index))
         if error != 0:
             self.loop.block.state = STATE_FAIL
@@ -322,6 +364,7 @@ cdef class Worker:
             engine_detach(&self.loop.engine)
             free(self.loop.path.handoffs.neighbours)
             free(self.loop.path.handoffs.frames)
+            free(self.loop.served)
             free(self.loop)
 
     def run(self):

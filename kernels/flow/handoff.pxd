@@ -12,6 +12,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from kernels.control.layout cimport HOME_MOVING
 from kernels.control.ring cimport Ring
+from kernels.wire.atomics cimport add_u32, store_release_u8
 from kernels.wire.packet cimport BATCH, Drop, Packet
 
 cdef enum:
@@ -31,13 +32,23 @@ cdef struct Handoffs:               # process-local; workers 0: there is one wor
     uint32_t turn                   # whose ring comes first: rises, so that none starves
     bint any_given
     uint8_t *homes
+    uint32_t *home_changes
     uint32_t sockets
+    uint32_t share                  # sockets of one worker's range
     uint8_t *frames                 # BATCH of them
     Packet packets[BATCH]
 
 cdef inline uint32_t home_of(const Handoffs *handoffs, uint32_t socket) noexcept nogil:
     """The worker that serves a socket, or is about to."""
     return handoffs.homes[socket] & ~<uint32_t>HOME_MOVING
+
+cdef inline uint32_t home_owner(const Handoffs *handoffs, uint32_t socket) noexcept nogil:
+    """The worker in whose range it is: its home unless a call takes it along."""
+    return socket // handoffs.share
+
+cdef inline void home_set(Handoffs *handoffs, uint32_t socket, uint32_t home) noexcept nogil:
+    store_release_u8(&handoffs.homes[socket], <uint8_t>home)
+    add_u32(handoffs.home_changes, 1)
 
 cdef Drop handoff_give(Handoffs *handoffs, const Packet *packet) noexcept nogil
 cdef void handoff_wake(Handoffs *handoffs) noexcept nogil

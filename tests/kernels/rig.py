@@ -19,6 +19,9 @@ from kernels.control.arena import Arena, footprint
 from kernels.control.commands import (
     Address,
     Command,
+    DiscardTransfer,
+    ExportStream,
+    ImportStream,
     InstallCrypto,
     InstallFlow,
     MasterKeyBytes,
@@ -153,6 +156,20 @@ class LocalTeam:
     def home(self, number: int, worker: int, moving: bool = False) -> None:
         """Say in the arena who serves a socket."""
         self.arena.mapping[self.arena.homes + number] = worker | (0x80 if moving else 0)
+
+
+def export(move: int, to: int, record: int = 0, first: int = 0) -> ExportStream:
+    """Of a `secure_bridge` whose slots begin with `first`."""
+    return ExportStream(record, move, to, (first, first + 1, None, None), (first, first + 1, None, None))
+
+
+def take(move: int, record: int = 0, first: int = 0) -> ImportStream:
+    """Into slots from `first` on."""
+    return ImportStream(record, move, (first, first + 1, None, None), (first, first + 1, None, None))
+
+
+def discard(move: int, record: int = 0) -> DiscardTransfer:
+    return DiscardTransfer(record, move)
 
 
 def bridge(**changes: Any) -> list[InstallFlow]:

@@ -16,11 +16,15 @@ PATHS = {
     "control/worker": {
         "worker_loop", "worker_wanted", "worker_turn", "burst", "take_over", "adopt_handoffs",
         "housekeeping", "take_commands", "take_injections",
-        "send_injection", "publish", "tell_control", "worker_attach", "adopt_flows", "adopt_counters",
+        "follow_homes", "send_injection", "publish", "tell_control", "worker_attach", "adopt_flows", "adopt_counters",
     },
     "control/execute": {
-        "command_execute", "install_crypto", "remove_crypto", "install_flow", "remove_flow", "forget", "vacate",
+        "command_execute", "install_crypto", "remove_crypto", "install_flow", "remove_flow", "forget",
         "valid",
+    },
+    "control/move": {
+        "move_export", "move_import", "move_discard", "fill", "send_off", "wipe_source", "importable", "import_cryptos",
+        "import_flows", "renumbered", "empty", "wipe",
     },
     "flow/pipeline": {
         "pipeline_run", "pipeline_settle", "admit", "hand_over", "screen", "punt", "accept", "note", "depart",
@@ -30,7 +34,7 @@ PATHS = {
     },
     "port/udp": {
         "udp_receive", "quiet_doorbell", "read_socket", "describe", "count_overflow", "udp_transmit", "send_one",
-        "send_chain", "udp_release",
+        "send_chain", "udp_release", "udp_serve",
     },
     "port/memory": {"memory_receive", "memory_transmit", "memory_release"},
 }  # fmt: skip
