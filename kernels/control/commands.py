@@ -122,7 +122,7 @@ class ImportStream:
 
 @dataclass(frozen=True, slots=True)
 class DiscardTransfer:
-    """Wipe a transfer record of this move, if it holds it; sockets nobody serves go back to the worker of their range."""
+    """Wipe a transfer record if it holds this move; sockets nobody serves go back to the worker of their range."""
 
     record: int
     move: int
