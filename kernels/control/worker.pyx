@@ -27,7 +27,7 @@ from kernels.flow.counters cimport (
     COUNTER_TAKEN_OVER, COUNTER_TURNS, COUNTER_WORK_NS, count, counted,
 )
 from kernels.flow.handoff cimport (
-    Handoffs, Neighbour, handoff_doze, handoff_rise, handoff_take, handoff_wake, home_owner,
+    LOBBY, Handoffs, Neighbour, handoff_doze, handoff_prepare, handoff_rise, handoff_take, handoff_wake, home_owner,
 )
 from kernels.flow.pipeline cimport pipeline_run, pipeline_settle
 from kernels.flow.table cimport LEARN_OPEN, Flow, flow_at
@@ -297,10 +297,11 @@ cdef int handoffs_attach(Handoffs *handoffs, uint8_t *base, uint32_t me) noexcep
     if header.workers < 2:
         return 0
     handoffs.neighbours = <Neighbour *>calloc(header.workers, sizeof(Neighbour))
-    handoffs.frames = <uint8_t *>calloc(BATCH, FRAME)
+    handoffs.frames = <uint8_t *>calloc(BATCH + LOBBY, FRAME)
     if handoffs.neighbours == NULL or handoffs.frames == NULL:
         return -ENOMEM
     handoffs.workers = header.workers
+    handoff_prepare(handoffs)
     for i in range(header.workers):
         neighbour = &handoffs.neighbours[i]
         neighbour.outgoing = <Ring *>(base + header.handoffs + (me * header.workers + i) * octets)

@@ -17,6 +17,7 @@ from kernels.wire.packet cimport BATCH, Drop, Packet
 
 cdef enum:
     HANDOFF_WAIT_NS = 200000000     # longest wait of a packet for a flow that is being moved
+    LOBBY = 256                     # packets that wait so, out of the way of those behind them in the rings
 
 cdef struct Neighbour:              # a worker as this one sees it, itself included
     Ring *outgoing
@@ -35,8 +36,11 @@ cdef struct Handoffs:               # process-local; workers 0: there is one wor
     uint32_t *home_changes
     uint32_t sockets
     uint32_t share                  # sockets of one worker's range
-    uint8_t *frames                 # BATCH of them
+    uint8_t *frames                 # BATCH + LOBBY of them
     Packet packets[BATCH]
+    Packet waiting[LOBBY]           # each with the frame of its number, behind those of `packets`
+    Packet *lobby[LOBBY]            # `waiting` in order of arrival; from `lobby_count` on they are free
+    uint32_t lobby_count
 
 cdef inline uint32_t home_of(const Handoffs *handoffs, uint32_t socket) noexcept nogil:
     """The worker that serves a socket, or is about to."""
@@ -55,3 +59,4 @@ cdef void handoff_wake(Handoffs *handoffs) noexcept nogil
 cdef int handoff_doze(Handoffs *handoffs, int wait_ms, uint64_t now) noexcept nogil
 cdef void handoff_rise(Handoffs *handoffs) noexcept nogil
 cdef uint32_t handoff_take(Handoffs *handoffs, Packet **batch, uint64_t now) noexcept nogil
+cdef void handoff_prepare(Handoffs *handoffs) noexcept nogil

@@ -7,7 +7,7 @@ from kernels.clib.linux cimport write
 from kernels.control.layout cimport HOME_MOVING
 from kernels.control.records cimport Handoff
 from kernels.control.ring cimport Ring, ring_peek, ring_release, ring_reserve, ring_submit
-from kernels.flow.handoff cimport HANDOFF_WAIT_NS, Handoffs, Neighbour
+from kernels.flow.handoff cimport HANDOFF_WAIT_NS, LOBBY, Handoffs, Neighbour
 from kernels.wire.atomics cimport exchange_u32, full_fence, load_acquire_u8, store_release_u32
 from kernels.wire.packet cimport (
     BATCH, DATAGRAM, DROP_HANDOFF_FULL, DROP_HANDOFF_LATE, DROP_NONE, FRAME, HEADROOM, NO_SLOT, Drop, Packet,
@@ -60,10 +60,14 @@ cdef int handoff_doze(Handoffs *handoffs, int wait_ms, uint64_t now) noexcept no
         return wait_ms
     store_release_u32(handoffs.neighbours[handoffs.me].asleep, 1)
     full_fence()
+    for i in range(handoffs.lobby_count):
+        if not must_wait(handoffs, handoffs.lobby[i].flow, handoffs.lobby[i].received_ns, now):
+            return 0
+        wait_ms = min(wait_ms, BLOCKED_MS)
     for i in range(handoffs.workers):
         record = <const Handoff *>ring_peek(handoffs.neighbours[i].incoming)
         if record != NULL:
-            if not must_wait(handoffs, record, now):
+            if handoffs.lobby_count < LOBBY or not must_wait(handoffs, record.socket, record.received_ns, now):
                 return 0
             wait_ms = min(wait_ms, BLOCKED_MS)
     return wait_ms
@@ -75,17 +79,21 @@ cdef void handoff_rise(Handoffs *handoffs) noexcept nogil:
         store_release_u32(handoffs.neighbours[handoffs.me].asleep, 0)
 
 
-cdef bint must_wait(const Handoffs *handoffs, const Handoff *record, uint64_t now) noexcept nogil:
-    """Its flow is on the way here, and not so late that it is given up."""
-    return (record.socket < handoffs.sockets
-            and load_acquire_u8(&handoffs.homes[record.socket]) == (handoffs.me | HOME_MOVING)
-            and now < record.received_ns + HANDOFF_WAIT_NS)
+cdef bint coming(const Handoffs *handoffs, uint32_t socket) noexcept nogil:
+    """Is a flow on its way here?"""
+    return (socket < handoffs.sockets
+            and load_acquire_u8(&handoffs.homes[socket]) == (handoffs.me | HOME_MOVING))
+
+
+cdef bint must_wait(const Handoffs *handoffs, uint32_t socket, uint64_t received_ns, uint64_t now) noexcept nogil:
+    """Its flow is on the way here, and it is not so late that it is given up."""
+    return coming(handoffs, socket) and now < received_ns + HANDOFF_WAIT_NS
 
 
 cdef uint32_t handoff_take(Handoffs *handoffs, Packet **batch, uint64_t now) noexcept nogil:
-    """Up to BATCH datagrams out of all rings; how many. What must wait for its flow keeps those behind it in its ring
-    waiting too: order within a stream is kept."""
-    cdef uint32_t filled = 0
+    """Up to BATCH datagrams, those first that waited for their flow, then out of all rings; how many. What must wait
+    goes to the lobby; when that is full it keeps those behind it in its ring waiting too. Order within a stream is kept."""
+    cdef uint32_t filled = leave_lobby(handoffs, batch, now)
     cdef uint32_t i
     cdef Ring *ring
     cdef const Handoff *record
@@ -93,30 +101,69 @@ cdef uint32_t handoff_take(Handoffs *handoffs, Packet **batch, uint64_t now) noe
         ring = handoffs.neighbours[(handoffs.turn + i) % handoffs.workers].incoming
         while filled < BATCH:
             record = <const Handoff *>ring_peek(ring)
-            if record == NULL or must_wait(handoffs, record, now):
+            if record == NULL:
                 break
-            batch[filled] = unwrap(handoffs, record, filled)
+            if must_wait(handoffs, record.socket, record.received_ns, now):
+                if handoffs.lobby_count == LOBBY:
+                    break
+                enter_lobby(handoffs, record)
+            else:
+                batch[filled] = unwrap(handoffs, record, &handoffs.packets[filled], filled)
+                filled += 1
             ring_release(ring)
-            filled += 1
     handoffs.turn += 1
     return filled
 
 
-cdef inline Packet *unwrap(Handoffs *handoffs, const Handoff *record, uint32_t index) noexcept nogil:
+cdef void handoff_prepare(Handoffs *handoffs) noexcept nogil:
+    """An empty lobby."""
+    cdef uint32_t i
+    for i in range(LOBBY):
+        handoffs.lobby[i] = &handoffs.waiting[i]
+
+
+cdef void enter_lobby(Handoffs *handoffs, const Handoff *record) noexcept nogil:
+    cdef Packet *packet = handoffs.lobby[handoffs.lobby_count]
+    unwrap(handoffs, record, packet, BATCH + <uint32_t>(packet - handoffs.waiting))
+    handoffs.lobby_count += 1
+
+
+cdef uint32_t leave_lobby(Handoffs *handoffs, Packet **batch, uint64_t now) noexcept nogil:
+    """Those whose flow has come, or that have waited too long, into the batch's frames; how many."""
+    cdef Packet *free[BATCH]
+    cdef uint32_t filled = 0, kept = 0, i
+    cdef Packet *packet
+    for i in range(handoffs.lobby_count):
+        packet = handoffs.lobby[i]
+        if filled == BATCH or must_wait(handoffs, packet.flow, packet.received_ns, now):
+            handoffs.lobby[kept] = packet
+            kept += 1
+            continue
+        batch[filled] = &handoffs.packets[filled]
+        batch[filled][0] = packet[0]
+        batch[filled].data = handoffs.frames + <uint64_t>filled * FRAME + HEADROOM
+        batch[filled].drop = DROP_HANDOFF_LATE if coming(handoffs, packet.flow) else DROP_NONE
+        memcpy(batch[filled].data, packet.data, packet.length)
+        free[filled] = packet
+        filled += 1
+    for i in range(filled):
+        handoffs.lobby[kept + i] = free[i]
+    handoffs.lobby_count = kept
+    return filled
+
+
+cdef inline Packet *unwrap(const Handoffs *handoffs, const Handoff *record, Packet *packet,
+                           uint32_t frame) noexcept nogil:
     """A record as a Packet in a frame of ours. It was screened by nobody: its length is checked again."""
-    cdef Packet *packet = &handoffs.packets[index]
-    packet.data = handoffs.frames + <uint64_t>index * FRAME + HEADROOM
+    packet.data = handoffs.frames + <uint64_t>frame * FRAME + HEADROOM
     packet.length = min(record.length, DATAGRAM)
     packet.capacity = FRAME - HEADROOM
     packet.flow = record.socket
     packet.crypto = NO_SLOT
-    packet.drop = DROP_NONE
+    packet.drop = DROP_HANDOFF_LATE if coming(handoffs, record.socket) else DROP_NONE
     packet.kind = 0
     packet.marks = 0
     packet.peer = record.source
     packet.received_ns = record.received_ns
     memcpy(packet.data, record.data, packet.length)
-    if record.socket < handoffs.sockets and load_acquire_u8(&handoffs.homes[record.socket]) == (
-            handoffs.me | HOME_MOVING):
-        packet.drop = DROP_HANDOFF_LATE
     return packet

@@ -30,7 +30,8 @@ PATHS = {
         "pipeline_run", "pipeline_settle", "admit", "hand_over", "screen", "punt", "accept", "note", "depart",
     },
     "flow/handoff": {
-        "handoff_give", "handoff_wake", "handoff_doze", "handoff_rise", "handoff_take", "must_wait", "unwrap",
+        "handoff_give", "handoff_wake", "handoff_doze", "handoff_rise", "handoff_take", "handoff_prepare", "coming",
+        "must_wait", "enter_lobby", "leave_lobby", "unwrap",
     },
     "port/udp": {
         "udp_receive", "quiet_doorbell", "read_socket", "describe", "count_overflow", "udp_transmit", "send_one",

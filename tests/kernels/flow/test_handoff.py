@@ -3,12 +3,30 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
+from dataclasses import replace
 
 import pytest
 
+from kernels.control.commands import ExportStream, ImportStream, InstallFlow
+from kernels.control.layout import WorkerState
 from kernels.control.mailbox import DROPS
-from tests.kernels.rig import ALICE, BOB, MALLORY, LocalTeam, balanced, bridge, master_key, rtp, secure_bridge, session
+from kernels.control.worker import Worker
+from kernels.port.udp import UdpPort
+from tests.kernels.rig import (
+    ALICE,
+    BOB,
+    MALLORY,
+    LocalTeam,
+    balanced,
+    bridge,
+    endpoint,
+    master_key,
+    rtp,
+    secure_bridge,
+    session,
+)
 
 RING = 64  # records of a hand-off ring
 
@@ -117,10 +135,15 @@ def test_packets_wait_for_a_flow_that_is_on_its_way(team: LocalTeam) -> None:
     arrive(team, 0, rtp(1), rtp(2))
     team.turn(0, 1, 1)
     assert team.counters(1).get("taken_over", 0) == 0
+    team.ports[0].inject(2, rtp(3), *ALICE)
+    team.home(2, 1)
+    team.turn(0, 1)
+    assert team.counters(1)["no_flow"] == 1  # those behind go past
+    team.home(2, 0)
     team.home(0, 0)  # it never went
     team.turn(1, 0)
     assert team.ports[0].collect() == [(1, rtp(1), BOB), (1, rtp(2), BOB)]
-    assert (team.counters(1)["taken_over"], team.counters(1)["handed_over"]) == (2, 2)
+    assert (team.counters(1)["taken_over"], team.counters(1)["handed_over"]) == (3, 2)
     assert accounted(team)
 
 
@@ -158,4 +181,62 @@ def test_ring_positions_correct_the_counters(team: LocalTeam) -> None:
     assert team.ports[0].collect() == [(1, rtp(3), BOB)]
     expected = {"received": 3, "taken_over": 3, "interrupted": 2, "forwarded": 1}
     assert {name: team.counters(0)[name] for name in expected} == expected
+    assert accounted(team)
+
+
+def test_a_full_lobby_keeps_the_rest_in_the_ring() -> None:
+    """300 packets for a flow that is on its way: 256 in the lobby, the others in the ring; none lost, in order."""
+    team = LocalTeam()
+    team.do(0, *bridge())
+    team.do(0, ExportStream(0, 7, 1, (0, 1, None, None), (None,) * 4))
+    for start in range(0, 300, 50):
+        arrive(team, 0, *(rtp(number) for number in range(start, start + 50)))
+        team.turn(0, 1)
+    assert team.counters(1).get("received", 0) == 0
+    assert team.do(1, ImportStream(0, 7, (0, 1, None, None), (None,) * 4)) == [0]
+    for _ in range(6):
+        team.turn(1)
+    assert team.ports[1].collect() == [(1, rtp(number), BOB) for number in range(300)]
+    assert accounted(team)
+
+
+def test_who_dies_with_a_full_lobby_loses_it_and_says_so(team: LocalTeam) -> None:
+    team.home(0, 1, moving=True)
+    arrive(team, 0, rtp(1), rtp(2))
+    team.turn(0, 1)
+    team.restart(1)
+    team.turn(1)
+    assert team.counters(1)["interrupted"] == 2
+    assert accounted(team)
+
+
+def test_a_worker_that_really_sleeps() -> None:
+    """Two workers in threads over kernel sockets; worker 1 reads what is worker 0's. All of it arrives, byte for byte,
+    though worker 0 sleeps between packets."""
+    team = LocalTeam()
+    sockets = [endpoint() for _ in range(2)]
+    bob = endpoint()
+    fds = [sockets[0].fileno(), sockets[1].fileno(), *[-1] * 30]
+    ports = [UdpPort(fds, team.doorbells[0], range(0)), UdpPort(fds, team.doorbells[1], None)]
+    team.workers = [Worker(team.arena, i, port, doorbells=team.doorbells) for i, port in enumerate(ports)]
+    alice = endpoint()
+    flows = [flow for flow in bridge() if isinstance(flow, InstallFlow)]
+    flows = [replace(flows[0], remote=alice.getsockname()), replace(flows[1], remote=bob.getsockname())]
+    assert team.do(0, *flows) == [0, 0]
+    threads = [threading.Thread(target=worker.run) for worker in team.workers]
+    for thread in threads:
+        thread.start()
+    try:
+        for number in range(200):
+            data = rtp(number, os.urandom(number))
+            alice.sendto(data, sockets[0].getsockname())
+            assert bob.recv(2000) == data
+            time.sleep(0.002 * (number % 8 == 0))
+    finally:
+        for i, doorbell in enumerate(team.doorbells):
+            team.arena.set_wanted(i, WorkerState.STATE_HALT)
+            os.eventfd_write(doorbell, 1)
+        for thread in threads:
+            thread.join(5)
+    assert (team.counters(1)["handed_over"], team.counters(0)["forwarded"]) == (200, 200)
     assert accounted(team)
