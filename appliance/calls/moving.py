@@ -43,7 +43,8 @@ async def finish(ledger: Ledger) -> None:
             ledger.unfinished.discard(call_id)
             continue
         try:
-            await _carry_out(ledger, call)
+            if call_id in ledger.unfinished:  # else whoever held the lock has decided it
+                await _carry_out(ledger, call)
         except GatewayError as error:
             log.warning("move not finished", call_id=call_id, why=str(error))
         finally:

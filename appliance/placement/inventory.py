@@ -111,12 +111,16 @@ class Inventory:
     def __getitem__(self, worker: int) -> WorkerInventory:
         return self.workers[worker]
 
-    def ports_of(self, interface: str, port: int) -> PortAllocator:
-        """The books a port stands in: those of the worker whose range it is in, wherever its call lives. NoCapacity."""
-        for worker, ports in zip(self.workers, self._ranges.get(interface, ()), strict=False):
+    def owner(self, interface: str, port: int) -> int:
+        """The worker whose range a port is in, wherever its call lives. NoCapacity: not ours."""
+        for worker, ports in enumerate(self._ranges.get(interface, ())):
             if port in ports:
-                return worker.ports[interface]
+                return worker
         raise NoCapacity(f"port {port} of {interface[:40]!r} is none of ours")
+
+    def ports_of(self, interface: str, port: int) -> PortAllocator:
+        """The books a port stands in: its owner's. NoCapacity."""
+        return self.workers[self.owner(interface, port)].ports[interface]
 
     def choose(self, need: Need) -> int:
         """The worker for a new call. NoCapacity."""

@@ -80,8 +80,13 @@ class Arena(Protocol):
     def transfers(self) -> list[tuple[str, int]]: ...
 
 
+# (interface, even port of a pair, worker): whoever can make a NIC deliver these ports to the worker's queue does so.
+# Called when a call has moved and, with the worker of the port's range, when it has ended elsewhere. Must not raise.
+Steer = Callable[[str, int, int], None]
+
+
 class Mover:
-    """One per control process."""
+    """One per control process. `steer` is set by whoever steers NICs; without it hand-off rings carry moved calls."""
 
     def __init__(
         self,
@@ -95,7 +100,7 @@ class Mover:
         self._inventory, self._dispatcher, self._arena = inventory, dispatcher, arena
         self._timeout_s, self._number = timeout_s, number
         self._records = SlotAllocator(TRANSFER_RECORDS, "transfer record")
-        self.moved = 0  # streams
+        self.steer: Steer | None = None
 
     # ---------------------------------------------------------------- plan
 
@@ -213,9 +218,15 @@ class Mover:
             self._free_slots(placement.worker, placed.flows, placed.cryptos)
             placed.flows, placed.cryptos = trip.flows, trip.cryptos
             placed.placement = replace(placed.placement, worker=move.to)
+            self.tell_steering(placed, move.to)
         placement.worker, placement.move = move.to, None
-        self.moved += len(move.trips)
         return [(move.to, trip) for trip in move.trips]
+
+    def tell_steering(self, placed: PlacedStream, worker: int) -> None:
+        """Packets of these ports are this worker's from now on."""
+        if self.steer is not None:
+            for interface, ours in ((placed.interface_a, placed.placement.a), (placed.interface_b, placed.placement.b)):
+                self.steer(interface, ours.rtp & ~1, worker)
 
     async def close(self, trips: Iterable[tuple[int, Trip]]) -> None:
         """Empty the records of moves that are saved. One that cannot be emptied now stays out of use."""

@@ -220,6 +220,9 @@ class Reconciler:
             self.know(placement, streams)
             self.mover.adopt(placement)
             undo.pop_all()
+        for placed in placement.streams.values():
+            if self.inventory.owner(placed.interface_a, placed.placement.a.rtp) != placement.worker:
+                self.mover.tell_steering(placed, placement.worker)
 
     def know(self, placement: Placement, streams: dict[int, StreamMedia]) -> None:
         """Take for installed what these media come to, with the slots as they are."""
@@ -305,6 +308,9 @@ class Reconciler:
             inventory.cryptos.give_back(number)
         for interface, ours in ((placed.interface_a, placed.placement.a), (placed.interface_b, placed.placement.b)):
             self.inventory.ports_of(interface, ours.rtp).give_back((ours.rtp & ~1, ours.rtp | 1), now)
+        owner = self.inventory.owner(placed.interface_a, placed.placement.a.rtp)
+        if owner != worker:
+            self.mover.tell_steering(placed, owner)
         placed.flows, placed.cryptos = {}, {}
 
     def _send_quietly(self, worker: int, commands: list[Command]) -> Batch | None:

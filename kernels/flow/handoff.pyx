@@ -92,7 +92,7 @@ cdef bint must_wait(const Handoffs *handoffs, uint32_t socket, uint64_t received
 
 cdef uint32_t handoff_take(Handoffs *handoffs, Packet **batch, uint64_t now) noexcept nogil:
     """Up to BATCH datagrams, those first that waited for their flow, then out of all rings; how many. What must wait
-    goes to the lobby; when that is full it keeps those behind it in its ring waiting too. Order within a stream is kept."""
+    goes to the lobby; when that is full it keeps those behind it in its ring waiting too. Order in a stream is kept."""
     cdef uint32_t filled = leave_lobby(handoffs, batch, now)
     cdef uint32_t i
     cdef Ring *ring

@@ -11,12 +11,14 @@ import pytest
 from appliance.calls import adoption, moving
 from appliance.calls.draining import Draining
 from appliance.calls.views import EventKind
-from appliance.errors import InvalidRequest, MediaUnavailable, NoCapacity, UnknownCall
+from appliance.errors import InvalidRequest, MediaUnavailable, NoCapacity, Overloaded, UnknownCall
+from appliance.placement.load import Sample
 from appliance.placement.mover import MoveRefused
+from appliance.placement.placer import Rules
 from appliance.state.drained import DrainedWorkers
 from appliance.state.store import Loaded
 from kernels.control.commands import ExportStream, InstallCrypto, InstallFlow
-from tests.appliance.calls.test_service import offer, session, up
+from tests.appliance.calls.test_service import answer, offer, session, up
 from tests.appliance.rig import Rig
 
 
@@ -76,6 +78,60 @@ async def test_ports_of_a_moved_call_are_not_given_away() -> None:
     ports = [flow.port for worker in rig.plane.workers for flow in worker.flows.values()]
     assert len(ports) == len(set(ports))
     assert used <= set(ports)
+    await ends_clean(rig)
+
+
+async def test_a_call_that_rings_moves_and_is_answered_there() -> None:
+    rig = Rig()
+    offered = await offer(rig, "c")
+    to = 1 - rig.calls.get("c").worker
+    await rig.calls.move_call("c", to)
+    await answer(rig, offered, "c")
+    assert where(rig)[1 - to] == (0, 0)
+    assert rig.calls.get("c").worker == to
+    await ends_clean(rig)
+
+
+async def test_steering_follows_the_call() -> None:
+    """Whoever steers NICs hears where the ports of a moved call go, and that they come home when it ends."""
+    rig = Rig()
+    told: list[tuple[str, int, int]] = []
+    rig.reconciler.mover.steer = lambda *said: told.append(said)
+    await up(rig, "c")
+    home = rig.calls.get("c").worker
+    stream = rig.calls.get("c").streams[0]
+    ports = {stream.a.local.rtp, stream.b.local.rtp}
+    assert told == []
+    await rig.calls.move_call("c", 1 - home)
+    assert {(port, worker) for _, port, worker in told} == {(port, 1 - home) for port in ports}
+    told.clear()
+    await rig.calls.delete("c")
+    assert {(port, worker) for _, port, worker in told} == {(port, home) for port in ports}
+    await ends_clean(rig)
+
+
+async def test_a_tick_during_a_move_does_not_decide_it_twice() -> None:
+    rig = Rig()
+    await up(rig, "c")
+    ledger = rig.calls.ledger
+    to = 1 - rig.calls.get("c").worker
+    await asyncio.gather(rig.calls.move_call("c", to), moving.finish(ledger), moving.finish(ledger))
+    assert rig.calls.statistics().calls_moved == 1
+    await ends_clean(rig)
+
+
+async def test_new_calls_are_refused_when_every_worker_is_busy() -> None:
+    """F19: by what was measured; established calls go on; counted by reason."""
+    rig = Rig()
+    await up(rig, "c")
+    rig.inventory.rules = lambda: Rules(admit_below=0.9)
+    for worker in rig.inventory.workers:
+        for second in (1, 2):
+            worker.window.add(Sample(second * 10**9, second * 95 * 10**7, second * 95 * 10**7, 1000 * second, 0))
+    with pytest.raises(Overloaded, match=r"worker 0 busy 95%, limit 90%"):
+        await up(rig, "new")
+    assert rig.calls.statistics().errors == {"overloaded": 1}
+    await offer(rig, "c", to_tag="b")
     await ends_clean(rig)
 
 
