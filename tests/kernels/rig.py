@@ -155,7 +155,19 @@ class LocalTeam:
 
     def home(self, number: int, worker: int, moving: bool = False) -> None:
         """Say in the arena who serves a socket."""
-        self.arena.mapping[self.arena.homes + number] = worker | (0x80 if moving else 0)
+        self.poke(self.arena.homes + number, bytes([worker | (0x80 if moving else 0)]))
+
+    def poke(self, offset: int, octets: bytes) -> None:
+        """Write into the arena."""
+        os.pwrite(self.fd, octets, offset)
+
+    def peek(self, offset: int, count: int = 1) -> bytes:
+        """Read from the arena."""
+        return os.pread(self.fd, count, offset)
+
+    def holds(self, octets: bytes) -> bool:
+        """Are these octets anywhere in the arena?"""
+        return octets in self.peek(0, self.arena.octets)
 
 
 def export(move: int, to: int, record: int = 0, first: int = 0) -> ExportStream:

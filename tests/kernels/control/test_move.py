@@ -135,7 +135,7 @@ def test_between_the_two_nobody_can_send(team: LocalTeam) -> None:
     assert (team.mailboxes[0].flows(), team.mailboxes[0].cryptos()) == ([], [])
     assert team.mailboxes[1].cryptos() == []
     assert team.arena.transfers()[0] == ("full", 9)
-    assert team.arena.mapping.find(master_key(1).key) >= 0  # in the record, and nowhere else
+    assert team.holds(master_key(1).key)  # in the record, and nowhere else
     team.ports[0].inject(0, rtp(2), *ALICE)
     team.turn(0, 1, 1)
     assert team.ports[1].collect() == []
@@ -145,7 +145,7 @@ def test_between_the_two_nobody_can_send(team: LocalTeam) -> None:
     assert phones.bob_in.unprotect_rtp(data) == rtp(2)
     assert team.arena.transfers()[0] == ("taken", 9)
     team.do(1, RemoveFlow(0), RemoveFlow(1), RemoveCrypto(0), RemoveCrypto(1))
-    assert team.arena.mapping.find(master_key(1).key) == -1
+    assert not team.holds(master_key(1).key)
     assert all(balanced(team.counters(worker), DROPS) for worker in (0, 1))
 
 
@@ -238,5 +238,5 @@ def test_a_call_that_ends_on_its_way(team: LocalTeam) -> None:
     team.do(0, export(4, 1))
     assert team.do(0, discard(4)) == [0]
     assert (team.arena.home(0), team.arena.transfers()[0]) == (0, ("empty", 0))
-    assert team.arena.mapping.find(master_key(1).key) == -1
+    assert not team.holds(master_key(1).key)
     assert team.do(1, take(4)) == ["ENOENT"]

@@ -115,13 +115,13 @@ def test_only_the_sleeper_is_rung(team: LocalTeam) -> None:
     with pytest.raises(BlockingIOError):
         os.eventfd_read(team.doorbells[0])
     team.turn(0)
-    team.arena.mapping[asleep(team, 0)] = 1
+    team.poke(asleep(team, 0), b"\x01")
     arrive(team, 1, rtp(2), rtp(3))
     team.turn(1)
     arrive(team, 1, rtp(4))
     team.turn(1)
     assert os.eventfd_read(team.doorbells[0]) == 1
-    assert team.arena.mapping[asleep(team, 0)] == 0
+    assert team.peek(asleep(team, 0)) == b"\x00"
 
 
 def asleep(team: LocalTeam, worker: int) -> int:
@@ -175,7 +175,7 @@ def test_ring_positions_correct_the_counters(team: LocalTeam) -> None:
     arrive(team, 1, rtp(1), rtp(2), rtp(3))
     team.turn(1)
     tail = team.mailboxes[0].regions()["taken_1"]
-    team.arena.mapping[tail : tail + 4] = (2).to_bytes(4, "little")
+    team.poke(tail, (2).to_bytes(4, "little"))
     team.restart(0)
     team.turn(0)
     assert team.ports[0].collect() == [(1, rtp(3), BOB)]
