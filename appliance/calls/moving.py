@@ -87,8 +87,10 @@ async def _carry_out(ledger: Ledger, call: Call) -> None:
     trips = []
     for branch in call.branches:
         if branch.placement is not None and branch.placement.move is not None:
+            left, flows = branch.placement.worker, list(branch.placement.installed.flows)
             trips += mover.commit(branch.placement)
             ledger.reconciler.know(branch.placement, branch.media)
+            ledger.reconciler.follow(branch.placement, left, flows)
     call.changed, call.revision = ledger.clock(), call.revision + 1
     ledger.count(call, call.worker)
     _decided(ledger, call)

@@ -252,6 +252,12 @@ class Reconciler:
             return None
         return self._send_quietly(placement.worker, diff(NOTHING, placement.installed))
 
+    def follow(self, placement: Placement, left: int, slots: Iterable[int]) -> None:
+        """After a move: what the workers did among themselves, once more as commands (they change nothing). Whoever
+        follows commands, as next hops do, learns where the flows are now."""
+        self._send_quietly(left, [RemoveFlow(slot) for slot in slots])
+        self._send_quietly(placement.worker, list(placement.installed.flows.values()))
+
     def remove_orphans(self, worker: int, owned: Iterable[Placement]) -> int:
         """Remove what the worker holds and no placement wants; how many. Flows go before contexts."""
         flows, cryptos = (set(slots) for slots in self.contents(worker))

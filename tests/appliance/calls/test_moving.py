@@ -17,7 +17,7 @@ from appliance.placement.mover import MoveRefused
 from appliance.placement.placer import Rules
 from appliance.state.drained import DrainedWorkers
 from appliance.state.store import Loaded
-from kernels.control.commands import ExportStream, InstallCrypto, InstallFlow
+from kernels.control.commands import ExportStream, InstallCrypto, InstallFlow, RemoveFlow
 from tests.appliance.calls.test_service import answer, offer, session, up
 from tests.appliance.rig import Rig
 
@@ -45,7 +45,12 @@ async def test_there_and_back_with_everything() -> None:
     assert view.streams[0].a.local == before  # the endpoints know the ports
     assert where(rig)[home] == (0, 0)
     assert [worker.calls for worker in rig.inventory.workers] == ([0, 1] if home == 0 else [1, 0])
-    assert not any(isinstance(command, InstallCrypto) for command in rig.plane.workers[1 - home].log)  # nothing anew
+    await asyncio.sleep(0.01)
+    log = rig.plane.workers[1 - home].log
+    assert not any(isinstance(command, InstallCrypto) for command in log)  # nothing anew
+    # whoever follows commands sees flows come here and go there
+    assert {command.port for command in log if isinstance(command, InstallFlow)} >= {before.rtp}
+    assert any(isinstance(command, RemoveFlow) for command in rig.plane.workers[home].log)
     await offer(rig, "c", to_tag="b")  # re-INVITE where it lives now
     await rig.calls.move_call("c", home)
     assert where(rig)[1 - home] == (0, 0)
