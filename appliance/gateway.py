@@ -77,6 +77,7 @@ class Gateway:
             self.snapshots,
             _facts(settings, plane),
             drained=DrainedWorkers(run / "drained.json"),
+            rebalance=lambda: self.settings.media.rebalance,
         )
         self.housekeeping = Housekeeping(
             self.calls.ledger,

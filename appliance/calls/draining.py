@@ -1,4 +1,5 @@
-"""Emptying a worker: it takes no new calls, and those it has move to others, one after the other, at a bounded pace.
+"""Calls that move without being asked, one after the other, at a bounded pace: emptying a worker (it takes no new
+calls, those it has move to others), and, where it is wished, evening out load.
 
 Where no other worker has room the calls stay and end in their own time; the note says so.
 """
@@ -6,6 +7,7 @@ Where no other worker has room the calls stay and end in their own time; the not
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import structlog
 
@@ -14,6 +16,7 @@ from appliance.calls.ledger import Ledger
 from appliance.calls.registry import Call
 from appliance.calls.views import CallEvent, EventKind
 from appliance.errors import GatewayError, InvalidRequest, NoCapacity
+from appliance.placement.balance import Balance, Shift
 from appliance.placement.placer import Need
 from appliance.state.drained import DrainedWorkers
 
@@ -25,8 +28,9 @@ log = structlog.get_logger(__name__)
 class Draining:
     """Call `tick` about once a second."""
 
-    def __init__(self, ledger: Ledger, wanted: DrainedWorkers) -> None:
-        self._ledger, self._wanted = ledger, wanted
+    def __init__(self, ledger: Ledger, wanted: DrainedWorkers, rebalance: Callable[[], bool] = lambda: False) -> None:
+        self._ledger, self._wanted, self._rebalance = ledger, wanted, rebalance
+        self._balance = Balance()
         self._task: asyncio.Task[None] | None = None
         for worker in ledger.reconciler.inventory.workers:
             worker.drained = worker.index in wanted
@@ -44,9 +48,26 @@ class Draining:
         self.tick()
 
     def tick(self) -> None:
+        workers = self._ledger.reconciler.inventory.workers
+        shift = self._balance.look([worker.load() for worker in workers]) if self._rebalance() else None
         if self._task is None or self._task.done():
-            due = [worker.index for worker in self._ledger.reconciler.inventory.workers if worker.drained]
-            self._task = asyncio.get_running_loop().create_task(self._empty(due)) if due else None
+            due = [worker.index for worker in workers if worker.drained]
+            if due:
+                self._task = asyncio.get_running_loop().create_task(self._empty(due))
+            elif shift is not None:
+                self._task = asyncio.get_running_loop().create_task(self._even_out(shift))
+
+    async def _even_out(self, shift: Shift) -> None:
+        """As many as there are to move, unless one is refused: the next look decides anew."""
+        calls = [call for call in self._ledger.registry if call.worker == shift.source][: shift.calls]
+        log.info("calls move to even out load", source=shift.source, to=shift.to, calls=len(calls))
+        for call in calls:
+            try:
+                await self._move(call, shift.source, shift.to)
+            except GatewayError as error:
+                log.warning("evening out stopped", why=str(error))
+                return
+            await asyncio.sleep(PACE_S)
 
     async def _empty(self, workers: list[int]) -> None:
         for worker in workers:
@@ -70,12 +91,14 @@ class Draining:
                 inventory.note = f"a call could not be moved: {error}"
             await asyncio.sleep(PACE_S)
 
-    async def _move(self, call: Call, worker: int) -> None:
+    async def _move(self, call: Call, worker: int, to: int | None = None) -> None:
+        """Away from `worker`, to `to` or where the placer says."""
         ledger = self._ledger
         await call.lock.acquire()
         try:
             if not call.ended and call.worker == worker and call.call_id not in ledger.unfinished:
-                await moving.move(ledger, call, ledger.reconciler.inventory.choose(_need(call)))
+                goal = ledger.reconciler.inventory.choose(_need(call)) if to is None else to
+                await moving.move(ledger, call, goal)
         finally:
             ledger.unlock(call)
 

@@ -69,11 +69,12 @@ class CallService:
         random: Callable[[int], bytes] = os.urandom,
         clock: Callable[[], float] = time.time,
         drained: DrainedWorkers | None = None,
+        rebalance: Callable[[], bool] = lambda: False,
     ) -> None:
         self._facts = facts
         self._reconciler, self._snapshots, self._random = reconciler, snapshots, random
         self.ledger = Ledger(reconciler, store, snapshots, random=random, clock=clock, most_calls=facts.most_calls)
-        self.drains = Draining(self.ledger, drained or DrainedWorkers())
+        self.drains = Draining(self.ledger, drained or DrainedWorkers(), rebalance)
 
     # ---------------------------------------------------------------- SDP
 

@@ -61,6 +61,9 @@ class Media(Table):
         unit="share",
         effect=Effect.NEXT_CALL, gt=0, le=1,
     )  # fmt: skip
+    rebalance: bool = row(
+        False, help="Move calls off a worker that is much busier than another for ten seconds.", effect=Effect.AT_ONCE
+    )
     learning_s: float = row(
         3.0, help="How long after set-up a plain leg's address may still be learnt from packets.", unit="seconds",
         effect=Effect.RESTART, ge=0, le=60,

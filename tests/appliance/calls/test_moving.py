@@ -12,6 +12,7 @@ from appliance.calls import adoption, moving
 from appliance.calls.draining import Draining
 from appliance.calls.views import EventKind
 from appliance.errors import InvalidRequest, MediaUnavailable, NoCapacity, Overloaded, UnknownCall
+from appliance.placement.balance import PATIENCE
 from appliance.placement.load import Sample
 from appliance.placement.mover import MoveRefused
 from appliance.placement.placer import Rules
@@ -325,6 +326,26 @@ async def test_drain_waits_where_there_is_no_room_and_says_so() -> None:
     assert rig.calls.statistics().workers[home].state == "drained"
     with pytest.raises(InvalidRequest, match="no worker 9"):
         await rig.calls.drain_worker(9)
+
+
+async def test_load_is_evened_out_where_that_is_wished() -> None:
+    rig = Rig()
+    for number in range(8):
+        await up(rig, f"c{number}")
+    wished = [False]
+    draining = Draining(rig.calls.ledger, DrainedWorkers(), lambda: wished[0])
+    for second in (1, 2):
+        rig.inventory[0].window.add(Sample(second * 10**9, second * 8 * 10**8, second * 8 * 10**8, 1000 * second, 0))
+        rig.inventory[1].window.add(Sample(second * 10**9, 0, 0, 0, 0))
+    before = [worker.calls for worker in rig.inventory.workers]
+    for wish in (False, True):
+        wished[0] = wish
+        for _ in range(PATIENCE):
+            draining.tick()
+        await asyncio.sleep(0.1)
+        moved = before[0] // 2 if wish else 0
+        assert [worker.calls for worker in rig.inventory.workers] == [before[0] - moved, before[1] + moved]
+    await ends_clean(rig)
 
 
 async def test_the_wish_outlives_the_control_process(tmp_path: Path) -> None:
