@@ -33,11 +33,12 @@ class Rings(Protocol):
 class Batch:
     """The commands of one operation, on their way. `wait` ends when all are answered."""
 
-    __slots__ = ("_done", "_left", "error", "worker")
+    __slots__ = ("_done", "_left", "error", "refused", "worker")
 
     def __init__(self, worker: int, count: int) -> None:
         self.worker = worker
         self.error: GatewayError | None = None
+        self.refused = ""  # errno name, where it was the worker that said no
         self._left = count
         self._done: asyncio.Future[None] | None = None
 
@@ -58,6 +59,7 @@ class Batch:
     def answered(self, error: str) -> None:
         self._left -= 1
         if error and self.error is None:
+            self.refused = error
             self.error = _verdict(self.worker, error)
         if not self._left:
             self._wake()

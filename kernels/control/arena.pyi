@@ -26,6 +26,13 @@ class Arena:
     def capacities(self) -> dict[str, int]:
         """Slots per worker: calls, sockets, flows, cryptos, keys, streams; all_sockets: of all workers."""
     @property
+    def homes(self) -> int:
+        """Offset of the table of homes: one octet for each socket number."""
+    def home(self, socket: int) -> int:
+        """The worker that serves a socket, or is about to. IndexError."""
+    def transfers(self) -> list[tuple[str, int]]:
+        """(state, id) of every transfer record; state: empty, filling, full, taken."""
+    @property
     def workers(self) -> int: ...
     def protect(self) -> str:
         """Keep the arena out of swap and core files, in large pages if possible. Returns what could not be had."""

@@ -13,7 +13,7 @@ from kernels.srtp.tables cimport (
     CRYPTO_FREE, CRYPTO_READY, Crypto, Engine, EngineHeader, KeySlot, Lane, MOST_KEYS, MOST_SSRCS, Stream, tables_place,
 )
 from kernels.wire.atomics cimport load_acquire_u32, load_acquire_u64
-from kernels.wire.packet cimport DROP_COUNT, NO_SLOT
+from kernels.wire.packet cimport DROP_CRYPTO_COUNT, NO_SLOT
 
 from kernels.wire.packet import Drop as _Drop
 
@@ -130,7 +130,7 @@ cdef object view(const CryptoStatus *status):
         rtp_lifetime=status.rtp_lifetime, rtcp_lifetime=status.rtcp_lifetime, streams=status.streams,
         ssrcs=tuple([ssrc_view(&status.stream[i]) for i in range(shown)]),
         drops={drop.name[5:].lower(): status.drops[<int>drop] for drop in _Drop
-               if drop < DROP_COUNT and status.drops[<int>drop]})
+               if drop < DROP_CRYPTO_COUNT and status.drops[<int>drop]})
 
 cdef object ssrc_view(const StreamStatus *stream):
     return SsrcView(ssrc=stream.ssrc, roc=stream.roc, rtp_newest=stream.rtp_newest if stream.rtp_started else None,

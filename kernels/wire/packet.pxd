@@ -44,7 +44,12 @@ cpdef enum Drop:
     DROP_PUNT_FULL = 19         # punt ring had no room
     DROP_PLAIN_ON_SECURE = 20   # unprotected RTCP on a secure leg
     DROP_CIPHER = 21            # cipher back end failed
-    DROP_COUNT = 22
+    DROP_HANDOFF_FULL = 22      # arrived at another worker than its flow's, and the ring towards that one had no room
+    DROP_HANDOFF_LATE = 23      # waited too long for a flow that is being moved
+    DROP_COUNT = 24
+
+cdef enum:
+    DROP_CRYPTO_COUNT = 22      # the drops below it are the ones that a crypto can be to blame for
 
 cdef struct Peer:               # a socket address in the packet path, both families, host order port
     uint8_t ip[16]              # IPv4 in the first four octets

@@ -18,6 +18,7 @@ PATHS = {
     "srtp/pool": {"set_derive", "stream_add", "evict_silent"},
     "srtp/kdf": {"derive", "derive_label"},
     "srtp/engine": {"engine_open", "engine_seal"},
+    "srtp/transfer": {"crypto_export", "crypto_import", "import_keys", "import_state", "export_keys", "export_streams"},
     "srtp/status": {"crypto_status", "keys_status", "streams_status"},
     "cipher/openssl": {"seal", "open_", "seal_one", "open_one", "crypt", "f8", "gcm_seal", "gcm_open"},
     "cipher/vaes": {"seal", "open_", "slot_memory"},
