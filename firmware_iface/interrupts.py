@@ -1,0 +1,79 @@
+"""Interrupts of NIC queues: which number is whose, and on which cores it may fire."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from firmware_iface import sysfs
+
+# How drivers call the interrupt of queue 3: i40e-enp1s0-TxRx-3, ice-eth0-TxRx-3, eth0-rx-3, ens5-Tx-Rx-3,
+# mlx5_comp3@pci:0000:01:00.0, virtio2-input.3, eth0-3, mlx4-3@...
+# Send-only queues are told apart: they do not matter to receiving.
+_QUEUE = re.compile(r"(?P<what>[A-Za-z_.-]*?)[-.]?(?P<number>\d+)(?:@.*)?$")
+_OTHER = ("config", "async", "misc", "fdir", "event", "ctrl", "control", "aq", "mailbox", "mgmnt", "admin", "pages")
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupt:
+    number: int
+    name: str
+    queue: int | None  # receive (or combined) queue; None: not of a queue, or of a send queue
+    cores: tuple[int, ...]  # where it may fire
+    count: int  # fired so far, all cores
+
+
+def table(root: Path = Path("/")) -> dict[int, tuple[str, int]]:
+    """/proc/interrupts: number -> (name, fired). Names with spaces keep their last word, which is the driver's."""
+    lines = sysfs.text(root / "proc/interrupts").splitlines()
+    cores = len(lines[0].split()) if lines else 0
+    found: dict[int, tuple[str, int]] = {}
+    for line in lines[1:]:
+        number, _, rest = line.partition(":")
+        words = rest.split()
+        if number.strip().isdigit() and len(words) > cores:
+            counts = [int(word) for word in words[:cores] if word.isdigit()]
+            found[int(number)] = (words[-1], sum(counts))
+    return found
+
+
+def of_device(root: Path, name: str, known: dict[int, tuple[str, int]]) -> tuple[Interrupt, ...]:
+    """Interrupts of the NIC `name`: its own message-signalled ones, or (virtio) its parent's that bear its name."""
+    device = root / "sys/class/net" / name / "device"
+    numbers = _message_signalled(device)
+    if not numbers:
+        owner = sysfs.link_name(device)  # virtio2
+        parent = _message_signalled(_above(device))
+        numbers = {number for number in parent if owner and known.get(number, ("", 0))[0].startswith(f"{owner}-")}
+    return tuple(_interrupt(root, number, *known[number]) for number in sorted(numbers & known.keys()))
+
+
+def queue_of(name: str) -> int | None:
+    """Receive queue that the interrupt of that name serves."""
+    found = _QUEUE.search(name)
+    if not found:
+        return None
+    what = name[: found.start("number")].lower()
+    if any(word in what.replace("@", "-") for word in _OTHER) or what.endswith(("output.", "-tx-", "_tx", "tx_")):
+        return None if "txrx" not in what and "tx-rx" not in what else int(found["number"])
+    return int(found["number"])
+
+
+def _interrupt(root: Path, number: int, name: str, count: int) -> Interrupt:
+    cores = sysfs.cpu_list(root / f"proc/irq/{number}/smp_affinity_list")
+    return Interrupt(number, name, queue_of(name), tuple(sorted(cores)), count)
+
+
+def _message_signalled(device: Path) -> set[int]:
+    try:
+        return {int(entry.name) for entry in (device / "msi_irqs").iterdir() if entry.name.isdigit()}
+    except OSError:
+        return set()
+
+
+def _above(device: Path) -> Path:
+    try:
+        return device.resolve().parent
+    except OSError:
+        return device
