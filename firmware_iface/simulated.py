@@ -24,8 +24,9 @@
 
 from __future__ import annotations
 
+import errno
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ from firmware_iface.links import Link
 from firmware_iface.memory import HugePages, Memory
 from firmware_iface.nic import Nic, Steering
 from firmware_iface.privileges import Privileges
+from firmware_iface.rules import EXACT, Rule, spread
 
 NTUPLE_DRIVERS = frozenset({"bnxt_en", "enic", "i40e", "ice", "igb", "igc", "ixgbe", "mlx4_en", "mlx5_core", "sfc"})
 MACHINE_KEYS = frozenset(
@@ -50,6 +52,44 @@ NIC_KEYS = frozenset(
     {"name", "driver", "kind", "queues", "queues_max", "node", "ntuple", "active", "room", "up", "carrier",
      "speed_mbps", "mtu", "mac", "interrupts", "vlan", "parent", "xdp"}
 )  # fmt: skip
+
+
+class FlowRules:
+    """The flow rules of a made-up NIC (`steering.FlowTable`): takes masks or not, chooses places or not, runs full."""
+
+    def __init__(self, room: int = 64, masks: bool = True, chooses: bool = False, entries: int = 128) -> None:
+        self._room, self._masks, self._chooses, self._entries = room, masks, chooses, entries
+        self.table: dict[int, Rule | None] = {}
+        self.indirection: tuple[int, ...] = ()
+
+    def room(self) -> tuple[int, bool]:
+        if not self._room:
+            raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+        return self._room, self._chooses
+
+    def rules(self) -> dict[int, Rule | None]:
+        return dict(self.table)
+
+    def insert(self, rule: Rule, location: int | None) -> int:
+        if not self._masks and rule.mask != EXACT:
+            raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+        if location is None and not self._chooses:
+            raise OSError(errno.EINVAL, "Invalid argument")
+        if len(self.table) >= self._room:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        place = min(set(range(self._room)) - set(self.table)) if location is None else location
+        self.table[place] = rule
+        return place
+
+    def remove(self, location: int) -> None:
+        if location not in self.table:
+            raise OSError(errno.ENOENT, "No such file or directory")
+        del self.table[location]
+
+    def spread(self, queues: Sequence[int]) -> None:
+        if not self._entries:
+            raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+        self.indirection = spread(self._entries, queues)
 
 
 def load(path: Path) -> Machine:
