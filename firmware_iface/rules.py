@@ -92,11 +92,11 @@ def plan(wanted: Sequence[Rule], present: Mapping[int, Rule | None], ours: Mappi
     A rule is ours when its location still holds what we put there, or when it is one of the wanted: whoever made it,
     a second one would do the same. All others are somebody's and stay.
     """
-    missing = list(dict.fromkeys(wanted))
+    missing = dict.fromkeys(wanted)
     keep, remove = [], []
     for location, rule in sorted(present.items()):
         if rule is not None and rule in missing:
-            missing.remove(rule)
+            del missing[rule]
             keep.append(location)
         elif rule is not None and ours.get(location) == rule:
             remove.append(location)
