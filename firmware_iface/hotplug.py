@@ -69,4 +69,4 @@ def of_device(action: str, subsystem: str, name: str, folder: Path, driver: str)
 
 
 def _driver(device: Any) -> str:
-    return device.get("ID_NET_DRIVER") or (device.parent.driver if device.parent is not None else "") or ""
+    return device.properties.get("ID_NET_DRIVER") or (device.parent.driver if device.parent is not None else "") or ""

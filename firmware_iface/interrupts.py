@@ -8,11 +8,10 @@ from pathlib import Path
 
 from firmware_iface import sysfs
 
-# How drivers call the interrupt of queue 3: i40e-enp1s0-TxRx-3, ice-eth0-TxRx-3, eth0-rx-3, ens5-Tx-Rx-3,
-# mlx5_comp3@pci:0000:01:00.0, virtio2-input.3, eth0-3, mlx4-3@...
-# Send-only queues are told apart: they do not matter to receiving.
-_QUEUE = re.compile(r"(?P<what>[A-Za-z_.-]*?)[-.]?(?P<number>\d+)(?:@.*)?$")
-_OTHER = ("config", "async", "misc", "fdir", "event", "ctrl", "control", "aq", "mailbox", "mgmnt", "admin", "pages")
+# How drivers call the interrupt of a receive queue: i40e-enp1s0-TxRx-3, ens5-Tx-Rx-3, eth0-rx-3, virtio2-input.3,
+# eth0-3, mlx5_comp3@pci:0000:01:00.0. Send-only queues and the rest do not matter to receiving.
+_QUEUE = re.compile(r"(?:-|-TxRx-|-Tx-Rx-|-rx-|_comp|-input\.)(?P<number>\d+)(?:@.*)?$", re.IGNORECASE)
+_OTHER = re.compile(r"fdir|async|misc|event|ctrl|control|mailbox|mgmnt|admin|[^r]-tx-\d|^tx-\d", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +51,7 @@ def of_device(root: Path, name: str, known: dict[int, tuple[str, int]]) -> tuple
 def queue_of(name: str) -> int | None:
     """Receive queue that the interrupt of that name serves."""
     found = _QUEUE.search(name)
-    if not found:
-        return None
-    what = name[: found.start("number")].lower()
-    if any(word in what.replace("@", "-") for word in _OTHER) or what.endswith(("output.", "-tx-", "_tx", "tx_")):
-        return None if "txrx" not in what and "tx-rx" not in what else int(found["number"])
-    return int(found["number"])
+    return int(found["number"]) if found and not _OTHER.search(name) else None
 
 
 def _interrupt(root: Path, number: int, name: str, count: int) -> Interrupt:

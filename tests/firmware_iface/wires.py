@@ -1,6 +1,6 @@
 """Two network namespaces joined by a veth pair of four queues, made and removed by the tests that use them.
 
-    near 10.78.1.1, fd78::1 ---- 10.78.1.2, fd78::2 far
+near 10.78.1.1, fd78::1 ---- 10.78.1.2, fd78::2 far
 """
 
 from __future__ import annotations
