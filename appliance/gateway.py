@@ -30,6 +30,7 @@ from appliance.calls.snapshots import Snapshots
 from appliance.config.faults import ConfigError
 from appliance.config.load import load
 from appliance.config.schema import Settings
+from appliance.machine.hardware import Hardware
 from appliance.placement.dispatcher import Dispatcher
 from appliance.placement.inventory import Inventory
 from appliance.placement.reconciler import Reconciler
@@ -75,7 +76,13 @@ class Gateway:
         self.ng = NgServer(self.calls, self.settings.ng.allow, self.options)
         registry = metrics.registry(self.calls)
         observe = metrics.ApiMetrics(registry).observe
-        self.api = ApiServer(self.calls, settings.grpc, settings.paths.control_socket, observe, self.options)
+        self.hardware = Hardware(
+            {entry.name: str(entry.address) for entry in settings.interfaces},
+            lambda: tuple(worker.cpu for worker in plane.info.workers),
+        )
+        self.api = ApiServer(
+            self.calls, settings.grpc, settings.paths.control_socket, observe, self.options, self.hardware
+        )
         self.metrics = MetricsEndpoint(registry, settings.http.listen) if settings.http.listen else None
         self.notifier = sdnotify.SystemdNotifier()
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -118,6 +125,7 @@ class Gateway:
     async def serve(self) -> None:
         for listen in self.settings.ng.listen:
             await self.ng.listen(str(listen.host), listen.port)
+        await self.hardware.start()
         await self.api.start()
         if self.metrics:
             await self.metrics.start()
@@ -141,6 +149,7 @@ class Gateway:
         if self.metrics:
             await self.metrics.stop()
         await self.api.stop()
+        self.hardware.stop()
         self.calls.ledger.bus.close()
         self.store.close()
 

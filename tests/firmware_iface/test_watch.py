@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import threading
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from firmware_iface import hotplug
+from firmware_iface import hotplug, links
 from firmware_iface.events import Kind, differences
 from firmware_iface.links import Link
 from firmware_iface.watch import Watch
@@ -80,6 +82,43 @@ def test_links_and_hot_plug(wires: Wires) -> None:
         assert [event.device for event in watch.recent] == [device for _, device in seen]
         assert all(event.at > 1.5e9 for event in watch.recent)
         assert threading.active_count() == before
+
+    run_inside(NEAR, work)
+
+
+XDP_PASS = '__attribute__((section("xdp"), used)) int {name}(void *context) {{ return 2; }}\n'
+
+
+@pytest.mark.system
+def test_xdp_programs_of_others(wires: Wires, tmp_path: Path) -> None:
+    """A program that somebody attaches, replaces, takes off: seen with its mode and id."""
+    if not shutil.which("clang"):
+        pytest.skip("no clang: no XDP program to attach")
+    for name in ("one", "other"):
+        (tmp_path / f"{name}.c").write_text(XDP_PASS.format(name=name))
+        command = ["clang", "-O2", "-target", "bpf", "-c", f"{name}.c", "-o", f"{name}.o"]
+        subprocess.run(command, cwd=tmp_path, check=True, timeout=60)
+
+    async def work() -> None:
+        watch = Watch(source="kernel")
+        watch.start()
+
+        def kinds() -> list[Kind]:
+            return [event.kind for event in watch.recent]
+
+        try:
+            attach = ("link", "set", "dev", "wire", "xdpgeneric", "obj")
+            wires.ip(NEAR, *attach, str(tmp_path / "one.o"), "sec", "xdp")
+            await until(lambda: Kind.XDP_ATTACHED in kinds(), kinds)
+            assert "generic" in watch.recent[-1].text
+            wires.ip(NEAR, "-force", *attach, str(tmp_path / "other.o"), "sec", "xdp")
+            await until(lambda: Kind.XDP_REPLACED in kinds(), kinds)
+            (wire,) = [link for link in links.read() if link.name == "wire"]
+            assert wire.xdp == "generic" and str(wire.xdp_program) in watch.recent[-1].text
+            wires.ip(NEAR, "link", "set", "dev", "wire", "xdpgeneric", "off")
+            await until(lambda: Kind.XDP_REMOVED in kinds(), kinds)
+        finally:
+            watch.stop()
 
     run_inside(NEAR, work)
 
