@@ -48,7 +48,7 @@ def _privileges(machine: Machine) -> Iterable[str]:
         yield f"kernel {have.kernel} is older than {'.'.join(map(str, XDP_KERNEL))}: no AF_XDP as we use it"
     if not have.btf:
         yield "the kernel has no BTF (/sys/kernel/btf/vmlinux): the XDP program does not load"
-    if not have.jit:
+    if have.jit is False:
         yield "the BPF JIT is off (sysctl net.core.bpf_jit_enable=1): XDP is slow"
 
 
@@ -113,6 +113,8 @@ def _cores(machine: Machine, use: Use) -> Iterable[str]:
     if slow:
         names = "/".join(sorted(set(slow.values())))
         yield f"cores {_list(slow)} run under the governor {names}: performance keeps the clock up"
+    if apart.irqbalance and use.cores:
+        yield "irqbalance runs: it moves interrupts away from where they were put (systemctl disable --now irqbalance)"
     siblings = {core.index: core.siblings for core in machine.cpu.cores}
     shared = [core for core in use.cores if set(siblings.get(core, ())) & set(use.cores) - {core}]
     if shared:

@@ -16,6 +16,7 @@ class Isolation:
     smt: bool = False  # sibling threads are on
     governors: tuple[tuple[int, str], ...] = ()  # core -> cpufreq governor, where there is one
     clocksource: str = ""
+    irqbalance: bool = False  # the daemon runs
     command_line: str = ""
 
     def governor(self, core: int) -> str:
@@ -35,5 +36,6 @@ def read(root: Path = Path("/")) -> Isolation:
         smt=sysfs.text(cpus / "smt/active") == "1",
         governors=tuple(sorted(governors.items())),
         clocksource=sysfs.text(root / "sys/devices/system/clocksource/clocksource0/current_clocksource"),
+        irqbalance=(root / "run/irqbalance").is_dir(),
         command_line=command_line,
     )

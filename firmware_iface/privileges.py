@@ -18,7 +18,7 @@ class Privileges:
     capabilities: tuple[str, ...] = ()  # effective ones of this process, of those that media uses
     user: int = 0
     btf: bool = False  # the kernel describes its types: CO-RE programs load
-    jit: bool = False
+    jit: bool | None = None  # None: it does not say (network namespaces, old kernels)
     unprivileged_bpf: bool = False
 
     def may(self, capability: str) -> bool:
@@ -39,6 +39,6 @@ def read(root: Path = Path("/")) -> Privileges:
         capabilities=tuple(name for name, number in CAPABILITIES.items() if effective >> number & 1),
         user=int((status.get("Uid", "0").split() or ["0"])[0]),
         btf=(root / "sys/kernel/btf/vmlinux").exists(),
-        jit=sysfs.number(sysctl / "net/core/bpf_jit_enable") > 0,
+        jit=None if (jit := sysfs.number(sysctl / "net/core/bpf_jit_enable", -1)) < 0 else jit > 0,
         unprivileged_bpf=sysfs.text(sysctl / "kernel/unprivileged_bpf_disabled") == "0",
     )

@@ -12,6 +12,7 @@ import errno
 import json
 import os
 import struct
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -124,9 +125,14 @@ class RuleBook:
         everything = {name: found for name, found in self._all().items() if name != device}
         if ours:
             everything[device] = {str(place): asdict(rule) for place, rule in ours.items()}
-        aside = self._path.with_suffix(".new")
-        aside.write_text(json.dumps(everything))
-        aside.replace(self._path)
+        # Root writes into a directory of others: a name of its own, never through a link that somebody put there.
+        with tempfile.NamedTemporaryFile("w", dir=self._path.parent, prefix=".steering-", delete=False) as aside:
+            json.dump(everything, aside)
+        Path(aside.name).replace(self._path)
+
+    def devices(self) -> tuple[str, ...]:
+        """NICs that have, or may have, rules of ours."""
+        return tuple(self._all())
 
     def _all(self) -> dict[str, Any]:
         try:

@@ -119,6 +119,7 @@ def _limits(machine: Machine) -> hardware_pb2.HardwareLimits:
         lock_limit_octets=machine.memory.lock_limit_octets,
         smt=machine.isolation.smt,
         clocksource=machine.isolation.clocksource,
+        irqbalance=machine.isolation.irqbalance,
     )
 
 

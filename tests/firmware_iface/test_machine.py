@@ -84,7 +84,8 @@ def test_privileges(tmp_path: Path) -> None:
     assert found.capabilities == ("NET_ADMIN", "NET_RAW", "BPF") and found.may("BPF") and not found.may("IPC_LOCK")
     assert (found.user, found.kernel_version, found.btf, found.jit) == (997, (6, 1), True, True)
     assert not found.unprivileged_bpf
-    assert privileges.read(tmp_path / "nothing").kernel_version == (0, 0)
+    nothing = privileges.read(tmp_path / "nothing")
+    assert nothing.kernel_version == (0, 0) and nothing.jit is None and not nothing.capabilities
 
 
 def test_accelerators(tmp_path: Path) -> None:

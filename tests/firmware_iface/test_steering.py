@@ -54,6 +54,14 @@ def test_rules_that_outlive_the_book_are_taken_over(book: RuleBook, tmp_path: Pa
     assert not table.table
 
 
+def test_book_does_not_follow_links(book: RuleBook, tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("keep")
+    (tmp_path / "steering.json").symlink_to(tmp_path / "precious")
+    steer("enp1s0", FlowRules(), SHARES, book)
+    assert (tmp_path / "precious").read_text() == "keep" and not (tmp_path / "steering.json").is_symlink()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["precious", "steering.json"]
+
+
 def test_two_nics_share_a_book(book: RuleBook) -> None:
     one, other = FlowRules(), FlowRules()
     steer("one", one, SHARES, book)
