@@ -6,11 +6,9 @@ usable inside and outside asyncio. The socket belongs to the network namespace o
 
 from __future__ import annotations
 
-import errno
 import itertools
 import os
 import socket
-from collections.abc import Iterable
 from typing import Any
 
 from pyroute2.netlink import GENL_ID_CTRL, NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, ctrlmsg
@@ -46,9 +44,10 @@ class Conversation:
         """Every object of that kind. OSError with the kernel's errno."""
         return self._ask(message, kind, NLM_F_REQUEST | NLM_F_DUMP)
 
-    def get(self, message: Any, kind: int) -> list[Any]:
+    def get(self, message: Any, kind: int) -> Any:
         """The one that `message` names. OSError."""
-        return self._ask(message, kind, NLM_F_REQUEST | NLM_F_ACK)
+        (found,) = self._ask(message, kind, NLM_F_REQUEST)  # no ACK: it would cost as much as the answer
+        return found
 
     def change(self, message: Any, kind: int, flags: int = 0) -> None:
         """Create, change, remove. OSError: EPERM without CAP_NET_ADMIN."""
@@ -68,6 +67,8 @@ class Conversation:
                 if _ends(answer):
                     return found
                 found.append(answer)
+                if not flags & (NLM_F_ACK | NLM_F_DUMP):
+                    return found
 
 
 def _ends(answer: Any) -> bool:
@@ -99,11 +100,4 @@ class GenericConversation(Conversation):
         question = ctrlmsg()
         question["cmd"], question["version"] = CTRL_CMD_GETFAMILY, 1
         question["attrs"] = [["CTRL_ATTR_FAMILY_NAME", family]]
-        for answer in self.get(question, GENL_ID_CTRL):
-            return int(answer.get_attr("CTRL_ATTR_FAMILY_ID"))
-        raise OSError(errno.ENOENT, f"no generic netlink family {family}")
-
-
-def attributes(pairs: Iterable[tuple[str, Any]]) -> list[list[Any]]:
-    """Attributes of a message, without those that are None."""
-    return [[name, value] for name, value in pairs if value is not None]
+        return int(self.get(question, GENL_ID_CTRL).get_attr("CTRL_ATTR_FAMILY_ID"))

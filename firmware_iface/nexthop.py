@@ -6,8 +6,9 @@ Fed with what netlink says (`link`, `neighbour`, `routed`, ...), it answers what
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import ipaddress
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from firmware_iface import nic
@@ -16,6 +17,7 @@ from firmware_iface.links import Link
 NO_MAC = "00:00:00:00:00:00"
 RETRY_S = 1.0  # first wait before an address that does not answer is asked for again; doubles
 LONGEST_RETRY_S = 30.0
+MOST_NETWORKS = 32  # changed at once and told apart; beyond it everything is looked up again
 KEEP_ALIVE_S = 10.0  # a stale neighbour is asked for again after this, whatever became of the last time
 
 
@@ -122,6 +124,8 @@ class NextHopTable:
         self._neighbours: dict[tuple[int, str], Neighbour] = {}
         self._routes: dict[Want, Route | None] = {}  # every want; None: not looked up yet
         self._lookups: dict[Want, None] = {}  # to be looked up, oldest first
+        self._numbers: dict[Want, tuple[int, int]] = {}  # destination as (IP version, number)
+        self._unfit: dict[int, str] = {}  # link -> why frames cannot be put on it; found out once
         self._users: dict[tuple[int, str], set[Want]] = {}  # neighbour -> who goes through it
         self._rows: dict[Want, NextHop] = {}
         self._told: dict[Want, NextHop] = {}
@@ -132,6 +136,8 @@ class NextHopTable:
 
     def want(self, want: Want) -> None:
         if want not in self._routes:
+            address = ipaddress.ip_address(want.destination)
+            self._numbers[want] = (address.version, int(address))
             self._routes[want] = None
             self._lookups[want] = None
             self._rows[want] = NextHop(want.interface, want.destination)
@@ -140,7 +146,7 @@ class NextHopTable:
     def forget(self, want: Want) -> None:
         if want in self._routes:
             self._leave(want)
-            del self._routes[want], self._rows[want]
+            del self._routes[want], self._rows[want], self._numbers[want]
             self._lookups.pop(want, None)
             self._touched.add(want)
 
@@ -150,12 +156,14 @@ class NextHopTable:
         before = self._links.get(link.index)
         self._links[link.index] = link
         if before != link:
+            self._unfit.clear()
             self._concerned_by_link(link.index)
             if before is None or before.running != link.running:
                 self.routing_changed()
 
     def link_gone(self, index: int) -> None:
         if self._links.pop(index, None) is not None:
+            self._unfit.clear()
             for key in [key for key in self._neighbours if key[0] == index]:
                 del self._neighbours[key]
             self._concerned_by_link(index)
@@ -180,10 +188,16 @@ class NextHopTable:
             self._users.setdefault(_through(want, route), set()).add(want)
             self._recompute((want,))
 
-    def routing_changed(self) -> None:
-        """Routes, rules or addresses changed: who knows which; look everything up again. Rows stay until then."""
-        for want in self._routes:
-            self._lookups[want] = None
+    def routing_changed(self, networks: Collection[str] = ()) -> None:
+        """Routes to these networks changed, or (none named) rules, addresses, links: who knows which. What they concern
+        is looked up again; its rows stay until then."""
+        if not networks or len(networks) > MOST_NETWORKS:
+            self._lookups.update(dict.fromkeys(self._routes))
+            return
+        ranges = [_range(network) for network in networks]
+        for want, (version, number) in self._numbers.items():
+            if any(version == family and first <= number <= last for family, first, last in ranges):
+                self._lookups[want] = None
 
     def resynchronise(self, links: Mapping[int, Link], neighbours: Mapping[tuple[int, str], Neighbour]) -> None:
         """Events were lost: take the whole truth."""
@@ -232,14 +246,15 @@ class NextHopTable:
         return tuple(self._rows[want] for want in sorted(self._rows))
 
     def changes(self) -> Change:
-        """Since the last call; empty when rows came back to what was told."""
+        """Since the last call; empty when rows came back to what was told. A neighbour that turns stale or is confirmed
+        is no change: to a sender both are the same, and behind one gateway may be every peer."""
         rows, gone = [], []
         for want in sorted(self._touched):
             row = self._rows.get(want)
             if row is None:
                 if self._told.pop(want, None) is not None:
                     gone.append(want)
-            elif self._told.get(want) != row:
+            elif not _same(self._told.get(want), row):
                 self._told[want] = row
                 rows.append(row)
         self._touched.clear()
@@ -274,7 +289,7 @@ class NextHopTable:
             if key[0] in above:
                 self._recompute(users)
 
-    def _recompute(self, wants: Iterator[Want] | set[Want] | tuple[Want, ...]) -> None:
+    def _recompute(self, wants: Collection[Want]) -> None:
         for want in tuple(wants):
             route = self._routes.get(want)
             if route is not None:
@@ -289,7 +304,7 @@ class NextHopTable:
         if link is None:
             return _with(plain, State.NO_ROUTE, "there is no route" if not route.device else "the link is gone")
         below = self._links.get(link.parent) if link.vlan is not None else link
-        why = nic.unsuitable(link, tuple(self._links.values())) or ("" if below else "its parent is not here")
+        why = self._why_unfit(link)
         if why or below is None:
             return _with(plain, State.UNSUITABLE, f"{link.name}: {why}")
         state, mac, why = self._resolved(link, _through(want, route))
@@ -299,6 +314,11 @@ class NextHopTable:
         return NextHop(
             want.interface, want.destination, below.index, link.mac, mac, link.vlan, mtu, route.gateway, state, why
         )
+
+    def _why_unfit(self, link: Link) -> str:
+        if link.index not in self._unfit:
+            self._unfit[link.index] = nic.unsuitable(link, tuple(self._links.values()))
+        return self._unfit[link.index]
 
     def _resolved(self, link: Link, key: tuple[int, str]) -> tuple[State, str, str]:
         if link.loopback:
@@ -312,6 +332,18 @@ class NextHopTable:
         if state is State.FAILED:
             return state, "", f"{key[1]} does not answer on {link.name}"
         return State.RESOLVING, "", f"{key[1]} has not answered on {link.name} yet"
+
+
+def _same(before: NextHop | None, after: NextHop) -> bool:
+    if before is None or not (before.usable and after.usable):
+        return before == after
+    return replace(before, state=after.state) == after
+
+
+def _range(network: str) -> tuple[int, int, int]:
+    """(IP version, first, last)."""
+    found = ipaddress.ip_network(network, strict=False)
+    return found.version, int(found.network_address), int(found.broadcast_address)
 
 
 def _through(want: Want, route: Route) -> tuple[int, str]:

@@ -20,7 +20,16 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from pyroute2.netlink import NLM_F_CREATE, NLM_F_REPLACE
-from pyroute2.netlink.rtnl import RTM_DELLINK, RTM_DELNEIGH, RTM_GETNEIGH, RTM_GETROUTE, RTM_NEWLINK, RTM_NEWNEIGH
+from pyroute2.netlink.rtnl import (
+    RTM_DELLINK,
+    RTM_DELNEIGH,
+    RTM_DELROUTE,
+    RTM_GETNEIGH,
+    RTM_GETROUTE,
+    RTM_NEWLINK,
+    RTM_NEWNEIGH,
+    RTM_NEWROUTE,
+)
 from pyroute2.netlink.rtnl.ndmsg import ndmsg
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
@@ -48,6 +57,7 @@ class NextHops:
         self._kernel: Conversation | None = None
         self._monitor: Monitor | None = None
         self._timers: dict[str, asyncio.TimerHandle | asyncio.Handle] = {}
+        self._rerouted: set[str] = set()  # networks whose routes changed; "": everything
         self.probing = ""  # why neighbours are not probed; "": they are
 
     async def start(self) -> None:
@@ -106,6 +116,7 @@ class NextHops:
         elif kind in (RTM_NEWNEIGH, RTM_DELNEIGH):
             self._neighbour(message, gone=kind == RTM_DELNEIGH)
         elif kind not in (RTM_NEWLINK, RTM_DELLINK):
+            self._rerouted.add(_network(message) if kind in (RTM_NEWROUTE, RTM_DELROUTE) else "")
             self._later("reroute", REROUTE_AFTER_S, self._reroute)
 
     def _neighbour(self, message: Any, gone: bool) -> None:
@@ -118,7 +129,8 @@ class NextHops:
                 self._table.neighbour(device, address, value)
 
     def _reroute(self) -> None:
-        self._table.routing_changed()
+        self._table.routing_changed(() if "" in self._rerouted else self._rerouted)
+        self._rerouted.clear()
         self._work()
 
     def _lost(self) -> None:
@@ -176,10 +188,9 @@ class NextHops:
         try:
             if ipaddress.ip_address(source).version != version:
                 return Route(0)
-            answers = self._kernel.get(question, RTM_GETROUTE)
+            return _route(self._kernel.get(question, RTM_GETROUTE))
         except OSError:  # no route, prohibited, our address is not there: the reason makes no difference to a sender
             return Route(0)
-        return _route(answers[0]) if answers else Route(0)
 
     def _probe(self, device: int, address: str) -> None:
         """As a packet of the kernel's own would: resolve what is unknown, confirm what is stale (NTF_USE)."""
@@ -195,6 +206,12 @@ class NextHops:
         except OSError as error:
             if error.errno not in (errno.ENODEV, errno.ENETDOWN, errno.EINVAL, errno.ENOBUFS):  # it went meanwhile
                 raise
+
+
+def _network(message: Any) -> str:
+    """Destination of a route, such as "192.0.2.0/24"."""
+    everything = "0.0.0.0" if message["family"] == socket.AF_INET else "::"  # noqa: S104
+    return f"{message.get_attr('RTA_DST') or everything}/{message['dst_len']}"
 
 
 def _route(message: Any) -> Route:

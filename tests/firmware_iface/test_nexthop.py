@@ -188,6 +188,35 @@ def test_route_change_looks_everything_up_and_keeps_rows_until_then() -> None:
     assert made.rows()[0].usable
 
 
+def test_a_changed_route_concerns_its_network_alone() -> None:
+    made = NextHopTable()
+    wants = [Want("a", name) for name in ("192.0.2.1", "192.0.2.200", "198.51.100.1", "2001:db8::1", "2001:db8:1::1")]
+    for want in wants:
+        made.want(want)
+    assert made.lookups(99) == wants
+    made.routing_changed(["192.0.2.128/25", "2001:db8::/48"])
+    assert made.lookups(99) == [wants[1], wants[3]]
+    made.routing_changed(["0.0.0.0/0"])
+    assert made.lookups(99) == wants[:3]
+    made.routing_changed([f"10.0.{number}.0/24" for number in range(200)])  # too many to tell apart
+    assert made.lookups(99) == wants
+    made.routing_changed()
+    assert made.waiting == 5
+
+
+def test_a_neighbour_that_turns_stale_is_no_change_to_a_sender() -> None:
+    made = table()
+    key = (2, PEER.destination)
+    made.neighbour(*key, Neighbour(MAC, REACHABLE))
+    assert made.changes().rows
+    made.neighbour(*key, Neighbour(MAC, STALE))
+    assert not made.changes() and made.rows()[0].state is State.STALE
+    made.neighbour(*key, Neighbour("02:00:00:00:00:98", STALE))
+    assert [row.destination_mac for row in made.changes().rows] == ["02:00:00:00:00:98"]
+    made.neighbour(*key, Neighbour("", FAILED))
+    assert [row.usable for row in made.changes().rows] == [False]
+
+
 def test_lookups_come_in_portions() -> None:
     made = NextHopTable()
     for last in range(10):
