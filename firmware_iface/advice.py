@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from firmware_iface.ethtool import VLAN_STRIPPING
 from firmware_iface.inventory import Machine
 from firmware_iface.nic import Nic
 
@@ -56,6 +57,8 @@ def _nic(machine: Machine, nic: Nic, use: Use) -> Iterable[str]:
     driver = nic.driver.name or "no driver"
     if nic.link.vlan is not None and (below := machine.below(nic.name)) is not None and not nic.unsuitable:
         yield f"{nic.name} is VLAN {nic.link.vlan} on {below.name}: XDP and queues are those of {below.name}"
+        if VLAN_STRIPPING in below.offloads and below.xdp.native:
+            yield f"{below.name} takes VLAN tags off before XDP sees them (ethtool -K {below.name} rxvlan off)"
         yield from _nic(machine, below, use)
         return
     if nic.unsuitable:

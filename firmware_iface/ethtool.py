@@ -21,6 +21,10 @@ IFNAMSIZ = 16
 INDIRECTION_UNCHANGED = 0xFFFFFFFF
 LOCATION_SPECIAL = 0x80000000  # RX_CLS_LOC_SPECIAL: the driver chooses locations itself
 NTUPLE = "rx-ntuple-filter"
+VLAN_STRIPPING = "rx-vlan-hw-parse"
+# Offloads that packet paths care about, by the kernel's names.
+OFFLOADS = ("rx-checksum", "tx-checksum-ip-generic", "tx-checksum-ipv4", "tx-checksum-ipv6", VLAN_STRIPPING,
+            "tx-vlan-hw-insert", "rx-gro", "rx-gro-hw", "rx-lro", "tx-udp-segmentation", "rx-hashing")  # fmt: skip
 T = TypeVar("T")
 
 
@@ -118,6 +122,11 @@ class Device:
         if NTUPLE not in features:
             return False, False
         return bool(features.is_available(NTUPLE) or features.is_active(NTUPLE)), bool(features.is_active(NTUPLE))
+
+    def offloads(self) -> tuple[str, ...]:
+        """Those of OFFLOADS that are on."""
+        features = self._pyroute2(IoctlEthtool.get_features)
+        return tuple(name for name in OFFLOADS if name in features and features.is_active(name))
 
     def turn_ntuple_on(self) -> None:
         def change(device: IoctlEthtool) -> None:

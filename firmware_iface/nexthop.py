@@ -131,6 +131,7 @@ class NextHopTable:
         self._told: dict[Want, NextHop] = {}
         self._touched: set[Want] = set()
         self._asked: dict[tuple[int, str], _Asked] = {}
+        self._confirming = True
 
     # ---- wishes
 
@@ -211,6 +212,13 @@ class NextHopTable:
             self.neighbour(*key, found)
         self.routing_changed()
 
+    def cannot_probe(self) -> None:
+        """Nobody asks for stale neighbours any more. Their packets go through the kernel, which then confirms them
+        itself: a peer that moved is found again, at the price of a slower path for some seconds."""
+        self._confirming = False
+        for users in list(self._users.values()):
+            self._recompute(users)
+
     # ---- what to do
 
     def lookups(self, most: int) -> list[Want]:
@@ -254,7 +262,7 @@ class NextHopTable:
             if row is None:
                 if self._told.pop(want, None) is not None:
                     gone.append(want)
-            elif not _same(self._told.get(want), row):
+            elif not _same(self._told.get(want), row) and (row.state is not State.UNKNOWN or want in self._told):
                 self._told[want] = row
                 rows.append(row)
         self._touched.clear()
@@ -327,6 +335,8 @@ class NextHopTable:
             return State.PERMANENT, link.mac, ""  # what the kernel writes on links without address resolution
         known = self._known(key)
         state = State.RESOLVING if known is None else _OF_NUD.get(known.state, State.RESOLVING)
+        if state is State.STALE and not self._confirming:
+            return State.RESOLVING, "", f"{key[1]} on {link.name} is stale: the kernel confirms it when it sends itself"
         if state.usable and known is not None and known.mac:
             return state, known.mac, ""
         if state is State.FAILED:

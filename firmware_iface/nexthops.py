@@ -203,6 +203,7 @@ class NextHops:
             self._kernel.change(message, RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE)
         except PermissionError:
             self.probing = "not permitted (CAP_NET_ADMIN): neighbours are resolved when the kernel itself sends"
+            self._table.cannot_probe()
         except OSError as error:
             if error.errno not in (errno.ENODEV, errno.ENETDOWN, errno.EINVAL, errno.ENOBUFS):  # it went meanwhile
                 raise

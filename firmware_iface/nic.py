@@ -57,6 +57,7 @@ class Nic:
     channels: Channels = field(default_factory=Channels)
     rings: Rings = field(default_factory=Rings)
     rss: Rss = field(default_factory=Rss)
+    offloads: tuple[str, ...] = ()  # that are on, of ethtool.OFFLOADS
     steering: Steering = field(default_factory=Steering)
     xdp: XdpAbility = field(default_factory=XdpAbility)
     interrupts: tuple[Interrupt, ...] = ()
@@ -98,7 +99,7 @@ def _nic(
         driver = _or(Driver(link.kind), device.driver)
         channels = _or(Channels(), device.channels)
         rings, rss = _or(Rings(), device.rings), _or(Rss(), device.rss)
-        steering = _steering(device)
+        offloads, steering = _or((), device.offloads), _steering(device)
     return Nic(
         link=link,
         driver=driver,
@@ -107,6 +108,7 @@ def _nic(
         channels=channels,
         rings=rings,
         rss=rss,
+        offloads=offloads,
         steering=steering,
         xdp=abilities.get(link.index) or xdp.of_driver(driver.name),
         interrupts=interrupts.of_device(root, link.name, known) if ours else (),

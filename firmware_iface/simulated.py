@@ -50,7 +50,7 @@ MACHINE_KEYS = frozenset(
 )  # fmt: skip
 NIC_KEYS = frozenset(
     {"name", "driver", "kind", "queues", "queues_max", "node", "ntuple", "active", "room", "up", "carrier",
-     "speed_mbps", "mtu", "mac", "interrupts", "vlan", "parent", "xdp"}
+     "speed_mbps", "offloads", "mtu", "mac", "interrupts", "vlan", "parent", "xdp"}
 )  # fmt: skip
 
 
@@ -184,6 +184,7 @@ def _nic(link: Link, entry: Mapping[str, Any], everything: tuple[Link, ...]) -> 
         speed_mbps=int(entry.get("speed_mbps", 10_000)),
         channels=Channels(combined=queues, combined_max=int(entry.get("queues_max", queues))),
         rss=Rss(128, tuple(range(queues)), 40),
+        offloads=tuple(entry.get("offloads", ())),
         steering=Steering(ntuple, bool(entry.get("active", ntuple)), 0, int(entry.get("room", 8192)))
         if ntuple
         else Steering(why="the driver has no flow rules (rx-ntuple-filter)"),

@@ -85,6 +85,7 @@ def _nic(view: HardwareView, nic: Nic) -> hardware_pb2.Nic:
         vlan=link.vlan or 0,
         parent=below.name if link.vlan is not None and below is not None else "",
         unsuitable=nic.unsuitable,
+        offloads=nic.offloads,
         interfaces=[name for name, owner in view.interfaces.items() if owner == link.name],
     )
 

@@ -217,6 +217,23 @@ def test_a_neighbour_that_turns_stale_is_no_change_to_a_sender() -> None:
     assert [row.usable for row in made.changes().rows] == [False]
 
 
+def test_without_probes_a_stale_neighbour_is_the_kernels() -> None:
+    made = table()
+    key = (2, PEER.destination)
+    made.neighbour(*key, Neighbour(MAC, STALE))
+    assert made.rows()[0].usable
+    made.cannot_probe()
+    assert not made.rows()[0].usable and "stale" in made.rows()[0].why
+    made.neighbour(*key, Neighbour(MAC, REACHABLE))
+    assert made.rows()[0].usable
+
+
+def test_what_is_not_looked_up_yet_is_not_told() -> None:
+    made = NextHopTable()
+    made.want(PEER)
+    assert not made.changes() and made.rows()[0].state is State.UNKNOWN
+
+
 def test_lookups_come_in_portions() -> None:
     made = NextHopTable()
     for last in range(10):

@@ -26,6 +26,7 @@ def test_real_links(wires: Wires) -> None:
     assert wire["driver"]["name"] == "veth" and wire["channels"]["rx"] == 4 and not wire["unsuitable"]
     assert wire["link"]["mac"] == wires.mac(NEAR) and wire["link"]["up"] and wire["link"]["carrier"]
     assert wire["xdp"]["native"] and not wire["xdp"]["zero_copy"]
+    assert "tx-checksum-ip-generic" in wire["offloads"] and "rx-gro-hw" not in wire["offloads"]
     assert not wire["steering"]["ntuple"] and "flow rules" in wire["steering"]["why"]
     assert wire["speed_mbps"] > 0  # of the namespace's own /sys
     assert "bridge" in found["bridge78"]["unsuitable"] and "member of a bridge" in found["port"]["unsuitable"]

@@ -72,7 +72,7 @@ def said(use: Use, **machine: object) -> str:
     description = {
         "machine": {"isolated": "1-3", "tickless": "1-3", "huge_2m": 8, **machine},
         "nic": [
-            {"name": "fine", "driver": "ice", "queues": 4, "interrupts": 50},
+            {"name": "fine", "driver": "ice", "queues": 4, "interrupts": 50, "offloads": ["rx-vlan-hw-parse"]},
             {"name": "plain", "driver": "virtio_net", "queues": 1, "queues_max": 4},
             {"name": "slow", "driver": "e1000e", "queues": 1},
             {"name": "off", "driver": "ice", "queues": 4, "active": False},
@@ -101,6 +101,7 @@ def test_a_good_machine_needs_no_advice() -> None:
         (Use(("dead",), (1,)), {}, "dead has no link"),
         (Use(("bond0",), (1,)), {}, "no XDP on bond0: a bond's packets come in on its members"),
         (Use(("fine.7",), (1, 2)), {}, "fine.7 is VLAN 7 on fine"),
+        (Use(("fine.7",), (1, 2)), {}, "ethtool -K fine rxvlan off"),
         (Use((), (0, 1)), {}, "cores 0 carry media and are not isolated"),
         (Use((), (1, 2, 3)), {"tickless": "2"}, "cores 1,3 have the timer tick"),
         (Use((), (1, 5)), {"threads_per_core": 2, "isolated": "1,5"}, "cores 1,5 are SMT siblings of each other"),
