@@ -25,7 +25,7 @@ class Arena:
     def check(self) -> None:
         """LayoutMismatch when the maker of the arena was another build than we are."""
     def capacities(self) -> dict[str, int]:
-        """Slots per worker: calls, sockets, flows, cryptos, keys, streams."""
+        """Slots per worker: calls, sockets, flows, cryptos, keys, streams; all_sockets: of all workers."""
     @property
     def workers(self) -> int: ...
     def protect(self) -> str:

@@ -9,7 +9,8 @@ from libc.string cimport memset
 
 from kernels.clib.linux cimport MADV_DONTDUMP, PR_SET_DUMPABLE, explicit_bzero, madvise, mlock, prctl
 from kernels.control.layout cimport (
-    ARENA_MAGIC, ARENA_VERSION, STRUCTS, ArenaHeader, Capacities, WorkerBlock, layout_structs, layout_worker,
+    ARENA_MAGIC, ARENA_VERSION, STRUCTS, ArenaHeader, Capacities, WorkerBlock, layout_homes, layout_structs,
+    layout_worker,
 )
 from kernels.control.records cimport (
     COMMAND_OCTETS, COMMAND_SLOTS, INJECT_OCTETS, INJECT_SLOTS, PUNT_OCTETS, PUNT_SLOTS, REPLY_OCTETS, REPLY_SLOTS,
@@ -29,10 +30,11 @@ NAMES = ("ArenaHeader", "WorkerBlock", "Ring", "Command", "ReplyRecord", "Punt",
          "CryptoCommand", "Peer", "COUNTER_COUNT", "DROP_COUNT", "Crypto", "KeySlot", "Stream")
 
 
-cdef Capacities capacities_of(uint32_t calls, uint32_t sockets):
+cdef Capacities capacities_of(uint32_t workers, uint32_t calls, uint32_t sockets):
     cdef Capacities c
     c.calls = calls
     c.sockets = sockets
+    c.all_sockets = workers * sockets
     c.flows = calls * <uint32_t>PER_CALL["flows"]
     c.cryptos = calls * <uint32_t>PER_CALL["cryptos"]
     c.keys = calls * <uint32_t>PER_CALL["keys"]
@@ -40,15 +42,15 @@ cdef Capacities capacities_of(uint32_t calls, uint32_t sockets):
     return c
 
 
-cdef uint64_t regions_start(uint32_t workers):
-    return sizeof(ArenaHeader) + <uint64_t>workers * sizeof(WorkerBlock)
+cdef uint64_t regions_start(uint32_t workers, const Capacities *c):
+    return layout_homes(workers) + c.all_sockets
 
 
 def footprint(uint32_t workers, uint32_t calls, uint32_t sockets):
     """Octets of an arena for so many workers, each with so many calls and sockets."""
-    cdef Capacities c = capacities_of(calls, sockets)
+    cdef Capacities c = capacities_of(workers, calls, sockets)
     cdef WorkerBlock block
-    cdef uint64_t end = regions_start(workers)
+    cdef uint64_t end = regions_start(workers, &c)
     for _ in range(workers):
         end = layout_worker(&c, end, &block)
     return (end + 4095) & ~4095
@@ -91,13 +93,18 @@ cdef class Arena:
         """Lay out an empty arena of `footprint` octets (the holder, once)."""
         cdef ArenaHeader *header = self.header()
         cdef WorkerBlock *block
-        cdef uint64_t start = regions_start(workers)
+        cdef Capacities capacities = capacities_of(workers, calls, sockets)
+        cdef uint64_t start = regions_start(workers, &capacities)
+        cdef uint32_t index
         memset(self.base, 0, start)
         header.version = ARENA_VERSION
         layout_structs(header.structs)
         header.workers = workers
-        header.capacities = capacities_of(calls, sockets)
+        header.capacities = capacities
         header.octets = self.octets
+        header.homes = layout_homes(workers)
+        for index in range(workers):
+            memset(self.base + header.homes + <uint64_t>index * sockets, <int>index, sockets)
         for index in range(workers):
             block = self.block(index)
             start = layout_worker(&header.capacities, start, block)
@@ -120,7 +127,7 @@ cdef class Arena:
             raise LayoutMismatch("; ".join(wrong))
 
     def capacities(self):
-        """Slots per worker: calls, sockets, flows, cryptos, keys, streams."""
+        """Slots per worker: calls, sockets, flows, cryptos, keys, streams; all_sockets: of all workers."""
         return dict(self.header().capacities)
 
     @property

@@ -55,7 +55,12 @@ class Holder:
         self._wakeup, self._signalled = socket.socketpair()
         self._notifier = sdnotify.SystemdNotifier()
         self._watched = "WATCHDOG_USEC" in os.environ
-        places = [Place(i, core, self._media.fds[i], self._doorbells[i]) for i, core in enumerate(configuration.cores)]
+        sockets = [fd for fds in self._media.fds for fd in fds]
+        own = self._media.share * len(self._media.interfaces)
+        places = [
+            Place(i, core, sockets, range(i * own, (i + 1) * own), self._doorbells[i])
+            for i, core in enumerate(configuration.cores)
+        ]
         self._team = Team(
             self._arena, places, self._news, configuration.learning_ms, journal, self._door.tell, self._enter_child
         )

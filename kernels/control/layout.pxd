@@ -1,6 +1,6 @@
 # The arena: one mapping, addressed by offsets from its start, shared by holder, workers and control.
 #
-#   ArenaHeader | WorkerBlock x workers | per worker: commands replies punts injects flows sockets marks engine
+#   ArenaHeader | WorkerBlock x workers | homes | per worker: commands replies punts injects flows sockets marks engine
 #
 # Every line of a WorkerBlock has one writer.
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
@@ -19,7 +19,7 @@ from kernels.wire.packet cimport DROP_COUNT, Peer
 
 cdef enum:
     ARENA_MAGIC = 0x53475741    # "SGWA"
-    ARENA_VERSION = 1           # raise it when a meaning changes and no size does
+    ARENA_VERSION = 2           # raise it when a meaning changes and no size does
     STRUCTS = 16
 
 cpdef enum WorkerState:
@@ -30,12 +30,13 @@ cpdef enum WorkerState:
     STATE_FAIL = 4              # cannot run
 
 cdef struct Capacities:         # per worker
-    uint32_t sockets
+    uint32_t sockets            # of its own port range
     uint32_t flows
     uint32_t cryptos
     uint32_t keys
     uint32_t streams
     uint32_t calls
+    uint32_t all_sockets        # of all workers: what a socket number counts
 
 cdef struct ArenaHeader:
     uint32_t magic
@@ -44,7 +45,8 @@ cdef struct ArenaHeader:
     uint32_t workers
     Capacities capacities
     uint64_t octets             # of the whole arena
-    uint8_t pad[16]
+    uint64_t homes              # offset: uint8_t by socket number, the worker that serves the socket now
+    uint8_t pad[8]
 
 cdef struct WorkerBlock:
     # written by the holder
@@ -72,7 +74,7 @@ cdef struct WorkerBlock:
     uint64_t punts
     uint64_t injects
     uint64_t flows
-    uint64_t sockets            # uint32_t each: flow by socket
+    uint64_t sockets            # uint32_t each: flow by socket number (of all workers)
     uint64_t marks              # uint8_t each: by crypto
     uint64_t engine
 
@@ -103,6 +105,10 @@ cdef inline void layout_structs(uint32_t *sizes) noexcept nogil:
     sizes[14] = sizeof(KeySlot)
     sizes[15] = sizeof(Stream)
 
+cdef inline uint64_t layout_homes(uint32_t workers) noexcept nogil:
+    """Where the table of homes begins."""
+    return aligned(sizeof(ArenaHeader) + <uint64_t>workers * sizeof(WorkerBlock))
+
 cdef inline uint64_t layout_worker(const Capacities *c, uint64_t start, WorkerBlock *block) noexcept nogil:
     """Place a worker's region at `start` (offsets into `block`); returns its end."""
     cdef EngineSizes sizes
@@ -113,6 +119,6 @@ cdef inline uint64_t layout_worker(const Capacities *c, uint64_t start, WorkerBl
     block.injects = aligned(block.punts + ring_footprint(PUNT_SLOTS, PUNT_OCTETS))
     block.flows = aligned(block.injects + ring_footprint(INJECT_SLOTS, INJECT_OCTETS))
     block.sockets = aligned(block.flows + <uint64_t>c.flows * sizeof(Flow))
-    block.marks = aligned(block.sockets + <uint64_t>c.sockets * sizeof(uint32_t))
+    block.marks = aligned(block.sockets + <uint64_t>c.all_sockets * sizeof(uint32_t))
     block.engine = aligned(block.marks + c.cryptos)
     return aligned(block.engine + engine_footprint(&sizes))

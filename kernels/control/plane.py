@@ -42,6 +42,7 @@ class MediaPlane:
             for index, (name, interface) in enumerate(self.info.interfaces.items())
         }
         self._places = list(self.info.interfaces)
+        self._per_worker = self._arena.capacities()["sockets"]
         self._epoll = select.epoll()
         self._epoll.register(self._news, select.EPOLLIN)
         self._epoll.register(connection, select.EPOLLIN)
@@ -98,7 +99,7 @@ class MediaPlane:
 
     def flow(self, worker: int, slot: int) -> FlowStatus:
         """Snapshot of a flow. KeyError when the slot is empty."""
-        return self._mailboxes[worker].flow(slot, lambda number: self._place(worker, number))
+        return self._mailboxes[worker].flow(slot, self._place)
 
     def crypto(self, worker: int, slot: int) -> CryptoStatus:
         """Snapshot of a crypto, without keys. KeyError when the slot is empty."""
@@ -134,12 +135,14 @@ class MediaPlane:
         if command.interface not in self._sockets:
             raise ValueError(f"no interface {command.interface!r}")
         base, interface = self._sockets[command.interface]
+        base += worker * self._per_worker
         ports = interface.ports[worker]
         if command.port not in ports or command.port in interface.busy:
             raise ValueError(f"port {command.port} of {command.interface} is not worker {worker}'s")
         return base + command.port - ports.start
 
-    def _place(self, worker: int, number: int) -> tuple[str, int]:
+    def _place(self, number: int) -> tuple[str, int]:
+        worker, number = divmod(number, self._per_worker)
         share = len(self.info.interfaces[self._places[0]].ports[worker])
         name = self._places[number // share]
         return name, self.info.interfaces[name].ports[worker].start + number % share

@@ -27,7 +27,7 @@ cdef enum:                      # FlowParameters.flags
     FLOW_MAY_RECEIVE = 16       # media may leave here
 
 cdef struct FlowParameters:     # desired state of one flow, as commanded
-    uint32_t socket             # number of the socket on its worker
+    uint32_t socket             # socket number (kernels/port/port.pxd)
     uint32_t rtp_partner        # flow that arriving RTP leaves by, or NO_SLOT
     uint32_t rtcp_partner
     uint32_t receive            # crypto slots, or NO_SLOT

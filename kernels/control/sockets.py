@@ -1,6 +1,6 @@
 """All media sockets, opened once by the holder and inherited by the workers.
 
-Socket number on a worker: `interface_index * share + (port - first port of the worker)`.
+Socket number: `worker * sockets per worker + interface_index * share + (port - first port of the worker)`.
 """
 
 from __future__ import annotations

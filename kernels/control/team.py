@@ -34,7 +34,8 @@ class Place:
 
     index: int
     core: int
-    fds: list[int]
+    fds: list[int]  # of all workers, by socket number
+    own: range  # numbers of those in this worker's port range
     doorbell: int
     pid: int = 0  # 0: nobody
     started_ns: int = 0
@@ -161,7 +162,7 @@ class Team:
             pin(place.core, self._journal)
             forbid_dumps()
             self._arena.protect()
-            port = UdpPort(place.fds, place.doorbell)
+            port = UdpPort(place.fds, place.doorbell, place.own)
             Worker(self._arena, place.index, port, self._news, self._learning_ms).run()
             code = 0
         except BaseException as error:

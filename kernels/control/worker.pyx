@@ -164,7 +164,7 @@ cdef int worker_attach(Loop *w, uint8_t *base, const Capacities *c, WorkerBlock 
     w.path.flows = <Flow *>(base + block.flows)
     w.path.flow_count = c.flows
     w.path.sockets = <uint32_t *>(base + block.sockets)
-    w.path.socket_count = c.sockets
+    w.path.socket_count = c.all_sockets
     w.path.marks = base + block.marks
     w.path.crypto_count = c.cryptos
     w.path.counters = block.counters

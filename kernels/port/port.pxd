@@ -1,7 +1,8 @@
 # The port vtable: where datagrams come from and go to. Chosen once at start; no other file knows which runs.
 #
-# At this boundary Packet.flow is the number of the *socket* on its worker (one local address and port);
-# the pipeline turns it into a flow and back.
+# At this boundary Packet.flow is a *socket number*: one local address and port, counted over all workers
+# (worker of the port range * sockets per worker + interface * share + port - first port of the worker); the pipeline
+# turns it into a flow and back.
 from libc.stdint cimport uint32_t, uint64_t
 
 from kernels.wire.packet cimport Packet

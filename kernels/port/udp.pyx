@@ -165,12 +165,13 @@ cdef void udp_release(Port *port) noexcept nogil:
 
 
 cdef class UdpPort(AnyPort):
-    """Sockets by number (`fds[i]` is socket i of this worker) and the worker's doorbell.
+    """Sockets by number (`fds[i]` is socket i, of all workers), which of them this worker reads (None: all), and its
+    doorbell. It may send from any.
 
     The descriptors stay the caller's. OSError when epoll refuses, MemoryError.
     """
 
-    def __cinit__(self, list fds, int doorbell):
+    def __cinit__(self, list fds, int doorbell, own=None):
         cdef uint32_t count = len(fds)
         cdef Udp *udp = <Udp *>calloc(1, sizeof(Udp))
         if udp == NULL:
@@ -196,7 +197,7 @@ cdef class UdpPort(AnyPort):
         prepare_messages(udp)
         for number, fd in enumerate(fds):
             udp.fds[number] = fd
-            if fd >= 0:                                 # -1: another program holds this port
+            if fd >= 0 and (own is None or number in own):      # -1: another program holds this port
                 self.watch(fd, number)
         self.watch(doorbell, DOORBELL)
 
