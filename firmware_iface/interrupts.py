@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from firmware_iface import sysfs
 
@@ -37,15 +39,25 @@ def table(root: Path = Path("/")) -> dict[int, tuple[str, int]]:
     return found
 
 
-def of_device(root: Path, name: str, known: dict[int, tuple[str, int]]) -> tuple[Interrupt, ...]:
-    """Interrupts of the NIC `name`: its own message-signalled ones, or (virtio) its parent's that bear its name."""
+def of_device(
+    root: Path, name: str, known: Mapping[int, tuple[str, int]], queues: Mapping[int, int] = MappingProxyType({})
+) -> tuple[Interrupt, ...]:
+    """Interrupts of the NIC `name`: its own message-signalled ones, or (virtio) its parent's that bear its name.
+
+    `queues`: interrupt -> receive queue, where the kernel tells (napi.py); else the interrupt's name does.
+    """
     device = root / "sys/class/net" / name / "device"
     numbers = _message_signalled(device)
     if not numbers:
         owner = sysfs.link_name(device)  # virtio2
         parent = _message_signalled(_above(device))
         numbers = {number for number in parent if owner and known.get(number, ("", 0))[0].startswith(f"{owner}-")}
-    return tuple(_interrupt(root, number, *known[number]) for number in sorted(numbers & known.keys()))
+    mine = sorted(numbers & known.keys())
+    told = any(number in queues for number in mine)
+    return tuple(
+        _interrupt(root, number, *known[number], queues.get(number) if told else queue_of(known[number][0]))
+        for number in mine
+    )
 
 
 def queue_of(name: str) -> int | None:
@@ -54,9 +66,9 @@ def queue_of(name: str) -> int | None:
     return int(found["number"]) if found and not _OTHER.search(name) else None
 
 
-def _interrupt(root: Path, number: int, name: str, count: int) -> Interrupt:
+def _interrupt(root: Path, number: int, name: str, count: int, queue: int | None) -> Interrupt:
     cores = sysfs.cpu_list(root / f"proc/irq/{number}/smp_affinity_list")
-    return Interrupt(number, name, queue_of(name), tuple(sorted(cores)), count)
+    return Interrupt(number, name, queue, tuple(sorted(cores)), count)
 
 
 def _message_signalled(device: Path) -> set[int]:

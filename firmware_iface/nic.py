@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from firmware_iface import interrupts, links, sysfs, xdp
+from firmware_iface import interrupts, links, napi, sysfs, xdp
 from firmware_iface.ethtool import Channels, Device, Driver, Rings, Rss
 from firmware_iface.interrupts import Interrupt
 from firmware_iface.links import Link
@@ -82,8 +82,11 @@ def read(root: Path = Path("/")) -> tuple[Nic, ...]:
     """Every link of this network namespace, by index. OSError when the kernel refuses netlink."""
     found = links.read()
     abilities = xdp.kernel_says()
-    known = interrupts.table(root)
-    return tuple(_nic(root, link, found, abilities, known) for link in found)
+    known, queues = interrupts.table(root), napi.receive_queues()
+    return tuple(
+        _nic(root, link, found, abilities, lambda name: interrupts.of_device(root, name, known, queues))
+        for link in found
+    )
 
 
 def _nic(
@@ -91,7 +94,7 @@ def _nic(
     link: Link,
     everything: tuple[Link, ...],
     abilities: Mapping[int, XdpAbility],
-    known: dict[int, tuple[str, int]],
+    interrupts_of: Callable[[str], tuple[Interrupt, ...]],
 ) -> Nic:
     folder = root / "sys/class/net" / link.name
     ours = sysfs.number(folder / "ifindex") == link.index  # else /sys is that of another network namespace
@@ -111,7 +114,7 @@ def _nic(
         offloads=offloads,
         steering=steering,
         xdp=abilities.get(link.index) or xdp.of_driver(driver.name),
-        interrupts=interrupts.of_device(root, link.name, known) if ours else (),
+        interrupts=interrupts_of(link.name) if ours else (),
         unsuitable=unsuitable(link, everything),
         vlans=tuple(other.name for other in everything if other.vlan is not None and other.parent == link.index),
     )

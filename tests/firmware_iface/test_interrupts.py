@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from firmware_iface import affinity, interrupts, nic
+from firmware_iface import affinity, interrupts, napi, nic
 from firmware_iface.links import Link
 from tests.firmware_iface.machines import tree
 
@@ -78,6 +78,35 @@ def test_of_devices(tmp_path: Path) -> None:
     assert [(one.number, one.queue, one.count) for one in found] == [(38, 0, 16), (39, None, 1)]
     assert interrupts.of_device(root, "veth0", known) == ()
     assert interrupts.table(tmp_path / "nothing") == {}
+
+
+def test_what_the_kernel_says_counts_more_than_names(tmp_path: Path) -> None:
+    root = machine(tmp_path)
+    found = interrupts.of_device(root, "enp1s0", interrupts.table(root), {60: 3, 38: 9})
+    assert [(one.number, one.queue) for one in found] == [(60, 3), (61, None), (62, None)]
+
+
+def test_queues_joined_with_interrupts() -> None:
+    def message(**attributes: int) -> dict[str, object]:
+        return type("Message", (dict,), {"get_attr": dict.get})(
+            {f"NETDEV_A_{key}": at for key, at in attributes.items()}
+        )
+
+    queues = [
+        message(QUEUE_ID=0, QUEUE_TYPE=0, QUEUE_NAPI_ID=513),
+        message(QUEUE_ID=1, QUEUE_TYPE=0, QUEUE_NAPI_ID=514),
+        message(QUEUE_ID=1, QUEUE_TYPE=1, QUEUE_NAPI_ID=514),
+        message(QUEUE_ID=2, QUEUE_TYPE=0, QUEUE_NAPI_ID=515),  # a driver that does not tell
+        message(QUEUE_ID=0, QUEUE_TYPE=0),  # veth without NAPI
+    ]
+    instances = [message(NAPI_ID=513, NAPI_IRQ=60), message(NAPI_ID=514, NAPI_IRQ=61), message(NAPI_ID=515)]
+    assert napi.join(queues, instances) == {60: 0, 61: 1}
+
+
+def test_this_kernel_is_asked_without_harm(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert all(number > 0 and queue >= 0 for number, queue in napi.receive_queues().items())
+    monkeypatch.setattr(napi, "FAMILY", "no-such")
+    assert napi.receive_queues() == {}
 
 
 def test_affinity(tmp_path: Path) -> None:

@@ -154,6 +154,12 @@ def test_rules_of_another_kind_are_not_taken_for_ours(offset: int) -> None:
     assert flowspec.decode(bytes(octets)) is None
 
 
+@given(st.binary(min_size=flowspec.OCTETS, max_size=flowspec.OCTETS))
+def test_any_octets_are_read_without_raising(octets: bytes) -> None:
+    found = flowspec.decode(octets)
+    assert found is None or flowspec.decode(flowspec.encode(0x32, found, 0)) == found
+
+
 def test_octets_as_the_compiler_lays_them_out(tmp_path: Path) -> None:
     compiler = shutil.which("gcc") or shutil.which("clang")
     assert compiler, "the build needs one"
