@@ -79,7 +79,9 @@ class Gateway:
         self.hardware = Hardware(
             {entry.name: str(entry.address) for entry in settings.interfaces},
             lambda: tuple(worker.cpu for worker in plane.info.workers),
+            plane.flow,
         )
+        self.dispatcher.on_command = self.hardware.commanded
         self.api = ApiServer(
             self.calls, settings.grpc, settings.paths.control_socket, observe, self.options, self.hardware
         )
@@ -137,6 +139,7 @@ class Gateway:
                 await asyncio.wait_for(asyncio.shield(self._ended), TICK_S)
             try:
                 self.housekeeping.tick()
+                self.hardware.tick()
                 self.store.flush()
                 await self._report()
             except Exception as error:

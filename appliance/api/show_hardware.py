@@ -48,7 +48,7 @@ def _core(view: HardwareView, core: Core) -> hardware_pb2.Core:
 
 
 def _nic(view: HardwareView, nic: Nic) -> hardware_pb2.Nic:
-    link, ability, steering = nic.link, nic.xdp, nic.steering
+    link = nic.link
     below = view.machine.below(nic.name)
     return hardware_pb2.Nic(
         name=link.name,
@@ -66,27 +66,32 @@ def _nic(view: HardwareView, nic: Nic) -> hardware_pb2.Nic:
         rx_ring=nic.rings.rx,
         tx_ring=nic.rings.tx,
         rss_queues=nic.rss.queues,
-        xdp=hardware_pb2.XdpAbility(
-            native=ability.native,
-            zero_copy=ability.zero_copy,
-            segments=ability.segments,
-            known_by_kernel=ability.known_by == "kernel",
-            attached=link.xdp,
-            program=link.xdp_program,
-        ),
-        steering=hardware_pb2.Steering(
-            ntuple=steering.ntuple,
-            active=steering.active,
-            rules=steering.rules,
-            room=steering.room,
-            why_not=steering.why,
-        ),
+        xdp=_ability(nic),
+        steering=_steering(nic),
         interrupts=[_interrupt(found) for found in nic.interrupts],
         vlan=link.vlan or 0,
         parent=below.name if link.vlan is not None and below is not None else "",
         unsuitable=nic.unsuitable,
         offloads=nic.offloads,
         interfaces=[name for name, owner in view.interfaces.items() if owner == link.name],
+    )
+
+
+def _ability(nic: Nic) -> hardware_pb2.XdpAbility:
+    return hardware_pb2.XdpAbility(
+        native=nic.xdp.native,
+        zero_copy=nic.xdp.zero_copy,
+        segments=nic.xdp.segments,
+        known_by_kernel=nic.xdp.known_by == "kernel",
+        attached=nic.link.xdp,
+        program=nic.link.xdp_program,
+    )
+
+
+def _steering(nic: Nic) -> hardware_pb2.Steering:
+    found = nic.steering
+    return hardware_pb2.Steering(
+        ntuple=found.ntuple, active=found.active, rules=found.rules, room=found.room, why_not=found.why
     )
 
 

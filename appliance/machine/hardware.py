@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from appliance.machine.peers import Peers
 from firmware_iface import addresses, advice, inventory
 from firmware_iface.advice import Use
 from firmware_iface.events import Event
@@ -15,6 +16,8 @@ from firmware_iface.inventory import Machine
 from firmware_iface.nexthop import Change, NextHop
 from firmware_iface.nexthops import NextHops
 from firmware_iface.watch import Watch
+from kernels.control.commands import Command
+from kernels.control.status import FlowStatus
 
 log = structlog.get_logger("srtpgw.hardware")
 
@@ -38,16 +41,18 @@ class Hardware:
         self,
         interfaces: Mapping[str, str] | None = None,
         cores: Callable[[], tuple[int, ...]] = tuple,
+        flow: Callable[[int, int], FlowStatus] | None = None,
         on_next_hops: Callable[[Change], None] | None = None,
         on_event: Callable[[Event], None] = lambda event: None,
     ) -> None:
-        """`interfaces`: names of the settings -> local addresses; `cores`: that of each worker; `on_next_hops`: who
-        sends frames of its own and needs to know where to. Nobody does: neighbours are left alone."""
+        """`interfaces`: names of the settings -> local addresses; `cores`: those of the workers; `flow`: the plane's;
+        `on_next_hops`: who sends frames of its own and needs to know where to. None: neighbours are left alone."""
         self._interfaces = dict(interfaces or {})
         self._cores = cores
         self._on_event = on_event
         self._watch = Watch(self._tell)
         self.next_hops = NextHops(self._interfaces, on_next_hops) if on_next_hops else None
+        self._peers = Peers(self.next_hops, flow) if self.next_hops is not None and flow is not None else None
 
     async def start(self) -> None:
         """Never fails: what cannot be watched is logged, the gateway goes on."""
@@ -64,6 +69,16 @@ class Hardware:
         self._watch.stop()
         if self.next_hops is not None:
             self.next_hops.stop()
+
+    def commanded(self, worker: int, command: Command) -> None:
+        """A command went down to a worker: peers come and go with it."""
+        if self._peers is not None:
+            self._peers.commanded(worker, command)
+
+    def tick(self) -> None:
+        """Now and then: workers may have learnt other addresses than were signalled."""
+        if self._peers is not None:
+            self._peers.tick()
 
     async def view(self) -> HardwareView:
         """The machine as it is now. Some milliseconds of system calls, off the loop."""
