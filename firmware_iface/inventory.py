@@ -38,7 +38,7 @@ class Machine:
 
 def read(root: Path = Path("/"), allowed: frozenset[int] | None = None) -> Machine:
     """This machine, as the calling thread's network namespace shows it. Takes a few milliseconds and never fails for
-    what is missing. `root`: where /proc and /sys are (which links there are says netlink, whatever the root). `allowed`:
+    what is missing. `root`: where /proc and /sys are (links are always those of netlink). `allowed`:
     the cores that may be used (by default the affinity mask of this process)."""
     faults: list[str] = []
     nics: tuple[Nic, ...] = ()
