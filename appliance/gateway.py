@@ -30,6 +30,7 @@ from appliance.calls.snapshots import Snapshots
 from appliance.config.faults import ConfigError
 from appliance.config.load import load
 from appliance.config.schema import Settings
+from appliance.machine.hardware import Hardware
 from appliance.placement.dispatcher import Dispatcher
 from appliance.placement.inventory import Inventory
 from appliance.placement.placer import Rules
@@ -88,7 +89,15 @@ class Gateway:
         self.ng = NgServer(self.calls, self.settings.ng.allow, self.options)
         registry = metrics.registry(self.calls)
         observe = metrics.ApiMetrics(registry).observe
-        self.api = ApiServer(self.calls, settings.grpc, settings.paths.control_socket, observe, self.options)
+        self.hardware = Hardware(
+            {entry.name: str(entry.address) for entry in settings.interfaces},
+            lambda: tuple(worker.cpu for worker in plane.info.workers),
+            plane.flow,
+        )
+        self.dispatcher.on_command = self.hardware.commanded
+        self.api = ApiServer(
+            self.calls, settings.grpc, settings.paths.control_socket, observe, self.options, self.hardware
+        )
         self.metrics = MetricsEndpoint(registry, settings.http.listen) if settings.http.listen else None
         self.notifier = sdnotify.SystemdNotifier()
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -136,6 +145,7 @@ class Gateway:
     async def serve(self) -> None:
         for listen in self.settings.ng.listen:
             await self.ng.listen(str(listen.host), listen.port)
+        await self.hardware.start()
         await self.api.start()
         if self.metrics:
             await self.metrics.start()
@@ -147,6 +157,7 @@ class Gateway:
                 await asyncio.wait_for(asyncio.shield(self._ended), TICK_S)
             try:
                 self.housekeeping.tick()
+                self.hardware.tick()
                 self.store.flush()
                 await self._report()
             except Exception as error:
@@ -159,6 +170,7 @@ class Gateway:
         if self.metrics:
             await self.metrics.stop()
         await self.api.stop()
+        self.hardware.stop()
         self.calls.ledger.bus.close()
         self.store.close()
 

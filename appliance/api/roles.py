@@ -38,6 +38,7 @@ METHODS: Mapping[str, Role] = {
     "/srtpgw.v1.SystemService/Resume": Role.ADMIN,
     "/srtpgw.v1.SystemService/DrainWorker": Role.ADMIN,
     "/srtpgw.v1.SystemService/UndrainWorker": Role.ADMIN,
+    "/srtpgw.v1.HardwareService/GetHardware": Role.VIEWER,
     "/grpc.health.v1.Health/Check": Role.VIEWER,
     "/grpc.health.v1.Health/Watch": Role.VIEWER,
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": Role.VIEWER,

@@ -83,6 +83,10 @@ class Media(Table):
     ssrc_limit: int = row(
         16, help="Sources (SSRC) that one receiving context takes.", unit="SSRCs", effect=Effect.NEXT_CALL, ge=1, le=16
     )
+    set_up_nics: bool = row(
+        True, help="Before the media plane starts, tell NICs which queue takes which ports (flow rules) and move their "
+        "interrupts to the workers' cores; takes root.", effect=Effect.RESTART,
+    )  # fmt: skip
     user: str = row("", help="Account the media holder drops to once its sockets are open.", effect=Effect.RESTART)
 
 
