@@ -5,7 +5,8 @@
 #   make test    set up, run every test
 #   make test-asan  malformed datagrams against the compiled modules under AddressSanitizer and UBSan
 #   make lint    ruff, mypy --strict, cython-lint
-#   make bench   this gateway beside rtpengine and libsrtp, figures into bench-results/ (ARGS=--quick proves that it runs)
+#   make bench   this gateway beside rtpengine and libsrtp, tables into bench-results/ (ARGS=--quick proves that it runs,
+#                ARGS="--tables crypto gateway" and ARGS="--only rtpengine udp" choose)
 .PHONY: run test setup packages lint test-asan bench clean
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c

@@ -54,6 +54,12 @@ class NoCapacity(GatewayError):
     sip_status, grpc_code, reason, retry = 503, "RESOURCE_EXHAUSTED", "no-capacity", True
 
 
+class Overloaded(NoCapacity):
+    """Measured load: one more call would cost those that are up."""
+
+    reason = "overloaded"
+
+
 class MediaUnavailable(GatewayError):
     """The media holder or the worker does not answer."""
 

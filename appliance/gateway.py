@@ -30,15 +30,20 @@ from appliance.calls.snapshots import Snapshots
 from appliance.config.faults import ConfigError
 from appliance.config.load import load
 from appliance.config.schema import Settings
+from appliance.machine.hardware import Hardware
 from appliance.placement.dispatcher import Dispatcher
 from appliance.placement.inventory import Inventory
+from appliance.placement.placer import Rules
 from appliance.placement.reconciler import Reconciler
 from appliance.policy.defaults import media_options
 from appliance.policy.options import MediaOptions
+from appliance.state.drained import DrainedWorkers
 from appliance.state.store import CallStore
 from appliance.state.vault import UnsafeKeyFile, Vault, load_key
 from appliance.telemetry import logs, metrics
 from appliance.telemetry.endpoint import MetricsEndpoint
+from firmware_iface import cpu
+from firmware_iface.clock import core_hertz
 from kernels.control.arena import forbid_dumps
 from kernels.control.plane import LayoutMismatch, MediaPlane
 
@@ -63,19 +68,36 @@ class Gateway:
         run = settings.paths.run
         self.store = CallStore(run / "calls.db", Vault(load_key(run / "calls.key")), on_error=_store_failed)
         self.dispatcher = Dispatcher(plane)
-        self.inventory = Inventory(plane.info)
+        self.inventory = Inventory(plane.info, rules=self.rules, nodes=core_nodes(), hertz=core_hertz)
         self.reconciler = Reconciler(self.inventory, self.dispatcher, plane)
         self.snapshots = Snapshots(plane, self.inventory)
-        self.calls = CallService(self.reconciler, self.store, self.snapshots, _facts(settings, plane))
+        self.calls = CallService(
+            self.reconciler,
+            self.store,
+            self.snapshots,
+            _facts(settings, plane),
+            drained=DrainedWorkers(run / "drained.json"),
+            rebalance=lambda: self.settings.media.rebalance,
+        )
         self.housekeeping = Housekeeping(
             self.calls.ledger,
             silence_s=lambda: self.settings.media.silence_timeout_s,
             offer_s=lambda: self.settings.media.offer_timeout_s,
+            draining=self.calls.drains,
         )
         self.ng = NgServer(self.calls, self.settings.ng.allow, self.options)
         registry = metrics.registry(self.calls)
         observe = metrics.ApiMetrics(registry).observe
-        self.api = ApiServer(self.calls, settings.grpc, settings.paths.control_socket, observe, self.options)
+        self.hardware = Hardware(
+            {entry.name: str(entry.address) for entry in settings.interfaces},
+            lambda: tuple(worker.cpu for worker in plane.info.workers),
+            plane.flow,
+        )
+        self.interface_nodes = self.hardware.nodes()
+        self.dispatcher.on_command = self.hardware.commanded
+        self.api = ApiServer(
+            self.calls, settings.grpc, settings.paths.control_socket, observe, self.options, self.hardware
+        )
         self.metrics = MetricsEndpoint(registry, settings.http.listen) if settings.http.listen else None
         self.notifier = sdnotify.SystemdNotifier()
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -85,6 +107,10 @@ class Gateway:
         media = self.settings.media
         return media_options(self.settings.security, window=media.replay_window, ssrc_limit=media.ssrc_limit)
 
+    def rules(self) -> Rules:
+        """What the placer is told beside the loads."""
+        return Rules(admit_below=self.settings.media.admit_below, nodes=self.interface_nodes)
+
     async def run(self) -> None:
         """Until SIGTERM or SIGINT. HolderGone, OSError (an address is taken)."""
         loop = asyncio.get_running_loop()
@@ -93,6 +119,7 @@ class Gateway:
                 self.dispatcher.on_worker = self.housekeeping.worker_news
                 self.adopt()
                 loop.add_reader(self.plane.fileno(), self.pump)
+                self.housekeeping.finish_moves()
                 await self.serve()
                 self.notifier.notify("READY=1")
                 await self.keep_house()
@@ -118,6 +145,7 @@ class Gateway:
     async def serve(self) -> None:
         for listen in self.settings.ng.listen:
             await self.ng.listen(str(listen.host), listen.port)
+        await self.hardware.start()
         await self.api.start()
         if self.metrics:
             await self.metrics.start()
@@ -129,6 +157,7 @@ class Gateway:
                 await asyncio.wait_for(asyncio.shield(self._ended), TICK_S)
             try:
                 self.housekeeping.tick()
+                self.hardware.tick()
                 self.store.flush()
                 await self._report()
             except Exception as error:
@@ -141,6 +170,7 @@ class Gateway:
         if self.metrics:
             await self.metrics.stop()
         await self.api.stop()
+        self.hardware.stop()
         self.calls.ledger.bus.close()
         self.store.close()
 
@@ -239,6 +269,15 @@ def _facts(settings: Settings, plane: MediaPlane) -> Facts:
         advertised={entry.name: str(entry.advertised) for entry in settings.interfaces if entry.advertised},
         most_calls=settings.media.calls,
     )
+
+
+def core_nodes() -> dict[int, int]:
+    """NUMA node by core, of every core of the machine that says so."""
+    try:
+        present = frozenset(range(os.cpu_count() or 1))
+        return {core.index: core.node for core in cpu.read(allowed=present).cores}
+    except (OSError, ValueError):
+        return {}
 
 
 def _store_failed(error: Exception) -> None:

@@ -9,6 +9,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from firmware_iface import sysfs
+
 # Names as /proc/cpuinfo spells them -> what the crypto back ends ask for.
 X86_FEATURES = {
     "aes": "AES-NI",
@@ -52,7 +54,7 @@ def read(root: Path = Path("/"), allowed: frozenset[int] | None = None) -> Cpu:
     flags = set((fields.get("flags") or fields.get("Features") or "").split())
     names = X86_FEATURES if "flags" in fields else ARM_FEATURES
     usable = frozenset(os.sched_getaffinity(0)) if allowed is None else allowed
-    isolated = _cpu_list(root / "sys/devices/system/cpu/isolated")
+    isolated = sysfs.cpu_list(root / "sys/devices/system/cpu/isolated")
     return Cpu(
         model=fields.get("model name", fields.get("CPU part", "unknown")),
         features=tuple(name for flag, name in names.items() if flag in flags),
@@ -86,18 +88,5 @@ def _field(line: str) -> tuple[str, str]:
 def _core(root: Path, index: int, isolated: bool) -> Core:
     folder = root / f"sys/devices/system/cpu/cpu{index}"
     nodes = sorted(int(path.name[4:]) for path in folder.glob("node[0-9]*"))
-    siblings = _cpu_list(folder / "topology/thread_siblings_list") or {index}
+    siblings = sysfs.cpu_list(folder / "topology/thread_siblings_list") or {index}
     return Core(index, nodes[0] if nodes else 0, tuple(sorted(siblings)), isolated)
-
-
-def _cpu_list(path: Path) -> set[int]:
-    """Parse the kernel's list format, for example "0-3,8"; a missing file is an empty list."""
-    try:
-        text = path.read_text().strip()
-    except OSError:
-        return set()
-    found: set[int] = set()
-    for part in filter(None, text.split(",")):
-        first, _, last = part.partition("-")
-        found.update(range(int(first), int(last or first) + 1))
-    return found

@@ -54,6 +54,9 @@ class CallServicer:
             next_page_token=_token(views[size - 1].call_id) if more else "",
         )
 
+    async def Move(self, request: calls_pb2.MoveCallRequest, context: Any) -> calls_pb2.Call:
+        return show.call(await self._calls.move_call(read.name(request.call_id, "call_id"), request.worker))
+
     async def Watch(self, request: calls_pb2.WatchRequest, context: Any) -> AsyncIterator[calls_pb2.WatchEvent]:
         events: Any = self._calls.watch()
         async with aclosing(events):

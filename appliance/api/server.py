@@ -15,11 +15,22 @@ from grpc_reflection.v1alpha import reflection
 
 from appliance.api.call_servicer import CallServicer
 from appliance.api.guard import Guard, Observe
+from appliance.api.hardware_servicer import HardwareServicer
 from appliance.api.health import Health
 from appliance.api.session_servicer import SessionServicer
 from appliance.api.system_servicer import SystemServicer
+from appliance.machine.hardware import Hardware
 from appliance.policy.options import MediaOptions
-from srtpgw.v1 import calls_pb2, calls_pb2_grpc, sessions_pb2, sessions_pb2_grpc, system_pb2, system_pb2_grpc
+from srtpgw.v1 import (
+    calls_pb2,
+    calls_pb2_grpc,
+    hardware_pb2,
+    hardware_pb2_grpc,
+    sessions_pb2,
+    sessions_pb2_grpc,
+    system_pb2,
+    system_pb2_grpc,
+)
 
 if TYPE_CHECKING:
     from appliance.calls.service import CallService
@@ -28,7 +39,12 @@ if TYPE_CHECKING:
 SOCKET_MODE = 0o660
 SERVICES: tuple[str, ...] = tuple(
     file.DESCRIPTOR.services_by_name[name].full_name
-    for file, name in ((calls_pb2, "CallService"), (sessions_pb2, "SessionService"), (system_pb2, "SystemService"))
+    for file, name in (
+        (calls_pb2, "CallService"),
+        (sessions_pb2, "SessionService"),
+        (system_pb2, "SystemService"),
+        (hardware_pb2, "HardwareService"),
+    )
 )
 
 log = structlog.get_logger("srtpgw.api")
@@ -48,6 +64,7 @@ class ApiServer:
         unix_socket: Path,
         observe: Observe | None = None,
         options: Callable[[], MediaOptions] = MediaOptions,
+        hardware: Hardware | None = None,
     ) -> None:
         """`options` gives what lies under the wishes of an offer: the security settings. Built in is the strict one."""
         self._settings = settings
@@ -58,6 +75,8 @@ class ApiServer:
         calls_pb2_grpc.add_CallServiceServicer_to_server(CallServicer(calls, options), self._server)
         sessions_pb2_grpc.add_SessionServiceServicer_to_server(SessionServicer(calls), self._server)
         system_pb2_grpc.add_SystemServiceServicer_to_server(SystemServicer(calls, self.health), self._server)
+        servicer = HardwareServicer(hardware or Hardware())
+        hardware_pb2_grpc.add_HardwareServiceServicer_to_server(servicer, self._server)
         self.health.add_to(self._server)
         if settings.reflection:
             reflection.enable_server_reflection((*SERVICES, *_STANDARD), self._server)

@@ -70,6 +70,7 @@ def status(view: Statistics) -> system_pb2.Status:
         requests=view.requests,
         errors=view.errors,
         workers=[_worker(worker) for worker in view.workers],
+        calls_moved=view.calls_moved,
     )
     _moment(message.start_time, view.started)
     return message
@@ -92,6 +93,12 @@ def _worker(view: WorkerView) -> system_pb2.Worker:
         ports_used=view.ports_used,
         ports_free=view.ports_free,
         counters=view.counters,
+        packets_per_s=view.packets_per_s,
+        drops_per_s=view.drops_per_s,
+        cycles_per_packet=view.cycles_per_packet,
+        headroom=view.headroom,
+        headroom_packets_per_s=view.headroom_packets_per_s,
+        note=view.note,
     )
 
 

@@ -31,3 +31,11 @@ class SystemServicer:
         await self._calls.resume()
         await self._health.set(serving=True)
         return show.status(self._calls.statistics())
+
+    async def DrainWorker(self, request: system_pb2.WorkerRequest, context: Any) -> system_pb2.Status:
+        await self._calls.drain_worker(request.worker)
+        return show.status(self._calls.statistics())
+
+    async def UndrainWorker(self, request: system_pb2.WorkerRequest, context: Any) -> system_pb2.Status:
+        await self._calls.drain_worker(request.worker, drained=False)
+        return show.status(self._calls.statistics())

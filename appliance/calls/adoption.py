@@ -19,6 +19,7 @@ from appliance.calls.ledger import Ledger
 from appliance.calls.registry import Branch, Call
 from appliance.calls.views import EventKind
 from appliance.errors import GatewayError
+from appliance.placement.reconciler import Placement
 from appliance.state.records import BadRecord
 from appliance.state.store import Loaded
 
@@ -50,6 +51,7 @@ def adopt(ledger: Ledger, loaded: Loaded) -> Adoption:
             ledger.store.remove(call_id)
             continue
         _adopt_call(ledger, call, contents, report)
+    ledger.reconciler.mover.clean()
     for worker in workers:
         report.orphans += audit(ledger, worker, reinstall=True)
     ledger.tally.adopted, ledger.tally.records_skipped = report.adopted, len(report.skipped)
@@ -64,13 +66,19 @@ def audit(ledger: Ledger, worker: int, *, reinstall: bool) -> int:
         branch.placement
         for call in ledger.registry
         for branch in call.branches
-        if branch.placement is not None and branch.placement.worker == worker
+        if branch.placement is not None and worker in (branch.placement.worker, _goal(branch.placement))
     ]
     removed = ledger.reconciler.remove_orphans(worker, placements)
     if reinstall:
         for placement in placements:
-            ledger.reconciler.reinstall(placement)
+            if placement.worker == worker:
+                ledger.reconciler.reinstall(placement)
     return removed
+
+
+def _goal(placement: Placement) -> int:
+    """Where it is to be."""
+    return placement.move.to if placement.move else placement.worker
 
 
 def _adopt_call(ledger: Ledger, call: Call, contents: Contents, report: Adoption) -> None:
@@ -88,6 +96,8 @@ def _adopt_call(ledger: Ledger, call: Call, contents: Contents, report: Adoption
         ledger.tally.failed += 1
         ledger.publish(EventKind.FAILED, call, "media-lost")
         return
+    if any(branch.placement and branch.placement.move for branch in kept):
+        ledger.unfinished.add(call.call_id)
     ledger.registry.add(call)
     ledger.tally.begun(len(ledger.registry))
     ledger.count(call, call.worker)
@@ -106,7 +116,7 @@ def _adopt_branch(ledger: Ledger, branch: Branch, contents: Contents) -> str:
         ledger.reconciler.adopt(placement, branch.media)
     except (GatewayError, LookupError, TypeError, ValueError) as error:
         return f"slots or ports are not free ({type(error).__name__})"
-    if not contents[placement.worker][1].issuperset(placement.installed.cryptos):
+    if placement.move is None and not contents[placement.worker][1].issuperset(placement.installed.cryptos):
         ledger.reconciler.release(placement)
         return "its contexts are gone"
     return ""

@@ -3,12 +3,14 @@ audited."""
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 
 import structlog
 
-from appliance.calls import adoption
+from appliance.calls import adoption, moving
+from appliance.calls.draining import Draining
 from appliance.calls.ledger import Ledger
 from appliance.calls.registry import Branch, Call
 from appliance.calls.views import CallEvent, EventKind
@@ -29,8 +31,10 @@ class Housekeeping:
         silence_s: Callable[[], float],
         offer_s: Callable[[], float],
         now_ns: Callable[[], int] = time.monotonic_ns,
+        draining: Draining | None = None,
     ) -> None:
-        self._ledger, self._now_ns = ledger, now_ns
+        self._ledger, self._now_ns, self._draining = ledger, now_ns, draining
+        self._finishing: asyncio.Task[None] | None = None
         self._silence_s, self._offer_s = silence_s, offer_s
         self._queue: list[Call] = []
 
@@ -41,12 +45,20 @@ class Housekeeping:
             self._ledger.snapshots.measure(worker.index)
         for index in list(reconciler.dirty):
             adoption.audit(self._ledger, index, reinstall=True)
+        if self._draining:
+            self._draining.tick()
+        self.finish_moves()
         if not self._queue:
             self._queue = list(self._ledger.registry)
         look_at, self._queue = self._queue[:SLICE], self._queue[SLICE:]
         for call in look_at:
             if not call.ended and not call.lock.locked():
                 self._look_at(call)
+
+    def finish_moves(self) -> None:
+        """Moves that nobody has decided yet, in the background."""
+        if self._ledger.unfinished and (self._finishing is None or self._finishing.done()):
+            self._finishing = asyncio.get_running_loop().create_task(moving.finish(self._ledger))
 
     def worker_news(self, news: WorkerNews) -> None:
         """A worker was lost or came up: place nothing on it meanwhile; afterwards tell it everything again."""

@@ -27,6 +27,7 @@ class Records(Protocol):
 
     def put(self, name: str, record: bytes) -> None: ...
     def remove(self, name: str) -> None: ...
+    def flush(self) -> None: ...
 
 
 class Ledger:
@@ -46,6 +47,7 @@ class Ledger:
         self.bus = EventBus()
         self.tally = Tally(clock())
         self.draining = False
+        self.unfinished: set[str] = set()  # Call-IDs whose move to another worker is not decided yet
         self.reconciler, self.snapshots, self.store = reconciler, snapshots, store
         self.random, self.clock, self.most_calls = random, clock, most_calls
 

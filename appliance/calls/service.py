@@ -14,6 +14,8 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 
+from appliance.calls import moving
+from appliance.calls.draining import Draining
 from appliance.calls.ledger import Ledger, Records, placed
 from appliance.calls.media import LegMedia, LocalPorts, StreamMedia, StreamPlacement
 from appliance.calls.negotiation import Negotiation, OfferPlan
@@ -31,6 +33,7 @@ from appliance.calls.views import (
 )
 from appliance.errors import CallExists, GatewayError, InvalidRequest, NoCapacity, UnknownCall
 from appliance.placement.reconciler import Placement, Reconciler
+from appliance.state.drained import DrainedWorkers
 
 LONGEST_NAME = 1024  # characters of a Call-ID, tag or label; longer ones are an attack (G5)
 MOST_STREAMS = 64
@@ -65,10 +68,13 @@ class CallService:
         *,
         random: Callable[[int], bytes] = os.urandom,
         clock: Callable[[], float] = time.time,
+        drained: DrainedWorkers | None = None,
+        rebalance: Callable[[], bool] = lambda: False,
     ) -> None:
         self._facts = facts
         self._reconciler, self._snapshots, self._random = reconciler, snapshots, random
         self.ledger = Ledger(reconciler, store, snapshots, random=random, clock=clock, most_calls=facts.most_calls)
+        self.drains = Draining(self.ledger, drained or DrainedWorkers(), rebalance)
 
     # ---------------------------------------------------------------- SDP
 
@@ -187,6 +193,7 @@ class CallService:
             requests=dict(tally.requests),
             errors=dict(tally.errors),
             call_seconds_total=tally.seconds,
+            calls_moved=tally.moved,
             workers=tuple(self._snapshots.worker(worker.index, worker.calls) for worker in workers),
         )
 
@@ -213,6 +220,23 @@ class CallService:
     async def resume(self) -> None:
         """Take new calls again."""
         self.ledger.draining = False
+
+    # ---------------------------------------------------------------- where calls live
+
+    async def move_call(self, call_id: str, worker: int) -> CallView:
+        """All of a call's media to another worker, without loss. UnknownCall, NoCapacity, InvalidRequest."""
+        with self._operation("move_call"):
+            call = await self.ledger.existing(call_id)
+            try:
+                await moving.move(self.ledger, call, worker)
+                return self._snapshots.call(call)
+            finally:
+                self.ledger.unlock(call)
+
+    async def drain_worker(self, worker: int, drained: bool = True) -> None:
+        """Empty a worker (its calls move to others), or take calls again. Returns at once. InvalidRequest."""
+        with self._operation("drain_worker" if drained else "undrain_worker"):
+            self.drains.set(worker, drained)
 
     # ---------------------------------------------------------------- steps
 

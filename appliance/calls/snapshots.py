@@ -10,8 +10,14 @@ from appliance.calls.media import Address, ContextSpec, LegMedia, LocalPorts
 from appliance.calls.registry import Branch, Call
 from appliance.calls.views import CallState, CallView, ContextView, Counters, LegView, StreamView, WorkerView
 from appliance.placement.desired import PlacedStream
-from appliance.placement.inventory import Inventory
+from appliance.placement.inventory import Inventory, WorkerInventory
+from appliance.placement.load import Sample
 from kernels.control.status import CryptoStatus, FlowStatus, WorkerStatus
+from kernels.wire.packet import Drop
+
+DROPS = tuple(
+    drop.name.removeprefix("DROP_").lower() for drop in Drop if drop not in (Drop.DROP_NONE, Drop.DROP_COUNT)
+)
 
 
 class Readings(Protocol):
@@ -28,7 +34,6 @@ class Snapshots:
 
     def __init__(self, readings: Readings, inventory: Inventory) -> None:
         self._readings, self._inventory = readings, inventory
-        self._busy: dict[int, tuple[int, int]] = {}  # worker -> (CLOCK_MONOTONIC ns, busy ns) at the last look
 
     def call(self, call: Call, branches: Sequence[Branch] | None = None, counters: bool = True) -> CallView:
         """`branches`: only these (those a delete ends). Without `counters` the arena is not read."""
@@ -60,15 +65,22 @@ class Snapshots:
 
     def worker(self, index: int, calls: int) -> WorkerView:
         status, inventory = self._readings.worker(index), self._inventory[index]
+        rates, limit = inventory.window.rates, self._inventory.rules().admit_below
         return WorkerView(
             index=index,
             cpu=status.cpu,
-            state=str(status.state),
+            state=_state(str(status.state), inventory),
             pid=status.pid,
             restarts=status.restarts,
             heartbeat_age_s=max(0.0, (time.monotonic_ns() - status.heartbeat_ns) / 1e9),
-            busy=inventory.busy,
+            busy=rates.busy,
             calls=calls,
+            packets_per_s=rates.packets_per_s,
+            drops_per_s=rates.drops_per_s,
+            cycles_per_packet=rates.cycles_per_packet,
+            headroom=rates.headroom(limit),
+            headroom_packets_per_s=rates.headroom_packets_per_s(limit),
+            note=inventory.note,
             flows_used=inventory.flows.used,
             flows=inventory.flows.capacity,
             cryptos_used=inventory.cryptos.used,
@@ -79,12 +91,17 @@ class Snapshots:
         )
 
     def measure(self, index: int) -> None:
-        """Note how busy a worker was since the last look; the placer reads it from the inventory."""
-        status, now = self._readings.worker(index), time.monotonic_ns()
-        then, busy = self._busy.get(index, (now, status.busy_ns))
-        self._busy[index] = (now, status.busy_ns)
-        if now > then:
-            self._inventory[index].busy = min(1.0, max(0.0, (status.busy_ns - busy) / (now - then)))
+        """Note what a worker has done so far; the placer reads its load from the inventory."""
+        counters = self._readings.counters(index)
+        self._inventory[index].window.add(
+            Sample(
+                now_ns=time.monotonic_ns(),
+                cpu_ns=counters.get("busy_ns", 0),
+                work_ns=counters.get("work_ns", 0),
+                packets=counters.get("received", 0),
+                drops=sum(counters.get(name, 0) for name in DROPS),
+            )
+        )
 
     # ---------------------------------------------------------------- parts
 
@@ -168,6 +185,13 @@ class Snapshots:
             return self._readings.crypto(worker, slot)
         except (LookupError, OSError):
             return None
+
+
+def _state(state: str, inventory: WorkerInventory) -> str:
+    """A running worker that is wanted empty: drain, and drained once it is."""
+    if state != "run" or not inventory.drained:
+        return state
+    return "drain" if inventory.calls else "drained"
 
 
 def _learnt(flow: FlowStatus | None) -> Address | None:

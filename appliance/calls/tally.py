@@ -13,6 +13,7 @@ class Tally:
     total: int = 0  # calls ever begun or adopted
     adopted: int = 0
     failed: int = 0
+    moved: int = 0
     records_skipped: int = 0
     seconds: float = 0.0  # of calls that ended
     requests: Counter[str] = field(default_factory=Counter)  # by operation

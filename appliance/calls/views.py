@@ -156,11 +156,11 @@ class CallView:
 class WorkerView:
     index: int
     cpu: int
-    state: str
+    state: str  # boot, run, drain (wanted empty), drained (is), halt, fail
     pid: int
     restarts: int
     heartbeat_age_s: float
-    busy: float  # share of its core since the last look, 0..1
+    busy: float  # share of its core that work took lately, 0..1
     calls: int
     flows_used: int
     flows: int
@@ -169,6 +169,12 @@ class WorkerView:
     ports_used: Mapping[str, int] = field(default_factory=dict)  # by interface
     ports_free: Mapping[str, int] = field(default_factory=dict)
     counters: Mapping[str, int] = field(default_factory=dict)  # by name, as the worker publishes them
+    packets_per_s: float = 0.0
+    drops_per_s: float = 0.0
+    cycles_per_packet: float | None = None  # None: no packets lately, or the clock is unknown
+    headroom: float = 0.0  # share of its core that is left below media.admit_below
+    headroom_packets_per_s: float | None = None  # if they cost what packets cost now
+    note: str = ""  # what keeps a drained worker from being empty
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,6 +199,7 @@ class Statistics:
     errors: Mapping[str, int] = field(default_factory=dict)  # by reason (errors.py)
     call_seconds_total: float = 0.0  # of calls that ended
     workers: tuple[WorkerView, ...] = ()
+    calls_moved: int = 0  # to another worker
 
 
 # ---------------------------------------------------------------- events
@@ -208,6 +215,7 @@ class EventKind(StrEnum):
     FAILED = "failed"  # could not be set up or could not be kept; `reason` says why
     ADOPTED = "adopted"  # taken over at start
     SILENT = "silent"  # no media for the configured time; the call is ended next
+    MOVED = "moved"  # to another worker, with everything it knows
     WORKER = "worker"  # a worker was replaced; `worker` says which
     DRAINING = "draining"  # no new calls from now on
 

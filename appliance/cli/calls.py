@@ -1,4 +1,4 @@
-"""`srtpgw calls list|show|delete`."""
+"""`srtpgw calls list|show|delete|move`."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ def register(app: typer.Typer) -> None:
     calls.command("list")(list_)
     calls.command("show")(show)
     calls.command("delete")(delete)
+    calls.command("move")(move)
 
 
 def list_(
@@ -60,6 +61,24 @@ def delete(call_id: CallArgument, socket: SocketOption = Path(DEFAULT_SOCKET), a
     with connected(socket) as channel:
         stub = calls_pb2_grpc.CallServiceStub(channel)
         call = stub.Delete(calls_pb2.DeleteCallRequest(call_id=call_id), timeout=TIMEOUT_S)
+    if as_json:
+        print_json(tree(call))
+    else:
+        _print(call)
+
+
+def move(
+    call_id: CallArgument,
+    worker: Annotated[int, typer.Option(help="Number of the worker that is to carry it.", min=0)],
+    socket: SocketOption = Path(DEFAULT_SOCKET),
+    as_json: JsonOption = False,
+) -> None:
+    """Move a call to another worker while its media flows."""
+    from srtpgw.v1 import calls_pb2, calls_pb2_grpc
+
+    with connected(socket) as channel:
+        stub = calls_pb2_grpc.CallServiceStub(channel)
+        call = stub.Move(calls_pb2.MoveCallRequest(call_id=call_id, worker=worker), timeout=TIMEOUT_S)
     if as_json:
         print_json(tree(call))
     else:

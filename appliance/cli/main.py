@@ -17,6 +17,7 @@ COMMANDS: dict[str, str] = {
     "status": "appliance.cli.status",
     "calls": "appliance.cli.calls",
     "workers": "appliance.cli.workers",
+    "hardware": "appliance.cli.hardware",
     "config": "appliance.cli.config",
     "version": "appliance.cli.version",
 }

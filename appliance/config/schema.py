@@ -55,6 +55,15 @@ class Media(Table):
         help="Which cipher code is used; auto: the fastest that passes its known answers.",
         effect=Effect.RESTART,
     )
+    admit_below: float = row(
+        0.9,
+        help="Share of its core from which on a worker takes no new calls; all above it: new calls are refused.",
+        unit="share",
+        effect=Effect.NEXT_CALL, gt=0, le=1,
+    )  # fmt: skip
+    rebalance: bool = row(
+        False, help="Move calls off a worker that is much busier than another for ten seconds.", effect=Effect.AT_ONCE
+    )
     learning_s: float = row(
         3.0, help="How long after set-up a plain leg's address may still be learnt from packets.", unit="seconds",
         effect=Effect.RESTART, ge=0, le=60,
@@ -74,6 +83,10 @@ class Media(Table):
     ssrc_limit: int = row(
         16, help="Sources (SSRC) that one receiving context takes.", unit="SSRCs", effect=Effect.NEXT_CALL, ge=1, le=16
     )
+    set_up_nics: bool = row(
+        True, help="Before the media plane starts, tell NICs which queue takes which ports (flow rules) and move their "
+        "interrupts to the workers' cores; takes root.", effect=Effect.RESTART,
+    )  # fmt: skip
     user: str = row("", help="Account the media holder drops to once its sockets are open.", effect=Effect.RESTART)
 
 

@@ -33,11 +33,12 @@ class Rings(Protocol):
 class Batch:
     """The commands of one operation, on their way. `wait` ends when all are answered."""
 
-    __slots__ = ("_done", "_left", "error", "worker")
+    __slots__ = ("_done", "_left", "error", "refused", "worker")
 
     def __init__(self, worker: int, count: int) -> None:
         self.worker = worker
         self.error: GatewayError | None = None
+        self.refused = ""  # errno name, where it was the worker that said no
         self._left = count
         self._done: asyncio.Future[None] | None = None
 
@@ -58,6 +59,7 @@ class Batch:
     def answered(self, error: str) -> None:
         self._left -= 1
         if error and self.error is None:
+            self.refused = error
             self.error = _verdict(self.worker, error)
         if not self._left:
             self._wake()
@@ -83,12 +85,14 @@ class Dispatcher:
         *,
         on_punt: Callable[[Punt], None] | None = None,
         on_worker: Callable[[WorkerNews], None] | None = None,
+        on_command: Callable[[int, Command], None] | None = None,
     ) -> None:
+        """`on_command(worker, command)` is told of every command that went down."""
         self._rings = rings
         self._open: dict[tuple[int, int], Batch] = {}
         self._waiting: dict[int, deque[tuple[Command, Batch]]] = {}
         self._retry: asyncio.TimerHandle | None = None
-        self.on_punt, self.on_worker = on_punt, on_worker
+        self.on_punt, self.on_worker, self.on_command = on_punt, on_worker, on_command
         self.late_replies = 0
 
     def send(self, worker: int, commands: Sequence[Command]) -> Batch:
@@ -139,6 +143,8 @@ class Dispatcher:
             command, batch = queue[0]
             try:
                 self._open[worker, submit(worker, command)] = batch
+                if self.on_command:
+                    self.on_command(worker, command)
             except RingFull:
                 self._waiting[worker] = queue
                 self._retry_later()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from appliance.errors import GatewayError, InvalidRequest, NoCapacity
+from appliance.errors import GatewayError, InvalidRequest, NoCapacity, Overloaded
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +14,7 @@ class Need:
 
     flows: int
     cryptos: int
-    ports: Mapping[str, int]  # by interface
+    ports: Mapping[str, int]  # by interface; 0: it has its ports already
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,18 +28,40 @@ class Load:
     flows_free: int
     cryptos_free: int
     ports_free: Mapping[str, int]
+    rung: int = 0  # what `busy` counts as when workers are compared (load.settle)
+    node: int | None = None  # NUMA node of its core; None: unknown, or the machine has one
 
 
-BUSY_STEP = 0.1  # shares closer than this count as equal: measured load wobbles, the number of calls does not
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What else decides."""
+
+    admit_below: float = 1.0  # share of its core from which on a worker takes no new calls
+    nodes: Mapping[str, int | None] = field(default_factory=dict)  # NUMA node by interface
 
 
-def place(loads: Sequence[Load], need: Need) -> int:
-    """The least loaded worker that has room: by share of its core, then by calls, then by number. NoCapacity;
-    InvalidRequest for an interface that we do not have."""
+def place(loads: Sequence[Load], need: Need, rules: Rules | None = None) -> int:
+    """The worker that has room: nearest to the interfaces, then least loaded by share of its core, then by calls, then
+    by number. NoCapacity; Overloaded: all that have room are too busy; InvalidRequest for an interface that we do not
+    have.
+
+    A near worker is taken while it is below the limit: packets that cross between the nodes cost every one of them.
+    """
+    rules = rules or Rules()
     fitting = [load for load in loads if load.available and _fits(load, need)]
     if not fitting:
         raise _refusal(loads, need)
-    return min(fitting, key=lambda load: (int(load.busy / BUSY_STEP), load.calls, load.worker)).worker
+    admitted = [load for load in fitting if load.busy < rules.admit_below]
+    if not admitted:
+        least = min(fitting, key=lambda load: load.busy)
+        raise Overloaded(f"worker {least.worker} busy {least.busy:.0%}, limit {rules.admit_below:.0%}")
+    return min(admitted, key=lambda load: (_far(load, need, rules), load.rung, load.calls, load.worker)).worker
+
+
+def _far(load: Load, need: Need, rules: Rules) -> int:
+    """Interfaces of the call on another NUMA node."""
+    nodes = [rules.nodes.get(interface) for interface in need.ports]
+    return sum(node is not None and load.node is not None and node != load.node for node in nodes)
 
 
 def _fits(load: Load, need: Need) -> bool:

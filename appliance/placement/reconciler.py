@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from appliance.calls.media import LocalPorts, StreamMedia, StreamPlacement
-from appliance.errors import GatewayError, InvalidRequest, NoCapacity
+from appliance.errors import GatewayError, InvalidRequest, MediaUnavailable, NoCapacity
 from appliance.placement.desired import (
     NOTHING,
     Desired,
@@ -27,6 +27,7 @@ from appliance.placement.desired import (
 )
 from appliance.placement.dispatcher import Batch, Dispatcher
 from appliance.placement.inventory import Inventory, WorkerInventory, need
+from appliance.placement.mover import Move, Mover
 from kernels.control.commands import Command, RemoveCrypto, RemoveFlow
 
 
@@ -35,6 +36,7 @@ class Contents(Protocol):
 
     def flows(self, worker: int) -> list[int]: ...
     def cryptos(self, worker: int) -> list[int]: ...
+    def transfers(self) -> list[tuple[str, int]]: ...
 
 
 @dataclass(slots=True)
@@ -44,6 +46,7 @@ class Placement:
     worker: int
     streams: dict[int, PlacedStream] = field(default_factory=dict)
     installed: Desired = NOTHING
+    move: Move | None = None  # to another worker, under way
 
 
 @dataclass(slots=True)
@@ -79,6 +82,7 @@ class Reconciler:
         self.inventory, self.dispatcher = inventory, dispatcher
         self.dirty: set[int] = set()  # workers that may hold what nobody owns, or lack something
         self._contents, self._timeout_s, self._now = contents, timeout_s, now
+        self.mover = Mover(inventory, dispatcher, contents, timeout_s=timeout_s)
 
     # ---------------------------------------------------------------- reserve
 
@@ -110,7 +114,7 @@ class Reconciler:
         try:
             ours_b = self._pair(worker, b)
         except GatewayError:
-            self.inventory[worker].ports[a].give_back((ours_a.rtp, ours_a.rtp + 1), self._now())
+            self.inventory.ports_of(a, ours_a.rtp).give_back((ours_a.rtp, ours_a.rtp + 1), self._now())
             raise
         return PlacedStream(StreamPlacement(worker, ours_a, ours_b), a, b)
 
@@ -127,6 +131,8 @@ class Reconciler:
         """Start to bring the worker to `streams` (by m-line). Lines that are not in it are removed, their ports freed
         when the change has settled. Every line must have been placed. NoCapacity, InvalidRequest: nothing was
         changed."""
+        if placement.move is not None:
+            raise MediaUnavailable("the call is on its way to another worker")
         change = Change(
             placement,
             placement.installed,
@@ -184,6 +190,8 @@ class Reconciler:
     def release(self, placement: Placement) -> Batch | None:
         """Remove everything and free it. The slots are free at once: their removal stands in the ring before
         any new use."""
+        for worker, rest in self.mover.leave(placement):
+            self._send_quietly(worker, rest)
         commands = diff(placement.installed, NOTHING)
         batch = self._send_quietly(placement.worker, commands)
         for placed in placement.streams.values():
@@ -209,8 +217,16 @@ class Reconciler:
         with ExitStack() as undo:
             for placed in placement.streams.values():
                 self._adopt(self.inventory[placement.worker], placed, undo)
-            placement.installed = merge([desired(media, placement.streams[line]) for line, media in streams.items()])
+            self.know(placement, streams)
+            self.mover.adopt(placement)
             undo.pop_all()
+        for placed in placement.streams.values():
+            if self.inventory.owner(placed.interface_a, placed.placement.a.rtp) != placement.worker:
+                self.mover.tell_steering(placed, placement.worker)
+
+    def know(self, placement: Placement, streams: dict[int, StreamMedia]) -> None:
+        """Take for installed what these media come to, with the slots as they are."""
+        placement.installed = merge([desired(media, placement.streams[line]) for line, media in streams.items()])
 
     def _adopt(self, worker: WorkerInventory, placed: PlacedStream, undo: ExitStack) -> None:
         for allocator, slots in ((worker.flows, placed.flows), (worker.cryptos, placed.cryptos)):
@@ -221,23 +237,37 @@ class Reconciler:
             if interface not in worker.ports or self.inventory.addresses[interface] != ours.address:
                 raise NoCapacity(f"interface {interface[:40]!r} is gone")
             pair = (ours.rtp & ~1, ours.rtp | 1)
-            worker.ports[interface].adopt(pair)
-            undo.callback(worker.ports[interface].give_back, pair, self._now())
+            ports = self.inventory.ports_of(interface, ours.rtp)
+            ports.adopt(pair)
+            undo.callback(ports.give_back, pair, self._now())
 
     def contents(self, worker: int) -> tuple[frozenset[int], frozenset[int]]:
         """Flow and crypto slots that the worker holds."""
         return frozenset(self._contents.flows(worker)), frozenset(self._contents.cryptos(worker))
 
     def reinstall(self, placement: Placement) -> Batch | None:
-        """Command everything of a placement again (idempotent)."""
+        """Command everything of a placement again (idempotent); not of one that is on its way: its keys must not start
+        anew where it was."""
+        if placement.move is not None:
+            return None
         return self._send_quietly(placement.worker, diff(NOTHING, placement.installed))
+
+    def follow(self, placement: Placement, left: int, slots: Iterable[int]) -> None:
+        """After a move: what the workers did among themselves, once more as commands (they change nothing). Whoever
+        follows commands, as next hops do, learns where the flows are now."""
+        self._send_quietly(left, [RemoveFlow(slot) for slot in slots])
+        self._send_quietly(placement.worker, list(placement.installed.flows.values()))
 
     def remove_orphans(self, worker: int, owned: Iterable[Placement]) -> int:
         """Remove what the worker holds and no placement wants; how many. Flows go before contexts."""
         flows, cryptos = (set(slots) for slots in self.contents(worker))
         for placement in owned:
-            flows.difference_update(placement.installed.flows)
-            cryptos.difference_update(placement.installed.cryptos)
+            if placement.worker == worker:
+                flows.difference_update(placement.installed.flows)
+                cryptos.difference_update(placement.installed.cryptos)
+            for trip in placement.move.trips if placement.move and placement.move.to == worker else ():
+                flows.difference_update(trip.flows.values())
+                cryptos.difference_update(trip.cryptos.values())
         commands: list[Command] = [RemoveFlow(slot) for slot in sorted(flows)]
         commands += [RemoveCrypto(slot) for slot in sorted(cryptos)]
         self._send_quietly(worker, commands)
@@ -283,7 +313,10 @@ class Reconciler:
         for number in placed.cryptos.values():
             inventory.cryptos.give_back(number)
         for interface, ours in ((placed.interface_a, placed.placement.a), (placed.interface_b, placed.placement.b)):
-            inventory.ports[interface].give_back((ours.rtp & ~1, ours.rtp | 1), now)
+            self.inventory.ports_of(interface, ours.rtp).give_back((ours.rtp & ~1, ours.rtp | 1), now)
+        owner = self.inventory.owner(placed.interface_a, placed.placement.a.rtp)
+        if owner != worker:
+            self.mover.tell_steering(placed, owner)
         placed.flows, placed.cryptos = {}, {}
 
     def _send_quietly(self, worker: int, commands: list[Command]) -> Batch | None:

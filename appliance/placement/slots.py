@@ -55,6 +55,9 @@ class SlotAllocator:
             self._used[number] = 0
             self._free[number] = None
 
+    def in_use(self, number: int) -> bool:
+        return bool(self._used[number])
+
     def current(self, number: int) -> Slot:
         return Slot(number, self._generation[number])
 

@@ -22,6 +22,7 @@ from appliance.calls.media import (
     StreamPlacement,
 )
 from appliance.placement.desired import PlacedStream
+from appliance.placement.mover import Move, Trip
 from appliance.placement.reconciler import Placement
 
 VERSION = 1
@@ -51,12 +52,14 @@ def placement_out(placement: Placement) -> dict[str, Any]:
     return {
         "worker": placement.worker,
         "streams": [[line, _placed_out(placed)] for line, placed in placement.streams.items()],
+        **({"move": _move_out(placement.move)} if placement.move else {}),
     }
 
 
 def placement_in(value: Mapping[str, Any]) -> Placement:
     worker = int(value["worker"])
-    return Placement(worker, {int(line): _placed_in(worker, placed) for line, placed in value["streams"]})
+    streams = {int(line): _placed_in(worker, placed) for line, placed in value["streams"]}
+    return Placement(worker, streams, move=_move_in(value["move"]) if "move" in value else None)
 
 
 def media_out(streams: Mapping[int, StreamMedia]) -> list[Any]:
@@ -86,6 +89,16 @@ def _placed_in(worker: int, value: list[Any]) -> PlacedStream:
     interface_a, interface_b, a, b, flows, cryptos = value
     placement = StreamPlacement(worker, LocalPorts(*a), LocalPorts(*b))
     return PlacedStream(placement, interface_a, interface_b, dict(flows), dict(cryptos))
+
+
+def _move_out(move: Move) -> list[Any]:
+    return [move.to, [[trip.line, trip.record, trip.move, trip.flows, trip.cryptos] for trip in move.trips]]
+
+
+def _move_in(value: list[Any]) -> Move:
+    """How far it came nobody knows: the last command may have been the other worker's."""
+    to, trips = value
+    return Move(int(to), [Trip(line, record, move, dict(a), dict(b), int(to)) for line, record, move, a, b in trips])
 
 
 def _leg_out(leg: LegMedia) -> list[Any]:

@@ -32,8 +32,11 @@ WORKER_COUNTERS: dict[str, tuple[str, str]] = {
     "commands": ("srtpgw_worker_commands", "Commands carried out by the worker."),
     "commands_refused": ("srtpgw_worker_commands_refused", "Commands the worker refused."),
     "overflows": ("srtpgw_socket_overflows", "Datagrams lost because a socket's buffer was full."),
+    "handed_over": ("srtpgw_handed_over_packets", "Packets that arrived here and went to the worker of their call."),
+    "taken_over": ("srtpgw_taken_over_packets", "Packets of those received that other workers handed over."),
     "ring_received": ("srtpgw_ring_received_packets", "Frames taken from AF_XDP rings."),
     "ring_sent": ("srtpgw_ring_sent_packets", "Packets sent through AF_XDP rings."),
+    "ring_full": ("srtpgw_ring_full_packets", "Packets dropped because a transmit ring was full."),
     "ring_lost": ("srtpgw_ring_lost_packets", "Frames the kernel dropped because an AF_XDP ring had no room."),
     "interrupted": ("srtpgw_interrupted_packets", "Packets in flight when a worker died."),
 }
@@ -72,6 +75,7 @@ def _gateway(now: Statistics) -> Iterator[Metric]:
     yield _gauge("srtpgw_calls_most", "Calls at one time, at most.", now.calls_most)
     yield _total("srtpgw_calls_started", "Calls ever.", now.calls_total)
     yield _total("srtpgw_calls_adopted", "Calls taken over from an earlier control process.", now.calls_adopted)
+    yield _total("srtpgw_calls_moved", "Calls moved to another worker.", now.calls_moved)
     yield _total("srtpgw_calls_failed", "Calls that could not be set up or kept.", now.calls_failed)
     yield _total("srtpgw_call_seconds", "Duration of calls that ended.", now.call_seconds_total)
     yield _total("srtpgw_records_skipped", "Damaged call records found at start.", now.records_skipped)
@@ -83,7 +87,9 @@ def _workers(workers: Iterable[WorkerView]) -> Iterator[Metric]:
     gauges: dict[str, tuple[GaugeMetricFamily, str]] = {
         field: (GaugeMetricFamily(f"srtpgw_{name}", text, labels=("worker",)), field)
         for field, name, text in (
-            ("busy", "worker_busy_ratio", "Share of its core that the worker used since the last look."),
+            ("busy", "worker_busy_ratio", "Share of its core that work took lately."),
+            ("headroom", "worker_headroom_ratio", "Share of its core left below the limit for new calls."),
+            ("packets_per_s", "worker_packets_per_second", "Packets received lately."),
             ("heartbeat_age_s", "worker_heartbeat_age_seconds", "Since the worker was last heard of."),
             ("calls", "worker_calls", "Calls placed on the worker."),
             ("flows_used", "worker_flows", "Flows in use."),
@@ -117,11 +123,13 @@ def _worker_counters(workers: Iterable[WorkerView]) -> Iterator[Metric]:
         yield family
     drops = CounterMetricFamily("srtpgw_dropped_packets", "Packets that went no further.", labels=("worker", "reason"))
     busy = CounterMetricFamily("srtpgw_worker_busy_seconds", "CPU time of the worker.", labels=("worker",))
+    work = CounterMetricFamily("srtpgw_worker_work_seconds", "Of it, turns that had packets.", labels=("worker",))
     for worker in workers:
         for reason in DROPS:  # all of them, so that a rate can be taken from the first one on
             drops.add_metric((str(worker.index), reason), worker.counters.get(reason, 0))
         busy.add_metric((str(worker.index),), worker.counters.get("busy_ns", 0) / 1e9)
-    yield from (drops, busy)
+        work.add_metric((str(worker.index),), worker.counters.get("work_ns", 0) / 1e9)
+    yield from (drops, busy, work)
 
 
 def _gauge(name: str, text: str, value: float) -> Metric:

@@ -17,3 +17,6 @@ cdef struct Backend:
     void (*seal)(void *state, Job **jobs, uint32_t count) noexcept nogil
     # Verify, then decrypt. A job that does not verify keeps its octets exactly as they were (it may be tried again).
     void (*open)(void *state, Job **jobs, uint32_t count) noexcept nogil
+    # Where seal and open read for Job.slot: base address and octets per slot, so that the engine can fetch a job's
+    # lines ahead. NULL (stride 0): nothing worth fetching. Slots are 64-aligned.
+    const void *(*slot_memory)(void *state, uint32_t *stride) noexcept nogil

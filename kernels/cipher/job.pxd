@@ -1,42 +1,40 @@
 # What the engine hands to a cipher back end: one packet, its session keys and its IV. No SRTP rules in here.
+# The layout, and what each field means, is in job.h, which the C kernels of the back ends read as well.
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from kernels.wire.packet cimport Packet
 
-cdef struct SessionKeys:        # derived keys of one protocol (RTP or RTCP) of one master key; 128 octets of arena
-    uint8_t cipher_key[32]
-    uint8_t salt[16]            # salt_octets of them count, zeros follow
-    uint32_t inner[5]           # SHA-1 state after key xor ipad: HMAC without the key schedule
-    uint32_t outer[5]           # ... and after key xor opad
-    uint64_t epoch              # r = index DIV key derivation rate (RFC 3711 section 4.3.1)
-    uint8_t cipher              # CipherKind
-    uint8_t auth                # AuthKind
-    uint8_t key_octets
-    uint8_t salt_octets
-    uint8_t ready               # 1: complete; 0 while it is written
-    uint8_t reserved[27]
+cdef extern from "cipher/job.h" nogil:
+    cdef struct SessionKeys:
+        uint8_t cipher
+        uint8_t auth
+        uint8_t key_octets
+        uint8_t salt_octets
+        uint8_t ready
+        uint32_t inner[5]
+        uint32_t outer[5]
+        uint8_t salt[16]
+        uint8_t cipher_key[32]
+        uint64_t epoch
 
-cdef struct Job:                # one packet for seal or open, in place
-    uint8_t *data               # first octet of the authenticated portion
-    uint8_t *tag                # where the tag is written (seal) or stands (open)
-    const SessionKeys *keys
-    uint32_t slot               # process-local state of these keys (Backend.prepare)
-    uint32_t clear              # leading octets that are authenticated only
-    uint32_t body               # octets after them that are encrypted
-    uint8_t tag_octets          # 0: no authentication
-    uint8_t extra_octets        # 0 or 4
-    uint16_t drop               # result: 0, DROP_AUTH_FAIL or DROP_CIPHER (enum Drop)
-    uint8_t extra[4]            # authenticated after clear+body: ROC (SRTP) or E||index (SRTCP); GCM: end of the AAD
-    uint8_t iv[16]              # CM: counter block; GCM: 12 octets; F8: IV before the first encryption
-    # the engine's own notes, of no meaning to a back end
-    Packet *packet
-    uint64_t index
-    uint32_t crypto
-    uint32_t key
-    uint32_t stream             # NO_SLOT: SSRC not seen yet
-    uint32_t ssrc
-    uint8_t set                 # which of the key's session key sets
-    uint8_t rtcp
-    uint8_t wrong_flag          # SRTCP E bit is not the negotiated one
-    uint8_t reserved
-    uint32_t length             # of the datagram when all went well
+    cdef struct Job:
+        uint8_t iv[16]
+        uint8_t *data
+        uint8_t *tag
+        const SessionKeys *keys
+        uint32_t slot
+        uint32_t clear
+        uint32_t body
+        uint8_t extra[4]
+        uint8_t tag_octets
+        uint8_t extra_octets
+        uint16_t drop
+        uint8_t rtcp
+        uint8_t wrong_flag
+        uint16_t length
+        Packet *packet
+        uint64_t index
+        uint32_t crypto
+        uint32_t key
+        uint32_t stream
+        uint32_t ssrc

@@ -4,11 +4,13 @@
 A slot holds expanded AES keys (EVP contexts), so a packet costs an IV set-up, not a key schedule. HMAC needs no
 state of its own: both SHA-1 states are in the session keys. SRTP order: encrypt then MAC; verify then decrypt.
 """
+from cpython.pycapsule cimport PyCapsule_New
 from libc.errno cimport EINVAL, ENOMEM
 from libc.stdint cimport uint8_t, uint32_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
+from kernels.cipher.backend cimport Backend
 from kernels.cipher.hmac cimport SHA1_DIGEST, hmac_digest
 from kernels.cipher.job cimport Job, SessionKeys
 from kernels.clib.openssl cimport (
@@ -46,9 +48,12 @@ BACKEND.prepare = &prepare
 BACKEND.forget = &forget
 BACKEND.seal = &seal
 BACKEND.open = &open_
+BACKEND.slot_memory = &slot_memory
 
-cdef const Backend *openssl_backend() noexcept nogil:
-    return &BACKEND
+
+def offer():
+    """The back end as a capsule; it runs everywhere."""
+    return PyCapsule_New(&BACKEND, NULL, NULL)
 
 
 # --- the packet path ------------------------------------------------------------------------------------------
@@ -244,3 +249,8 @@ cdef void destroy(void *state_) noexcept nogil:
     EVP_CIPHER_free(state.block)
     OPENSSL_cleanse(state, sizeof(State))
     free(state)
+
+cdef const void *slot_memory(void *state_, uint32_t *stride) noexcept nogil:
+    """Nothing worth fetching: what libcrypto reads lies behind its own pointers."""
+    stride[0] = 0
+    return NULL

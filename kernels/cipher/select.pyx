@@ -1,18 +1,24 @@
 # cython: language_level=3
 """Selection of the cipher back end, once at start: the first of the table that passes its known answers.
 
-A new back end is one row of `_TABLE` (fastest first).
+A new back end is one row of `_ROWS` (fastest first) and a module of that name with offer().
 """
-from kernels.cipher.openssl cimport openssl_backend
+import importlib
+
+from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_IsValid
+from libc.stdint cimport uint32_t
+
 from kernels.cipher.selftest cimport selftest_passes
 
 cdef enum:
-    BACKENDS = 1
+    MOST_BACKENDS = 4
 
-cdef const Backend *_TABLE[BACKENDS]
-_TABLE[0] = openssl_backend()
+_ROWS = (("vaes", "kernels.cipher.vaes"), ("openssl", "kernels.cipher.openssl"))
 
+cdef const Backend *_TABLE[MOST_BACKENDS]
+cdef uint32_t _rows = 0
 cdef const Backend *_selected = NULL
+_lacking = {}               # name -> why it does not run here
 
 
 cdef const Backend *backend_selected() noexcept nogil:
@@ -20,8 +26,8 @@ cdef const Backend *backend_selected() noexcept nogil:
 
 
 def names() -> tuple[str, ...]:
-    """Back ends of this build, fastest first."""
-    return tuple([(<bytes>_TABLE[i].name).decode() for i in range(BACKENDS)])
+    """Back ends that run here, fastest first."""
+    return tuple([(<bytes>_TABLE[i].name).decode() for i in range(_rows)])
 
 
 def passes(name: str) -> bool:
@@ -50,12 +56,28 @@ def selected() -> str | None:
 
 
 cdef const Backend *backend_named(str name) except NULL:
-    for i in range(BACKENDS):
+    for i in range(_rows):
         if (<bytes>_TABLE[i].name).decode() == name:
             return _TABLE[i]
     raise ValueError(f"no cipher back end {name!r}")
 
 
+def _learn(str name, str module):
+    """Put a back end into the table, or note why it is not there."""
+    global _rows
+    try:
+        offered = importlib.import_module(module).offer()
+    except ModuleNotFoundError:
+        offered = "not part of this build"
+    if PyCapsule_IsValid(offered, NULL):
+        _TABLE[_rows] = <const Backend *>PyCapsule_GetPointer(offered, NULL)
+        _rows += 1
+    else:
+        _lacking[name] = offered
+
+
+for _row in _ROWS:
+    _learn(*_row)
 try:
     select()
 except RuntimeError:        # nothing is selected: engine_attach answers EOPNOTSUPP, select() says why

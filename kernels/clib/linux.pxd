@@ -72,6 +72,7 @@ cdef extern from "<sys/epoll.h>" nogil:
         EPOLLIN
         EPOLL_CLOEXEC
         EPOLL_CTL_ADD
+        EPOLL_CTL_DEL
     int epoll_create1(int flags)
     int epoll_ctl(int epoll, int operation, int fd, epoll_event *event)
     int epoll_wait(int epoll, epoll_event *events, int room, int timeout_ms)

@@ -1,7 +1,6 @@
-import mmap
-
-from kernels.port.nexthop import NextHops
 from kernels.control.errors import LayoutMismatch as LayoutMismatch
+from kernels.control.mapping import Mapping
+from kernels.port.nexthop import NextHops
 
 PER_CALL: dict[str, int]
 
@@ -17,7 +16,7 @@ def forbid_dumps() -> None:
 class Arena:
     """A mapped arena. `fd` stays the caller's; the mapping lives as long as this object."""
 
-    mapping: mmap.mmap
+    mapping: Mapping
     octets: int
 
     def __init__(self, fd: int) -> None: ...
@@ -28,13 +27,20 @@ class Arena:
     def capacities(self) -> dict[str, int]:
         """Slots per worker: calls, sockets, flows, cryptos, keys, streams; all_sockets: of all workers."""
     @property
+    def homes(self) -> int:
+        """Offset of the table of homes: one octet for each socket number."""
+    def home(self, socket: int) -> int:
+        """The worker that serves a socket, or is about to. IndexError."""
+    def transfers(self) -> list[tuple[str, int]]:
+        """(state, id) of every transfer record; state: empty, filling, full, taken."""
+    @property
     def workers(self) -> int: ...
     def next_hops(self, worker: int = 0) -> NextHops:
         """The next-hop table, as `worker` reads it; the control process writes it."""
     def take_wanted(self) -> list[tuple[int, str]]:
         """Destinations that workers wanted to send to and found no next hop for: [(interface number, address)]."""
     def protect(self) -> str:
-        """Keep the arena out of swap and core files. Returns what could not be had, "" when all is well."""
+        """Keep the arena out of swap and core files, in large pages if possible. Returns what could not be had."""
     def wipe(self) -> None:
         """Zero everything. Only when no worker runs."""
     def set_wanted(self, worker: int, state: int) -> None:

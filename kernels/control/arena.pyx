@@ -1,26 +1,27 @@
 # cython: language_level=3
 """The arena as an object: map it, format it, check that both sides mean the same by it (see layout.pxd)."""
-import mmap
 import os
 
 from libc.errno cimport errno
-from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from kernels.clib.linux cimport MADV_DONTDUMP, PR_SET_DUMPABLE, explicit_bzero, madvise, mlock, prctl
 from kernels.control.layout cimport (
-    ARENA_MAGIC, ARENA_VERSION, STRUCTS, ArenaHeader, Capacities, WorkerBlock, aligned, layout_homes,
-    layout_hop_rows, layout_structs, layout_worker,
+    ARENA_MAGIC, ARENA_VERSION, HOME_MOVING, MOST_WORKERS, STRUCTS, TRANSFER_RECORDS, ArenaHeader, Capacities, Transfer,
+    WorkerBlock, layout_handoffs, layout_homes, layout_hop_rows, layout_next_hops, layout_structs, layout_transfers,
+    layout_wanted, layout_worker, transfers_octets,
 )
 from kernels.control.records cimport (
-    COMMAND_OCTETS, COMMAND_SLOTS, INJECT_OCTETS, INJECT_SLOTS, PUNT_OCTETS, PUNT_SLOTS, REPLY_OCTETS, REPLY_SLOTS,
-    Command, Inject, Punt, ReplyRecord,
+    COMMAND_OCTETS, COMMAND_SLOTS, HANDOFF_OCTETS, HANDOFF_SLOTS, INJECT_OCTETS, INJECT_SLOTS, PUNT_OCTETS, PUNT_SLOTS,
+    REPLY_OCTETS, REPLY_SLOTS, Command, Handoff, Inject, Punt, ReplyRecord,
 )
-from kernels.control.ring cimport Ring, ring_format
+from kernels.control.ring cimport Ring, ring_footprint, ring_format
 from kernels.flow.counters cimport COUNTER_COUNT, COUNTERS
-from kernels.flow.table cimport Flow
+from kernels.flow.table cimport FLOW_DROPS, Flow
 from kernels.port.nexthop cimport WANTED, NextHop, NextHops, Wanted, wanted_take
 from kernels.wire.packet cimport DROP_COUNT
+from kernels.control import commands
 from kernels.control.errors import LayoutMismatch
 
 # What one call needs: two legs, each with an RTP and an RTCP port; two contexts per secure leg; room for a
@@ -28,7 +29,10 @@ from kernels.control.errors import LayoutMismatch
 PER_CALL = {"flows": 4, "cryptos": 4, "keys": 6, "streams": 8}
 
 NAMES = ("ArenaHeader", "WorkerBlock", "Ring", "Command", "ReplyRecord", "Punt", "Inject", "Flow", "FlowParameters",
-         "CryptoCommand", "Peer", "COUNTER_COUNT", "DROP_COUNT", "Crypto", "KeySlot", "Stream")
+         "CryptoCommand", "Peer", "COUNTER_COUNT", "DROP_COUNT", "Crypto", "KeySlot", "Stream", "Handoff",
+         "MoveCommand", "Transfer")
+
+TRANSFERS = ("empty", "filling", "full", "taken")
 
 
 cdef Capacities capacities_of(uint32_t workers, uint32_t calls, uint32_t sockets):
@@ -43,16 +47,8 @@ cdef Capacities capacities_of(uint32_t workers, uint32_t calls, uint32_t sockets
     return c
 
 
-cdef uint64_t hops_start(uint32_t workers, const Capacities *c):
-    return aligned(layout_homes(workers) + c.all_sockets)
-
-
-cdef uint64_t wanted_start(uint32_t workers, const Capacities *c):
-    return hops_start(workers, c) + layout_hop_rows(workers, c) * sizeof(NextHop)
-
-
 cdef uint64_t regions_start(uint32_t workers, const Capacities *c):
-    return wanted_start(workers, c) + <uint64_t>workers * WANTED * sizeof(Wanted)
+    return layout_wanted(workers, c) + <uint64_t>workers * WANTED * sizeof(Wanted)
 
 
 def footprint(uint32_t workers, uint32_t calls, uint32_t sockets):
@@ -82,13 +78,11 @@ cdef class Arena:
     """A mapped arena. `fd` stays the caller's; the mapping lives as long as this object."""
 
     def __cinit__(self, int fd):
-        cdef uint8_t[::1] view
         self.octets = os.fstat(fd).st_size
         if self.octets < sizeof(ArenaHeader):
             raise LayoutMismatch("shorter than its header")
-        self.mapping = mmap.mmap(fd, self.octets)
-        view = self.mapping
-        self.base = &view[0]
+        self.mapping = Mapping(fd)
+        self.base = self.mapping.base
 
     cdef ArenaHeader *header(self) noexcept:
         return <ArenaHeader *>self.base
@@ -105,6 +99,8 @@ cdef class Arena:
         cdef Capacities capacities = capacities_of(workers, calls, sockets)
         cdef uint64_t start = regions_start(workers, &capacities)
         cdef uint32_t index
+        if not 1 <= workers <= MOST_WORKERS:
+            raise ValueError(f"{workers} workers, at most {MOST_WORKERS}")
         memset(self.base, 0, start)
         header.version = ARENA_VERSION
         layout_structs(header.structs)
@@ -112,11 +108,12 @@ cdef class Arena:
         header.capacities = capacities
         header.octets = self.octets
         header.homes = layout_homes(workers)
-        header.next_hops = hops_start(workers, &capacities)
+        header.next_hops = layout_next_hops(workers, &capacities)
         header.next_hop_rows = layout_hop_rows(workers, &capacities)
-        header.wanted = wanted_start(workers, &capacities)
+        header.wanted = layout_wanted(workers, &capacities)
         for index in range(workers):
             memset(self.base + header.homes + <uint64_t>index * sockets, <int>index, sockets)
+        self.format_handoffs(workers)
         for index in range(workers):
             block = self.block(index)
             start = layout_worker(&header.capacities, start, block)
@@ -125,6 +122,18 @@ cdef class Arena:
             ring_format(<Ring *>(self.base + block.punts), PUNT_SLOTS, PUNT_OCTETS)
             ring_format(<Ring *>(self.base + block.injects), INJECT_SLOTS, INJECT_OCTETS)
         header.magic = ARENA_MAGIC
+
+    cdef format_handoffs(self, uint32_t workers):
+        cdef ArenaHeader *header = self.header()
+        cdef uint32_t number
+        if workers < 2:
+            return
+        header.handoffs = layout_handoffs(workers, &header.capacities)
+        header.transfers = layout_transfers(workers, &header.capacities)
+        memset(self.base + header.transfers, 0, transfers_octets(workers))
+        for number in range(workers * workers):
+            ring_format(<Ring *>(self.base + header.handoffs + number * ring_footprint(HANDOFF_SLOTS, HANDOFF_OCTETS)),
+                        HANDOFF_SLOTS, HANDOFF_OCTETS)
 
     def check(self):
         """LayoutMismatch when the maker of the arena was another build than we are."""
@@ -141,6 +150,24 @@ cdef class Arena:
     def capacities(self):
         """Slots per worker: calls, sockets, flows, cryptos, keys, streams; all_sockets: of all workers."""
         return dict(self.header().capacities)
+
+    @property
+    def homes(self):
+        """Offset of the table of homes: one octet for each socket number."""
+        return self.header().homes
+
+    def home(self, uint32_t socket):
+        """The worker that serves a socket, or is about to. IndexError."""
+        if socket >= self.header().capacities.all_sockets:
+            raise IndexError(f"no socket {socket}")
+        return (self.base + self.header().homes)[socket] & ~<uint32_t>HOME_MOVING
+
+    def transfers(self):
+        """(state, id) of every transfer record; state: empty, filling, full, taken."""
+        cdef Transfer *records = <Transfer *>(self.base + self.header().transfers)
+        if not self.header().transfers:
+            return []
+        return [(TRANSFERS[records[i].state & 3], records[i].id) for i in range(<uint32_t>TRANSFER_RECORDS)]
 
     @property
     def workers(self):
@@ -160,12 +187,13 @@ cdef class Arena:
         return wanted_take(<Wanted *>(self.base + self.header().wanted), self.header().workers * WANTED)
 
     def protect(self):
-        """Keep the arena out of swap and core files. Returns what could not be had, "" when all is well."""
+        """Keep the arena out of swap and core files, in large pages if possible. Returns what could not be had."""
         lacking = []
         if madvise(self.base, self.octets, MADV_DONTDUMP) != 0:
             lacking.append(f"MADV_DONTDUMP: {os.strerror(errno)}")
         if mlock(self.base, self.octets) != 0:
             lacking.append(f"mlock: {os.strerror(errno)}")
+        self.mapping.gather()                   # after the lock, which made all pages
         return ", ".join(lacking)
 
     def wipe(self):
@@ -195,9 +223,12 @@ def _check_sizes():
     """A build whose records outgrew their slots must not start."""
     for size, room in ((sizeof(Command), COMMAND_OCTETS), (sizeof(ReplyRecord), REPLY_OCTETS),
                        (sizeof(Punt), PUNT_OCTETS), (sizeof(Inject), INJECT_OCTETS),
-                       (COUNTER_COUNT + DROP_COUNT, COUNTERS)):
+                       (sizeof(Handoff), HANDOFF_OCTETS), (COUNTER_COUNT + DROP_COUNT, COUNTERS),
+                       (DROP_COUNT, FLOW_DROPS)):
         if size > room:
             raise ImportError(f"layout: {size} does not fit {room}")
+    if TRANSFER_RECORDS != commands.TRANSFER_RECORDS:
+        raise ImportError("layout: TRANSFER_RECORDS of layout.pxd and commands.py differ")
     for size in (sizeof(ArenaHeader), sizeof(WorkerBlock), sizeof(Ring), sizeof(Flow)):
         if size % 64:
             raise ImportError(f"layout: {size} is no multiple of 64")

@@ -93,7 +93,52 @@ class RemoveFlow:
     slot: int
 
 
-Command = InstallCrypto | AddKey | SelectKey | RemoveCrypto | InstallFlow | RemoveFlow
+TRANSFER_RECORDS = 32  # streams that may be on their way between workers at one time
+FourSlots = tuple[int | None, int | None, int | None, int | None]
+
+
+@dataclass(frozen=True, slots=True)
+class ExportStream:
+    """Give a stream away: its flows and cryptos go into a transfer record, the slots are wiped, its sockets are `to`'s.
+    Errors: ENOENT (a slot is empty or suspended), EBUSY (the record holds another move), E2BIG (too many SSRCs)."""
+
+    record: int  # 0..TRANSFER_RECORDS-1
+    move: int  # 64 bits, unique: who repeats a command names the same move
+    to: int  # worker
+    flows: FourSlots
+    cryptos: FourSlots
+
+
+@dataclass(frozen=True, slots=True)
+class ImportStream:
+    """Take a stream out of a transfer record, into slots of this worker, in the same places as in the export. With an
+    error nothing was taken: the record is still full. ENOENT (no such move there), ENOSPC, EADDRINUSE."""
+
+    record: int
+    move: int
+    flows: FourSlots
+    cryptos: FourSlots
+
+
+@dataclass(frozen=True, slots=True)
+class DiscardTransfer:
+    """Wipe a transfer record if it holds this move; sockets nobody serves go back to the worker of their range."""
+
+    record: int
+    move: int
+
+
+Command = (
+    InstallCrypto
+    | AddKey
+    | SelectKey
+    | RemoveCrypto
+    | InstallFlow
+    | RemoveFlow
+    | ExportStream
+    | ImportStream
+    | DiscardTransfer
+)
 
 
 @dataclass(frozen=True, slots=True)

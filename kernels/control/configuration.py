@@ -52,6 +52,7 @@ KNOWN = {
 REQUIRED = ("socket", "interfaces", "ports", "cores", "calls")
 CHOICES = {"port": ("auto", "udp"), "cipher": ("auto", "openssl"), "log": ("debug", "info", "warning", "error")}
 MOST_CALLS = 1_000_000
+MOST_WORKERS = 127  # MOST_WORKERS of layout.pxd
 
 
 def read_configuration(path: str) -> Configuration:
@@ -96,6 +97,8 @@ def _check_keys(values: dict[str, Any]) -> None:
 def _cores(cores: list[Any]) -> tuple[int, ...]:
     if not cores or not all(type(core) is int and 0 <= core < 4096 for core in cores):
         raise ConfigurationError("cores: expected a list of CPU numbers")
+    if len(cores) > MOST_WORKERS:
+        raise ConfigurationError(f"cores: at most {MOST_WORKERS}")
     if len(set(cores)) != len(cores):
         raise ConfigurationError("cores: one worker per core, a core is named twice")
     return tuple(cores)

@@ -2,16 +2,17 @@
 """Commands, carried out by the worker between two bursts. One function per row of CommandKind."""
 from libc.errno cimport EADDRINUSE, EINVAL
 from libc.stdint cimport uint8_t, uint32_t
-from libc.string cimport memset
 
+from kernels.control.move cimport move_discard, move_export, move_import
 from kernels.control.records cimport (
-    COMMAND_ADD_KEY, COMMAND_INSTALL_CRYPTO, COMMAND_INSTALL_FLOW, COMMAND_REMOVE_CRYPTO, COMMAND_REMOVE_FLOW,
-    COMMAND_SELECT_KEY, LATCH_AUTHENTICATED, Command, FlowParameters,
+    COMMAND_ADD_KEY, COMMAND_DISCARD, COMMAND_EXPORT, COMMAND_IMPORT, COMMAND_INSTALL_CRYPTO, COMMAND_INSTALL_FLOW,
+    COMMAND_REMOVE_CRYPTO, COMMAND_REMOVE_FLOW, COMMAND_SELECT_KEY, LATCH_AUTHENTICATED, Command, FlowParameters,
 )
 from kernels.control.sequence cimport sequence_begin, sequence_end
-from kernels.flow.pipeline cimport MARK_INSTALLED, MARK_RTCP_AUTHENTIC, MARK_RTP_AUTHENTIC, Path
+from kernels.control.slots cimport crypto_marks, flow_vacate
+from kernels.flow.pipeline cimport MARK_INSTALLED, Path
 from kernels.flow.table cimport LEARN_OPEN, Flow, peer_equal
-from kernels.srtp.context cimport CRYPTO_UNAUTHENTICATED_RTP, CryptoParameters
+from kernels.srtp.context cimport CryptoParameters
 from kernels.srtp.engine cimport engine_add_key, engine_install, engine_remove, engine_select_key
 from kernels.wire.packet cimport NO_SLOT
 
@@ -29,26 +30,27 @@ cdef int command_execute(Path *path, const Command *command) noexcept nogil:
         return install_flow(path, command.slot, &command.body.flow)
     if command.kind == COMMAND_REMOVE_FLOW:
         return remove_flow(path, command.slot)
+    if command.kind == COMMAND_EXPORT:
+        return move_export(path, &command.body.move, command.slot)
+    if command.kind == COMMAND_IMPORT:
+        return move_import(path, &command.body.move, command.slot)
+    if command.kind == COMMAND_DISCARD:
+        return move_discard(path, &command.body.move, command.slot)
     return EINVAL
 
 
 cdef int install_crypto(Path *path, const Command *command) noexcept nogil:
     cdef const CryptoParameters *parameters = &command.body.crypto.parameters
-    cdef uint8_t marks = MARK_INSTALLED
     cdef uint8_t before
     cdef int error
     if command.slot >= path.crypto_count:
         return EINVAL
-    if parameters.rtp_tag and not parameters.flags & CRYPTO_UNAUTHENTICATED_RTP:
-        marks |= MARK_RTP_AUTHENTIC
-    if parameters.rtcp_tag:
-        marks |= MARK_RTCP_AUTHENTIC
     before = path.marks[command.slot]
     path.marks[command.slot] = MARK_INSTALLED           # listed, and no proof from it, should we die in between
     error = -engine_install(path.engine, command.slot, parameters, &command.body.crypto.key)
     if error != 0 and not before:
         engine_remove(path.engine, command.slot)        # nothing half-made stays
-    path.marks[command.slot] = before if error else marks
+    path.marks[command.slot] = before if error else crypto_marks(parameters)
     return error
 
 
@@ -69,9 +71,11 @@ cdef int install_flow(Path *path, uint32_t slot, const FlowParameters *want) noe
         return EINVAL
     if path.sockets[want.socket] != NO_SLOT and path.sockets[want.socket] != slot:
         return EADDRINUSE
+    if path.handoffs.homes[want.socket] != path.handoffs.me:
+        return EADDRINUSE                               # another worker serves it
     flow = &path.flows[slot]
     if flow.used and flow.want.socket != want.socket:
-        vacate(path, flow)
+        flow_vacate(path, flow)
     sequence_begin(&flow.sequence)
     if not flow.used or not peer_equal(&flow.want.remote, &want.remote):
         flow.current = want.remote
@@ -103,7 +107,7 @@ cdef int remove_flow(Path *path, uint32_t slot) noexcept nogil:
         return 0
     forget(path, flow.want.rtp_partner, slot)
     forget(path, flow.want.rtcp_partner, slot)
-    vacate(path, flow)
+    flow_vacate(path, flow)
     return 0
 
 
@@ -117,14 +121,4 @@ cdef void forget(Path *path, uint32_t partner, uint32_t slot) noexcept nogil:
         flow.want.rtp_partner = NO_SLOT
     if flow.want.rtcp_partner == slot:
         flow.want.rtcp_partner = NO_SLOT
-    sequence_end(&flow.sequence)
-
-
-cdef void vacate(Path *path, Flow *flow) noexcept nogil:
-    """Back to an empty slot; only its sequence number goes on."""
-    if flow.want.socket < path.socket_count:
-        path.sockets[flow.want.socket] = NO_SLOT
-    sequence_begin(&flow.sequence)
-    flow.used = 0
-    memset(<uint8_t *>flow + sizeof(uint32_t), 0, sizeof(Flow) - sizeof(uint32_t))
     sequence_end(&flow.sequence)

@@ -24,6 +24,7 @@ from kernels.control.configuration import Configuration, ConfigurationError, rea
 from kernels.control.confine import name_process
 from kernels.control.door import Door
 from kernels.control.journal import Journal
+from kernels.control.pages import huge_pages, memory_file
 from kernels.control.sockets import MediaSockets, open_sockets
 from kernels.control.team import Place, Team, ignore_signals
 
@@ -39,6 +40,7 @@ class Holder:
     def __init__(self, configuration: Configuration, journal: Journal) -> None:
         self._configuration, self._journal = configuration, journal
         self._ending = False
+        self._huge_pages = ""
         self._media = open_sockets(configuration)
         if self._media.shrunk:
             journal.write("warning", "port range shrunk", why=self._media.shrunk)
@@ -90,6 +92,7 @@ class Holder:
             "cipher": "openssl",
             "why": "kernel sockets and OpenSSL: the only port and cipher back end of this build",
             "cores": list(self._configuration.cores),
+            "huge_pages": self._huge_pages,
             "interfaces": self._media.describe(),
         }
 
@@ -132,6 +135,7 @@ class Holder:
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_MEMLOCK, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         lacking = self._arena.protect()
+        self._huge_pages = huge_pages(self._arena.mapping)
         if lacking:
             self._journal.write("warning", "arena not fully protected", lacking=lacking)
         if self._configuration.user:
@@ -161,17 +165,15 @@ class Holder:
             "workers": len(self._configuration.cores),
             "ports": sum(len(fds) for fds in self._media.fds),
             "arena_octets": self._arena.octets,
+            "huge_pages": self._huge_pages,
             "calls": self._configuration.calls,
         }
 
 
 def make_arena_memory(configuration: Configuration, media: MediaSockets) -> int:
-    """A memfd of the right size that nobody can resize; its descriptor."""
+    """A memory file of the right size that nobody can resize, in huge pages if there are any; its descriptor."""
     octets = footprint(len(configuration.cores), calls_per_worker(configuration), media.share * len(media.interfaces))
-    fd = os.memfd_create("srtpgw-arena", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    os.ftruncate(fd, octets)
-    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, SEALS)
-    return fd
+    return memory_file("srtpgw-arena", octets, SEALS)
 
 
 def calls_per_worker(configuration: Configuration) -> int:

@@ -1,13 +1,15 @@
 # The arena: one mapping, addressed by offsets from its start, shared by holder, workers and control.
 #
-#   ArenaHeader | WorkerBlock x workers | homes | next hops | wanted | per worker: commands replies punts injects flows sockets marks engine
+#   ArenaHeader | WorkerBlock x workers | homes | hand-off rings, from x to | transfers | next hops | wanted |
+#   per worker: commands replies punts injects flows sockets marks engine
 #
-# Every line of a WorkerBlock has one writer.
+# Every line of a WorkerBlock has one writer, but that of `asleep`.
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 
 from kernels.control.records cimport (
-    COMMAND_OCTETS, COMMAND_SLOTS, INJECT_OCTETS, INJECT_SLOTS, PUNT_OCTETS, PUNT_SLOTS, REPLY_OCTETS, REPLY_SLOTS,
-    Command, CryptoCommand, FlowParameters, Inject, Punt, ReplyRecord,
+    COMMAND_OCTETS, COMMAND_SLOTS, HANDOFF_OCTETS, HANDOFF_SLOTS, INJECT_OCTETS, INJECT_SLOTS, PUNT_OCTETS, PUNT_SLOTS,
+    MOVE_SLOTS, REPLY_OCTETS, REPLY_SLOTS, Command, CryptoCommand, FlowParameters, Handoff, Inject, MoveCommand, Punt,
+    ReplyRecord,
 )
 from kernels.control.ring cimport Ring, ring_footprint
 from kernels.flow.counters cimport COUNTER_COUNT, COUNTERS
@@ -20,8 +22,10 @@ from kernels.wire.packet cimport DROP_COUNT, Peer
 
 cdef enum:
     ARENA_MAGIC = 0x53475741    # "SGWA"
-    ARENA_VERSION = 3           # raise it when a meaning changes and no size does
-    STRUCTS = 16
+    ARENA_VERSION = 4           # raise it when a meaning changes and no size does
+    STRUCTS = 19
+    HOME_MOVING = 0x80          # in a home: the worker in the other bits is about to take the socket, nobody reads it
+    MOST_WORKERS = 127
 
 cpdef enum WorkerState:
     STATE_BOOT = 0              # not yet in its loop
@@ -39,6 +43,26 @@ cdef struct Capacities:         # per worker
     uint32_t calls
     uint32_t all_sockets        # of all workers: what a socket number counts
 
+cdef enum TransferState:        # of a stream on its way (kernels/control/move.pxd)
+    TRANSFER_EMPTY = 0
+    TRANSFER_FILLING = 1        # whoever died here has not given anything away
+    TRANSFER_FULL = 2           # the only copy of the contexts
+    TRANSFER_TAKEN = 3          # the other worker has them
+
+cdef enum:
+    TRANSFER_RECORDS = 32
+    TRANSFER_ROOM = 36864       # four cryptos with 16 SSRCs and 16 master keys each
+
+cdef struct Transfer:           # written by the worker that carries out a command on it, one at a time
+    uint32_t state              # TransferState
+    uint32_t reserved
+    uint64_t id                 # of the move
+    uint32_t flow_slots[MOVE_SLOTS]
+    uint32_t crypto_slots[MOVE_SLOTS]
+    uint32_t octets[MOVE_SLOTS]     # of each crypto in `data`, one after the other
+    Flow flows[MOVE_SLOTS]
+    uint8_t data[TRANSFER_ROOM]
+
 cdef struct ArenaHeader:
     uint32_t magic
     uint32_t version
@@ -46,11 +70,15 @@ cdef struct ArenaHeader:
     uint32_t workers
     Capacities capacities
     uint64_t octets             # of the whole arena
-    uint64_t homes              # offset: uint8_t by socket number, the worker that serves the socket now
+    uint64_t homes              # offset: uint8_t by socket number, the worker that serves it now; HOME_MOVING
+    uint64_t handoffs           # offset: the ring from worker i to j is number i * workers + j; 0: one worker, no rings
+    uint64_t transfers          # offset: TRANSFER_RECORDS of them; 0: one worker, none
     uint64_t next_hops          # offset: NextHop rows of all workers (kernels/port/nexthop.pxd)
     uint64_t wanted             # offset: WANTED places of each worker
     uint32_t next_hop_rows      # a power of two
-    uint8_t pad[52]
+    uint8_t pad0[20]
+    uint32_t home_changes       # rises with every change of a home: workers look through the table again
+    uint8_t pad1[60]
 
 cdef struct WorkerBlock:
     # written by the holder
@@ -67,6 +95,9 @@ cdef struct WorkerBlock:
     # written by the control process
     uint32_t next_ticket
     uint8_t pad2[60]
+    # written by the worker before it blocks, taken back by whoever wakes it
+    uint32_t asleep
+    uint8_t pad4[60]
     # the worker's own, then the copy that others read
     uint64_t counters[COUNTERS]
     uint32_t sequence
@@ -108,10 +139,29 @@ cdef inline void layout_structs(uint32_t *sizes) noexcept nogil:
     sizes[13] = sizeof(Crypto)
     sizes[14] = sizeof(KeySlot)
     sizes[15] = sizeof(Stream)
+    sizes[16] = sizeof(Handoff)
+    sizes[17] = sizeof(MoveCommand)
+    sizes[18] = sizeof(Transfer)
 
 cdef inline uint64_t layout_homes(uint32_t workers) noexcept nogil:
     """Where the table of homes begins."""
     return aligned(sizeof(ArenaHeader) + <uint64_t>workers * sizeof(WorkerBlock))
+
+cdef inline uint64_t layout_handoffs(uint32_t workers, const Capacities *c) noexcept nogil:
+    """Where the hand-off rings begin."""
+    return aligned(layout_homes(workers) + c.all_sockets)
+
+cdef inline uint64_t handoffs_octets(uint32_t workers) noexcept nogil:
+    """Of all hand-off rings. A worker has one to itself too: for what arrives before the flow does (a move)."""
+    if workers < 2:
+        return 0
+    return <uint64_t>workers * workers * ring_footprint(HANDOFF_SLOTS, HANDOFF_OCTETS)
+
+cdef inline uint64_t layout_transfers(uint32_t workers, const Capacities *c) noexcept nogil:
+    return aligned(layout_handoffs(workers, c) + handoffs_octets(workers))
+
+cdef inline uint64_t transfers_octets(uint32_t workers) noexcept nogil:
+    return 0 if workers < 2 else aligned(TRANSFER_RECORDS * sizeof(Transfer))
 
 cdef inline uint32_t layout_hop_rows(uint32_t workers, const Capacities *c) noexcept nogil:
     """Twice as many as there are flows: a destination each, at half load."""
@@ -119,6 +169,12 @@ cdef inline uint32_t layout_hop_rows(uint32_t workers, const Capacities *c) noex
     while rows < 2 * workers * c.flows:
         rows *= 2
     return rows
+
+cdef inline uint64_t layout_next_hops(uint32_t workers, const Capacities *c) noexcept nogil:
+    return aligned(layout_transfers(workers, c) + transfers_octets(workers))
+
+cdef inline uint64_t layout_wanted(uint32_t workers, const Capacities *c) noexcept nogil:
+    return layout_next_hops(workers, c) + layout_hop_rows(workers, c) * sizeof(NextHop)
 
 cdef inline uint64_t layout_worker(const Capacities *c, uint64_t start, WorkerBlock *block) noexcept nogil:
     """Place a worker's region at `start` (offsets into `block`); returns its end."""

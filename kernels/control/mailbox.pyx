@@ -9,9 +9,10 @@ from kernels.control.arena cimport Arena
 from kernels.control.layout cimport WorkerBlock, engine_sizes
 from kernels.control.packing cimport pack
 from kernels.control.records cimport (
-    FLOW_MAY_RECEIVE, FLOW_MAY_SEND, FLOW_RTCP, FLOW_RTP, FLOW_SECURE, Command, Inject, Punt, ReplyRecord,
+    FLOW_MAY_RECEIVE, FLOW_MAY_SEND, FLOW_RTCP, FLOW_RTP, FLOW_SECURE, HANDOFF_OCTETS, HANDOFF_SLOTS, Command, Inject,
+    Punt, ReplyRecord,
 )
-from kernels.control.ring cimport Ring, ring_peek, ring_release, ring_reserve, ring_submit
+from kernels.control.ring cimport Ring, ring_footprint, ring_peek, ring_release, ring_reserve, ring_submit
 from kernels.control.sequence cimport sequence_changed, sequence_read
 from kernels.flow.counters cimport COUNTER_BUSY_NS, COUNTER_COUNT, COUNTERS
 from kernels.flow.pipeline cimport MARK_INSTALLED
@@ -22,7 +23,7 @@ from kernels.srtp.context cimport CRYPTO_SEND, EngineSizes
 from kernels.srtp.status cimport CryptoStatus as CryptoNumbers
 from kernels.srtp.status cimport STATUS_STREAMS, crypto_status
 from kernels.srtp.tables cimport CRYPTO_READY
-from kernels.wire.packet cimport DATAGRAM, DROP_COUNT, NO_SLOT
+from kernels.wire.packet cimport DATAGRAM, DROP_COUNT, DROP_CRYPTO_COUNT, NO_SLOT
 
 import errno
 
@@ -125,7 +126,18 @@ cdef class Mailbox:
         """Where the worker's tables lie: name -> first octet in the arena, in order (for tests and diagnosis)."""
         return {"commands": self.block.commands, "replies": self.block.replies, "punts": self.block.punts,
                 "injects": self.block.injects, "flows": self.block.flows, "sockets": self.block.sockets,
-                "marks": self.block.marks, "engine": self.block.engine}
+                "marks": self.block.marks, "engine": self.block.engine,
+                "asleep": <uint8_t *>&self.block.asleep - self.arena.base} | self.handoffs()
+
+    def handoffs(self):
+        """Where the reader's positions of the hand-off rings towards this worker lie: taken_<worker> -> octet."""
+        cdef uint32_t workers = self.arena.header().workers
+        cdef uint64_t octets = ring_footprint(HANDOFF_SLOTS, HANDOFF_OCTETS)
+        cdef uint64_t first = self.arena.header().handoffs
+        if workers < 2:
+            return {}
+        return {f"taken_{i}": first + (i * workers + self.index) * octets
+                + (<uint8_t *>&(<Ring *>self.arena.base).tail - self.arena.base) for i in range(workers)}
 
     # -- snapshots -----------------------------------------------------------------------------------
 
@@ -219,4 +231,4 @@ cdef object crypto_seen(uint32_t slot, const CryptoNumbers *n):
         CIPHER_NAMES[n.parameters.cipher], AUTH_NAMES[n.parameters.auth], n.parameters.key_octets,
         n.parameters.rtp_tag, n.parameters.rtcp_tag, n.keys, (<char *>n.mki)[:n.parameters.mki_octets],
         n.packets, n.octets, n.rtp_packets, n.rtcp_packets, n.rtp_lifetime, n.rtcp_lifetime, n.resyncs, n.streams,
-        streams, {DROPS[i]: n.drops[i] for i in range(1, <uint32_t>DROP_COUNT) if n.drops[i]})
+        streams, {DROPS[i]: n.drops[i] for i in range(1, <uint32_t>DROP_CRYPTO_COUNT) if n.drops[i]})

@@ -4,9 +4,10 @@ from libc.stdint cimport uint8_t, uint32_t
 from libc.string cimport memcpy, memset
 
 from kernels.control.records cimport (
-    COMMAND_ADD_KEY, COMMAND_INSTALL_CRYPTO, COMMAND_INSTALL_FLOW, COMMAND_REMOVE_CRYPTO, COMMAND_REMOVE_FLOW,
-    COMMAND_SELECT_KEY, FLOW_MAY_RECEIVE, FLOW_MAY_SEND, FLOW_RTCP, FLOW_RTP, FLOW_SECURE, LATCH_AUTHENTICATED,
-    LATCH_HOST, LATCH_OFF, LATCH_ONCE, Command, FlowParameters,
+    COMMAND_ADD_KEY, COMMAND_DISCARD, COMMAND_EXPORT, COMMAND_IMPORT, COMMAND_INSTALL_CRYPTO, COMMAND_INSTALL_FLOW,
+    COMMAND_REMOVE_CRYPTO, COMMAND_REMOVE_FLOW, COMMAND_SELECT_KEY, FLOW_MAY_RECEIVE, FLOW_MAY_SEND, FLOW_RTCP,
+    FLOW_RTP, FLOW_SECURE, LATCH_AUTHENTICATED, LATCH_HOST, LATCH_OFF, LATCH_ONCE, MOVE_SLOTS, Command, FlowParameters,
+    MoveCommand,
 )
 from kernels.port.address cimport peer_parse
 from kernels.srtp.context cimport (
@@ -15,7 +16,10 @@ from kernels.srtp.context cimport (
 )
 from kernels.wire.packet cimport NO_SLOT
 
-from kernels.control.commands import AddKey, InstallCrypto, InstallFlow, RemoveCrypto, RemoveFlow, SelectKey
+from kernels.control.commands import (
+    AddKey, DiscardTransfer, ExportStream, ImportStream, InstallCrypto, InstallFlow, RemoveCrypto, RemoveFlow,
+    SelectKey,
+)
 
 CIPHERS = {"NULL": CIPHER_NULL, "AES_CM": CIPHER_AES_CM, "AES_F8": CIPHER_AES_F8, "AES_GCM": CIPHER_AES_GCM}
 AUTHS = {"NONE": AUTH_NONE, "HMAC_SHA1": AUTH_HMAC_SHA1}
@@ -24,13 +28,17 @@ NO_RATE = 255
 
 cdef dict KINDS = {InstallCrypto: COMMAND_INSTALL_CRYPTO, AddKey: COMMAND_ADD_KEY, SelectKey: COMMAND_SELECT_KEY,
                    RemoveCrypto: COMMAND_REMOVE_CRYPTO, InstallFlow: COMMAND_INSTALL_FLOW,
-                   RemoveFlow: COMMAND_REMOVE_FLOW}
+                   RemoveFlow: COMMAND_REMOVE_FLOW, ExportStream: COMMAND_EXPORT, ImportStream: COMMAND_IMPORT,
+                   DiscardTransfer: COMMAND_DISCARD}
 
 
 cdef int pack(Command *record, object command, object socket) except -1:
     cdef uint32_t kind = KINDS[type(command)]
     memset(record, 0, sizeof(Command))
     record.kind = kind
+    if kind in (COMMAND_EXPORT, COMMAND_IMPORT, COMMAND_DISCARD):
+        record.slot = command.record
+        return pack_move(&record.body.move, kind, command)
     record.slot = command.slot
     if kind == COMMAND_INSTALL_CRYPTO:
         pack_parameters(&record.body.crypto.parameters, command)
@@ -79,6 +87,18 @@ cdef int pack_parameters(CryptoParameters *out, object command) except -1:
                  | (0 if command.authenticate_rtp else CRYPTO_UNAUTHENTICATED_RTP))
     out.ssrc_limit = command.ssrc_limit
     out.initial_roc = command.initial_roc
+    return 0
+
+
+cdef int pack_move(MoveCommand *out, uint32_t kind, object command) except -1:
+    cdef Py_ssize_t i
+    out.id = command.move
+    if kind == COMMAND_DISCARD:
+        return 0
+    out.to = command.to if kind == COMMAND_EXPORT else 0
+    for i in range(MOVE_SLOTS):
+        out.flows[i] = slot_of(command.flows[i])
+        out.cryptos[i] = slot_of(command.cryptos[i])
     return 0
 
 

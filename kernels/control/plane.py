@@ -121,6 +121,10 @@ class MediaPlane:
         """State, process, CPU time."""
         return self._mailboxes[worker].worker()
 
+    def transfers(self) -> list[tuple[str, int]]:
+        """(state, move) of every transfer record; state: empty, filling, full, taken."""
+        return self._arena.transfers()
+
     def close(self) -> None:
         """Detach; calls go on. Twice is no error."""
         if not self._epoll.closed:
@@ -135,11 +139,12 @@ class MediaPlane:
         if command.interface not in self._sockets:
             raise ValueError(f"no interface {command.interface!r}")
         base, interface = self._sockets[command.interface]
-        base += worker * self._per_worker
-        ports = interface.ports[worker]
-        if command.port not in ports or command.port in interface.busy:
-            raise ValueError(f"port {command.port} of {command.interface} is not worker {worker}'s")
-        return base + command.port - ports.start
+        owner = next((i for i, ports in enumerate(interface.ports) if command.port in ports), None)
+        if owner is not None and command.port not in interface.busy:
+            number = base + owner * self._per_worker + command.port - interface.ports[owner].start
+            if worker in (owner, self._arena.home(number)):  # a call that moved took its ports along
+                return number
+        raise ValueError(f"port {command.port} of {command.interface} is not worker {worker}'s")
 
     def _place(self, number: int) -> tuple[str, int]:
         worker, number = divmod(number, self._per_worker)
@@ -188,4 +193,5 @@ def _info(description: dict[str, Any], arena: Arena) -> PlaneInfo:
             )
             for name, entry in description["interfaces"].items()
         },
+        huge_pages=description["huge_pages"],
     )

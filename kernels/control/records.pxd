@@ -12,6 +12,9 @@ cpdef enum CommandKind:
     COMMAND_REMOVE_CRYPTO = 4
     COMMAND_INSTALL_FLOW = 5
     COMMAND_REMOVE_FLOW = 6
+    COMMAND_EXPORT = 7          # of a move (kernels/control/move.pxd); Command.slot is the transfer record
+    COMMAND_IMPORT = 8
+    COMMAND_DISCARD = 9
 
 cpdef enum Latching:            # appliance.calls.media.Latching in numbers
     LATCH_OFF = 0               # only the signalled address
@@ -41,8 +44,18 @@ cdef struct CryptoCommand:
     CryptoParameters parameters
     MasterKey key
 
+cdef enum:
+    MOVE_SLOTS = 4              # flows, and cryptos, of one stream
+
+cdef struct MoveCommand:
+    uint64_t id                 # of the move, unique
+    uint32_t to                 # worker that is to import
+    uint32_t flows[MOVE_SLOTS]  # slots at the worker that is told, or NO_SLOT; the same place is the same flow at both
+    uint32_t cryptos[MOVE_SLOTS]
+
 cdef union CommandBody:
     CryptoCommand crypto
+    MoveCommand move
     FlowParameters flow
 
 cdef struct Command:
@@ -71,6 +84,13 @@ cdef struct Inject:             # a datagram of the control process, to be sent 
     Peer to
     uint8_t data[DATAGRAM]
 
+cdef struct Handoff:            # a datagram that arrived at another worker than the one that serves its socket
+    uint32_t socket
+    uint32_t length
+    uint64_t received_ns
+    Peer source
+    uint8_t data[DATAGRAM]
+
 cdef enum:                      # ring sizes: slots (powers of two) and octets of a record
     COMMAND_SLOTS = 1024
     COMMAND_OCTETS = 256
@@ -80,3 +100,5 @@ cdef enum:                      # ring sizes: slots (powers of two) and octets o
     PUNT_OCTETS = 2048
     INJECT_SLOTS = 64
     INJECT_OCTETS = 2048
+    HANDOFF_SLOTS = 64
+    HANDOFF_OCTETS = 2048

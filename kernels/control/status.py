@@ -37,6 +37,7 @@ class PlaneInfo:
     why: str
     workers: tuple[WorkerInfo, ...]
     interfaces: dict[str, InterfaceInfo]
+    huge_pages: str = ""  # behind the arena: "2 MiB reserved", "transparent" (all, or how much), "none"
 
 
 @dataclass(frozen=True, slots=True)

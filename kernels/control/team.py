@@ -163,7 +163,8 @@ class Team:
             forbid_dumps()
             self._arena.protect()
             port = UdpPort(place.fds, place.doorbell, place.own)
-            Worker(self._arena, place.index, port, self._news, self._learning_ms).run()
+            doorbells = [other.doorbell for other in self._places]
+            Worker(self._arena, place.index, port, self._news, self._learning_ms, doorbells).run()
             code = 0
         except BaseException as error:
             self._journal.write(

@@ -29,3 +29,5 @@ cdef struct Loop:               # process-local state of a worker
     uint64_t busy_base_ns       # CPU time of earlier workers of this place
     uint64_t overflow_base
     Packet *batch[BATCH]
+    uint8_t *served             # the homes as the port was last told
+    uint32_t home_changes       # as of then

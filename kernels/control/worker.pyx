@@ -4,34 +4,43 @@
 Allocates nothing, locks nothing, logs nothing. Everything that must outlive it is in the arena; `Loop` is
 rebuilt by the next worker (`Worker(...)` adopts what a dead one left).
 """
+from libc.errno cimport ENOMEM
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy, memset
+from libc.string cimport memcmp, memcpy, memset
 
 from kernels.clib.linux cimport CLOCK_MONOTONIC, CLOCK_THREAD_CPUTIME_ID, clock_ns, explicit_bzero, write
 from kernels.control.arena cimport Arena
 from kernels.control.execute cimport command_execute
 from kernels.control.layout cimport (
-    STATE_FAIL, STATE_HALT, STATE_RUN, Capacities, WorkerBlock, engine_sizes,
+    STATE_FAIL, STATE_HALT, STATE_RUN, ArenaHeader, Capacities, Transfer, WorkerBlock, engine_sizes,
 )
-from kernels.control.records cimport COMMAND_NONE, Command, Inject, ReplyRecord
-from kernels.control.ring cimport Ring, ring_peek, ring_release, ring_reserve, ring_submit
+from kernels.control.records cimport (
+    COMMAND_NONE, HANDOFF_OCTETS, HANDOFF_SLOTS, Command, Inject, ReplyRecord,
+)
+from kernels.control.ring cimport Ring, ring_footprint, ring_peek, ring_release, ring_reserve, ring_submit
 from kernels.control.sequence cimport sequence_begin, sequence_end
 from kernels.control.worker cimport COMMANDS_A_TURN, IDLE_MS, PUBLISH_NS, SETTLE_MS, Loop
 from kernels.flow.counters cimport (
-    COUNTER_BUSY_NS, COUNTER_COMMANDS, COUNTER_COMMANDS_REFUSED, COUNTER_COUNT, COUNTER_FORWARDED,
+    COUNTER_BUSY_NS, COUNTER_COMMANDS, COUNTER_COMMANDS_REFUSED, COUNTER_COUNT, COUNTER_FORWARDED, COUNTER_HANDED_OVER,
     COUNTER_INJECT_FAILED, COUNTER_INJECTED, COUNTER_INTERRUPTED, COUNTER_OVERFLOWS, COUNTER_PUNTED, COUNTER_RECEIVED,
-    COUNTER_TURNS, count, counted,
+    COUNTER_TAKEN_OVER, COUNTER_TURNS, COUNTER_WORK_NS, count, counted,
+)
+from kernels.flow.handoff cimport (
+    LOBBY, Handoffs, Neighbour, handoff_doze, handoff_prepare, handoff_rise, handoff_take, handoff_wake, home_owner,
 )
 from kernels.flow.pipeline cimport pipeline_run, pipeline_settle
 from kernels.flow.table cimport LEARN_OPEN, Flow, flow_at
 from kernels.port.port cimport AnyPort
 from kernels.srtp.context cimport EngineSizes
 from kernels.srtp.engine cimport engine_attach, engine_detach
-from kernels.wire.atomics cimport load_acquire_u32, store_release_u32, store_release_u64
-from kernels.wire.packet cimport BATCH, DATAGRAM, DROP_COUNT, DROP_NONE, NO_SLOT, Packet
+from kernels.wire.atomics cimport load_acquire_u8, load_acquire_u32, store_release_u32, store_release_u64
+from kernels.wire.packet cimport BATCH, DATAGRAM, DROP_COUNT, DROP_NONE, FRAME, NO_SLOT, Packet
 
 import os
+
+cdef enum:
+    HOMES_PAGE = 4096           # sockets compared at a time
 
 
 cdef void worker_loop(Loop *w) noexcept nogil:
@@ -44,14 +53,36 @@ cdef bint worker_wanted(const Loop *w) noexcept nogil:
 
 
 cdef void worker_turn(Loop *w) noexcept nogil:
-    cdef uint32_t n = w.port.receive(w.port, w.batch, BATCH, w.wait_ms)
-    w.path.now = clock_ns(CLOCK_MONOTONIC)
+    cdef uint32_t n = w.port.receive(w.port, w.batch, BATCH, handoff_doze(&w.path.handoffs, w.wait_ms, w.path.now))
+    cdef uint32_t taken = 0
+    cdef uint64_t since
+    handoff_rise(&w.path.handoffs)
+    w.path.now = since = clock_ns(CLOCK_MONOTONIC)
     if n:
-        pipeline_run(&w.path, w.batch, n)
-        w.port.transmit(w.port, w.path.live, w.path.live_count)
-        pipeline_settle(&w.path, w.batch, n)
+        since = min(since, w.batch[0].received_ns)
+        burst(w, n)
         w.port.release(w.port)
-    housekeeping(w, n)
+    if w.path.handoffs.workers:
+        taken = take_over(w)
+        handoff_wake(&w.path.handoffs)
+    if n or taken:
+        count(w.path.counters, COUNTER_WORK_NS, clock_ns(CLOCK_MONOTONIC) - since)
+    housekeeping(w, n + taken)
+
+
+cdef inline void burst(Loop *w, uint32_t n) noexcept nogil:
+    pipeline_run(&w.path, w.batch, n)
+    w.port.transmit(w.port, w.path.live, w.path.live_count)
+    pipeline_settle(&w.path, w.batch, n)
+
+
+cdef inline uint32_t take_over(Loop *w) noexcept nogil:
+    """What other workers received for us: one burst. How many."""
+    cdef uint32_t n = handoff_take(&w.path.handoffs, w.batch, w.path.now)
+    if n:
+        count(w.path.counters, COUNTER_TAKEN_OVER, n)
+        burst(w, n)
+    return n
 
 
 cdef void housekeeping(Loop *w, uint32_t received) noexcept nogil:
@@ -62,6 +93,7 @@ cdef void housekeeping(Loop *w, uint32_t received) noexcept nogil:
     w.port.rang = 0
     more = take_commands(w)
     more |= take_injections(w)
+    follow_homes(w)
     w.behind |= received > 0 or w.told or more
     if w.behind and (received == 0 or w.path.now - w.published_ns >= PUBLISH_NS):
         publish(w)
@@ -108,6 +140,26 @@ cdef bint take_injections(Loop *w) noexcept nogil:
         ring_release(w.injects)
         w.told = True
     return True
+
+
+cdef void follow_homes(Loop *w) noexcept nogil:
+    """Sockets that came to us or left us since the port was last told. One load a turn when nothing changed."""
+    cdef Handoffs *handoffs = &w.path.handoffs
+    cdef uint32_t changes = load_acquire_u32(handoffs.home_changes)
+    cdef uint32_t start = 0, end, socket
+    cdef uint8_t home
+    if changes == w.home_changes or handoffs.workers == 0:
+        return
+    w.home_changes = changes
+    while start < handoffs.sockets:
+        end = min(start + HOMES_PAGE, handoffs.sockets)
+        if memcmp(&w.served[start], &handoffs.homes[start], end - start) != 0:
+            for socket in range(start, end):
+                home = load_acquire_u8(&handoffs.homes[socket])
+                if w.port.serve != NULL and (home == handoffs.me) != (w.served[socket] == handoffs.me):
+                    w.port.serve(w.port, socket, home == handoffs.me)
+                w.served[socket] = home
+        start = end
 
 
 cdef bint send_injection(Loop *w, Inject *record) noexcept nogil:
@@ -175,6 +227,7 @@ cdef int worker_attach(Loop *w, uint8_t *base, const Capacities *c, WorkerBlock 
         memset(w.path.flows, 0, <uint64_t>c.flows * sizeof(Flow))
         memset(w.path.marks, 0, c.cryptos)
     adopt_flows(w)
+    adopt_handoffs(w)
     adopt_counters(w)
     block.formatted = 1
     w.told = not fresh                                  # whoever waits for replies may look again
@@ -198,13 +251,28 @@ cdef void adopt_flows(Loop *w) noexcept nogil:
             w.path.sockets[flow.want.socket] = i
 
 
+cdef void adopt_handoffs(Loop *w) noexcept nogil:
+    """Heads and tails of the rings know what was handed over and taken; the last worker may have died before it
+    counted. Modulo 2^32, as ring positions are."""
+    cdef Handoffs *handoffs = &w.path.handoffs
+    cdef uint32_t given = 0, taken = 0, i
+    for i in range(handoffs.workers):
+        given += handoffs.neighbours[i].outgoing.head
+        taken += handoffs.neighbours[i].incoming.tail
+    taken -= <uint32_t>counted(w.path.counters, COUNTER_TAKEN_OVER)
+    count(w.path.counters, COUNTER_TAKEN_OVER, taken)
+    count(w.path.counters, COUNTER_RECEIVED, taken)     # interrupted, as adopt_counters will find
+    count(w.path.counters, COUNTER_HANDED_OVER, given - <uint32_t>counted(w.path.counters, COUNTER_HANDED_OVER))
+    handoff_rise(handoffs)
+
+
 cdef void adopt_counters(Loop *w) noexcept nogil:
     """What was received and came to no end was in flight when the last worker died."""
     cdef uint64_t *counters = w.path.counters
     cdef uint64_t ended = counted(counters, COUNTER_FORWARDED) + counted(counters, COUNTER_PUNTED)
     cdef uint64_t received = counted(counters, COUNTER_RECEIVED)
     cdef uint32_t drop
-    ended += counted(counters, COUNTER_INTERRUPTED)
+    ended += counted(counters, COUNTER_INTERRUPTED) + counted(counters, COUNTER_HANDED_OVER)
     for drop in range(<uint32_t>DROP_COUNT):
         ended += counters[<uint32_t>COUNTER_COUNT + drop]
     if received > ended:
@@ -214,16 +282,61 @@ cdef void adopt_counters(Loop *w) noexcept nogil:
     w.behind = True
 
 
-cdef class Worker:
-    """Worker `index` of an arena over a port. OSError when its tables cannot be attached.
+cdef int handoffs_attach(Handoffs *handoffs, uint8_t *base, uint32_t me) noexcept nogil:
+    """Nothing to do for a worker that has no others. 0 or -ENOMEM."""
+    cdef ArenaHeader *header = <ArenaHeader *>base
+    cdef uint64_t octets = ring_footprint(HANDOFF_SLOTS, HANDOFF_OCTETS)
+    cdef WorkerBlock *blocks = <WorkerBlock *>(base + sizeof(ArenaHeader))
+    cdef Neighbour *neighbour
+    cdef uint32_t i
+    handoffs.homes = base + header.homes
+    handoffs.sockets = header.capacities.all_sockets
+    handoffs.me = me
+    handoffs.home_changes = &header.home_changes
+    handoffs.share = max(1, header.capacities.sockets)
+    if header.workers < 2:
+        return 0
+    handoffs.neighbours = <Neighbour *>calloc(header.workers, sizeof(Neighbour))
+    handoffs.frames = <uint8_t *>calloc(BATCH + LOBBY, FRAME)
+    if handoffs.neighbours == NULL or handoffs.frames == NULL:
+        return -ENOMEM
+    handoffs.workers = header.workers
+    handoff_prepare(handoffs)
+    for i in range(header.workers):
+        neighbour = &handoffs.neighbours[i]
+        neighbour.outgoing = <Ring *>(base + header.handoffs + (me * header.workers + i) * octets)
+        neighbour.incoming = <Ring *>(base + header.handoffs + (i * header.workers + me) * octets)
+        neighbour.asleep = &blocks[i].asleep
+        neighbour.doorbell = -1
+    return 0
 
-    `news` is the eventfd that tells the control process; -1: nobody to tell.
+
+cdef int served_attach(Loop *w, uint8_t *base) noexcept nogil:
+    """A port begins with the sockets of its own range; what a move changed is found by the first look."""
+    cdef ArenaHeader *header = <ArenaHeader *>base
+    cdef uint32_t socket
+    w.served = <uint8_t *>calloc(w.path.handoffs.sockets + 1, 1)
+    if w.served == NULL:
+        return -ENOMEM
+    for socket in range(w.path.handoffs.sockets):
+        w.served[socket] = <uint8_t>home_owner(&w.path.handoffs, socket)
+    w.home_changes = header.home_changes - 1
+    w.path.transfers = <Transfer *>(base + header.transfers) if header.transfers else NULL
+    return 0
+
+
+cdef class Worker:
+    """Worker `index` of an arena over a port. OSError when its tables cannot be attached, MemoryError.
+
+    `news` is the eventfd that tells the control process; -1: nobody to tell. `doorbells`: of all workers, for those of
+    them that sleep when a datagram is handed over to them.
     """
     cdef Loop *loop
     cdef Arena arena
     cdef AnyPort port
 
-    def __cinit__(self, Arena arena, Py_ssize_t index, AnyPort port, int news=-1, uint64_t learning_ms=3000):
+    def __cinit__(self, Arena arena, Py_ssize_t index, AnyPort port, int news=-1, uint64_t learning_ms=3000,
+                  doorbells=()):
         cdef int error
         self.arena, self.port = arena, port             # keep both alive
         self.loop = <Loop *>calloc(1, sizeof(Loop))
@@ -232,11 +345,16 @@ cdef class Worker:
         self.loop.port = port.port
         self.loop.news = news
         self.loop.path.window_ns = learning_ms * 1000000
+        arena.block(index)                              # IndexError
+        if handoffs_attach(&self.loop.path.handoffs, arena.base, <uint32_t>index) != 0:
+            raise MemoryError
+        for i, doorbell in enumerate(doorbells[:self.loop.path.handoffs.workers]):
+            self.loop.path.handoffs.neighbours[<Py_ssize_t>i].doorbell = doorbell
+        if served_attach(self.loop, arena.base) != 0:
+            raise MemoryError
         error = worker_attach(self.loop, arena.base, &arena.header().capacities, arena.block(index))
         if error != 0:
             self.loop.block.state = STATE_FAIL
-            free(self.loop)
-            self.loop = NULL
             raise OSError(-error, f"worker {index}: engine: {os.strerror(-error)}")
         port.port.counters = self.loop.path.counters
         self.loop.path.now = clock_ns(CLOCK_MONOTONIC)
@@ -246,6 +364,9 @@ cdef class Worker:
     def __dealloc__(self):
         if self.loop != NULL:
             engine_detach(&self.loop.engine)
+            free(self.loop.path.handoffs.neighbours)
+            free(self.loop.path.handoffs.frames)
+            free(self.loop.served)
             free(self.loop)
 
     def run(self):

@@ -1,7 +1,10 @@
 # The names of everything a worker counts, once for both worlds. Drops follow by their Drop number:
 # counters[COUNTER_COUNT + drop].
 #
-#   received == forwarded + punted + sum of drops + interrupted      (checked by the tests)
+#   received == forwarded + punted + handed_over + sum of drops + interrupted      (checked by the tests)
+#
+# What another worker handed over counts as received here and in taken_over, so over all workers the datagrams that came
+# from outside are received - taken_over.
 from libc.stdint cimport uint32_t, uint64_t
 
 cpdef enum Counter:
@@ -19,10 +22,14 @@ cpdef enum Counter:
     COUNTER_OVERFLOWS = 11      # datagrams that the kernel dropped: a socket's buffer was full
     COUNTER_INTERRUPTED = 12    # in flight when a worker died
     COUNTER_BUSY_NS = 13        # CPU time of this and all earlier workers of this place
-    COUNTER_RING_RECEIVED = 14  # frames taken from AF_XDP rings
-    COUNTER_RING_SENT = 15      # datagrams sent through AF_XDP rings; the other forwarded ones by kernel sockets
-    COUNTER_RING_LOST = 16      # frames the kernel dropped: a receive or fill ring had no room
-    COUNTER_COUNT = 17
+    COUNTER_HANDED_OVER = 14    # arrived here, given to the worker that serves their socket
+    COUNTER_TAKEN_OVER = 15     # of those received: given to us by other workers
+    COUNTER_WORK_NS = 16        # spent in turns that had packets, from their receipt on
+    COUNTER_RING_RECEIVED = 17  # frames taken from AF_XDP rings
+    COUNTER_RING_SENT = 18      # datagrams sent through AF_XDP rings; the other forwarded ones by kernel sockets
+    COUNTER_RING_LOST = 19      # frames the kernel dropped: a receive or fill ring had no room
+    COUNTER_RING_FULL = 20      # of those dropped as `send`: transmit ring full, or no free frame
+    COUNTER_COUNT = 21
 
 cdef enum:
     COUNTERS = 64               # room for COUNTER_COUNT + DROP_COUNT, checked at start

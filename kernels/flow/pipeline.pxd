@@ -1,7 +1,9 @@
 # The packet path between two port calls. Process-local; the tables it points to are in the arena.
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
+from kernels.control.layout cimport Transfer
 from kernels.control.ring cimport Ring
+from kernels.flow.handoff cimport Handoffs
 from kernels.flow.table cimport Flow
 from kernels.srtp.engine cimport Engine
 from kernels.wire.packet cimport BATCH, Packet
@@ -21,6 +23,8 @@ cdef struct Path:
     uint32_t *sockets           # flow by socket number, or NO_SLOT
     uint8_t *marks              # MARK_*, by crypto
     uint64_t *counters
+    Handoffs handoffs
+    Transfer *transfers         # NULL: one worker
     Ring *punts
     uint64_t window_ns          # learning window of plain legs
     uint64_t now

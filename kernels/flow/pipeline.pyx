@@ -1,7 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """The packet path.
 
-    1. admit    socket -> flow, what kind, whose; what is not media goes up
+    1. admit    socket -> flow, what kind, whose; what is not media goes up, what another worker serves goes there
     2. open     the flow's receiving context authenticates and decrypts        (engine)
     3. accept   well-formed? learn the address, count, find the partner
     4. seal     the partner's sending context protects                         (engine)
@@ -20,9 +20,10 @@ from kernels.control.records cimport (
 )
 from kernels.control.ring cimport ring_reserve, ring_submit
 from kernels.flow.counters cimport (
-    COUNTER_COUNT, COUNTER_FORWARDED, COUNTER_FORWARDED_OCTETS, COUNTER_LEARNT, COUNTER_PUNTED, COUNTER_RECEIVED,
-    COUNTER_RECEIVED_OCTETS, count,
+    COUNTER_COUNT, COUNTER_FORWARDED, COUNTER_FORWARDED_OCTETS, COUNTER_HANDED_OVER, COUNTER_LEARNT, COUNTER_PUNTED,
+    COUNTER_RECEIVED, COUNTER_RECEIVED_OCTETS, count,
 )
+from kernels.flow.handoff cimport handoff_give
 from kernels.flow.pipeline cimport MARK_RTCP_AUTHENTIC, MARK_RTP_AUTHENTIC, Path
 from kernels.flow.reception cimport reception_count
 from kernels.flow.source cimport source_accepts, source_learn
@@ -37,6 +38,8 @@ from kernels.wire.rtp cimport classify, rtcp_check, rtp_check, rtp_ssrc
 
 cdef enum:                      # Packet.marks between admit and settle
     MARK_PUNTED = 1
+    MARK_HANDED = 2             # to the worker that serves its socket
+    MARK_GONE = 3               # either: no more work for us
 
 
 cdef void pipeline_run(Path *path, Packet **batch, uint32_t n) noexcept nogil:
@@ -49,12 +52,12 @@ cdef void pipeline_run(Path *path, Packet **batch, uint32_t n) noexcept nogil:
         admit(path, batch[i], i)
     engine_open(path.engine, batch, n)
     for i in range(n):
-        if batch[i].drop == DROP_NONE and batch[i].marks != MARK_PUNTED:
+        if batch[i].drop == DROP_NONE and not batch[i].marks & MARK_GONE:
             batch[i].drop = accept(path, batch[i], i)
     engine_seal(path.engine, batch, n)
     path.live_count = 0
     for i in range(n):
-        if batch[i].drop == DROP_NONE and batch[i].marks != MARK_PUNTED:
+        if batch[i].drop == DROP_NONE and not batch[i].marks & MARK_GONE:
             batch[i].peer = path.flows[path.leaves_by[i]].current
             batch[i].flow = path.flows[path.leaves_by[i]].want.socket
             path.live[path.live_count] = batch[i]
@@ -63,8 +66,14 @@ cdef void pipeline_run(Path *path, Packet **batch, uint32_t n) noexcept nogil:
 
 cdef inline void admit(Path *path, Packet *packet, uint32_t i) noexcept nogil:
     """Step 1 for one packet."""
-    cdef uint32_t slot = path.sockets[packet.flow] if packet.flow < path.socket_count else NO_SLOT
-    cdef Flow *flow = flow_at(path.flows, path.flow_count, slot)
+    cdef uint32_t slot = NO_SLOT
+    cdef Flow *flow
+    if packet.flow < path.socket_count:
+        if path.handoffs.workers and path.handoffs.homes[packet.flow] != path.handoffs.me and packet.drop == DROP_NONE:
+            hand_over(path, packet, i)
+            return
+        slot = path.sockets[packet.flow]
+    flow = flow_at(path.flows, path.flow_count, slot)
     packet.flow = slot
     packet.crypto = NO_SLOT
     path.came_by[i] = slot if flow != NULL else NO_SLOT
@@ -82,6 +91,14 @@ cdef inline void admit(Path *path, Packet *packet, uint32_t i) noexcept nogil:
     else:
         packet.drop = punt(path, packet)
         packet.marks = MARK_PUNTED if packet.drop == DROP_NONE else 0
+
+
+cdef inline void hand_over(Path *path, Packet *packet, uint32_t i) noexcept nogil:
+    """To the worker that serves its socket, or is about to (perhaps this one). Any kind: that one judges."""
+    packet.crypto = NO_SLOT
+    path.came_by[i] = NO_SLOT
+    packet.drop = handoff_give(&path.handoffs, packet)
+    packet.marks = MARK_HANDED if packet.drop == DROP_NONE else 0
 
 
 cdef inline Drop screen(const Path *path, const Flow *flow, const Packet *packet) noexcept nogil:
@@ -179,7 +196,9 @@ cdef void pipeline_settle(Path *path, Packet **batch, uint32_t n) noexcept nogil
             slot = path.leaves_by[i] if path.leaves_by[i] != NO_SLOT else path.came_by[i]
             if slot != NO_SLOT:
                 path.flows[slot].drops[packet.drop] += 1
-        elif packet.marks == MARK_PUNTED:
+        elif packet.marks & MARK_HANDED:
+            count(path.counters, COUNTER_HANDED_OVER, 1)
+        elif packet.marks & MARK_PUNTED:
             count(path.counters, COUNTER_PUNTED, 1)
         else:
             flow = &path.flows[path.leaves_by[i]]

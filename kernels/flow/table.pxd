@@ -4,12 +4,15 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcmp
 
 from kernels.control.records cimport FlowParameters
-from kernels.wire.packet cimport DROP_COUNT, NO_SLOT, Peer
+from kernels.wire.packet cimport NO_SLOT, Peer
 
 cdef enum:                      # Flow.learning
     LEARN_OPEN = 0              # nothing heard since the address was set
     LEARN_WINDOW = 1            # heard something; the signalled address may still take over
     LEARN_FIXED = 2             # strict from now on
+
+cdef enum:
+    FLOW_DROPS = 26             # room for DROP_COUNT, checked at start
 
 cdef struct Flow:
     uint32_t sequence           # odd: being changed
@@ -35,8 +38,7 @@ cdef struct Flow:
     uint32_t counted            # packets since `base`
     uint32_t ssrc_changes
     uint64_t lost_before        # of SSRCs that ended and of sections before a jump
-    uint32_t drops[DROP_COUNT]  # by Drop
-    uint8_t pad[16]
+    uint32_t drops[FLOW_DROPS]  # by Drop
 
 cdef inline bint peer_equal(const Peer *a, const Peer *b) noexcept nogil:
     return a.port == b.port and host_equal(a, b)

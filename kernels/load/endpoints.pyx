@@ -15,28 +15,25 @@ import socket
 from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport UINT64_MAX, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy, memset
-from posix.stdlib cimport posix_memalign
+from libc.string cimport memset
 from posix.unistd cimport close
 
 from kernels.clib.datagrams cimport (
     AF_INET, CLOCK_MONOTONIC, CLOCK_THREAD_CPUTIME_ID, EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLLIN, clock_ns, epoll_create1,
     epoll_ctl, epoll_event, htons, inet_pton,
 )
-from kernels.clib.openssl cimport OPENSSL_cleanse
-from kernels.load.histogram cimport Histogram, histogram_merge, histogram_percentile
+from kernels.load.histogram cimport Histogram, histogram_above, histogram_merge, histogram_percentile
+from kernels.load.keying cimport Keying, keying_attach, keying_free, keying_install
 from kernels.load.loop cimport HUB_ITEM, Hub, Loop
 from kernels.load.payload cimport PAYLOAD_LEAST
 from kernels.load.receiving cimport receive
 from kernels.load.schedule cimport Event, schedule_order
 from kernels.load.sending cimport send_batch, write_due
 from kernels.load.stream cimport NOBODY, Stream, Tally
-from kernels.srtp.context cimport CRYPTO_SEND, MAX_MKI, CryptoParameters, EngineSizes, MasterKey
-from kernels.srtp.engine cimport engine_attach, engine_detach, engine_footprint, engine_install
-from kernels.srtp.tables cimport Engine
+from kernels.srtp.context cimport CRYPTO_SEND
 from kernels.wire.packet cimport BATCH, DATAGRAM, DROP_COUNT, FRAME, HEADROOM, NO_SLOT
 
-from kernels.load.plan import Latency, RunReport, StreamReport
+from kernels.load.plan import LATE_MS, Latency, RunReport, StreamReport
 from kernels.wire.packet import Drop
 
 HUB_QUEUE = 8 << 20                     # octets: a shared socket holds the arrivals of all its streams
@@ -96,8 +93,7 @@ cdef bint turn(Loop *loop, uint64_t until) noexcept nogil:
 
 cdef class Endpoints:
     cdef Loop loop
-    cdef Engine engine
-    cdef void *engine_memory
+    cdef Keying keying
     cdef list sockets
     cdef list configs
     cdef dict hubs                      # local address of several streams -> place of their socket, and it
@@ -106,7 +102,7 @@ cdef class Endpoints:
     def __cinit__(self):
         memset(&self.loop, 0, sizeof(Loop))
         self.loop.epoll = -1
-        self.engine_memory = NULL
+        memset(&self.keying, 0, sizeof(Keying))
 
     def __init__(self, streams, pattern_key=PATTERN_KEY):
         cdef uint32_t n
@@ -219,53 +215,14 @@ cdef class Endpoints:
 
     def secure(self, uint32_t place, transform, send_key, receive_key):
         cdef Stream *stream = &self.loop.streams[place]
+        keying_attach(&self.keying, self.loop.count)
+        self.loop.engine = &self.keying.engine
         if send_key is not None:
-            self._install(2 * place, transform, send_key, CRYPTO_SEND)
+            keying_install(&self.keying, 2 * place, transform, send_key, CRYPTO_SEND)
             stream.transmit = 2 * place
         if receive_key is not None:
-            self._install(2 * place + 1, transform, receive_key, 0)
+            keying_install(&self.keying, 2 * place + 1, transform, receive_key, 0)
             stream.receive = 2 * place + 1
-
-    cdef _install(self, uint32_t slot, transform, key, uint16_t flags):
-        cdef CryptoParameters parameters
-        cdef MasterKey master
-        cdef int error
-        cdef bytes secret = key.key, salt = key.salt, mki = key.mki
-        if len(secret) != transform.key_octets or len(salt) != transform.salt_octets or len(mki) > MAX_MKI:
-            raise ValueError("key, salt or MKI have the wrong length")
-        self._attach()
-        memset(&parameters, 0, sizeof(CryptoParameters))
-        memset(&master, 0, sizeof(MasterKey))
-        parameters.cipher, parameters.auth = transform.cipher_kind, transform.auth_kind
-        parameters.key_octets, parameters.salt_octets = transform.key_octets, transform.salt_octets
-        parameters.rtp_tag, parameters.rtcp_tag = transform.rtp_tag, transform.rtcp_tag
-        parameters.mki_octets, parameters.kdr_log2 = len(mki), 255
-        parameters.window, parameters.flags, parameters.ssrc_limit = 1024, flags, 2
-        memcpy(master.key, <const uint8_t *>secret, len(secret))
-        memcpy(master.salt, <const uint8_t *>salt, len(salt))
-        memcpy(master.mki, <const uint8_t *>mki, len(mki))
-        error = engine_install(&self.engine, slot, &parameters, &master)
-        OPENSSL_cleanse(&master, sizeof(MasterKey))
-        if error:
-            raise OSError(-error, "engine_install")
-
-    cdef _attach(self):
-        """One engine for all streams, made when the first of them is secured."""
-        cdef EngineSizes sizes
-        cdef int error
-        cdef size_t octets
-        if self.loop.engine != NULL:
-            return
-        sizes.cryptos = sizes.keys = 2 * self.loop.count
-        sizes.streams = 2 * sizes.cryptos
-        octets = engine_footprint(&sizes)
-        if posix_memalign(&self.engine_memory, 4096, octets):
-            raise MemoryError
-        memset(self.engine_memory, 0, octets)
-        error = engine_attach(&self.engine, self.engine_memory, &sizes, True)
-        if error:
-            raise OSError(-error, "engine_attach")
-        self.loop.engine = &self.engine
 
     def ports(self):
         return [(rtp.getsockname()[1], rtcp.getsockname()[1]) for rtp, rtcp in self.sockets]
@@ -346,6 +303,7 @@ cdef class Endpoints:
         return RunReport(
             seconds=(self.loop.ended_ns - self.loop.started_ns) / 1e9, cpu_ns=self.loop.cpu_ns,
             behind_us=self.loop.behind_ns / 1e3, skipped=self.loop.skipped, latency_us=latency(&total),
+            late=histogram_above(&total, LATE_MS * 1000000),
         )
 
     def close(self):
@@ -358,9 +316,7 @@ cdef class Endpoints:
             self.loop.epoll = -1
 
     def __dealloc__(self):
-        if self.loop.engine != NULL:
-            engine_detach(&self.engine)
-        free(self.engine_memory)
+        keying_free(&self.keying)
         free(self.loop.streams)
         free(self.loop.schedule)
         free(self.loop.hubs)

@@ -55,3 +55,11 @@ cdef inline uint64_t histogram_percentile(const Histogram *histogram, uint32_t p
         if below and below * 1000 >= total * per_thousand:
             return min(histogram_middle(n), histogram.longest)
     return 0
+
+cdef inline uint64_t histogram_above(const Histogram *histogram, uint64_t ns) noexcept nogil:
+    """How many measurements exceed `ns`, as exactly as the buckets are."""
+    cdef uint64_t above = 0
+    cdef uint32_t n
+    for n in range(histogram_bucket(ns) + 1, <uint32_t>HISTOGRAM_BUCKETS):
+        above += histogram.bucket[n]
+    return above

@@ -10,6 +10,7 @@ from typing import Any
 from kernels.srtp.transform import Transform
 
 HostPort = tuple[str, int]
+LATE_MS = 50  # no jitter buffer waits for longer; queues that only grow are no throughput
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +86,7 @@ class RunReport:
     behind_us: float  # most that sending lagged its schedule: the generator itself was the limit when this is large
     skipped: int  # packets left out because sending lagged too far
     latency_us: Latency  # over all streams
+    late: int = 0  # received, but more than LATE_MS after they were sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,17 @@ class Run:
     packets: int = 0  # 0: no limit
     interval_us: int = 0  # 0: each stream's own
     settle_ms: int = 300
+    packets_per_s: float = 0.0  # over all talkers of a fleet, which knows no interval
+
+
+@dataclass(frozen=True, slots=True)
+class Talker:
+    """An endpoint of a fleet: `socket` of port `side` is its local address; of `stream`, `local` and intervals are not
+    used, `remote` and `expects` are needed."""
+
+    side: int
+    socket: int
+    stream: StreamConfig
 
 
 def stream_from_json(document: Mapping[str, Any]) -> StreamConfig:

@@ -52,6 +52,7 @@ cdef void write_rtp(Loop *loop, Stream *stream, Packet *packet, uint64_t now) no
     stream.sequence += 1
     stream.timestamp += stream.timestamp_step
     stream.next_number += 1
+    stream.tally.written += 1
 
 cdef void write_rtcp(Loop *loop, Stream *stream, Packet *packet) noexcept nogil:
     cdef Report report
@@ -77,7 +78,7 @@ cdef uint32_t write_due(Loop *loop, uint64_t now) noexcept nogil:
     while n < BATCH and loop.events and loop.schedule[0].due <= now:
         item = loop.schedule[0].item
         stream = &loop.streams[item >> 1]
-        if not item & 1 and stream.tally.sent + stream.tally.send_errors >= loop.packets_each:
+        if not item & 1 and stream.tally.written >= loop.packets_each:
             retire(loop)
             continue
         prepare(loop, n)

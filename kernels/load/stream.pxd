@@ -1,15 +1,16 @@
 # One endpoint: what it sends, what it has sent, what it has heard.
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
-from libc.string cimport memset
 
 from kernels.clib.datagrams cimport sockaddr_in
 from kernels.load.histogram cimport Histogram
+from kernels.load.window cimport COPY_AGAIN, COPY_FIRST, COPY_LATE, Copy, window_note
 
 cdef enum:
     RECENT = 4096                   # packets within which a duplicate is recognised
     NOBODY = 0xFFFFFFFF
 
 cdef struct Tally:                  # of one run
+    uint64_t written                # RTP, whether it left or not
     uint64_t sent
     uint64_t received               # first copies of intact payloads
     uint64_t duplicated
@@ -54,26 +55,12 @@ cdef struct Stream:
 
 cdef inline bint stream_first_copy(Stream *stream, uint64_t number) noexcept nogil:
     """Record a packet number; False for a duplicate. Counts reordering."""
-    cdef uint64_t gone, bit = <uint64_t>1 << (number & 63)
-    cdef uint64_t *word = &stream.recent[(number % RECENT) >> 6]
-    if number >= stream.heard_highest:
-        if number - stream.heard_highest >= RECENT:
-            memset(stream.recent, 0, sizeof(stream.recent))
-        else:
-            for gone in range(stream.heard_highest, number):
-                stream.recent[(gone % RECENT) >> 6] &= ~(<uint64_t>1 << (gone & 63))
-        if stream.heard_highest == 0:
-            stream.heard_first = number
-        stream.heard_highest = number + 1
-        word[0] |= bit
-        return True
-    stream.tally.reordered += 1
-    if stream.heard_highest - number > RECENT:
-        return True                                             # too old to tell; loss is what matters then
-    if word[0] & bit:
-        stream.tally.reordered -= 1
+    cdef bint first = stream.heard_highest == 0
+    cdef Copy copy = window_note(stream.recent, RECENT, &stream.heard_highest, number)
+    if copy == COPY_AGAIN:
         return False
-    word[0] |= bit
-    if number < stream.heard_first:
+    if copy != COPY_FIRST:
+        stream.tally.reordered += 1
+    if first or (copy == COPY_LATE and number < stream.heard_first):
         stream.heard_first = number
     return True

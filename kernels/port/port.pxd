@@ -16,6 +16,9 @@ ctypedef struct Port:
     void (*transmit)(Port *port, Packet **batch, uint32_t count) noexcept nogil
     # The frames of the last `receive` may be used again.
     void (*release)(Port *port) noexcept nogil
+    # Read a socket from now on, or no longer: its home changed. Again is no error. NULL: the port does not read by
+    # socket (what arrives here for another worker is handed over).
+    void (*serve)(Port *port, uint32_t socket, bint on) noexcept nogil
     uint64_t overflows          # datagrams that the kernel could not queue for us
     uint32_t rang               # the doorbell rang since this was last cleared
     int ready                   # descriptor that is readable when `receive` has something (or the doorbell rang)

@@ -15,7 +15,8 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy
 
 from kernels.clib.linux cimport (
-    CLOCK_MONOTONIC, CMSG_DATA, CMSG_FIRSTHDR, EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLLIN, MSG_DONTWAIT, MSG_TRUNC,
+    CLOCK_MONOTONIC, CMSG_DATA, CMSG_FIRSTHDR, EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLLIN,
+    MSG_DONTWAIT, MSG_TRUNC,
     SO_RXQ_OVFL, SOL_SOCKET, clock_ns, close, cmsghdr, epoll_create1, epoll_ctl, epoll_event, epoll_wait, mmsghdr,
     msghdr, read, recvmmsg, recvmsg, sendmmsg, sendto, sockaddr, sockaddr_storage, socklen_t,
 )
@@ -164,6 +165,16 @@ cdef void udp_release(Port *port) noexcept nogil:
     """Frames belong to places in the batch: nothing to give back."""
 
 
+cdef void udp_serve(Port *port, uint32_t socket, bint on) noexcept nogil:
+    """See port.pxd. What waits in the socket's queue is told by the epoll that reads it next."""
+    cdef Udp *udp = <Udp *>port
+    cdef epoll_event event
+    event.events = EPOLLIN
+    event.data.u32 = socket
+    if socket < udp.sockets and udp.fds[socket] >= 0:
+        epoll_ctl(udp.epoll, EPOLL_CTL_ADD if on else EPOLL_CTL_DEL, udp.fds[socket], &event)
+
+
 cdef class UdpPort(AnyPort):
     """Sockets by number (`fds[i]` is socket i, of all workers), which of them this worker reads (None: all), and its
     doorbell. It may send from any.
@@ -181,6 +192,7 @@ cdef class UdpPort(AnyPort):
         udp.port.receive = udp_receive
         udp.port.transmit = udp_transmit
         udp.port.release = udp_release
+        udp.port.serve = udp_serve
         udp.doorbell = doorbell
         udp.sockets = count
         udp.fds = <int *>calloc(count + 1, sizeof(int))

@@ -23,7 +23,9 @@ from kernels.clib.linux cimport (
     CLOCK_MONOTONIC, EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLLIN, MSG_DONTWAIT, clock_ns, close, epoll_create1, epoll_ctl,
     epoll_event, epoll_wait, getsockopt, recvfrom, sendto, socklen_t,
 )
-from kernels.flow.counters cimport COUNTER_RING_LOST, COUNTER_RING_RECEIVED, COUNTER_RING_SENT, count
+from kernels.flow.counters cimport (
+    COUNTER_RING_FULL, COUNTER_RING_LOST, COUNTER_RING_RECEIVED, COUNTER_RING_SENT, count,
+)
 from kernels.port.address cimport peer_parse
 from kernels.port.nexthop cimport NextHop, NextHops, next_hop_find, wanted_note
 from kernels.port.port cimport AnyPort, Port
@@ -37,7 +39,7 @@ from kernels.port.xdp cimport (
 from kernels.port.xsk cimport LEAD, LONGEST_FRAME, MOST_XSKS, PAGE_STRIDE, STRIDE, Rings, Xsk
 from kernels.wire.frame cimport FRAME_HEADERS, Seen, frame_headers, frame_read, frame_write
 from kernels.wire.packet cimport (
-    BATCH, DROP_NONE, DROP_RING_FULL, NO_SLOT, Packet, Peer,
+    BATCH, DROP_NONE, DROP_SEND, NO_SLOT, Packet, Peer,
 )
 
 
@@ -228,7 +230,7 @@ cdef bint send_by_ring(Xdp *x, Packet *packet) noexcept nogil:
         return False
     data = own(x, packet, headers, &frame)
     if data == NULL:
-        packet.drop = DROP_RING_FULL
+        refuse(x, packet)
         return True
     frame_write(data, packet.length, &hop.way, x.locals[number].ip, port, &packet.peer)
     if give(x, index, frame, data - headers, packet.length + headers):
@@ -237,8 +239,15 @@ cdef bint send_by_ring(Xdp *x, Packet *packet) noexcept nogil:
     else:
         if data != packet.data:
             frame_free(&x.pool, frame)                  # a copy; a received frame goes with `release`
-        packet.drop = DROP_RING_FULL
+        refuse(x, packet)
     return True
+
+
+cdef inline void refuse(Xdp *x, Packet *packet) noexcept nogil:
+    """Wait for nobody: what finds no place is dropped."""
+    packet.drop = DROP_SEND
+    if x.port.counters != NULL:
+        count(x.port.counters, COUNTER_RING_FULL, 1)
 
 
 cdef inline uint32_t ring_for(const Xdp *x, const NextHop *hop, uint32_t flow) noexcept nogil:
@@ -308,6 +317,13 @@ cdef void xdp_release(Port *port) noexcept nogil:
     x.inner.release(x.inner)
 
 
+cdef void xdp_serve(Port *port, uint32_t socket, bint on) noexcept nogil:
+    """See port.pxd: of the kernel sockets. A frame goes by its queue, wherever its socket's home is."""
+    cdef Xdp *x = <Xdp *>port
+    if x.inner.serve != NULL:
+        x.inner.serve(x.inner, socket, on)
+
+
 # -- for Python ------------------------------------------------------------------------------------------
 
 cdef class XdpPort(AnyPort):
@@ -325,6 +341,7 @@ cdef class XdpPort(AnyPort):
         self.rings, self.other, self.hops = rings, other, hops
         self.port = &x.port
         x.port.receive, x.port.transmit, x.port.release = xdp_receive, xdp_transmit, xdp_release
+        x.port.serve = xdp_serve
         x.inner, x.busy = other.port, busy
         x.next_hops, x.next_hop_count, x.wanted = hops.rows, hops.count, hops.wanted
         first, share, workers, per_worker = numbering

@@ -13,9 +13,12 @@ from kernels.srtp.context cimport (
 )
 from kernels.srtp.kdf cimport DERIVE_ONCE
 from kernels.srtp.lookup cimport key_expired, key_find
-from kernels.srtp.pool cimport key_add, key_drop, key_limit, key_refresh, key_same, keys_release, streams_release
+from kernels.srtp.pool cimport (
+    key_add, key_drop, key_limit, key_refresh, key_same, keys_release, lane_clear, lane_set,
+    streams_release,
+)
 from kernels.srtp.tables cimport (
-    CRYPTO_FREE, CRYPTO_READY, CRYPTO_SUSPENDED, Crypto, MOST_KEYS, MOST_SSRCS, MOST_WINDOW,
+    CRYPTO_FREE, CRYPTO_READY, CRYPTO_SUSPENDED, Crypto, Lane, MOST_KEYS, MOST_SSRCS, MOST_WINDOW,
 )
 from kernels.wire.atomics cimport store_release_u32
 from kernels.wire.packet cimport NO_SLOT
@@ -30,14 +33,14 @@ cdef int install(Engine *engine, uint32_t crypto, const CryptoParameters *parame
         return -EINVAL
     owner = &engine.cryptos[crypto]
     if owner.state == CRYPTO_FREE:
-        blank(owner)
+        blank(engine, crypto)
     held = key_held(engine, owner, parameters, key)
-    begin(owner)
+    begin(engine, crypto)
     if held == NO_SLOT:
         error = replace(engine, crypto, parameters, key)
     else:
         error = update(engine, crypto, parameters, key, held)
-    finish(owner)
+    finish(engine, crypto)
     return error
 
 cdef int replace(Engine *engine, uint32_t crypto, const CryptoParameters *parameters,
@@ -121,29 +124,33 @@ cdef int remove(Engine *engine, uint32_t crypto) noexcept nogil:
     owner = &engine.cryptos[crypto]
     if owner.state == CRYPTO_FREE:
         return 0
-    begin(owner)
+    begin(engine, crypto)
     owner.state = CRYPTO_SUSPENDED
     keys_release(engine, crypto)
     streams_release(engine, crypto)
-    blank(owner)
-    finish(owner)
+    blank(engine, crypto)
+    finish(engine, crypto)
     return 0
 
 
 # --- helpers ---------------------------------------------------------------------------------------------------
 
-cdef void begin(Crypto *crypto) noexcept nogil:
+cdef void begin(Engine *engine, uint32_t crypto) noexcept nogil:
     """From here a death suspends the crypto."""
-    store_release_u32(&crypto.generation, crypto.generation | 1)
+    store_release_u32(&engine.cryptos[crypto].generation, engine.cryptos[crypto].generation | 1)
+    lane_clear(engine, crypto)
 
-cdef void blank(Crypto *crypto) noexcept nogil:
-    cdef uint32_t generation = crypto.generation
-    memset(crypto, 0, sizeof(Crypto))
-    crypto.first_key = crypto.send_key = crypto.first_stream = NO_SLOT
-    crypto.generation = generation
+cdef void blank(Engine *engine, uint32_t crypto) noexcept nogil:
+    cdef Crypto *owner = &engine.cryptos[crypto]
+    cdef uint32_t generation = owner.generation
+    memset(owner, 0, sizeof(Crypto))
+    memset(&engine.lanes[crypto], 0, sizeof(Lane))
+    owner.first_key = owner.send_key = owner.first_stream = engine.lanes[crypto].stream = NO_SLOT
+    owner.generation = generation
 
-cdef void finish(Crypto *crypto) noexcept nogil:
-    store_release_u32(&crypto.generation, (crypto.generation | 1) + 1)
+cdef void finish(Engine *engine, uint32_t crypto) noexcept nogil:
+    lane_set(engine, crypto)
+    store_release_u32(&engine.cryptos[crypto].generation, (engine.cryptos[crypto].generation | 1) + 1)
 
 cdef uint32_t key_held(Engine *engine, const Crypto *owner, const CryptoParameters *parameters,
                        const MasterKey *key) noexcept nogil:

@@ -2,19 +2,33 @@
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
-from kernels.srtp.context cimport CIPHER_AES_CM, CIPHER_AES_F8, CIPHER_AES_GCM
-from kernels.wire.octets cimport load_be32, load_be64, store_be32, store_be64
+from kernels.wire.octets cimport store_be32
+
+cdef extern from * nogil:
+    """
+    #include <stdint.h>
+    #include <string.h>
+    typedef uint64_t iv_pair __attribute__((vector_size(16)));
+    /* salt xor (high || low), put together in a register and stored in one piece: the cipher loads it so, and a load
+       that finds its octets in two smaller stores waits for both to reach the cache (45 cycles on Zen 4). */
+    static inline void iv_store(uint8_t *iv, const uint8_t *salt, uint64_t high, uint64_t low) {
+        iv_pair mask, pair = {WIRE64(high), WIRE64(low)};
+        memcpy(&mask, salt, 16);
+        pair ^= mask;
+        memcpy(iv, &pair, 16);
+    }
+    """
+    void iv_store(uint8_t *iv, const uint8_t *salt, uint64_t high, uint64_t low) noexcept
+
+# Salts are 16 octets: 14 or 12 of them count, zeros follow.
 
 cdef inline void iv_cm(uint8_t *iv, const uint8_t *salt, uint32_t ssrc, uint64_t index) noexcept nogil:
     """(k_s * 2^16) xor (SSRC * 2^64) xor (i * 2^16), RFC 3711 section 4.1.1."""
-    store_be64(iv, load_be64(salt) ^ ssrc)
-    store_be64(iv + 8, (load_be64(salt + 8) & ~<uint64_t>0xFFFF) ^ (index << 16))
+    iv_store(iv, salt, ssrc, index << 16)
 
 cdef inline void iv_gcm(uint8_t *iv, const uint8_t *salt, uint32_t ssrc, uint64_t index) noexcept nogil:
     """(0000 || SSRC || ROC || SEQ) xor salt, for SRTCP (0000 || SSRC || 0000 || index), RFC 7714 sections 8.1, 9.1."""
-    store_be64(iv, load_be64(salt) ^ (<uint64_t>ssrc << 16) ^ (index >> 32))
-    store_be32(iv + 8, load_be32(salt + 8) ^ <uint32_t>index)
-    store_be32(iv + 12, 0)
+    iv_store(iv, salt, (<uint64_t>ssrc << 16) ^ (index >> 32), index << 32)
 
 cdef inline void iv_f8_rtp(uint8_t *iv, const uint8_t *packet, uint64_t index) noexcept nogil:
     """0x00 || M || PT || SEQ || TS || SSRC || ROC, RFC 3711 section 4.1.2.2."""

@@ -6,7 +6,7 @@ from kernels.srtp.context cimport CIPHER_AES_F8, CIPHER_AES_GCM
 from kernels.srtp.iv cimport iv_cm, iv_f8_rtcp, iv_f8_rtp, iv_gcm
 from kernels.srtp.lookup cimport epoch_of, set_find
 from kernels.srtp.pool cimport set_derive
-from kernels.srtp.tables cimport Crypto, Engine, KeySlot, SETS
+from kernels.srtp.tables cimport Crypto, Engine, KeySlot, SET_RTCP, SET_RTP, backend_slot
 from kernels.wire.octets cimport load_be32, store_be32
 from kernels.wire.packet cimport BATCH, Drop, Packet
 
@@ -14,9 +14,10 @@ cdef enum:
     ENCRYPTED = 0x80000000     # E bit of the word E || SRTCP index
 
 cdef struct Round:              # jobs of one call of the back end: independent of each other's outcome
-    uint32_t count
     Job jobs[BATCH]
-    Job *order[BATCH]
+    Job *order[BATCH]           # jobs[0] to jobs[63], as the back end takes them
+    uint8_t fast[BATCH]         # came by the lane
+    uint32_t count
 
 cdef inline void reject(Crypto *crypto, Packet *packet, uint32_t drop) noexcept nogil:
     packet.drop = <uint16_t>drop
@@ -37,8 +38,8 @@ cdef inline bint job_aim(Engine *engine, Crypto *crypto, Job *job, uint64_t inde
         if which < 0:
             return False
     keys = &key.sets[which]
-    job.index, job.set = index, <uint8_t>which
-    job.keys, job.slot = keys, job.key * SETS + <uint32_t>which
+    job.index = index
+    job.keys, job.slot = keys, backend_slot(engine, job.key, <uint32_t>which)
     if not job.rtcp:
         store_be32(job.extra, <uint32_t>(index >> 16))
     if keys.cipher == CIPHER_AES_GCM:
@@ -55,7 +56,11 @@ cdef inline void key_used(KeySlot *key, const Job *job) noexcept nogil:
     """Count towards the lifetime, before use when sending; remember the epoch."""
     if job.rtcp:
         key.rtcp_packets += 1
-        key.current[1] = job.set & 1
+        key.current[1] = job.keys == &key.sets[<int>SET_RTCP + 1]
     else:
         key.rtp_packets += 1
-        key.current[0] = job.set & 1
+        key.current[0] = job.keys == &key.sets[<int>SET_RTP + 1]
+
+cdef inline Round *round_of(Engine *engine) noexcept nogil:
+    """The engine's one round, in memory of its own: aligned, warm, and too large for a stack frame."""
+    return <Round *>engine.pending

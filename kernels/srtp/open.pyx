@@ -7,19 +7,24 @@
     4. back end: verify, decrypt             DROP_AUTH_FAIL
     5. E bit, replay asked again, committed  DROP_ENCRYPTION_FLAG, DROP_REPLAY, DROP_SSRC_LIMIT
 
+The common packet takes the short way of lane.pxd from 1 to 3 and through 5; the numbers and the verdicts are these.
 Jobs of a round do not depend on each other's outcome. What does (first packet of an SSRC, a jump of a quarter turn
 or more, a key derivation rate, a resync) is taken alone, at its place in the order.
 """
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint64_t
 
 from kernels.cipher.job cimport Job
+from kernels.clib.expect cimport rare
 from kernels.srtp.context cimport CIPHER_AES_GCM, CIPHER_NULL, CRYPTO_PLAIN_RTP, CRYPTO_SEND
-from kernels.srtp.index cimport ROLLOVER, index_estimate, replay_check, replay_commit
-from kernels.srtp.job cimport ENCRYPTED, Round, job_aim, key_used, reject
+from kernels.srtp.index cimport ROLLOVER, index_estimate, replay_check, replay_commit, replay_started
+from kernels.srtp.job cimport ENCRYPTED, Round, job_aim, key_used, reject, round_of
 from kernels.srtp.kdf cimport DERIVE_ONCE
+from kernels.srtp.lane cimport (
+    QUARTER, Found, credit_return, fetch_begin, fetch_next, lane_commit, lane_fill, lane_find,
+)
 from kernels.srtp.lookup cimport crypto_find, key_expired, key_find, stream_find
 from kernels.srtp.pool cimport stream_add
-from kernels.srtp.tables cimport Crypto, Stream, Window
+from kernels.srtp.tables cimport Crypto, Lane, Stream, Window
 from kernels.wire.octets cimport load_be16, load_be32, store_be32
 from kernels.wire.packet cimport (
     BATCH, DROP_AUTH_FAIL, DROP_CIPHER, DROP_ENCRYPTION_FLAG, DROP_KEY_EXPIRED, DROP_MALFORMED, DROP_NONE,
@@ -29,34 +34,57 @@ from kernels.wire.packet cimport (
 from kernels.wire.rtp cimport RTCP_FIXED, RTP_FIXED, rtcp_ssrc, rtp_header_octets, rtp_ssrc
 
 cdef enum:
-    QUARTER = 0x4000            # a jump that cannot be mistaken while 64 packets are under way
     TRIALS = 64                 # rejected packets in a row that each get a resync trial; then one in TRIAL_EVERY
     TRIAL_EVERY = 16
 
 
 cdef void open_(Engine *engine, Packet **packets, uint32_t count) noexcept nogil:
-    cdef Round pending
-    cdef Packet *packet
+    cdef Round *pending = round_of(engine)
     cdef uint32_t i
-    pending.count = 0
+    fetch_begin(engine, packets, count)
     for i in range(count):
-        packet = packets[i]
-        if packet.drop != DROP_NONE or packet.crypto == NO_SLOT or packet.kind not in (KIND_RTP, KIND_RTCP):
-            continue
-        open_one(engine, &pending, packet)
-        if pending.count == BATCH:
-            run(engine, &pending)
-    run(engine, &pending)
+        fetch_next(engine, packets, i, count)
+        if rare(not open_lane(engine, pending, packets[i])):
+            open_one(engine, pending, packets[i])
+        if rare(pending.count == BATCH):
+            run(engine, pending)
+    run(engine, pending)
+
+cdef inline bint open_lane(Engine *engine, Round *pending, Packet *packet) noexcept nogil:
+    """header || payload || tag of the common case; anything else is open_one's."""
+    cdef Lane *lane
+    cdef Job *job
+    cdef Found found
+    cdef uint32_t octets
+    if rare(packet.drop != DROP_NONE or packet.kind != KIND_RTP or packet.crypto >= engine.header.cryptos):
+        return False
+    lane = &engine.lanes[packet.crypto]
+    if rare(lane.kind != engine.lane_open or packet.length < lane.tag):
+        return False
+    octets = packet.length - lane.tag
+    if rare(not lane_find(engine, lane, packet, octets, &found)):
+        return False
+    job = &pending.jobs[pending.count]
+    lane_fill(engine, lane, packet, octets, &found, job)
+    job.length = <uint16_t>octets
+    job.index, job.stream, job.ssrc = found.index, found.stream, found.ssrc
+    pending.fast[pending.count] = 1
+    pending.count += 1
+    return True
 
 cdef void open_one(Engine *engine, Round *pending, Packet *packet) noexcept nogil:
     """Queue the packet for the round, or settle it."""
-    cdef Crypto *crypto = crypto_find(engine, packet.crypto)
+    cdef Crypto *crypto
     cdef Job *job = &pending.jobs[pending.count]
     cdef int64_t index
     cdef uint32_t drop
+    if packet.drop != DROP_NONE or packet.crypto == NO_SLOT or packet.kind not in (KIND_RTP, KIND_RTCP):
+        return
+    crypto = crypto_find(engine, packet.crypto)
     if crypto == NULL or crypto.parameters.flags & CRYPTO_SEND:
         packet.drop = DROP_NOT_KEYED
         return
+    credit_return(engine, packet.crypto)
     drop = locate(engine, crypto, packet, job)
     if drop != DROP_NONE:
         reject(crypto, packet, drop)
@@ -66,37 +94,44 @@ cdef void open_one(Engine *engine, Round *pending, Packet *packet) noexcept nogi
         return
     index = estimate(engine, crypto, job)
     drop = freshness(engine, crypto, job, index)
-    if stands_apart(engine, job, index) or (drop != DROP_NONE and trial_due(crypto, job)):
+    if stands_apart(engine, job, index) or (drop != DROP_NONE and trial_due(&engine.lanes[job.crypto], job)):
         run(engine, pending)
         open_alone(engine, packet, -1)
     elif drop != DROP_NONE:
-        crypto.failures += 1
+        engine.lanes[packet.crypto].failures += 1
         reject(crypto, packet, drop)
     elif not job_aim(engine, crypto, job, <uint64_t>index):
         reject(crypto, packet, DROP_CIPHER)
     else:
-        pending.order[pending.count] = job
+        pending.fast[pending.count] = 0
         pending.count += 1
 
 cdef void run(Engine *engine, Round *pending) noexcept nogil:
     """Verify and decrypt the round, then commit in order of arrival."""
-    cdef Crypto *crypto
+    cdef Lane *lane
     cdef uint32_t i
     cdef Job *job
     if pending.count == 0:
         return
     engine.backend.open(engine.backend_state, pending.order, pending.count)
     for i in range(pending.count):
-        job = pending.order[i]
-        crypto = &engine.cryptos[job.crypto]
-        if job.drop == DROP_NONE:
-            accept(engine, crypto, job)
-        elif job.drop == DROP_AUTH_FAIL and not job.rtcp:
-            open_alone(engine, job.packet, <int64_t>job.index)
+        job = &pending.jobs[i]
+        lane = &engine.lanes[job.crypto]
+        if rare(job.drop != DROP_NONE):
+            failed(engine, job, pending.fast[i] or not job.rtcp)
+        elif rare(not pending.fast[i] or not lane_commit(engine, lane, job)):
+            accept(engine, &engine.cryptos[job.crypto], job)
         else:
-            crypto.failures += 1
-            reject(crypto, job.packet, job.drop)
+            lane.failures = 0
+            job.packet.length = job.length
     pending.count = 0
+
+cdef void failed(Engine *engine, Job *job, bint rtp) noexcept nogil:
+    if job.drop == DROP_AUTH_FAIL and rtp:
+        open_alone(engine, job.packet, <int64_t>job.index)
+        return
+    engine.lanes[job.crypto].failures += 1
+    reject(&engine.cryptos[job.crypto], job.packet, job.drop)
 
 cdef void open_alone(Engine *engine, Packet *packet, int64_t tried) noexcept nogil:
     """Settle one packet against the state as it is now: at the estimated index, then, within the budget, one turn
@@ -104,7 +139,9 @@ cdef void open_alone(Engine *engine, Packet *packet, int64_t tried) noexcept nog
     cdef Crypto *crypto = &engine.cryptos[packet.crypto]
     cdef Job job
     cdef int64_t index
-    cdef uint32_t drop = locate(engine, crypto, packet, &job)
+    cdef uint32_t drop
+    credit_return(engine, packet.crypto)
+    drop = locate(engine, crypto, packet, &job)
     if drop != DROP_NONE:
         reject(crypto, packet, drop)
         return
@@ -114,7 +151,7 @@ cdef void open_alone(Engine *engine, Packet *packet, int64_t tried) noexcept nog
         drop = DROP_AUTH_FAIL
         if index != tried:
             drop = attempt(engine, crypto, &job, index)
-    if drop != DROP_NONE and drop != DROP_CIPHER and trial_due(crypto, &job):
+    if drop != DROP_NONE and drop != DROP_CIPHER and trial_due(&engine.lanes[packet.crypto], &job):
         index += ROLLOVER
         if index >> 48 == 0 and freshness(engine, crypto, &job, index) == DROP_NONE:
             if attempt(engine, crypto, &job, index) == DROP_NONE:
@@ -123,7 +160,7 @@ cdef void open_alone(Engine *engine, Packet *packet, int64_t tried) noexcept nog
     if drop == DROP_NONE:
         accept(engine, crypto, &job)
     else:
-        crypto.failures += 1
+        engine.lanes[packet.crypto].failures += 1
         reject(crypto, packet, drop)
 
 cdef uint32_t attempt(Engine *engine, Crypto *crypto, Job *job, int64_t index) noexcept nogil:
@@ -134,10 +171,12 @@ cdef uint32_t attempt(Engine *engine, Crypto *crypto, Job *job, int64_t index) n
     return job.drop
 
 cdef void accept(Engine *engine, Crypto *crypto, Job *job) noexcept nogil:
-    """The packet is authentic: the only place where receiving changes state."""
+    """The packet is authentic: here (and in lane_commit) alone receiving changes state."""
     cdef Packet *packet = job.packet
+    cdef Lane *lane = &engine.lanes[job.crypto]
     cdef Stream *stream
     cdef uint32_t drop = DROP_NONE
+    credit_return(engine, job.crypto)
     if key_expired(&engine.keys[job.key]):              # used up by its neighbours in this very round
         reject(crypto, packet, DROP_KEY_EXPIRED)
         return
@@ -157,13 +196,14 @@ cdef void accept(Engine *engine, Crypto *crypto, Job *job) noexcept nogil:
         reject(crypto, packet, drop)
         return
     stream = &engine.streams[job.stream]
-    replay_commit(&stream.rtcp if job.rtcp else &stream.rtp, job.index)
+    replay_commit(&stream.rtcp if job.rtcp else &stream.rtp, &engine.rings[2 * job.stream + job.rtcp], job.index)
     key_used(&engine.keys[job.key], job)
     stream.packets += 1
     stream.last_ns = packet.received_ns
-    crypto.failures = 0
-    crypto.packets += 1
-    crypto.octets += packet.length
+    lane.stream, lane.ssrc = job.stream, job.ssrc
+    lane.failures = 0
+    lane.packets += 1
+    lane.octets += packet.length
     packet.length = job.length
 
 
@@ -176,27 +216,28 @@ cdef inline int64_t estimate(Engine *engine, Crypto *crypto, Job *job) noexcept 
     """SRTCP says its index; an SRTP stream that has not started begins at initial_roc."""
     if job.rtcp:
         return <int64_t>job.index
-    if job.stream == NO_SLOT or not engine.streams[job.stream].rtp.started:
+    if job.stream == NO_SLOT or not replay_started(&engine.streams[job.stream].rtp):
         return (<int64_t>crypto.parameters.initial_roc << 16) | load_be16(job.data + 2)
     return index_estimate(&engine.streams[job.stream].rtp, load_be16(job.data + 2))
 
 cdef inline uint32_t freshness(Engine *engine, Crypto *crypto, Job *job, int64_t index) noexcept nogil:
     if job.stream == NO_SLOT:
         return DROP_NONE
-    return replay_check(window_of(engine, job), index, crypto.parameters.window)
+    return replay_check(window_of(engine, job), &engine.rings[2 * job.stream + job.rtcp], index,
+                        crypto.parameters.window)
 
 cdef inline bint stands_apart(Engine *engine, Job *job, int64_t index) noexcept nogil:
     """Whether packets still under way could change what this index is taken for."""
     cdef const Window *window = window_of(engine, job)
     cdef int64_t gap = index - <int64_t>window.newest
-    return not job.rtcp and (not window.started or gap > QUARTER or gap < -QUARTER)
+    return not job.rtcp and (not replay_started(window) or gap > QUARTER or gap < -QUARTER)
 
-cdef inline bint trial_due(const Crypto *crypto, const Job *job) noexcept nogil:
+cdef inline bint trial_due(const Lane *lane, const Job *job) noexcept nogil:
     """A resync trial costs one more verification, so a flood of forgeries gets only so many; without a tag every
     trial would succeed."""
     if job.rtcp or job.tag_octets == 0:
         return False
-    return crypto.failures < TRIALS or crypto.failures % TRIAL_EVERY == 0
+    return lane.failures < TRIALS or lane.failures % TRIAL_EVERY == 0
 
 
 # --- layout ----------------------------------------------------------------------------------------------------
@@ -237,7 +278,7 @@ cdef uint32_t locate_rtp(Engine *engine, Crypto *crypto, Packet *packet, Job *jo
     job.ssrc = rtp_ssrc(packet.data)
     job.clear = octets if crypto.parameters.flags & CRYPTO_PLAIN_RTP else <uint32_t>header
     job.body = octets - job.clear
-    job.length = octets
+    job.length = <uint16_t>octets
     job.tag = packet.data + octets + (0 if aead else mki)
     job.tag_octets = <uint8_t>tag
     job.extra_octets = 0 if aead else 4
@@ -267,7 +308,7 @@ cdef uint32_t locate_rtcp(Engine *engine, Crypto *crypto, Packet *packet, Job *j
     job.extra_octets = 4
     job.clear = RTCP_FIXED if word & ENCRYPTED else octets
     job.body = octets - job.clear
-    job.length = octets
+    job.length = <uint16_t>octets
     job.tag = packet.data + octets if aead else end + 4 + mki
     job.tag_octets = <uint8_t>tag
     job.key = key_find(engine, crypto, end + 4)

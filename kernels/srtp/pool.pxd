@@ -19,6 +19,10 @@ cdef void keys_release(Engine *engine, uint32_t crypto) noexcept nogil
 # Derive the session keys of an epoch over the older set of the pair; its number, -1 when libcrypto failed.
 cdef int set_derive(Engine *engine, const Crypto *crypto, uint32_t slot, bint rtcp, uint64_t epoch) noexcept nogil
 
+# Open the lane (lane.pxd) of a crypto as far as its parameters and keys allow it; or close it, before they change.
+cdef void lane_set(Engine *engine, uint32_t crypto) noexcept nogil
+cdef void lane_clear(Engine *engine, uint32_t crypto) noexcept nogil
+
 # NO_SLOT: limit of the crypto, or pool empty. now_ns: receipt of the packet that asks.
 cdef uint32_t stream_add(Engine *engine, uint32_t crypto, uint32_t ssrc, uint64_t now_ns) noexcept nogil
 cdef void streams_release(Engine *engine, uint32_t crypto) noexcept nogil

@@ -5,12 +5,14 @@ from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from kernels.clib.openssl cimport CRYPTO_memcmp, OPENSSL_cleanse
-from kernels.srtp.context cimport CRYPTO_SEND
-from kernels.srtp.index cimport replay_close
+from kernels.srtp.context cimport CIPHER_AES_F8, CIPHER_AES_GCM, CRYPTO_PLAIN_RTP, CRYPTO_SEND, CryptoParameters
+from kernels.srtp.index cimport replay_close, replay_started
 from kernels.srtp.kdf cimport DERIVE_ONCE, derive
-from kernels.srtp.lookup cimport epoch_of
+from kernels.srtp.lane cimport credit_return
+from kernels.srtp.lookup cimport epoch_of, set_find
 from kernels.srtp.tables cimport (
-    CRYPTO_FREE, CRYPTO_READY, CRYPTO_SUSPENDED, SETS, SET_RTCP, SET_RTP, Stream,
+    CRYPTO_FREE, CRYPTO_READY, CRYPTO_SUSPENDED, LANE_CLOSED, LANE_OPEN, LANE_SEAL, Lane, Ring,
+    SETS, SET_RTCP, SET_RTP, Stream, backend_slot,
 )
 from kernels.wire.atomics cimport store_release_u32
 from kernels.wire.packet cimport BATCH, NO_SLOT
@@ -57,8 +59,9 @@ cdef bint key_refresh(Engine *engine, const Crypto *owner, uint32_t slot) noexce
     cdef uint64_t first = epoch_of(owner, <uint64_t>owner.parameters.initial_roc << 16)
     cdef uint32_t which
     for which in range(SETS):
-        engine.backend.forget(engine.backend_state, slot * SETS + which)
+        engine.backend.forget(engine.backend_state, backend_slot(engine, slot, which))
     OPENSSL_cleanse(key.sets, sizeof(key.sets))
+    key.current[0] = key.current[1] = 1             # so that the first epochs get the first set of the pairs
     if set_derive(engine, owner, slot, False, first) < 0 or set_derive(engine, owner, slot, True, 0) < 0:
         return False
     if owner.parameters.kdr_log2 == DERIVE_ONCE:
@@ -73,7 +76,7 @@ cdef int set_derive(Engine *engine, const Crypto *crypto, uint32_t slot, bint rt
     cdef uint32_t which = (SET_RTCP if rtcp else SET_RTP) + (key.current[rtcp] ^ 1)
     if not derive(engine.deriver, &crypto.parameters, key.key, key.salt, rtcp, epoch, &key.sets[which]):
         return -1
-    if engine.backend.prepare(engine.backend_state, slot * SETS + which, &key.sets[which],
+    if engine.backend.prepare(engine.backend_state, backend_slot(engine, slot, which), &key.sets[which],
                               crypto.parameters.flags & CRYPTO_SEND) != 0:
         key.sets[which].ready = 0
         return -1
@@ -92,7 +95,7 @@ cdef void key_release(Engine *engine, uint32_t slot) noexcept nogil:
     cdef uint32_t which
     store_release_u32(&key.owner, 0)
     for which in range(SETS):
-        engine.backend.forget(engine.backend_state, slot * SETS + which)
+        engine.backend.forget(engine.backend_state, backend_slot(engine, slot, which))
     OPENSSL_cleanse(key, sizeof(KeySlot))
     key.next = engine.free_key
     engine.free_key = slot
@@ -118,6 +121,34 @@ cdef void keys_release(Engine *engine, uint32_t crypto) noexcept nogil:
         slot = following
 
 
+# --- the lane --------------------------------------------------------------------------------------------------
+
+cdef void lane_clear(Engine *engine, uint32_t crypto) noexcept nogil:
+    cdef Lane *lane = &engine.lanes[crypto]
+    lane.kind = LANE_CLOSED
+    credit_return(engine, crypto)
+    OPENSSL_cleanse(lane.salt, sizeof(lane.salt))
+    lane.key = 0
+
+cdef void lane_set(Engine *engine, uint32_t crypto) noexcept nogil:
+    cdef Crypto *owner = &engine.cryptos[crypto]
+    cdef Lane *lane = &engine.lanes[crypto]
+    cdef const CryptoParameters *p = &owner.parameters
+    cdef uint32_t key = owner.send_key if p.flags & CRYPTO_SEND else owner.first_key
+    lane_clear(engine, crypto)
+    lane.stream = owner.first_stream
+    lane.ssrc = engine.streams[lane.stream].ssrc if lane.stream != NO_SLOT else 0
+    lane.tag, lane.aead = owner.rtp_tag, p.cipher == CIPHER_AES_GCM
+    if (owner.state != CRYPTO_READY or p.mki_octets or p.kdr_log2 != DERIVE_ONCE or p.cipher == CIPHER_AES_F8
+            or p.flags & CRYPTO_PLAIN_RTP or key == NO_SLOT):
+        return
+    if set_find(&engine.keys[key], False, 0) != SET_RTP:
+        return
+    lane.key = key
+    memcpy(lane.salt, engine.keys[key].sets[<int>SET_RTP].salt, sizeof(lane.salt))
+    lane.kind = LANE_SEAL if p.flags & CRYPTO_SEND else LANE_OPEN
+
+
 # --- streams ---------------------------------------------------------------------------------------------------
 
 cdef uint32_t stream_add(Engine *engine, uint32_t crypto, uint32_t ssrc, uint64_t now_ns) noexcept nogil:
@@ -132,7 +163,7 @@ cdef uint32_t stream_add(Engine *engine, uint32_t crypto, uint32_t ssrc, uint64_
     cdef uint32_t slot
     cdef Stream *stream
     if owner.streams >= owner.parameters.ssrc_limit or owner.streams and not spare_stream(engine):
-        if owner.parameters.flags & CRYPTO_SEND or not evict_silent(engine, owner, now_ns):
+        if owner.parameters.flags & CRYPTO_SEND or not evict_silent(engine, crypto, now_ns):
             return NO_SLOT
     slot = engine.free_stream
     if slot == NO_SLOT:
@@ -142,6 +173,7 @@ cdef uint32_t stream_add(Engine *engine, uint32_t crypto, uint32_t ssrc, uint64_
     engine.streams_free -= 1
     engine.cryptos_served += owner.streams == 0
     memset(stream, 0, sizeof(Stream))
+    memset(&engine.rings[2 * slot], 0, 2 * sizeof(Ring))
     stream.ssrc = ssrc
     stream.last_ns = now_ns
     if owner.parameters.flags & CRYPTO_SEND:
@@ -155,8 +187,9 @@ cdef uint32_t stream_add(Engine *engine, uint32_t crypto, uint32_t ssrc, uint64_
 cdef inline bint spare_stream(const Engine *engine) noexcept nogil:
     return engine.streams_free > engine.header.cryptos - engine.cryptos_served
 
-cdef bint evict_silent(Engine *engine, Crypto *owner, uint64_t now_ns) noexcept nogil:
+cdef bint evict_silent(Engine *engine, uint32_t crypto, uint64_t now_ns) noexcept nogil:
     """Free the stream of a receive crypto that has been silent longest, when that is long enough."""
+    cdef Crypto *owner = &engine.cryptos[crypto]
     cdef uint32_t *link = &owner.first_stream
     cdef uint32_t *oldest = NULL
     cdef uint32_t slot
@@ -168,6 +201,8 @@ cdef bint evict_silent(Engine *engine, Crypto *owner, uint64_t now_ns) noexcept 
         return False
     slot = oldest[0]
     oldest[0] = engine.streams[slot].next
+    if engine.lanes[crypto].stream == slot:
+        engine.lanes[crypto].stream = NO_SLOT
     owner.streams -= 1
     engine.cryptos_served -= owner.streams == 0
     stream_release(engine, slot)
@@ -177,6 +212,7 @@ cdef void stream_release(Engine *engine, uint32_t slot) noexcept nogil:
     cdef Stream *stream = &engine.streams[slot]
     store_release_u32(&stream.owner, 0)
     memset(stream, 0, sizeof(Stream))
+    memset(&engine.rings[2 * slot], 0, 2 * sizeof(Ring))
     stream.next = engine.free_stream
     engine.free_stream = slot
     engine.streams_free += 1
@@ -190,7 +226,7 @@ cdef void streams_release(Engine *engine, uint32_t crypto) noexcept nogil:
             owner.rtcp_floor = <uint32_t>engine.streams[slot].rtcp.newest & RTCP_INDEX_MASK
         slot = engine.streams[slot].next
     slot = owner.first_stream
-    owner.first_stream = NO_SLOT
+    owner.first_stream = engine.lanes[crypto].stream = NO_SLOT
     engine.cryptos_served -= owner.streams > 0
     owner.streams = 0
     while slot != NO_SLOT:
@@ -205,7 +241,7 @@ cdef int pools_adopt(Engine *engine) noexcept nogil:
     cdef uint32_t slot
     cdef int error = 0
     for slot in range(engine.header.cryptos):
-        adopt_crypto(&engine.cryptos[slot])
+        adopt_crypto(engine, slot)
     engine.free_key = NO_SLOT
     engine.free_stream = NO_SLOT
     engine.streams_free = engine.cryptos_served = 0
@@ -215,10 +251,14 @@ cdef int pools_adopt(Engine *engine) noexcept nogil:
         adopt_stream(engine, engine.header.streams - 1 - slot)
     for slot in range(engine.header.cryptos):
         settle_crypto(engine, &engine.cryptos[slot])
+        lane_set(engine, slot)
     return error
 
-cdef void adopt_crypto(Crypto *crypto) noexcept nogil:
-    """A command that did not finish leaves an odd generation: no traffic until somebody installs it again."""
+cdef void adopt_crypto(Engine *engine, uint32_t slot) noexcept nogil:
+    """A command that did not finish leaves an odd generation: no traffic until somebody installs it again. The credit
+    is forfeit: whether the key's count or the credit was stored last is not known."""
+    cdef Crypto *crypto = &engine.cryptos[slot]
+    engine.lanes[slot].credit = 0
     if crypto.generation & 1:
         crypto.generation += 1
         crypto.state = CRYPTO_SUSPENDED if crypto.state != CRYPTO_FREE else CRYPTO_FREE
@@ -240,8 +280,9 @@ cdef int adopt_key(Engine *engine, uint32_t slot) noexcept nogil:
     key.next = owner.first_key
     owner.first_key = slot
     for which in range(SETS):
-        if key.sets[which].ready and engine.backend.prepare(engine.backend_state, slot * SETS + which, &key.sets[which],
-                                                            owner.parameters.flags & CRYPTO_SEND) != 0:
+        if key.sets[which].ready and engine.backend.prepare(
+                engine.backend_state, backend_slot(engine, slot, which), &key.sets[which],
+                owner.parameters.flags & CRYPTO_SEND) != 0:
             key.sets[which].ready = 0
             return -EIO
     return 0
@@ -257,12 +298,12 @@ cdef void adopt_stream(Engine *engine, uint32_t slot) noexcept nogil:
     owner.first_stream = slot
     engine.cryptos_served += owner.streams == 0
     owner.streams += 1
-    replay_close(&stream.rtp)
-    replay_close(&stream.rtcp)
-    if owner.parameters.flags & CRYPTO_SEND and stream.rtcp.started:
+    if owner.parameters.flags & CRYPTO_SEND and replay_started(&stream.rtcp):
         stream.rtcp.newest += BATCH         # every index was stored before use; jump all the same
         if stream.rtcp.newest > RTCP_INDEX_MASK:
             stream.rtcp.newest = RTCP_INDEX_MASK
+    replay_close(&stream.rtp, &engine.rings[2 * slot])
+    replay_close(&stream.rtcp, &engine.rings[2 * slot + 1])
 
 cdef void settle_crypto(Engine *engine, Crypto *crypto) noexcept nogil:
     """A sending key that did not survive leaves nothing to send with: wait for a new installation. Its number must not

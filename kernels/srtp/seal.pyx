@@ -7,18 +7,22 @@
     4. index, never used before              DROP_TX_REPLAY
     5. the index is stored                   ... before anything is encrypted under it
     6. back end: encrypt, authenticate       DROP_CIPHER
+
+The common packet takes the short way of lane.pxd through 1 to 5.
 """
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint64_t
 from libc.string cimport memcpy
 
 from kernels.cipher.job cimport Job
+from kernels.clib.expect cimport rare
 from kernels.srtp.context cimport CIPHER_AES_GCM, CRYPTO_PLAIN_RTP, CRYPTO_SEND
-from kernels.srtp.index cimport index_estimate, replay_check, replay_commit
-from kernels.srtp.job cimport ENCRYPTED, Round, job_aim, key_used, reject
+from kernels.srtp.index cimport index_estimate, replay_check, replay_commit, replay_started
+from kernels.srtp.job cimport ENCRYPTED, Round, job_aim, key_used, reject, round_of
 from kernels.srtp.kdf cimport DERIVE_ONCE
+from kernels.srtp.lane cimport Found, credit_return, fetch_begin, fetch_next, lane_fill, lane_find, lane_record
 from kernels.srtp.lookup cimport crypto_find, key_expired, stream_find
 from kernels.srtp.pool cimport stream_add
-from kernels.srtp.tables cimport Crypto, Stream
+from kernels.srtp.tables cimport Crypto, Lane, Stream
 from kernels.wire.octets cimport load_be16, store_be32
 from kernels.wire.packet cimport (
     BATCH, DROP_CIPHER, DROP_KEY_EXPIRED, DROP_MALFORMED, DROP_NONE, DROP_NOT_KEYED, DROP_SSRC_LIMIT, DROP_TOO_LONG,
@@ -31,26 +35,50 @@ cdef enum:
 
 
 cdef void seal(Engine *engine, Packet **packets, uint32_t count) noexcept nogil:
-    cdef Round pending
-    cdef Packet *packet
+    cdef Round *pending = round_of(engine)
     cdef uint32_t i
-    pending.count = 0
+    fetch_begin(engine, packets, count)
     for i in range(count):
-        packet = packets[i]
-        if packet.drop != DROP_NONE or packet.crypto == NO_SLOT or packet.kind not in (KIND_RTP, KIND_RTCP):
-            continue
-        seal_one(engine, &pending, packet)
-        if pending.count == BATCH:
-            run(engine, &pending)
-    run(engine, &pending)
+        fetch_next(engine, packets, i, count)
+        if rare(not seal_lane(engine, pending, packets[i])):
+            seal_one(engine, pending, packets[i])
+        if rare(pending.count == BATCH):
+            run(engine, pending)
+    run(engine, pending)
+
+cdef inline bint seal_lane(Engine *engine, Round *pending, Packet *packet) noexcept nogil:
+    """header || payload || tag of the common case; anything else is seal_one's."""
+    cdef Lane *lane
+    cdef Job *job
+    cdef Found found
+    cdef uint32_t octets = packet.length, sealed
+    if rare(packet.drop != DROP_NONE or packet.kind != KIND_RTP or packet.crypto >= engine.header.cryptos):
+        return False
+    lane = &engine.lanes[packet.crypto]
+    sealed = octets + lane.tag
+    if rare(lane.kind != engine.lane_seal or sealed > packet.capacity):
+        return False
+    if rare(not lane_find(engine, lane, packet, octets, &found)):
+        return False
+    lane_record(lane, &engine.streams[found.stream], &engine.rings[2 * found.stream], &found, sealed,
+                packet.received_ns)
+    job = &pending.jobs[pending.count]
+    lane_fill(engine, lane, packet, octets, &found, job)
+    job.length = <uint16_t>sealed
+    pending.count += 1
+    return True
 
 cdef void seal_one(Engine *engine, Round *pending, Packet *packet) noexcept nogil:
-    cdef Crypto *crypto = crypto_find(engine, packet.crypto)
+    cdef Crypto *crypto
     cdef Job *job = &pending.jobs[pending.count]
     cdef uint32_t drop
+    if packet.drop != DROP_NONE or packet.crypto == NO_SLOT or packet.kind not in (KIND_RTP, KIND_RTCP):
+        return
+    crypto = crypto_find(engine, packet.crypto)
     if crypto == NULL or crypto.send_key == NO_SLOT or not crypto.parameters.flags & CRYPTO_SEND:
         packet.drop = DROP_NOT_KEYED
         return
+    credit_return(engine, packet.crypto)
     if key_expired(&engine.keys[crypto.send_key]):
         reject(crypto, packet, DROP_KEY_EXPIRED)
         return
@@ -61,8 +89,9 @@ cdef void seal_one(Engine *engine, Round *pending, Packet *packet) noexcept nogi
     if drop != DROP_NONE:
         reject(crypto, packet, drop)
         return
-    pending.order[pending.count] = job
     pending.count += 1
+    engine.lanes[packet.crypto].packets += 1
+    engine.lanes[packet.crypto].octets += job.length
     if crypto.parameters.kdr_log2 != DERIVE_ONCE:       # the next one may derive over these session keys
         run(engine, pending)
 
@@ -82,16 +111,16 @@ cdef uint32_t prepare_rtp(Engine *engine, Crypto *crypto, Packet *packet, Job *j
     if stream == NULL:
         return DROP_SSRC_LIMIT
     index = next_rtp(crypto, stream, load_be16(packet.data + 2))
-    drop = replay_check(&stream.rtp, index, crypto.parameters.window)
+    drop = replay_check(&stream.rtp, &engine.rings[2 * job.stream], index, crypto.parameters.window)
     if drop != DROP_NONE:
         return drop if drop == DROP_KEY_EXPIRED else DROP_TX_REPLAY
     lay_out(job, packet.length if crypto.parameters.flags & CRYPTO_PLAIN_RTP else <uint32_t>header, crypto.rtp_tag)
     job.tag = end if crypto.parameters.cipher == CIPHER_AES_GCM else end + mki
     job.extra_octets = 0 if crypto.parameters.cipher == CIPHER_AES_GCM else 4
-    job.length = packet.length + mki + crypto.rtp_tag
+    job.length = <uint16_t>(packet.length + mki + crypto.rtp_tag)
     if not job_aim(engine, crypto, job, <uint64_t>index):
         return DROP_CIPHER
-    replay_commit(&stream.rtp, <uint64_t>index)
+    replay_commit(&stream.rtp, &engine.rings[2 * job.stream], <uint64_t>index)
     key_used(&engine.keys[job.key], job)
     stream.packets += 1
     stream.last_ns = packet.received_ns
@@ -119,11 +148,11 @@ cdef uint32_t prepare_rtcp(Engine *engine, Crypto *crypto, Packet *packet, Job *
     lay_out(job, RTCP_FIXED if crypto.rtcp_encrypts else packet.length, tag)
     job.tag = packet.data + packet.length if aead else word + 4 + mki
     job.extra_octets = 4
-    job.length = packet.length + 4 + mki + tag
+    job.length = <uint16_t>(packet.length + 4 + mki + tag)
     store_be32(job.extra, <uint32_t>(stream.rtcp.newest + 1) | (ENCRYPTED if crypto.rtcp_encrypts else 0))
     if not job_aim(engine, crypto, job, stream.rtcp.newest + 1):
         return DROP_CIPHER
-    replay_commit(&stream.rtcp, job.index)
+    replay_commit(&stream.rtcp, &engine.rings[2 * job.stream + 1], job.index)
     key_used(&engine.keys[job.key], job)
     stream.last_ns = packet.received_ns
     memcpy(word, job.extra, 4)
@@ -144,11 +173,14 @@ cdef inline Stream *stream_of(Engine *engine, Packet *packet, Job *job) noexcept
     job.stream = stream_find(engine, &engine.cryptos[job.crypto], job.ssrc)
     if job.stream == NO_SLOT:
         job.stream = stream_add(engine, job.crypto, job.ssrc, packet.received_ns)
-    return NULL if job.stream == NO_SLOT else &engine.streams[job.stream]
+    if job.stream == NO_SLOT:
+        return NULL
+    engine.lanes[job.crypto].stream, engine.lanes[job.crypto].ssrc = job.stream, job.ssrc
+    return &engine.streams[job.stream]
 
 cdef inline int64_t next_rtp(const Crypto *crypto, const Stream *stream, uint16_t sequence) noexcept nogil:
     """The sequence number is the source's own; the ROC is ours, from initial_roc on (RFC 3711 section 3.3.1)."""
-    if not stream.rtp.started:
+    if not replay_started(&stream.rtp):
         return (<int64_t>crypto.parameters.initial_roc << 16) | sequence
     return index_estimate(&stream.rtp, sequence)
 
@@ -159,11 +191,15 @@ cdef void run(Engine *engine, Round *pending) noexcept nogil:
         return
     engine.backend.seal(engine.backend_state, pending.order, pending.count)
     for i in range(pending.count):
-        job = pending.order[i]
-        if job.drop != DROP_NONE:
-            reject(&engine.cryptos[job.crypto], job.packet, job.drop)
-            continue
-        job.packet.length = job.length
-        engine.cryptos[job.crypto].packets += 1
-        engine.cryptos[job.crypto].octets += job.length
+        job = &pending.jobs[i]
+        if rare(job.drop != DROP_NONE):
+            spoilt(engine, job)
+        else:
+            job.packet.length = job.length
     pending.count = 0
+
+cdef void spoilt(Engine *engine, Job *job) noexcept nogil:
+    """Counted as sent before the back end failed."""
+    engine.lanes[job.crypto].packets -= 1
+    engine.lanes[job.crypto].octets -= job.length
+    reject(&engine.cryptos[job.crypto], job.packet, job.drop)

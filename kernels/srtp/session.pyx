@@ -36,6 +36,7 @@ cdef class Session:
     64..1024. kdr_log2: key derivation rate 2^n (0..24), None: rate 0. rtp_lifetime, rtcp_lifetime: packets, 0: the
     maximum. memory: 64-aligned writable buffer of Session.footprint(...) octets that outlives the session (its own when
     None); fresh=False adopts what a dead session left there, and then key may be None: nothing is installed.
+    lane=False sends every packet the long way (kernels/srtp/lane.pxd), which must make no difference.
 
     OSError carries the engine's errno (EINVAL: parameters that do not belong together); ValueError: wrong lengths.
     Not thread-safe.
@@ -47,6 +48,7 @@ cdef class Session:
     cdef void *owned
     cdef void *base
     cdef bint attached
+    cdef bint lane
     cdef object memory
     cdef uint8_t *frames
     cdef public unsigned long long now_ns       # Packet.received_ns of what comes next
@@ -55,14 +57,14 @@ cdef class Session:
                   bint plain_rtp=False, bint plain_rtcp=False, bint unauthenticated_rtp=False,
                   bint legacy_192=False, int ssrc_limit=16, unsigned int initial_roc=0,
                   unsigned long long rtp_lifetime=0, unsigned long long rtcp_lifetime=0,
-                  int keys=8, memory=None, bint fresh=True):
+                  int keys=8, memory=None, bint fresh=True, bint lane=True):
         self.sizes.cryptos, self.sizes.keys, self.sizes.streams = 1, keys, max(1, min(ssrc_limit, 256))
         self.frames = <uint8_t *>aligned_alloc(64, BATCH * FRAME)
         if self.frames == NULL:
             raise MemoryError
         self._take_memory(memory)
-        _check(engine_attach(&self.engine, self.base, &self.sizes, fresh))
-        self.attached = True
+        self.lane = lane
+        self._attach(fresh)
         self._describe(transform, send, len(mki), window, kdr_log2, ssrc_limit, initial_roc)
         self.parameters.flags |= CRYPTO_PLAIN_RTP if plain_rtp else 0
         self.parameters.flags |= CRYPTO_PLAIN_RTCP if plain_rtcp else 0
@@ -117,6 +119,10 @@ cdef class Session:
     def unprotect_rtcp_many(self, packets):
         return self._many(packets, KIND_RTCP, False)
 
+    def mixed(self, packets):
+        """A list of (datagram, whether it is RTCP), worked off as batches of up to 64 of both kinds; as the others."""
+        return self._many(packets, None, self.parameters.flags & CRYPTO_SEND)
+
     def in_place(self, uint8_t[::1] frame not None, int length, *, bint rtcp=False):
         """Work on a datagram of `length` octets at the start of the caller's frame, whose size is the capacity (a test
         puts the frame against memory that must not be touched). The new length, or the Drop that says why not."""
@@ -169,8 +175,7 @@ cdef class Session:
         """What a replaced worker does: forget everything process-local and adopt the memory as it stands."""
         engine_detach(&self.engine)
         self.attached = False
-        _check(engine_attach(&self.engine, self.base, &self.sizes, False))
-        self.attached = True
+        self._attach(False)
 
     def status(self):
         """CryptoView (ROC, newest indices, counters; never keys), None when nothing is installed."""
@@ -178,10 +183,22 @@ cdef class Session:
         cdef int error = crypto_status(self.base, &self.sizes, 0, &status)
         return view(&status) if error == 0 else None
 
+    @property
+    def in_lane(self):
+        """Whether RTP has taken the short way since the last packet that had to take the long one."""
+        return self.engine.lanes[0].credit != 0
+
     def __repr__(self):
         return f"<Session {'send' if self.parameters.flags & CRYPTO_SEND else 'receive'}>"
 
     # --- helpers ---
+
+    cdef int _attach(self, bint fresh) except -1:
+        _check(engine_attach(&self.engine, self.base, &self.sizes, fresh))
+        self.attached = True
+        if not self.lane:
+            self.engine.lane_open = self.engine.lane_seal = 255     # of no crypto
+        return 0
 
     cdef int _take_memory(self, memory) except -1:
         cdef uint8_t[::1] given
@@ -245,7 +262,7 @@ cdef class Session:
                 engine_open(&self.engine, &packets, 1)
         return _result(&packet)
 
-    cdef object _many(self, packets, uint8_t kind, bint seal):
+    cdef object _many(self, packets, kind, bint seal):
         cdef Packet batch[BATCH]
         cdef Packet *order[BATCH]
         cdef uint32_t count, i
@@ -253,8 +270,10 @@ cdef class Session:
         out = []
         for start in range(0, len(packets), BATCH):
             count = 0
-            for data in packets[start:start + BATCH]:
-                self._frame(&batch[count], count, data, kind)
+            for packet in packets[start:start + BATCH]:
+                data = packet if kind is not None else packet[0]
+                this_kind = kind if kind is not None else KIND_RTCP if packet[1] else KIND_RTP
+                self._frame(&batch[count], count, data, this_kind)
                 order[count] = &batch[count]
                 count += 1
             with nogil:

@@ -3,26 +3,31 @@
 from dataclasses import dataclass
 
 from libc.errno cimport EAGAIN, EINVAL, ENOENT
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from kernels.srtp.attach cimport header_fits
 from kernels.srtp.context cimport CRYPTO_SEND
-from kernels.srtp.tables cimport CRYPTO_FREE, CRYPTO_READY, Crypto, EngineHeader, KeySlot, MOST_KEYS, MOST_SSRCS, Stream
+from kernels.srtp.index cimport replay_started
+from kernels.srtp.tables cimport (
+    CRYPTO_FREE, CRYPTO_READY, Crypto, Engine, EngineHeader, KeySlot, Lane, MOST_KEYS, MOST_SSRCS, Stream, tables_place,
+)
 from kernels.wire.atomics cimport load_acquire_u32, load_acquire_u64
-from kernels.wire.packet cimport DROP_COUNT, NO_SLOT
+from kernels.wire.packet cimport DROP_CRYPTO_COUNT, NO_SLOT
 
 from kernels.wire.packet import Drop as _Drop
 
 
 cdef int crypto_status(const void *memory, const EngineSizes *sizes, uint32_t slot, CryptoStatus *out) noexcept nogil:
     """Bounded: every chain is walked at most as far as it may be long, every slot number is checked first."""
-    cdef const EngineHeader *header = <const EngineHeader *>memory
     cdef const Crypto *crypto
-    cdef uint32_t before
-    if slot >= sizes.cryptos or not header_fits(header, sizes):
+    cdef const Lane *lane
+    cdef Engine engine              # only the places of its tables
+    cdef uint32_t before, drop
+    if slot >= sizes.cryptos or not header_fits(<const EngineHeader *>memory, sizes):
         return -EINVAL
-    crypto = <const Crypto *>(<const uint8_t *>memory + sizeof(EngineHeader)) + slot
+    tables_place(&engine, <void *>memory, sizes)
+    crypto, lane = &engine.cryptos[slot], &engine.lanes[slot]
     before = load_acquire_u32(&crypto.generation)
     if before & 1:
         return -EAGAIN
@@ -31,17 +36,18 @@ cdef int crypto_status(const void *memory, const EngineSizes *sizes, uint32_t sl
     memset(out, 0, sizeof(CryptoStatus))
     out.parameters = crypto.parameters
     out.state = crypto.state
-    out.packets, out.octets, out.resyncs = crypto.packets, crypto.octets, crypto.resyncs
-    memcpy(out.drops, crypto.drops, sizeof(out.drops))
-    keys_status(memory, sizes, crypto, out)
-    streams_status(memory, sizes, crypto, out)
+    out.packets, out.octets, out.resyncs = lane.packets, lane.octets, crypto.resyncs
+    for drop in range(DROP_COUNT):
+        out.drops[drop] = crypto.drops[drop]
+    keys_status(&engine, sizes, slot, out)
+    streams_status(&engine, sizes, crypto, out)
     return 0 if load_acquire_u32(&crypto.generation) == before else -EAGAIN
 
-cdef void keys_status(const void *memory, const EngineSizes *sizes, const Crypto *crypto,
+cdef void keys_status(const Engine *engine, const EngineSizes *sizes, uint32_t number,
                       CryptoStatus *out) noexcept nogil:
     """The key in use: the sending one, or when receiving the one most used."""
-    cdef const KeySlot *keys = <const KeySlot *>(
-        <const uint8_t *>memory + sizeof(EngineHeader) + <uint64_t>sizes.cryptos * sizeof(Crypto))
+    cdef const KeySlot *keys = engine.keys
+    cdef const Crypto *crypto = &engine.cryptos[number]
     cdef uint32_t slot = crypto.first_key, chosen = NO_SLOT
     while slot < sizes.keys and out.keys < MOST_KEYS:
         out.keys += 1
@@ -52,30 +58,28 @@ cdef void keys_status(const void *memory, const EngineSizes *sizes, const Crypto
         chosen = crypto.send_key
     if chosen == NO_SLOT:
         return
-    out.rtp_packets, out.rtcp_packets = keys[chosen].rtp_packets, keys[chosen].rtcp_packets
+    out.rtp_packets = keys[chosen].rtp_packets - engine.lanes[number].credit
+    out.rtcp_packets = keys[chosen].rtcp_packets
     out.rtp_lifetime, out.rtcp_lifetime = keys[chosen].rtp_lifetime, keys[chosen].rtcp_lifetime
     memcpy(out.mki, keys[chosen].mki, crypto.parameters.mki_octets if crypto.parameters.mki_octets <= 128 else 0)
 
 cdef inline uint64_t key_use(const KeySlot *key) noexcept nogil:
     return key.rtp_packets + key.rtcp_packets
 
-cdef void streams_status(const void *memory, const EngineSizes *sizes, const Crypto *crypto,
+cdef void streams_status(const Engine *engine, const EngineSizes *sizes, const Crypto *crypto,
                          CryptoStatus *out) noexcept nogil:
-    cdef const Stream *streams = <const Stream *>(
-        <const uint8_t *>memory + sizeof(EngineHeader) + <uint64_t>sizes.cryptos * sizeof(Crypto)
-        + <uint64_t>sizes.keys * sizeof(KeySlot))
     cdef const Stream *stream
     cdef StreamStatus *shown
     cdef uint32_t slot = crypto.first_stream
     while slot < sizes.streams and out.streams < MOST_SSRCS:
-        stream = &streams[slot]
+        stream = &engine.streams[slot]
         if out.streams < STATUS_STREAMS:
             shown = &out.stream[out.streams]
             shown.ssrc = stream.ssrc
             shown.rtp_newest = load_acquire_u64(&stream.rtp.newest)
             shown.roc = <uint32_t>(shown.rtp_newest >> 16)
             shown.rtcp_newest = <uint32_t>stream.rtcp.newest
-            shown.rtp_started, shown.rtcp_started = stream.rtp.started != 0, stream.rtcp.started != 0
+            shown.rtp_started, shown.rtcp_started = replay_started(&stream.rtp), replay_started(&stream.rtcp)
             shown.packets, shown.last_ns = stream.packets, stream.last_ns
         out.streams += 1
         slot = stream.next
@@ -126,7 +130,7 @@ cdef object view(const CryptoStatus *status):
         rtp_lifetime=status.rtp_lifetime, rtcp_lifetime=status.rtcp_lifetime, streams=status.streams,
         ssrcs=tuple([ssrc_view(&status.stream[i]) for i in range(shown)]),
         drops={drop.name[5:].lower(): status.drops[<int>drop] for drop in _Drop
-               if drop < DROP_COUNT and status.drops[<int>drop]})
+               if drop < DROP_CRYPTO_COUNT and status.drops[<int>drop]})
 
 cdef object ssrc_view(const StreamStatus *stream):
     return SsrcView(ssrc=stream.ssrc, roc=stream.roc, rtp_newest=stream.rtp_newest if stream.rtp_started else None,

@@ -5,11 +5,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from kernels.control.commands import (
+    TRANSFER_RECORDS,
     AddKey,
     Command,
+    DiscardTransfer,
+    ExportStream,
+    ImportStream,
     InstallCrypto,
     InstallFlow,
     Punt,
@@ -39,6 +43,16 @@ class FakeWorker:
     faults: list[str] = field(default_factory=list)  # commands that a careful control process never sends
 
 
+@dataclass
+class FakeTransfer:
+    move: int
+    flow_slots: tuple[int | None, ...]
+    crypto_slots: tuple[int | None, ...]
+    flows: list[InstallFlow | None]
+    cryptos: list[tuple[InstallCrypto, list[AddKey]] | None]
+    taken: bool = False
+
+
 class FakePlane:
     """`ring`: commands taken before RingFull until the next poll; `refuse`: command type -> errno name."""
 
@@ -54,6 +68,7 @@ class FakePlane:
         self.workers = [FakeWorker() for _ in range(workers)]
         self.refuse: dict[type, str] = {}
         self.silent = False
+        self.records: dict[int, FakeTransfer] = {}
         self.ring = 1024
         self.packets: dict[int, int] = {}  # flow slot -> packets that came in
         self.last_ns = 0
@@ -73,7 +88,7 @@ class FakePlane:
         self._ticket += 1
         error = self.refuse.get(type(command))
         if error is None:
-            self._obey(self.workers[worker], command)
+            error = self._obey(self.workers[worker], command)
         reply = Reply(worker, self._ticket, error or 0)
         (self._held if self.silent else self.news).append(reply)
         os.eventfd_write(self._event, 1)
@@ -93,9 +108,17 @@ class FakePlane:
         self._in_ring = len(self._held)
         return news
 
-    def _obey(self, worker: FakeWorker, command: Command) -> None:
+    def _obey(self, worker: FakeWorker, command: Command) -> str | None:
         worker.log.append(command)
         match command:
+            case ExportStream():
+                return self._export(worker, command)
+            case ImportStream():
+                return self._import(worker, command)
+            case DiscardTransfer():
+                held = self.records.get(command.record)
+                if held is not None and held.move == command.move:
+                    del self.records[command.record]
             case InstallCrypto():
                 worker.cryptos[command.slot] = command
                 worker.keys.setdefault(command.slot, [])
@@ -118,6 +141,49 @@ class FakePlane:
                     worker.faults.append("context removed under a flow")
                 worker.cryptos.pop(command.slot, None)
                 worker.keys.pop(command.slot, None)
+
+        return None
+
+    def _export(self, worker: FakeWorker, command: ExportStream) -> str | None:
+        held = self.records.get(command.record)
+        if held is not None:
+            return None if held.move == command.move else "EBUSY"
+        if any(slot is not None and slot not in worker.flows for slot in command.flows) or any(
+            slot is not None and slot not in worker.cryptos for slot in command.cryptos
+        ):
+            return "ENOENT"
+        flows = [None if slot is None else worker.flows.pop(slot) for slot in command.flows]
+        cryptos = [
+            None if slot is None else (worker.cryptos.pop(slot), worker.keys.pop(slot)) for slot in command.cryptos
+        ]
+        self.records[command.record] = FakeTransfer(command.move, command.flows, command.cryptos, flows, cryptos)
+        return None
+
+    def _import(self, worker: FakeWorker, command: ImportStream) -> str | None:
+        held = self.records.get(command.record)
+        if held is None or held.move != command.move:
+            return "ENOENT"
+        slots = dict(zip(held.flow_slots, command.flows, strict=True))
+        keys = dict(zip(held.crypto_slots, command.cryptos, strict=True))
+        for flow in held.flows:
+            if flow is not None:
+                slot = slots[flow.slot]
+                assert slot is not None
+                worker.flows[slot] = replace(
+                    flow, slot=slot, rtp_partner=slots.get(flow.rtp_partner), rtcp_partner=slots.get(flow.rtcp_partner),
+                    receive=keys.get(flow.receive), send=keys.get(flow.send),
+                )  # fmt: skip
+        for slot, crypto in zip(command.cryptos, held.cryptos, strict=True):
+            if crypto is not None and slot is not None:
+                worker.cryptos[slot], worker.keys[slot] = replace(crypto[0], slot=slot), crypto[1]
+        held.flows, held.cryptos, held.taken = [], [None] * 4, True
+        return None
+
+    def transfers(self) -> list[tuple[str, int]]:
+        return [
+            ("empty", 0) if (held := self.records.get(i)) is None else ("taken" if held.taken else "full", held.move)
+            for i in range(TRANSFER_RECORDS)
+        ]
 
     def flows(self, worker: int) -> list[int]:
         return list(self.workers[worker].flows)

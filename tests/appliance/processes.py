@@ -136,6 +136,7 @@ class Machine:
     ng_port: int
     ports: tuple[int, int]
     calls: int = 300
+    cores: tuple[int, ...] = (0,)
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
     control: subprocess.Popen[bytes] | None = None
 
@@ -153,7 +154,7 @@ class Machine:
         configuration.write_text(
             json.dumps(
                 {
-                    "socket": str(self.run / "media.sock"), "cores": [0], "port": "auto", "cipher": "auto",
+                    "socket": str(self.run / "media.sock"), "cores": list(self.cores), "port": "auto", "cipher": "auto",
                     "interfaces": [{"name": "default", "address": "127.0.0.1"}], "ports": list(self.ports),
                     "calls": self.calls, "user": "", "log": "info",
                 }
@@ -165,7 +166,7 @@ class Machine:
         settings = self.folder / "srtpgw.toml"
         settings.write_text(
             f'[paths]\nrun = "{self.run}"\nstate = "{self.folder}/state"\n'
-            f'[media]\ncores = [0]\nports = "{self.ports[0]}-{self.ports[1]}"\ncalls = {self.calls}\n'
+            f'[media]\ncores = {list(self.cores)}\nports = "{self.ports[0]}-{self.ports[1]}"\ncalls = {self.calls}\n'
             f'[ng]\nlisten = ["127.0.0.1:{self.ng_port}"]\n[log]\nlevel = "debug"\n'
             "[security]\nsdes_requires_tls = false\n[sip]\nenabled = false\n"
         )
@@ -194,9 +195,11 @@ class Machine:
 
 
 @contextmanager
-def machine(folder: Path, ng_port: int, ports: tuple[int, int], calls: int = 300) -> Iterator[tuple[Machine, NgClient]]:
+def machine(
+    folder: Path, ng_port: int, ports: tuple[int, int], calls: int = 300, cores: tuple[int, ...] = (0,)
+) -> Iterator[tuple[Machine, NgClient]]:
     """Holder and control process, up and answering."""
-    built = Machine(folder, ng_port, ports, calls)
+    built = Machine(folder, ng_port, ports, calls, cores)
     try:
         built.start_holder()
         built.start_control()

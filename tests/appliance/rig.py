@@ -34,6 +34,9 @@ class MemoryStore:
         self.records[name] = record
         self.writes += 1
 
+    def flush(self) -> None:
+        pass
+
     def remove(self, name: str) -> None:
         self.records.pop(name, None)
 

@@ -1,56 +1,104 @@
-"""How a bench runs: sizes and times, and which ports belong to whom."""
+"""How a bench runs: which tables, sizes and times. The whole plan fits ten minutes by construction (`seconds`)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from tests.bench.calls import Scenario
+
+TABLES = ("crypto", "gateway", "latency", "growth", "memory")
+LIBSRTP_S = 12.0  # fetched and built, the first time
+START_S = 4.0  # a gateway until it answers, and until it is gone
+CALLS_PER_S = 600.0  # set up over NG, and their generator made
+CRYPTO_CELL_S = 0.35  # contexts of one suite made and measured once with two payloads: mean over suites and subjects
+
+RTP_SDES = Scenario("RTP<->SDES")
+SDES_SDES = Scenario("SDES<->SDES", secure=(True, True))
+GCM = Scenario("RTP<->SDES GCM256", "AEAD_AES_256_GCM")
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
     """`quick` forms only prove that everything runs; their figures mean nothing."""
 
-    calls: int = 500
-    suite: str = "AES_CM_128_HMAC_SHA1_80"
-    rounds: int = 3
-    probe_s: float = 2.0
-    start_rate: float = 20_000.0
-    latency_s: float = 3.0
-    set_ups: int = 500  # calls set up and deleted one after the other, per round
-    crypto_packets: int = 640_000
-    crypto_contexts: tuple[int, ...] = (1, 1000)
-    base_port: int = 20_000
+    tables: tuple[str, ...] = TABLES
     gateway_cpu: int = 0
     generator_cpu: int = 1
     search: bool = True  # False: the start rate alone
-    trunk: bool = False  # all endpoints of a side share one port, as those of a trunk may; else each has its own
+    quick: bool = False
+    budget_s: float = 560.0  # after so long no round begins that is not the first of its kind
+    # crypto
+    crypto_suites: tuple[str, ...] = (
+        "AES_CM_128_HMAC_SHA1_80", "AES_CM_128_HMAC_SHA1_32", "AES_192_CM_HMAC_SHA1_80", "AES_256_CM_HMAC_SHA1_80",
+        "F8_128_HMAC_SHA1_80", "NULL_HMAC_SHA1_80", "AEAD_AES_128_GCM", "AEAD_AES_256_GCM",
+    )  # fmt: skip
+    crypto_payloads: tuple[int, ...] = (160, 1200)
+    crypto_contexts: tuple[int, ...] = (1, 10_000)
+    crypto_packets: int = 20_480
+    crypto_rounds: int = 3
+    # gateway and latency: (scenario, rounds); the first has every port back end, the others the best of each kind
+    scenarios: tuple[tuple[Scenario, int], ...] = ((RTP_SDES, 3), (SDES_SDES, 1), (GCM, 1))
+    loopback_rounds: int = 1
+    calls: int = 500
+    start_rate: float = 40_000.0
+    probe_s: float = 0.8
+    first_probes: int = 8  # of a search that starts anywhere; later ones start where the last one ended
+    next_probes: int = 4
+    other_probes: int = 7  # a first search that begins near what the same gateway did in another scenario
+    latency_s: float = 1.5
+    # growth
+    growth_calls: tuple[int, ...] = (10, 100, 1_000, 10_000)
+    growth_s: float = 1.0
+    growth_runs: int = 3
+    growth_probes: int = 5
+    # memory and set-up
+    memory_calls: int = 1_000
+    set_ups: int = 300  # calls set up and deleted one after the other, per round
+    set_up_rounds: int = 2
 
-    @property
-    def endpoint_ports(self) -> range:
-        """Even ports of the load endpoints, two a call."""
-        return range(self.base_port, self.base_port + 4 * self.calls, 2)
+    def seconds(self, ports: int, backends: int) -> dict[str, float]:
+        """The most that each table takes, with so many port and cipher back ends; rtpengine and two libsrtp beside."""
+        found = {}
+        cells = len(self.crypto_suites) * len(self.crypto_contexts) * (backends + 2)
+        found["crypto"] = LIBSRTP_S + CRYPTO_CELL_S * cells * self.crypto_rounds / 2
+        found["gateway"] = sum(
+            self._session(self.probes(scenario is self.scenarios[0][0], turn)) * (subjects + 1)
+            for scenario, rounds in self.scenarios
+            for turn in range(rounds)
+            for subjects in [ports if scenario is self.scenarios[0][0] else min(ports, 2)]
+        )
+        found["gateway"] += self.loopback_rounds * self._session(self.first_probes) * 2
+        found["latency"] = 0.0  # measured in the same sessions
+        runs = self.growth_runs * (self.growth_s + 0.5) + 1.0
+        found["growth"] = min(ports, 2) * (
+            START_S
+            + max(self.growth_calls) / CALLS_PER_S
+            + len(self.growth_calls) * runs
+            + self._search(self.growth_probes)
+        )
+        found["memory"] = 2 * (START_S + self.memory_calls / CALLS_PER_S
+                               + self.set_up_rounds * self.set_ups / (CALLS_PER_S / 2))  # fmt: skip
+        return {name: value for name, value in found.items() if name in self.tables or name == self._source(name)}
 
-    def endpoints(self, call: int) -> tuple[int, int]:
-        """Ports of the plain and of the secure endpoint of a call; the gateway has four ports a call either way."""
-        place = 0 if self.trunk else 2 * call
-        return self.endpoint_ports[place], self.endpoint_ports[place + 1]
+    def probes(self, first_scenario: bool, turn: int) -> int:
+        """Runs of a search in a round."""
+        return self.next_probes if turn else self.first_probes if first_scenario else self.other_probes
 
-    @property
-    def rtpengine_ports(self) -> range:
-        return self._after(0)
+    def _session(self, probes: int) -> float:
+        return START_S + self.calls / CALLS_PER_S + self._search(probes) + self.latency_s + 0.5
 
-    @property
-    def gateway_ports(self) -> range:
-        return self._after(1)
+    def _search(self, probes: int) -> float:
+        """Each probe, the settling, and a look after about half of them whether streams died."""
+        return (probes * (self.probe_s + 0.5) + probes / 2 * 0.8 + 1.0) if self.search else self.probe_s + 0.5
 
-    def _after(self, place: int) -> range:
-        # A call takes four ports. Freed ones rest before they are given again, so the set-up rounds need their own;
-        # the remainder is slack for ports that others hold.
-        each = 4 * (self.calls + self.set_ups) + 200
-        first = self.base_port + 4 * self.calls + place * each
-        return range(first, first + each)
+    def _source(self, name: str) -> str:
+        return "gateway" if name == "gateway" and "latency" in self.tables else ""
 
 
 QUICK = Plan(
-    calls=10, rounds=1, probe_s=0.5, start_rate=1000.0, latency_s=0.5, set_ups=20, crypto_packets=6_400,
-    crypto_contexts=(1,), search=False,
+    search=False, quick=True, crypto_suites=("AES_CM_128_HMAC_SHA1_80", "F8_128_HMAC_SHA1_80"),
+    crypto_contexts=(1, 100), crypto_packets=2048, crypto_rounds=1,
+    scenarios=((RTP_SDES, 1), (SDES_SDES, 1)), calls=10, start_rate=2000.0,
+    probe_s=0.4, latency_s=0.4, growth_calls=(10, 20), growth_s=0.3, growth_runs=1, memory_calls=20, set_ups=10,
+    set_up_rounds=1,
 )  # fmt: skip

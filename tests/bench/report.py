@@ -1,95 +1,113 @@
-"""Figures as a table on the screen, as JSON and as a plot in bench-results/."""
+"""Tables on the screen with verdicts, everything as JSON, one plot per table as SVG."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import statistics
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Table as Grid
 
-from tests.bench.measure import Figures
+from tests.bench.figures import FIGURES, Figure
+from tests.bench.results import Chart, Table
 
-Row = tuple[str, Callable[[Figures], float], str]
-
-
-def middle(values: list[float]) -> float:
-    return statistics.median(values) if values else 0.0
+WORDS = {"aim reached": "bold green", "hold reached": "green", "NOT REACHED": "bold red", "aim not reached": "yellow"}
 
 
-ROWS: tuple[Row, ...] = (
-    ("packets/s with < 0.1 % loss", lambda f: middle(f.packets_per_s), ",.0f"),
-    ("CPU ns per packet at that rate", lambda f: middle(f.cpu_ns_per_packet), ",.0f"),
-    ("packets/s that this CPU time allows", lambda f: 1e9 / middle(f.cpu_ns_per_packet or [float("inf")]), ",.0f"),
-    ("latency p50 us near half of it", lambda f: middle(f.p50_us), ",.0f"),
-    ("latency p99 us near half of it", lambda f: middle(f.p99_us), ",.0f"),
-    ("calls set up and deleted per s", lambda f: middle(f.set_ups_per_s), ",.0f"),
-    ("process memory per call, octets", lambda f: f.resident_octets_per_call, ",.0f"),
-    ("arena per call, octets", lambda f: f.arena_octets_per_call, ",.0f"),
-)
+def show(tables: Sequence[Table], console: Console | None = None, *, judge: bool = True) -> None:
+    """judge: say what of FIGURES is reached; a quick run cannot know."""
+    console = console or Console(width=max(Console().width, 200))
+    for table in tables:
+        grid = Grid(title=f"{table.name}: {table.title}")
+        for heading in table.columns:
+            grid.add_column(heading, no_wrap=heading != "remarks")
+        for row in table.rows:
+            grid.add_row(*["-" if cell is None else str(cell) for cell in row])
+        console.print(grid)
+        for note in table.notes:
+            console.print(f"{table.name}: {note}", markup=False)
+        for fault in table.faults:
+            console.print(f"{table.name}: NOT A RATE: {fault}", style="bold red", markup=False)
+    if judge:
+        console.print(_verdicts(tables))
 
 
-def show(figures: list[Figures], crypto: dict[str, dict[str, float]], title: str) -> None:
-    console = Console()
-    table = Table(title=title)
-    table.add_column("medians of the rounds")
-    for one in figures:
-        table.add_column(one.name, justify="right")
-    table.add_column("ratio", justify="right")
-    for name, value, form in ROWS:
-        values = [value(one) for one in figures]
-        cells = [format(number, form) if number else "-" for number in values]
-        table.add_row(name, *cells, _ratio(values))
-    console.print(table)
-    for one in figures:
-        for fault in one.faults:
-            console.print(f"{one.name}: NOT A RATE: {fault}", style="bold red")
-        if one.dead_after_overload:
-            console.print(f"{one.name}: streams stayed dead after {one.dead_after_overload} overloads; calls made anew")
-        if one.generator_limited:
-            console.print(f"{one.name}: the load generator was the limit; nothing was lost there", style="yellow")
-    table = Table(title="crypto, ns per packet of 160 octets")
-    for heading in ("", "engine protect", "unprotect", "libsrtp protect", "unprotect", "ratio"):
-        table.add_column(heading, justify="right")
-    for name, row in crypto.items():
-        numbers = [row.get(f"{who} {what}", 0.0) for who in ("engine", "libsrtp") for what in ("protect", "unprotect")]
-        cells = [f"{number:,.0f}" if number else "-" for number in numbers]
-        table.add_row(name, *cells, _ratio([numbers[0], numbers[2]], invert=True))
-    console.print(table)
+def verdicts(tables: Sequence[Table]) -> list[tuple[Figure, float | None, str]]:
+    """Every figure with what was measured and what that means."""
+    values = {key: value for table in tables for key, value in table.figures.items()}
+    return [(figure, values.get(figure.key), figure.verdict(values.get(figure.key))) for figure in FIGURES]
 
 
-def _ratio(values: list[float], *, invert: bool = False) -> str:
-    """Ours (first) over the other; inverted: how many times cheaper ours is."""
-    if len(values) < 2 or not all(values[:2]):
+def _verdicts(tables: Sequence[Table]) -> Grid:
+    grid = Grid(title="what is to be reached (FIGURES section 3)")
+    for heading in ("figure", "measured", "hold", "aim", "verdict"):
+        grid.add_column(heading)
+    for figure, value, words in verdicts(tables):
+        cells = [_quantity(number, figure.unit) for number in (value, figure.hold, figure.aim)]
+        grid.add_row(figure.text, *cells, words, style=WORDS.get(words, ""))
+    return grid
+
+
+def _quantity(value: float | None, unit: str) -> str:
+    if value is None:
         return "-"
-    return f"{values[1] / values[0] if invert else values[0] / values[1]:.2f}"
+    return f"{value:.2f}x" if unit == "x" else f"{value:,.1f} {unit}"
 
 
-def write(figures: list[Figures], crypto: dict[str, dict[str, float]], facts: dict[str, Any], folder: Path) -> Path:
-    """bench.json and bench.svg; the path of the former."""
-    folder.mkdir(exist_ok=True)
+def write(tables: Sequence[Table], facts: dict[str, Any], folder: Path) -> Path:
+    """bench.json and <table>.svg; the path of the former."""
+    folder.mkdir(parents=True, exist_ok=True)
     path = folder / "bench.json"
-    document = {**facts, "subjects": [dataclasses.asdict(one) for one in figures], "crypto_ns": crypto}
-    path.write_text(json.dumps(document, indent=2) + "\n")
-    _plot(figures, folder / "bench.svg")
+    judged = {
+        figure.key: {"text": figure.text, "measured": value, "hold": figure.hold, "aim": figure.aim, "verdict": words}
+        for figure, value, words in verdicts(tables)
+    }
+    document = {**facts, "figures": judged, "tables": [dataclasses.asdict(table) for table in tables]}
+    path.write_text(json.dumps(document, indent=1) + "\n")
+    for table in tables:
+        charts = [chart for chart in table.charts if chart.labels and chart.series]
+        if charts:
+            _plot(charts, folder / f"{table.name}.svg")
     return path
 
 
-def _plot(figures: list[Figures], path: Path) -> None:
+def _plot(charts: list[Chart], path: Path) -> None:
     import matplotlib
 
     matplotlib.use("svg")
     from matplotlib import pyplot
 
-    canvas, axes = pyplot.subplots(1, len(ROWS), figsize=(3 * len(ROWS), 3.5))
-    for axis, (name, value, form) in zip(axes, ROWS, strict=True):
-        bars = axis.bar([one.name for one in figures], [value(one) for one in figures], color=["#1b6ca8", "#b0b0b0"])
-        axis.bar_label(bars, labels=[format(value(one), form) for one in figures])
-        axis.set_title(name, fontsize=8)
+    width = max(6.0, 1.1 * max(len(chart.labels) for chart in charts))
+    canvas, axes = pyplot.subplots(len(charts), 1, figsize=(width, 4.5 * len(charts)), squeeze=False)
+    for axis, chart in zip(axes[:, 0], charts, strict=True):
+        if chart.over:
+            _lines(axis, chart)
+        else:
+            _bars(axis, chart)
+        axis.set_title(chart.title, fontsize=10)
+        axis.set_ylabel(chart.unit)
+        axis.set_ylim(bottom=0)
+        axis.legend(fontsize=7)
     canvas.tight_layout()
     canvas.savefig(path)
     pyplot.close(canvas)
+
+
+def _bars(axis: Any, chart: Chart) -> None:
+    breadth = 0.8 / len(chart.series)
+    for number, (name, values) in enumerate(chart.series.items()):
+        bars = axis.bar([place + number * breadth for place in range(len(values))], values, breadth, label=name)
+        axis.bar_label(bars, labels=[f"{value:,.0f}" if value else "-" for value in values], fontsize=6)
+    middles = [place + 0.4 - breadth / 2 for place in range(len(chart.labels))]
+    axis.set_xticks(middles, chart.labels, fontsize=6, rotation=0 if any("\n" in text for text in chart.labels) else 20)
+
+
+def _lines(axis: Any, chart: Chart) -> None:
+    numbers = [float(label) for label in chart.labels]
+    for name, values in chart.series.items():
+        axis.plot(numbers, values, marker="o", label=name)
+    axis.set_xscale("log")
+    axis.set_xlabel(chart.over)

@@ -18,6 +18,24 @@ def outcome(rate: float, *, capacity: float, generator: float = 1e9, corrupted: 
     return Outcome(rate, RunReport(2.0, 0, 0.0, int(rate > generator), Latency()), counts)
 
 
+@pytest.mark.parametrize("start", [80_000, 95_000, 100_000, 115_000])
+def test_four_probes_are_enough_nearby(start: float) -> None:
+    best = search(probe(capacity=100_000), start, probes=4, near=True)
+    assert best.outcome is not None and 0.94 * 100_000 <= best.outcome.rate <= 1.002 * 100_000
+
+
+def test_queues_that_only_grow_are_no_throughput() -> None:
+    """A gateway that loses nothing in a short run but is ever later above 100,000/s."""
+
+    def queueing(rate: float) -> tuple[Outcome, int]:
+        late = round(rate) if rate > 100_000 else 0
+        counts = Totals(round(2 * rate), round(2 * rate), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+        return Outcome(rate, RunReport(2.0, 0, 0.0, 0, Latency(), late), counts), 0
+
+    best = search(queueing, 20_000)
+    assert best.outcome is not None and 96_000 <= best.outcome.rate <= 100_000
+
+
 def probe(**behaviour: float) -> Callable[[float], tuple[Outcome, int]]:
     return lambda rate: (outcome(rate, **behaviour), round(1000 * rate))  # type: ignore[arg-type]
 

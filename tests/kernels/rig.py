@@ -19,6 +19,9 @@ from kernels.control.arena import Arena, footprint
 from kernels.control.commands import (
     Address,
     Command,
+    DiscardTransfer,
+    ExportStream,
+    ImportStream,
     InstallCrypto,
     InstallFlow,
     MasterKeyBytes,
@@ -109,6 +112,78 @@ class LocalPlane:
         return {name: value for name, value in self.mailbox.counters().items() if value}
 
 
+class LocalTeam:
+    """Several workers in this process, turn by turn; worker i has the socket numbers from 16 i on."""
+
+    SOCKETS = 16
+
+    def __init__(self, workers: int = 2, calls: int = 8) -> None:
+        self.fd = os.memfd_create("test-arena")
+        os.ftruncate(self.fd, footprint(workers, calls, self.SOCKETS))
+        self.arena = Arena(self.fd)
+        self.arena.format(workers, calls, self.SOCKETS)
+        self.doorbells = [os.eventfd(0, os.EFD_NONBLOCK) for _ in range(workers)]
+        self.mailboxes = [Mailbox(self.arena, i) for i in range(workers)]
+        self.ports = [MemoryPort() for _ in range(workers)]
+        self.workers = [self._worker(i) for i in range(workers)]
+
+    def _worker(self, index: int) -> Worker:
+        return Worker(self.arena, index, self.ports[index], doorbells=self.doorbells)
+
+    def restart(self, index: int) -> None:
+        """A further worker attaches; the one before is forgotten as if killed."""
+        self.ports[index] = MemoryPort()
+        self.workers[index] = self._worker(index)
+
+    def do(self, worker: int, *commands: Command) -> list[int | str]:
+        """Submit, turn until answered; the errors in order."""
+        mailbox = self.mailboxes[worker]
+        tickets = [mailbox.submit(c, c.port if isinstance(c, InstallFlow) else None) for c in commands]
+        for _ in range(len(commands)):
+            self.workers[worker].turn()
+        replies: list[Any] = []
+        mailbox.take(replies)
+        answers = {reply.ticket: reply.error for reply in replies if isinstance(reply, Reply)}
+        return [answers[ticket] for ticket in tickets]
+
+    def turn(self, *workers: int) -> None:
+        for worker in workers or range(len(self.workers)):
+            self.workers[worker].turn()
+
+    def counters(self, worker: int) -> dict[str, int]:
+        return {name: value for name, value in self.mailboxes[worker].counters().items() if value}
+
+    def home(self, number: int, worker: int, moving: bool = False) -> None:
+        """Say in the arena who serves a socket."""
+        self.poke(self.arena.homes + number, bytes([worker | (0x80 if moving else 0)]))
+
+    def poke(self, offset: int, octets: bytes) -> None:
+        """Write into the arena."""
+        os.pwrite(self.fd, octets, offset)
+
+    def peek(self, offset: int, count: int = 1) -> bytes:
+        """Read from the arena."""
+        return os.pread(self.fd, count, offset)
+
+    def holds(self, octets: bytes) -> bool:
+        """Are these octets anywhere in the arena?"""
+        return octets in self.peek(0, self.arena.octets)
+
+
+def export(move: int, to: int, record: int = 0, first: int = 0) -> ExportStream:
+    """Of a `secure_bridge` whose slots begin with `first`."""
+    return ExportStream(record, move, to, (first, first + 1, None, None), (first, first + 1, None, None))
+
+
+def take(move: int, record: int = 0, first: int = 0) -> ImportStream:
+    """Into slots from `first` on."""
+    return ImportStream(record, move, (first, first + 1, None, None), (first, first + 1, None, None))
+
+
+def discard(move: int, record: int = 0) -> DiscardTransfer:
+    return DiscardTransfer(record, move)
+
+
 def bridge(**changes: Any) -> list[InstallFlow]:
     """Flows 0 (Alice, socket 0) and 1 (Bob, socket 1), plain, RTP and RTCP muxed."""
     common: dict[str, Any] = {"rtp": True, "rtcp": True, "latching": "off"} | changes
@@ -144,8 +219,8 @@ def secure_bridge(transform: Transform = CM128, **changes: Any) -> list[Command]
 
 
 def balanced(counters: dict[str, int], drops: list[str]) -> bool:
-    """Everything received came to an end: forwarded, punted, dropped or cut off."""
-    ended = sum(counters.get(name, 0) for name in ("forwarded", "punted", "interrupted", *drops))
+    """Everything received came to an end: forwarded, punted, handed to another worker, dropped or cut off."""
+    ended = sum(counters.get(name, 0) for name in ("forwarded", "punted", "handed_over", "interrupted", *drops))
     return counters.get("received", 0) == ended
 
 

@@ -56,6 +56,14 @@ class FakeCalls(CallService):
         self._keep(view, EventKind.ANSWERED)
         return SdpReply(b"v=0\r\n", request.call_id)
 
+    async def move_call(self, call_id: str, worker: int) -> CallView:
+        self._note((call_id, worker))
+        self._keep(replace(self.get(call_id), worker=worker), EventKind.MOVED)
+        return self.get(call_id)
+
+    async def drain_worker(self, worker: int, drained: bool = True) -> None:
+        self._note((worker, drained))
+
     async def delete(self, call_id: str, from_tag: str = "", to_tag: str = "", via_branch: str = "") -> CallView:
         self._note((call_id, from_tag, to_tag, via_branch))
         view = replace(self.get(call_id), state=CallState.ENDED)

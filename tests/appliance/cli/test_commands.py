@@ -106,8 +106,42 @@ def test_workers_list(gateway: Gateway) -> None:
     assert run_json("workers", "list", "--socket", gateway.socket)[0]["busy"] == 0.25
 
 
+def test_hardware(gateway: Gateway) -> None:
+    text = run("hardware", "--socket", gateway.socket)
+    for words in ("processor", "huge pages", "advice", "hand-off"):
+        assert words in text
+    tree = run_json("hardware", "--next-hops", "--socket", gateway.socket)
+    assert "lo" in [nic["name"] for nic in tree["nics"]] and tree["next_hops"] == []
+
+
+def test_hardware_of_a_machine_with_everything(capsys: pytest.CaptureFixture[str]) -> None:
+    from google.protobuf.json_format import ParseDict
+
+    from appliance.cli import hardware
+    from srtpgw.v1 import hardware_pb2
+
+    nic = {"name": "enp1s0", "driver": "i40e", "up": True, "carrier": True, "speed_mbps": 25000, "queues": 4,
+           "queues_max": 8, "xdp": {"native": True, "zero_copy": True, "program": 41, "attached": "native"},
+           "steering": {"ntuple": True, "active": True, "rules": 6}, "interfaces": ["access"]}  # fmt: skip
+    tree = {
+        "processor": "Made up", "cores": [{"index": 1, "isolated": True, "tickless": True, "worker": 0}],
+        "nics": [nic, {"name": "enp1s0.7", "vlan": 7, "parent": "enp1s0", "up": True},
+                 {"name": "bond0", "unsuitable": "a bond's packets come in on its members"}],
+        "memory": {"huge_pages": [{"size_kib": 2048, "total": "512", "free": "500"}]},
+        "accelerators": [{"name": "Intel QuickAssist C62x", "bus": "0000:3d:00.0"}],
+        "events": [{"time": "2026-01-02T03:04:05Z", "text": "enp1s0 lost its link"}],
+        "next_hops": [{"destination": "192.0.2.7", "state": "failed", "why": "does not answer"}],
+    }  # fmt: skip
+    hardware._print(ParseDict(tree, hardware_pb2.Hardware()))
+    text = capsys.readouterr().out
+    for words in ("worker 0", "25 Gbit/s", "4/8", "zero-copy, program 41 native", "ntuple, 6 rules", "access",
+                  "no link", "enp1s0.7 (VLAN 7 on enp1s0)", "no: a bond's", "500 of 512 x 2 MiB free", "QuickAssist",
+                  "unlimited", "2026-01-02 03:04:05", "lost its link", "does not answer", "set up well"):  # fmt: skip
+        assert words in text, text
+
+
 def test_gateway_that_is_not_there(tmp_path: Path) -> None:
-    for words in (["status"], ["calls", "list"], ["workers", "list"]):
+    for words in (["status"], ["calls", "list"], ["workers", "list"], ["hardware"]):
         text = run(*words, "--socket", tmp_path / "none.sock", code=Exit.NOT_RUNNING)
         assert "the gateway is not running here" in text and "srtpgw up" in text
 

@@ -17,8 +17,17 @@ def test_octets_per_call() -> None:
     assert per_call <= 9_300
 
 
-def test_two_workers_need_twice_the_room() -> None:
-    assert abs(footprint(2, 100, 64) - 2 * footprint(1, 100, 64)) <= 8192
+def test_two_workers_need_twice_the_room_and_what_joins_them() -> None:
+    """Hand-off: a ring of 64 datagrams for each ordered pair; 32 records for moves; one worker needs none."""
+    rings = 4 * (64 * 2048 + 192)
+    transfers = 32 * structs()["Transfer"]
+    assert abs(footprint(2, 100, 64) - 2 * footprint(1, 100, 64) - rings - transfers) <= 8192
+
+
+def test_most_workers_are_what_a_home_can_name() -> None:
+    plane = LocalPlane()
+    with pytest.raises(ValueError, match="128 workers, at most 127"):
+        plane.arena.format(128, 8, 16)
 
 
 def test_another_layout_is_refused_by_name() -> None:

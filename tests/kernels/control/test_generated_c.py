@@ -14,17 +14,28 @@ from tests.kernels.srtp.test_generated import HARMLESS, PYTHON, functions
 ROOT = Path(__file__).parents[3]
 PATHS = {
     "control/worker": {
-        "worker_loop", "worker_wanted", "worker_turn", "housekeeping", "take_commands", "take_injections",
-        "send_injection", "publish", "tell_control", "worker_attach", "adopt_flows", "adopt_counters",
+        "worker_loop", "worker_wanted", "worker_turn", "burst", "take_over", "adopt_handoffs",
+        "housekeeping", "take_commands", "take_injections",
+        "follow_homes", "send_injection", "publish", "tell_control", "worker_attach", "adopt_flows", "adopt_counters",
     },
     "control/execute": {
-        "command_execute", "install_crypto", "remove_crypto", "install_flow", "remove_flow", "forget", "vacate",
+        "command_execute", "install_crypto", "remove_crypto", "install_flow", "remove_flow", "forget",
         "valid",
     },
-    "flow/pipeline": {"pipeline_run", "pipeline_settle", "admit", "screen", "punt", "accept", "note", "depart"},
+    "control/move": {
+        "move_export", "move_import", "move_discard", "fill", "send_off", "wipe_source", "importable", "import_cryptos",
+        "import_flows", "renumbered", "empty", "wipe",
+    },
+    "flow/pipeline": {
+        "pipeline_run", "pipeline_settle", "admit", "hand_over", "screen", "punt", "accept", "note", "depart",
+    },
+    "flow/handoff": {
+        "handoff_give", "handoff_wake", "handoff_doze", "handoff_rise", "handoff_take", "handoff_prepare", "coming",
+        "must_wait", "enter_lobby", "leave_lobby", "unwrap",
+    },
     "port/udp": {
         "udp_receive", "quiet_doorbell", "read_socket", "describe", "count_overflow", "udp_transmit", "send_one",
-        "send_chain", "udp_release",
+        "send_chain", "udp_release", "udp_serve",
     },
     "port/memory": {"memory_receive", "memory_transmit", "memory_release"},
 }  # fmt: skip

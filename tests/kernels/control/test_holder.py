@@ -241,6 +241,16 @@ def test_processes_leave_no_dumps(running: HolderProcess) -> None:
         assert len(list(Path(f"/proc/{pid}/task").iterdir())) == 1  # single-threaded, both
 
 
+def test_says_which_pages_the_arena_has(running: HolderProcess) -> None:
+    """One answer in the journal and to the control process; the arena is whole 2-MiB pages."""
+    (ready,) = [event for event in running.events() if event["event"] == "media holder ready"]
+    plane = MediaPlane.attach(running.path)
+    assert plane.info.huge_pages == ready["huge_pages"]
+    plane.close()
+    assert ready["huge_pages"].startswith(("2 MiB reserved", "transparent", "none"))
+    assert ready["arena_octets"] % (2 << 20) == 0
+
+
 def test_bad_layout_is_refused(running: HolderProcess) -> None:
     plane = MediaPlane.attach(running.path)
     memory = os.dup(plane._memory)

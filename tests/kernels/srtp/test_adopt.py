@@ -14,7 +14,7 @@ from tests.kernels.srtp.suites import CM, SUITES, all_octets, keys, octets
 pytestmark = pytest.mark.malformed
 
 KEY, SALT = keys(CM)
-HEADER, CRYPTO = 64, 256
+HEADER, CRYPTO = 64, 192
 
 
 def memory(**sizes: int) -> memoryview:

@@ -60,14 +60,14 @@ class Setting:
         lifetimes = self.rtp_lifetime or RTP_INDEXES, self.rtcp_lifetime or RTCP_INDEXES
         return Context(parameters, *(Key(*self.secret(n), self.mki(n), *lifetimes) for n in range(self.keys)))
 
-    def engine(self, *, send: bool) -> Session:
+    def engine(self, *, send: bool, lane: bool = True) -> Session:
         suite = self.suite
         lengths = suite.key_octets, suite.salt_octets, suite.rtp_tag, suite.rtcp_tag
         session = Session(
             Transform(suite.cipher, suite.auth, *lengths), *self.secret(0), send=send, mki=self.mki(0),
             window=self.window, kdr_log2=self.kdr_log2, plain_rtp=self.plain_rtp, plain_rtcp=self.plain(send=send),
             unauthenticated_rtp=self.unauthenticated, ssrc_limit=self.ssrc_limit, initial_roc=self.initial_roc,
-            rtp_lifetime=self.rtp_lifetime, rtcp_lifetime=self.rtcp_lifetime,
+            rtp_lifetime=self.rtp_lifetime, rtcp_lifetime=self.rtcp_lifetime, lane=lane,
         )  # fmt: skip
         for n in range(1, self.keys):
             key, salt = self.secret(n)

@@ -10,14 +10,23 @@ import pytest
 ROOT = Path(__file__).parents[3]
 # module -> functions of the path; every nogil function of these files is looked at, these must be among them
 PATHS = {
-    "srtp/open": {"open_", "open_one", "run", "open_alone", "attempt", "accept", "locate", "locate_rtp", "locate_rtcp"},
-    "srtp/seal": {"seal", "seal_one", "prepare_rtp", "prepare_rtcp", "run"},
+    "srtp/open": {
+        "open_", "open_lane", "open_one", "run", "open_alone", "attempt", "accept", "locate", "locate_rtp",
+        "locate_rtcp", "failed",
+    },
+    "srtp/seal": {"seal", "seal_lane", "seal_one", "prepare_rtp", "prepare_rtcp", "run", "spoilt"},
     "srtp/pool": {"set_derive", "stream_add", "evict_silent"},
     "srtp/kdf": {"derive", "derive_label"},
     "srtp/engine": {"engine_open", "engine_seal"},
+    "srtp/transfer": {"crypto_export", "crypto_import", "import_keys", "import_state", "export_keys", "export_streams"},
     "srtp/status": {"crypto_status", "keys_status", "streams_status"},
     "cipher/openssl": {"seal", "open_", "seal_one", "open_one", "crypt", "f8", "gcm_seal", "gcm_open"},
-}
+    "cipher/vaes": {"seal", "open_", "slot_memory"},
+}  # fmt: skip
+LANE = (
+    "fetch_begin", "fetch_next", "fetch_first", "fetch_second", "lane_find", "lane_fill",
+    "lane_record", "credit_take", "credit_return",
+)  # fmt: skip
 NOT_IN_THE_PATH = {"srtp/status": ("view", "ssrc_view")}
 PYTHON = re.compile(r"\bPy[A-Z_]\w*|__Pyx_\w*(?:Err|GIL|Raise|WriteUnraisable|AddTraceback)\w*")
 HARMLESS = {"PyObject", "Py_ssize_t", "PY_SSIZE_T_MAX"}
@@ -77,6 +86,12 @@ def test_no_python_in_the_packet_path(generated: dict[str, dict[str, str]]) -> N
                 continue
             code = re.sub(r"/\*.*?\*/", "", body, flags=re.S)
             assert set(PYTHON.findall(code)) <= HARMLESS, name
+
+
+def test_the_lane_is_in_the_path(generated: dict[str, dict[str, str]]) -> None:
+    """Inline functions of headers are compiled into both modules, and looked at above."""
+    for module in ("srtp/open", "srtp/seal"):
+        assert {f"__pyx_f_7kernels_4srtp_4lane_{function}" for function in LANE} <= set(generated[module])
 
 
 def test_the_check_would_notice(generated: dict[str, dict[str, str]]) -> None:
