@@ -44,6 +44,7 @@ from appliance.telemetry import logs, metrics
 from appliance.telemetry.endpoint import MetricsEndpoint
 from firmware_iface import cpu
 from firmware_iface.clock import core_hertz
+from firmware_iface.nexthop import Change
 from kernels.control.arena import forbid_dumps
 from kernels.control.plane import LayoutMismatch, MediaPlane
 
@@ -92,6 +93,7 @@ class Gateway:
             {entry.name: str(entry.address) for entry in settings.interfaces},
             lambda: tuple(worker.cpu for worker in plane.info.workers),
             plane.flow,
+            self._next_hops if any(one.device for one in plane.info.interfaces.values()) else None,
         )
         self.interface_nodes = self.hardware.nodes()
         self.dispatcher.on_command = self.hardware.commanded
@@ -117,6 +119,7 @@ class Gateway:
         with self._signals(loop):
             try:
                 self.dispatcher.on_worker = self.housekeeping.worker_news
+                self.dispatcher.on_port = self.housekeeping.port_news
                 self.adopt()
                 loop.add_reader(self.plane.fileno(), self.pump)
                 self.housekeeping.finish_moves()
@@ -182,6 +185,12 @@ class Gateway:
             asyncio.get_running_loop().remove_reader(self.plane.fileno())
             if not self._ended.done():
                 self._ended.set_exception(HolderGone())
+
+    def _next_hops(self, change: Change) -> None:
+        """Workers with AF_XDP rings write Ethernet headers of their own."""
+        homeless = self.plane.set_next_hops(change.rows, change.gone)
+        if homeless:
+            log.warning("next hops found no place; kernel sockets send there", count=homeless)
 
     def reload(self) -> None:
         """SIGHUP: the seam for taking over changed settings; until the reload plan is there it says so."""

@@ -47,9 +47,16 @@ class Media(Table):
         ge=1,
         le=1_000_000,
     )
-    backend: Literal["auto", "udp"] = row(
+    backend: Literal["auto", "udp", "xdp"] = row(
         "auto", help="How packets reach the workers; auto: the fastest that works here.", effect=Effect.RESTART
     )
+    xdp_mode: Literal["auto", "zerocopy", "native", "generic"] = row(
+        "auto", help="How AF_XDP is attached; auto: zero copy, else native, else generic.", effect=Effect.RESTART
+    )
+    busy_poll_us: int = row(
+        0, help="Workers drive the NIC's queue themselves, so long at a time; 0: interrupts do.", unit="microseconds",
+        effect=Effect.RESTART, ge=0, le=1000,
+    )  # fmt: skip
     cipher: Literal["auto", "openssl"] = row(
         "auto",
         help="Which cipher code is used; auto: the fastest that passes its known answers.",

@@ -101,6 +101,7 @@ cdef extern from "<sys/prctl.h>" nogil:
     cdef enum:
         PR_SET_DUMPABLE
         PR_SET_PDEATHSIG
+        PR_SET_KEEPCAPS
         PR_SET_NAME
     int prctl(int option, ...)
 
@@ -122,3 +123,25 @@ cdef inline uint64_t clock_ns(int clock) noexcept nogil:
 # explicit_bzero is glibc's: a wipe that the compiler may not drop.
 cdef extern from "<string.h>" nogil:
     void explicit_bzero(void *memory, size_t octets)
+
+# Capabilities of this process (linux/capability.h; glibc has no wrapper). Ambient ones follow the inheritable set.
+cdef extern from * nogil:
+    """
+    #include <linux/capability.h>
+    #include <stdint.h>
+    #include <sys/syscall.h>
+    #include <unistd.h>
+    static int keep_only(uint64_t wanted) {
+        struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+        struct __user_cap_data_struct sets[2];
+        int i;
+        if (syscall(SYS_capget, &header, sets) != 0) return -1;
+        for (i = 0; i < 2; i++) {
+            sets[i].permitted &= (uint32_t)(wanted >> (32 * i));
+            sets[i].effective = sets[i].permitted;
+            sets[i].inheritable = 0;
+        }
+        return (int)syscall(SYS_capset, &header, sets);
+    }
+    """
+    int keep_only(uint64_t wanted)

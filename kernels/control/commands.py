@@ -171,3 +171,13 @@ class WorkerNews:
     pid: int
     restarts: int
     reason: str  # for a person: "signal SIGKILL", "no heartbeat for 1.2 s", ...
+
+
+@dataclass(frozen=True, slots=True)
+class PortNews:
+    """A device's AF_XDP rings were lost (kernel sockets carry its interfaces) or are back."""
+
+    interfaces: tuple[str, ...]
+    device: str
+    kind: str  # what carries them now: udp, xdp-native, xdp-generic
+    reason: str  # for a person: "xdp lost on access: link down; kernel sockets take over"

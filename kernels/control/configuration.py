@@ -35,6 +35,8 @@ class Configuration:
     user: str = ""  # run as this user once sockets are open; "": stay
     log: str = "info"
     learning_ms: int = 3000  # learning window of plain legs
+    xdp_mode: str = "auto"  # auto: zero copy, else native, else generic
+    busy_poll_us: int = 0  # the worker drives the NIC itself, so long at a time; 0: interrupts do
 
 
 KNOWN = {
@@ -48,9 +50,16 @@ KNOWN = {
     "user": str,
     "log": str,
     "learning_ms": int,
+    "xdp_mode": str,
+    "busy_poll_us": int,
 }
 REQUIRED = ("socket", "interfaces", "ports", "cores", "calls")
-CHOICES = {"port": ("auto", "udp"), "cipher": ("auto", "openssl"), "log": ("debug", "info", "warning", "error")}
+CHOICES = {
+    "port": ("auto", "udp", "xdp"),
+    "xdp_mode": ("auto", "zerocopy", "native", "generic"),
+    "cipher": ("auto", "openssl"),
+    "log": ("debug", "info", "warning", "error"),
+}
 MOST_CALLS = 1_000_000
 MOST_WORKERS = 127  # MOST_WORKERS of layout.pxd
 
@@ -76,6 +85,8 @@ def check_configuration(values: Any) -> Configuration:
         raise ConfigurationError(f"calls: {values['calls']} is not in 1..{MOST_CALLS}")
     if not 0 <= values.get("learning_ms", 0) <= 60_000:
         raise ConfigurationError("learning_ms: not in 0..60000")
+    if not 0 <= values.get("busy_poll_us", 0) <= 1000:
+        raise ConfigurationError("busy_poll_us: not in 0..1000")
     checked = dict(values)
     checked["cores"] = _cores(values["cores"])
     checked["ports"] = _ports(values["ports"], len(checked["cores"]))

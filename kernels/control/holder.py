@@ -21,16 +21,19 @@ import sdnotify
 
 from kernels.control.arena import Arena, footprint, forbid_dumps
 from kernels.control.configuration import Configuration, ConfigurationError, read_configuration
-from kernels.control.confine import name_process
+from kernels.control.confine import keep_through_change, limit_capabilities, name_process
 from kernels.control.door import Door
 from kernels.control.journal import Journal
 from kernels.control.pages import huge_pages, memory_file
+from kernels.control.ring_choice import choose_rings
 from kernels.control.sockets import MediaSockets, open_sockets
 from kernels.control.team import Place, Team, ignore_signals
+from kernels.port.port import AnyPort
 
 TICK_MS = 250
 STOP_S = 2.0
 SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
+RE_ATTACH = (12, 39)  # CAP_NET_ADMIN, CAP_BPF: to put the XDP program back after somebody took it off
 EXIT_CONFIGURATION = 78  # EX_CONFIG of sysexits.h
 
 
@@ -46,6 +49,7 @@ class Holder:
             journal.write("warning", "port range shrunk", why=self._media.shrunk)
         for interface, ports in self._media.busy.items():
             journal.write("warning", "ports held by others", interface=interface, count=len(ports), first=ports[0])
+        self._rings, self._why = choose_rings(configuration, self._media, journal)
         self._memory = make_arena_memory(configuration, self._media)
         self._arena = Arena(self._memory)
         self._arena.format(
@@ -64,8 +68,9 @@ class Holder:
             for i, core in enumerate(configuration.cores)
         ]
         self._team = Team(
-            self._arena, places, self._news, configuration.learning_ms, journal, self._door.tell, self._enter_child
-        )
+            self._arena, places, self._news, configuration.learning_ms, journal, self._door.tell, self._enter_child,
+            self._with_rings,
+        )  # fmt: skip
 
     def run(self) -> None:
         """Until SIGTERM or SIGINT; then workers stop and the arena is wiped."""
@@ -80,6 +85,7 @@ class Holder:
                 self._team.reap()
                 self._team.replace_hung()
                 self._team.start_due()
+                self._look_after_rings()
                 self._notify()
         finally:
             self._end()
@@ -88,12 +94,12 @@ class Holder:
         """What a control process is told when it attaches."""
         return {
             "version": product_version(),
-            "port_kind": "udp",
+            "port_kind": self._rings.kind if self._rings else "udp",
             "cipher": "openssl",
-            "why": "kernel sockets and OpenSSL: the only port and cipher back end of this build",
+            "why": self._why,
             "cores": list(self._configuration.cores),
             "huge_pages": self._huge_pages,
-            "interfaces": self._media.describe(),
+            "interfaces": self._interfaces(),
         }
 
     # -- the loop ----------------------------------------------------------------------------------------
@@ -104,6 +110,8 @@ class Holder:
         poll.register(self._signalled, select.POLLIN)
         if self._door.control_fd is not None:
             poll.register(self._door.control_fd, select.POLLIN | select.POLLRDHUP)
+        if self._rings is not None:
+            poll.register(self._rings.events, select.POLLIN)
         due = self._team.next_start_ns()
         for fd, _ in poll.poll(TICK_MS if due is None else min(TICK_MS, due / 1e6 + 1)):
             if fd == self._door.fileno():
@@ -111,8 +119,24 @@ class Holder:
                 self._journal.write("info", "control", outcome=outcome)
             elif fd == self._signalled.fileno():
                 self._signalled.recv(64)
+            elif self._rings is not None and fd == self._rings.events.fileno():
+                continue  # `_look_after_rings` comes next
             elif not self._door.control_present():
                 self._journal.write("info", "control", outcome="left")
+
+    def _look_after_rings(self) -> None:
+        for news in self._rings.check() if self._rings is not None else ():
+            self._journal.write("warning", "port", **{key: value for key, value in news.items() if key != "event"})
+            self._door.tell(news)
+
+    def _interfaces(self) -> dict[str, dict[str, object]]:
+        ports = self._rings.describe() if self._rings is not None else {}
+        nothing = {"kind": "udp", "why": self._why, "device": ""}
+        return {name: entry | {"port": ports.get(name, nothing)} for name, entry in self._media.describe().items()}
+
+    def _with_rings(self, worker: int, sockets: AnyPort) -> AnyPort:
+        """In the worker: its port."""
+        return self._rings.port(worker, sockets, self._arena.next_hops(worker)) if self._rings is not None else sockets
 
     def _notify(self) -> None:
         if self._watched:
@@ -123,6 +147,8 @@ class Holder:
     def _end(self) -> None:
         self._notifier.notify("STOPPING=1")
         self._team.stop(STOP_S)
+        if self._rings is not None:
+            self._rings.close()
         self._arena.wipe()
         self._door.close()
         self._journal.write("info", "media holder ended")
@@ -141,7 +167,10 @@ class Holder:
         if self._configuration.user:
             account = pwd.getpwnam(self._configuration.user)
             self._door.give_to(account.pw_uid, account.pw_gid)
+            keep_through_change()
             drop_privileges(account)
+        if os.geteuid() != 0:
+            limit_capabilities(*(RE_ATTACH if self._rings is not None else ()))
         forbid_dumps()
 
     def _catch_signals(self) -> None:
@@ -157,12 +186,18 @@ class Holder:
     def _enter_child(self) -> None:
         ignore_signals()
         self._door.close_in_child()
+        if self._rings is not None:
+            self._rings.close_in_child()
+        if os.geteuid() != 0:
+            limit_capabilities()
         self._wakeup.close()
         self._signalled.close()
 
     def _facts(self) -> dict[str, object]:
         return {
             "workers": len(self._configuration.cores),
+            "port_kind": self._rings.kind if self._rings else "udp",
+            "why": self._why,
             "ports": sum(len(fds) for fds in self._media.fds),
             "arena_octets": self._arena.octets,
             "huge_pages": self._huge_pages,

@@ -11,13 +11,15 @@ import os
 import select
 import socket
 import time
+from collections.abc import Iterable
 from typing import Any
 
 from kernels.control.arena import Arena
-from kernels.control.commands import Address, Command, InstallFlow, Punt, Reply, WorkerNews
+from kernels.control.commands import Address, Command, InstallFlow, PortNews, Punt, Reply, WorkerNews
 from kernels.control.door import GREETING_OCTETS
 from kernels.control.errors import LayoutMismatch, PlaneBusy, RingFull
 from kernels.control.mailbox import Mailbox
+from kernels.control.next_hops import Gone, Row, write_next_hops
 from kernels.control.status import CryptoStatus, FlowStatus, InterfaceInfo, PlaneInfo, WorkerInfo, WorkerStatus
 
 __all__ = ["LayoutMismatch", "MediaPlane", "PlaneBusy", "RingFull"]
@@ -43,6 +45,7 @@ class MediaPlane:
         }
         self._places = list(self.info.interfaces)
         self._per_worker = self._arena.capacities()["sockets"]
+        self._hops = self._arena.next_hops()
         self._epoll = select.epoll()
         self._epoll.register(self._news, select.EPOLLIN)
         self._epoll.register(connection, select.EPOLLIN)
@@ -80,9 +83,9 @@ class MediaPlane:
         os.eventfd_write(self._doorbells[worker], 1)
         return ticket
 
-    def poll(self) -> list[Reply | Punt | WorkerNews]:
+    def poll(self) -> list[Reply | Punt | WorkerNews | PortNews]:
         """Everything that waits, without blocking. ConnectionError once the holder is gone."""
-        out: list[Reply | Punt | WorkerNews] = []
+        out: list[Reply | Punt | WorkerNews | PortNews] = []
         with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self._news)
         for mailbox in self._mailboxes:
@@ -121,6 +124,14 @@ class MediaPlane:
         """State, process, CPU time."""
         return self._mailboxes[worker].worker()
 
+    def set_next_hops(self, rows: Iterable[Row], gone: Iterable[Gone] = ()) -> int:
+        """Write rows of the next-hop table, empty those of `gone`; how many found no place. ValueError: bad MAC."""
+        return write_next_hops(self._hops, self._places, rows, gone)
+
+    def wanted_next_hops(self) -> list[tuple[str, Address]]:
+        """(interface, (address, 0)) that workers sent to by kernel socket for want of a row, since the last call."""
+        return [(self._places[number], (address, 0)) for number, address in self._arena.take_wanted()]
+
     def transfers(self) -> list[tuple[str, int]]:
         """(state, move) of every transfer record; state: empty, filling, full, taken."""
         return self._arena.transfers()
@@ -152,7 +163,7 @@ class MediaPlane:
         name = self._places[number // share]
         return name, self.info.interfaces[name].ports[worker].start + number % share
 
-    def _take_news(self, out: list[Reply | Punt | WorkerNews]) -> None:
+    def _take_news(self, out: list[Reply | Punt | WorkerNews | PortNews]) -> None:
         while self._connected:
             try:
                 line = self._connection.recv(65536)
@@ -162,6 +173,9 @@ class MediaPlane:
                 self._connected = False  # the descriptor stays readable, so poll() is called again
                 return
             news = json.loads(line)
+            if news["event"] == "port":
+                out.append(PortNews(tuple(news["interfaces"]), news["device"], news["kind"], news["reason"]))
+                continue
             out.append(WorkerNews(news["worker"], news["event"], news["pid"], news["restarts"], news["reason"]))
 
 
@@ -189,7 +203,8 @@ def _info(description: dict[str, Any], arena: Arena) -> PlaneInfo:
         ),
         interfaces={
             name: InterfaceInfo(
-                entry["address"], tuple(range(*ports) for ports in entry["ports"]), frozenset(entry["busy"])
+                entry["address"], tuple(range(*ports) for ports in entry["ports"]), frozenset(entry["busy"]),
+                entry["port"]["kind"], entry["port"]["why"], entry["port"]["device"],
             )
             for name, entry in description["interfaces"].items()
         },

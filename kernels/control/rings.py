@@ -1,13 +1,14 @@
 """The AF_XDP side of the holder: which devices have rings, how they do, and how they come back.
 
 Opened once before privileges are dropped. Everything may fail, and then kernel sockets carry the media: a device that
-cannot says why, once; a device that is lost in mid-call is noticed (`check`), told of, and tried again with growing waits.
-A program of somebody else is never taken off.
+cannot says why, once; a device that is lost in mid-call is noticed (`check`), told of, and tried again with growing
+waits. A program of somebody else is never taken off.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import time
 from dataclasses import dataclass
@@ -171,9 +172,7 @@ class RingPlane:
 
     def _connect(self, program: MediaProgram) -> None:
         """Tell the program of rings and addresses."""
-        first: list[int] = []
-        for state in self.devices:
-            first.append(first[-1] + self.devices[len(first) - 1].device.queues if first else 0)
+        first = [0, *itertools.accumulate(state.device.queues for state in self.devices)]
         for rings in self.rings:
             for device, queue, socket in rings.sockets() if rings is not None else []:
                 program.set_ring(first[device] + queue, socket)

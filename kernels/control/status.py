@@ -25,6 +25,9 @@ class InterfaceInfo:
     address: str
     ports: tuple[range, ...]  # index = worker
     busy: frozenset[int] = frozenset()  # of these, held by other programs
+    port_kind: str = "udp"  # when control attached; changes are told as PortNews
+    why: str = ""  # it is not AF_XDP
+    device: str = ""  # whose rings carry it
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,7 @@ class PlaneInfo:
     """What runs, and why it is this."""
 
     version: str
-    port_kind: str  # udp
+    port_kind: str  # udp, xdp-generic, xdp-native, xdp-native-zerocopy
     cipher: str  # openssl
     why: str
     workers: tuple[WorkerInfo, ...]

@@ -19,6 +19,7 @@ from kernels.control.confine import die_with_parent, name_process
 from kernels.control.journal import Journal
 from kernels.control.layout import WorkerState
 from kernels.control.worker import Worker
+from kernels.port.port import AnyPort
 from kernels.port.udp import UdpPort
 
 SILENCE_NS = 1_000_000_000  # without a heartbeat a worker counts as hung
@@ -46,7 +47,8 @@ class Place:
 
 
 class Team:
-    """All workers. `tell` hears of every loss and every start; `before_run` is called in each child first."""
+    """All workers. `tell` hears of every loss and every start; `before_run` is called in each child first, `port`
+    there gives the worker's port around its kernel sockets."""
 
     def __init__(
         self,
@@ -57,10 +59,11 @@ class Team:
         journal: Journal,
         tell: Callable[[dict[str, object]], None],
         before_run: Callable[[], None],
+        port: Callable[[int, AnyPort], AnyPort] = lambda worker, sockets: sockets,
     ) -> None:
         self._arena, self._places, self._news = arena, places, news
         self._learning_ms, self._journal = learning_ms, journal
-        self._tell, self._before_run = tell, before_run
+        self._tell, self._before_run, self._port = tell, before_run, port
         self._looked_ns = time.monotonic_ns()
 
     def start_due(self) -> None:
@@ -162,7 +165,7 @@ class Team:
             pin(place.core, self._journal)
             forbid_dumps()
             self._arena.protect()
-            port = UdpPort(place.fds, place.doorbell, place.own)
+            port = self._port(place.index, UdpPort(place.fds, place.doorbell, place.own))
             doorbells = [other.doorbell for other in self._places]
             Worker(self._arena, place.index, port, self._news, self._learning_ms, doorbells).run()
             code = 0
