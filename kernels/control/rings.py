@@ -174,8 +174,8 @@ class RingPlane:
         """Tell the program of rings and addresses."""
         first = [0, *itertools.accumulate(state.device.queues for state in self.devices)]
         for rings in self.rings:
-            for device, queue, socket in rings.sockets() if rings is not None else []:
-                program.set_ring(first[device] + queue, socket)
+            for number, queue, socket in rings.sockets() if rings is not None else []:
+                program.set_ring(first[number] + queue, socket)
         ports = range(self._media.ranges[0].start, self._media.ranges[-1].stop)
         numbers = {state.device.ifindex: i for i, state in enumerate(self.devices)}
         for interface in self._media.interfaces:

@@ -45,7 +45,8 @@ def find_device(address: str) -> Device:
     index = next((index for index, found in _addresses() if found == wanted), 0)
     if index not in links:
         raise OSError(f"{address} is on no device")
-    link, vlans = links[index], []
+    link = links[index]
+    vlans: list[int] = []
     while link.kind == "vlan" and link.parent in links and len(vlans) < 2:
         vlans.insert(0, link.vlan)
         link = links[link.parent]

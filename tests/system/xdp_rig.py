@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from kernels.control.commands import Command, InstallFlow, PortNews
+from kernels.port import program as bpf
 from tests.kernels.rig import CM128, Control, InstallCrypto, endpoint, master_key, session, wait_for
 from tests.system.veth import FAR, HERE, Veth, inside
 
@@ -64,7 +66,7 @@ class XdpControl(Control):
 class XdpGateway:
     """The holder in the gateway's namespace; interfaces "four" and "six" are on the same device."""
 
-    def __init__(self, veth: Veth, folder: Path, **changes: Any) -> None:
+    def __init__(self, veth: Veth, folder: Path, prefix: tuple[str, ...] = (), **changes: Any) -> None:
         self.veth = veth
         self.log = folder / "holder.log"
         path = str(folder / "media.sock")
@@ -75,14 +77,16 @@ class XdpGateway:
         } | changes  # fmt: skip
         file = folder / "holder.json"
         file.write_text(json.dumps(configuration))
-        command = ["ip", "netns", "exec", veth.gateway, sys.executable, "-m", "kernels.control.holder", str(file)]
+        command = ["ip", "netns", "exec", veth.gateway, *prefix]
+        command += [sys.executable, "-m", "kernels.control.holder", str(file)]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(command, stderr=log)
         wait_for(lambda: "media holder ready" in self.log.read_text() or self.process.poll() is not None, 60)
         assert self.process.poll() is None, self.log.read_text()
         self.control = XdpControl(path)
         self.plane = self.control.plane
-        self.set_next_hops()
+        if configuration["interfaces"][-1]["name"] == "six":
+            self.set_next_hops()
 
     def set_next_hops(self, **changes: Any) -> None:
         device = self.veth.link(self.veth.gateway, "media")
@@ -114,6 +118,17 @@ class XdpGateway:
 
     def events(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+
+    def worker_pid(self, worker: int = 0) -> int:
+        return self.plane.worker(worker).pid
+
+    def link(self) -> int:
+        """A descriptor of the holder's own BPF link; the caller closes it."""
+        for entry in Path(f"/proc/{self.process.pid}/fdinfo").iterdir():
+            found = dict(re.findall(r"^(link_\w+):\s*(\S+)", entry.read_text(), re.MULTILINE))
+            if found.get("link_type") == "xdp":
+                return bpf.open_link(int(found["link_id"]))
+        raise AssertionError("the holder has no XDP link")
 
     def end(self) -> None:
         if self.process.poll() is None:
