@@ -8,6 +8,7 @@ waits. A program of somebody else is never taken off.
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import os
 import time
@@ -94,7 +95,10 @@ class RingPlane:
         news = []
         for number, state in enumerate(self.devices):
             why = self._trouble(state)
-            if why and time.monotonic() >= state.try_at and self._again(state):
+            if why and not state.why:
+                state.wait_s = FIRST_WAIT_S
+                state.try_at = time.monotonic() + state.wait_s  # whoever did it may not be done yet
+            elif why and time.monotonic() >= state.try_at and self._again(state):
                 why = self._trouble(state)
             if why != state.why:
                 state.why = why
@@ -195,6 +199,8 @@ class RingPlane:
                 state.mode = "native" if native else "generic"
                 return
             except OSError as error:
+                if error.errno in (errno.EBUSY, errno.EEXIST):
+                    raise OSError(error.errno, f"{state.device.name} is busy: another XDP program is there") from None
                 failure = OSError(error.errno, f"{state.device.name}: {error.strerror}")
         raise failure
 

@@ -66,7 +66,7 @@ cdef class NextHops:
         if target == NULL:
             return False
         sequence_begin(&target.sequence)
-        memcpy(<char *>target + sizeof(uint32_t), <const char *>row + sizeof(uint32_t), sizeof(NextHop) - sizeof(uint32_t))
+        memcpy(&target.ifindex, &row.ifindex, sizeof(NextHop) - sizeof(uint32_t))       # all behind the sequence number
         sequence_end(&target.sequence)
         return True
 

@@ -11,9 +11,10 @@ from libc.stdint cimport uint8_t, uint32_t
 
 from kernels.clib.libbpf cimport (
     BPF_ANY, BPF_SK_LOOKUP, BPF_XDP, XDP_FLAGS_DRV_MODE, XDP_FLAGS_SKB_MODE, bpf_link_detach,
-    bpf_link_get_fd_by_id, bpf_link_look, bpf_link_make, bpf_link_update, bpf_listen, bpf_map, bpf_map__fd, bpf_map__set_max_entries, bpf_map_delete_elem,
-    bpf_map_get_next_key, bpf_map_lookup_elem, bpf_map_update_elem, bpf_object, bpf_object__close,
-    bpf_object__find_map_by_name, bpf_object__find_program_by_name, bpf_object__load, bpf_open_memory, bpf_prog_get_fd_by_id, bpf_program,
+    bpf_link_get_fd_by_id, bpf_link_look, bpf_link_make, bpf_link_update, bpf_listen, bpf_map, bpf_map__fd,
+    bpf_map__set_max_entries, bpf_map_delete_elem, bpf_map_get_next_key, bpf_map_lookup_elem,
+    bpf_map_update_elem, bpf_object, bpf_object__close, bpf_object__find_map_by_name,
+    bpf_object__find_program_by_name, bpf_object__load, bpf_open_memory, bpf_prog_get_fd_by_id, bpf_program,
     bpf_program__fd, bpf_program_id, bpf_said, bpf_test, libbpf_num_possible_cpus,
 )
 

@@ -3,7 +3,7 @@
 
     receive     look into the rings; every LOOK_NS, and whenever they are empty, into the kernel sockets as well
     read        Ethernet .. UDP, checksums, local address and port -> socket number; what is wrong is a named drop
-    transmit    next hop known, fits the MTU, ring alive -> headers in front of the datagram where it lies, one descriptor;
+    transmit    next hop known, fits the MTU, ring alive -> headers in front of the datagram where it lies, a descriptor;
                 one system call per ring and burst, and only when the kernel asks for it. Else: the kernel socket
     release     frames that did not leave are free again
 
@@ -37,7 +37,7 @@ from kernels.port.xdp cimport (
     DEAD_NS, INNER, KICKS, LOOK_NS, MOST_DEVICES, MOST_LOCALS, NO_DEVICE, STATISTICS_NS, Local, Xdp,
 )
 from kernels.port.xsk cimport LEAD, LONGEST_FRAME, MOST_XSKS, PAGE_STRIDE, STRIDE, Rings, Xsk
-from kernels.wire.frame cimport FRAME_HEADERS, Seen, frame_headers, frame_read, frame_write
+from kernels.wire.frame cimport Seen, frame_headers, frame_read, frame_write
 from kernels.wire.packet cimport (
     BATCH, DROP_NONE, DROP_SEND, NO_SLOT, Packet, Peer,
 )
@@ -235,7 +235,7 @@ cdef bint send_by_ring(Xdp *x, Packet *packet) noexcept nogil:
     frame_write(data, packet.length, &hop.way, x.locals[number].ip, port, &packet.peer)
     if give(x, index, frame, data - headers, packet.length + headers):
         if data == packet.data:
-            x.gone[packet - &x.packets[0]] = True       # `release` must not free it: it may have come back and left again
+            x.gone[packet - &x.packets[0]] = True       # not `release`'s: it may have come back and left again
     else:
         if data != packet.data:
             frame_free(&x.pool, frame)                  # a copy; a received frame goes with `release`
@@ -281,7 +281,7 @@ cdef inline uint8_t *own(Xdp *x, const Packet *packet, uint32_t headers, uint32_
 
 
 cdef inline bint give(Xdp *x, uint32_t index, uint32_t frame, uint8_t *start, uint32_t octets) noexcept nogil:
-    """One descriptor; False when the ring has no place even after the kernel was told and sent frames were taken back."""
+    """One descriptor; False when the ring has no place even after the kernel was told and frames were taken back."""
     cdef Xsk *xsk = &x.pool.xsks[index]
     cdef uint32_t position
     cdef xdp_desc *out

@@ -23,6 +23,8 @@ BUDGET = 64                     # packets of one busy poll, one burst
 SEND_BUDGET = 128               # packets of one sendto in copy mode: a burst and what was left of the last
 LONGEST = LONGEST_FRAME
 MOST = MOST_XSKS
+if STRIDE != 2496 or PAGE_STRIDE != 4096:
+    raise ImportError("strides: xsk.pxd and rings.pxd differ")
 
 
 cdef class Rings:
@@ -49,7 +51,8 @@ cdef class Rings:
         cdef uint64_t room
         self.unaligned = unaligned
         self.shared_octets = (sizeof(Shared) + self.frames * sizeof(uint64_t) + 4095) & ~<uint64_t>4095
-        self.shared = <Shared *>mmap(NULL, self.shared_octets, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)
+        self.shared = <Shared *>mmap(NULL, self.shared_octets, PROT_READ | PROT_WRITE,
+                                     MAP_SHARED | MAP_ANONYMOUS, -1, 0)
         if self.shared == <Shared *>MAP_FAILED:
             self.shared = NULL
             raise MemoryError

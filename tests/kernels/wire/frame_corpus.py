@@ -18,7 +18,7 @@ MACS = bytes.fromhex("020000000001020000000002")
 
 @dataclass(frozen=True)
 class Row:
-    """`ring`: the XDP program is to redirect it (interface without tags); `reads`: the reader gives DATA, else this drop."""
+    """`ring`: the XDP program is to redirect it (no tags expected); `reads`: the reader gives DATA, else this drop."""
 
     name: str
     frame: bytes
