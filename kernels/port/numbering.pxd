@@ -1,3 +1,4 @@
+# cython: cdivision=True
 # Socket numbers and what they stand for: arithmetic instead of tables (see port.pxd; kernels.control.sockets opens them so).
 from libc.stdint cimport uint16_t, uint32_t
 

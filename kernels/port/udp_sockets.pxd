@@ -1,3 +1,4 @@
+# cython: cdivision=True
 # A socket for each local port: one system call per socket that is ready, one per socket that sends.
 from libc.stdint cimport uint16_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset

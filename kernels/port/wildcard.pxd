@@ -1,3 +1,4 @@
+# cython: cdivision=True
 # A wildcard: one receiver for all media ports of a local address (a BPF sk_lookup program steers them there, see
 # bpf/sk_lookup.bpf.c), one raw sender for all of them. A burst is one system call each way and address.
 from libc.errno cimport EMSGSIZE, errno

@@ -57,7 +57,7 @@ int steer(struct bpf_sk_lookup *ctx)
 	struct address to = {};
 	struct settings *set;
 	struct bpf_sock *receiver;
-	__u32 first = 0, *interface, key, offset;
+	__u32 first = 0, *interface, key, offset, ip4;
 	__u64 *entry;
 
 	if (ctx->protocol != IPPROTO_UDP)
@@ -71,7 +71,9 @@ int steer(struct bpf_sk_lookup *ctx)
 	if (ctx->family == FAMILY_IPV4) {
 		((__u8 *)to.words)[10] = 0xff;
 		((__u8 *)to.words)[11] = 0xff;
-		to.words[3] = ctx->local_ip4;
+		ip4 = ctx->local_ip4;
+		asm volatile("" : "+r"(ip4)); /* or the two families share a load at a computed place, which is refused */
+		to.words[3] = ip4;
 	} else if (ctx->family == FAMILY_IPV6) {
 		to.words[0] = ctx->local_ip6[0];
 		to.words[1] = ctx->local_ip6[1];
@@ -94,4 +96,5 @@ int steer(struct bpf_sk_lookup *ctx)
 	return SK_PASS;
 }
 
-char LICENSE[] SEC("license") = "Apache-2.0";
+/* bpf_sk_assign is only for programs that say they are (also) under the GPL. */
+char LICENSE[] SEC("license") = "Dual MIT/GPL";
