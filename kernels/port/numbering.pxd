@@ -1,5 +1,6 @@
 # cython: cdivision=True
-# Socket numbers and what they stand for: arithmetic instead of tables (see port.pxd; kernels.control.sockets opens them so).
+# Socket numbers and what they stand for: arithmetic instead of tables (see port.pxd; kernels.control.sockets opens
+# them so).
 from libc.stdint cimport uint16_t, uint32_t
 
 from kernels.wire.packet cimport NO_SLOT

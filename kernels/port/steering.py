@@ -16,6 +16,7 @@ import socket
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from kernels.port.objects import read_object
 
@@ -89,7 +90,7 @@ class Steering:
         update(
             program.map("settings"), bytes(4), struct.pack("=III", self._first, self._span, len(self._addresses))
         )  # last: until now nothing is steered
-        with open("/proc/self/ns/net", "rb") as namespace:
+        with Path("/proc/self/ns/net").open("rb") as namespace:
             opened.callback(os.close, attach(program.program("steer"), namespace.fileno(), SK_LOOKUP))
 
     def _fill(self) -> None:
@@ -153,9 +154,9 @@ def open_sender(address: str, opened: contextlib.ExitStack) -> int:
     return made.fileno()
 
 
-def enlarge(made: socket.socket, forced: int, asked: int) -> None:
+def enlarge(made: socket.socket, forced: int, asked: int, octets: int = BUFFER) -> None:
     """As large a buffer as we may have: beyond the system's limit only with CAP_NET_ADMIN."""
     try:
-        made.setsockopt(socket.SOL_SOCKET, forced, BUFFER)
+        made.setsockopt(socket.SOL_SOCKET, forced, octets)
     except PermissionError:
-        made.setsockopt(socket.SOL_SOCKET, asked, BUFFER)
+        made.setsockopt(socket.SOL_SOCKET, asked, octets)

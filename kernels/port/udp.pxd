@@ -1,5 +1,5 @@
-# Kernel sockets, opened by the holder and inherited through fork: one per local port, or (wildcard) one receiver and one
-# raw sender per local address.
+# Kernel sockets, opened by the holder and inherited through fork: one per local port, or (wildcard) one receiver and
+# one raw sender per local address.
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from kernels.clib.linux cimport epoll_event, iovec, mmsghdr, sockaddr_storage
@@ -26,8 +26,8 @@ cdef struct Socket:
     uint32_t turn               # that read it last
     uint32_t overflowed         # last value of SO_RXQ_OVFL
     uint32_t last_of            # transmit: its last packet in this burst
-    uint64_t burst_of           # transmit: burst that last used it; 64 bits: a number that came round again would
-                                # join strange packets
+    # transmit: burst that last used it; 64 bits: a number that came round again would join strange packets
+    uint64_t burst_of
 
 cdef struct Local:              # an interface of a wildcard
     Peer address                # port 0

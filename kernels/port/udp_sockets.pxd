@@ -17,7 +17,8 @@ cdef enum:
 
 # -- receiving ---------------------------------------------------------------------------------------------------------
 
-cdef inline uint32_t sockets_read(Udp *udp, uint32_t number, uint32_t first, uint32_t room, uint64_t now) noexcept nogil:
+cdef inline uint32_t sockets_read(
+        Udp *udp, uint32_t number, uint32_t first, uint32_t room, uint64_t now) noexcept nogil:
     """Datagrams of one socket into the frames from `first` on; how many.
 
     A socket that was ready in the turn before too has a queue: it is read deep. Otherwise one datagram, by the cheapest
