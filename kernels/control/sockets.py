@@ -84,8 +84,11 @@ def raise_descriptor_limit(wanted: int) -> int:
 
 
 def open_media(configuration: Configuration) -> MediaSockets:
-    """What `port` asks for, or a socket per port with the reason. OSError when an address is not ours."""
-    if configuration.port != "udp-wildcard":
+    """What `port` asks for, or a socket per port with the reason. A choice left to us is a socket per port as long as
+    there are descriptors enough (the order of packets then survives a move of their call), else a wildcard.
+    OSError when an address is not ours."""
+    wanted = configuration.port
+    if wanted == "udp-sockets" or (wanted != "udp-wildcard" and descriptors_suffice(configuration)):
         why = "a socket for each port"
     else:
         try:
@@ -95,6 +98,13 @@ def open_media(configuration: Configuration) -> MediaSockets:
     media = open_sockets(configuration)
     media.why = why
     return media
+
+
+def descriptors_suffice(configuration: Configuration) -> bool:
+    """Whether every port of every interface can have one."""
+    ranges = divide(*configuration.ports, len(configuration.cores))
+    wanted = sum(map(len, ranges)) * len(configuration.interfaces) + SPARE_DESCRIPTORS
+    return raise_descriptor_limit(wanted) >= wanted
 
 
 def open_wildcard(configuration: Configuration) -> MediaSockets:
