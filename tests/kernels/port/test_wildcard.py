@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -111,9 +112,9 @@ def test_a_port_of_another_program_stays_its_own(address: str) -> None:
 
 def test_nothing_is_left_when_it_is_closed(address: str) -> None:
     """Ports are free, packets go to whoever binds them."""
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
     Steering([address], [range(PORT, PORT + 8)]).close()
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
     assert busy_ports(address, PORT, 8) == set()
     with endpoint(address, PORT) as owner:
         owner.sendto(b"self", owner.getsockname())
