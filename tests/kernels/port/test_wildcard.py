@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -172,3 +174,30 @@ def test_refused_by_the_kernel() -> None:
         assert balanced(rig.mailbox.counters(), DROPS)
     finally:
         rig.steering.close()
+
+
+LONG = """
+from tests.kernels.port.test_wildcard import Rig, drain, rtp
+rig = Rig("{address}", 20)
+for i in range(3):
+    for n in (0, 2, 34):  # 2 and 34 leave by ports 3 and 35: the same spare place
+        rig.send(n, rtp(i, bytes([n]) * 1800))
+        rig.send(n, rtp(i, b"short"))
+    rig.worker.turn()
+for n in (0, 2, 34):
+    got = drain(rig.phones[n + 1], 0.05)
+    want = [data for i in range(3) for data in (rtp(i, bytes([n]) * 1800), rtp(i, b"short"))]
+    assert sorted(got) == sorted(want), (n, [len(data) for data in got])
+counters = rig.mailbox.counters()
+assert (counters["send"], counters["forwarded"]) == (0, 18), counters
+print("all came")
+"""
+
+
+def test_longer_than_the_path_takes(address: str) -> None:
+    """EMSGSIZE from the raw sender: a socket bound to the port sends it in fragments; short ones are not disturbed, what
+    arrives for that port still comes to the receiver, and sockets that share a spare's place take turns."""
+    setup = "ip link set lo mtu 1280 && ip link set lo up && exec $0 -c \"$1\""
+    command = ["unshare", "--net", "sh", "-c", setup, sys.executable, LONG.format(address=address)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout == "all came\n", done.stderr
