@@ -50,8 +50,10 @@ class Call:
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_call_through_each_kind(tmp_path: Path, kind: str, address: str) -> None:
-    """RTP <-> SRTP, also after the worker was killed: its successor inherits the same sockets and steering."""
-    with holder(tmp_path, PORT, port=kind, interfaces=[{"name": "default", "address": address}]) as running:
+    """RTP <-> SRTP, privileges dropped, also after the worker was killed: its successor inherits the same sockets and
+    steering."""
+    here = [{"name": "default", "address": address}]
+    with holder(tmp_path, PORT, port=kind, interfaces=here, user="nobody") as running:
         control = Control(running.path)
         assert control.plane.info.port_kind == kind
         call = Call(control, address)

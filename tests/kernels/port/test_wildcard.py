@@ -195,8 +195,8 @@ print("all came")
 
 
 def test_longer_than_the_path_takes(address: str) -> None:
-    """EMSGSIZE from the raw sender: a socket bound to the port sends it in fragments; short ones are not disturbed, what
-    arrives for that port still comes to the receiver, and sockets that share a spare's place take turns."""
+    """EMSGSIZE from the raw sender: a socket bound to the port sends it in fragments; short ones are not disturbed,
+    what arrives for that port still comes to the receiver, and sockets that share a spare's place take turns."""
     setup = "ip link set lo mtu 1280 && ip link set lo up && exec $0 -c \"$1\""
     command = ["unshare", "--net", "sh", "-c", setup, sys.executable, LONG.format(address=address)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
