@@ -25,7 +25,7 @@ from kernels.control.confine import name_process
 from kernels.control.door import Door
 from kernels.control.journal import Journal
 from kernels.control.pages import huge_pages, memory_file
-from kernels.control.sockets import MediaSockets, open_sockets
+from kernels.control.sockets import MediaSockets, open_media
 from kernels.control.team import Place, Team, ignore_signals
 
 TICK_MS = 250
@@ -41,7 +41,7 @@ class Holder:
         self._configuration, self._journal = configuration, journal
         self._ending = False
         self._huge_pages = ""
-        self._media = open_sockets(configuration)
+        self._media = open_media(configuration)
         if self._media.shrunk:
             journal.write("warning", "port range shrunk", why=self._media.shrunk)
         for interface, ports in self._media.busy.items():
@@ -60,7 +60,7 @@ class Holder:
         sockets = [fd for fds in self._media.fds for fd in fds]
         own = self._media.share * len(self._media.interfaces)
         places = [
-            Place(i, core, sockets, range(i * own, (i + 1) * own), self._doorbells[i])
+            Place(i, core, sockets, range(i * own, (i + 1) * own), self._doorbells[i], self._media.wildcard(i))
             for i, core in enumerate(configuration.cores)
         ]
         self._team = Team(
@@ -88,9 +88,9 @@ class Holder:
         """What a control process is told when it attaches."""
         return {
             "version": product_version(),
-            "port_kind": "udp",
+            "port_kind": self._media.kind,
             "cipher": "openssl",
-            "why": "kernel sockets and OpenSSL: the only port and cipher back end of this build",
+            "why": f"{self._media.why}; OpenSSL: the only cipher back end of this build",
             "cores": list(self._configuration.cores),
             "huge_pages": self._huge_pages,
             "interfaces": self._media.describe(),
@@ -163,7 +163,9 @@ class Holder:
     def _facts(self) -> dict[str, object]:
         return {
             "workers": len(self._configuration.cores),
-            "ports": sum(len(fds) for fds in self._media.fds),
+            "ports": self._media.count,
+            "port_kind": self._media.kind,
+            "why": self._media.why,
             "arena_octets": self._arena.octets,
             "huge_pages": self._huge_pages,
             "calls": self._configuration.calls,
