@@ -13,7 +13,11 @@ from kernels.cipher.selftest cimport selftest_passes
 cdef enum:
     MOST_BACKENDS = 4
 
-_ROWS = (("vaes", "kernels.cipher.vaes"), ("openssl", "kernels.cipher.openssl"))
+_ROWS = (
+    ("vaes", "kernels.cipher.vaes"),
+    ("ipsec-mb", "kernels.cipher.ipsec_mb"),
+    ("openssl", "kernels.cipher.openssl"),
+)
 
 cdef const Backend *_TABLE[MOST_BACKENDS]
 cdef uint32_t _rows = 0

@@ -55,7 +55,7 @@ KNOWN = {
 }
 REQUIRED = ("socket", "interfaces", "ports", "cores", "calls")
 CHOICES = {
-    "port": ("auto", "udp", "xdp"),
+    "port": ("auto", "udp", "udp-sockets", "udp-wildcard", "xdp"),  # udp: the better of the two that follow
     "xdp_mode": ("auto", "zerocopy", "native", "generic"),
     "cipher": ("auto", "openssl"),
     "log": ("debug", "info", "warning", "error"),

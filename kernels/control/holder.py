@@ -26,7 +26,7 @@ from kernels.control.door import Door
 from kernels.control.journal import Journal
 from kernels.control.pages import huge_pages, memory_file
 from kernels.control.ring_choice import choose_rings
-from kernels.control.sockets import MediaSockets, open_sockets
+from kernels.control.sockets import MediaSockets, open_media
 from kernels.control.team import Place, Team, ignore_signals
 from kernels.port.port import AnyPort
 
@@ -44,7 +44,7 @@ class Holder:
         self._configuration, self._journal = configuration, journal
         self._ending = False
         self._huge_pages = ""
-        self._media = open_sockets(configuration)
+        self._media = open_media(configuration)
         if self._media.shrunk:
             journal.write("warning", "port range shrunk", why=self._media.shrunk)
         for interface, ports in self._media.busy.items():
@@ -64,7 +64,7 @@ class Holder:
         sockets = [fd for fds in self._media.fds for fd in fds]
         own = self._media.share * len(self._media.interfaces)
         places = [
-            Place(i, core, sockets, range(i * own, (i + 1) * own), self._doorbells[i])
+            Place(i, core, sockets, range(i * own, (i + 1) * own), self._doorbells[i], self._media.wildcard(i))
             for i, core in enumerate(configuration.cores)
         ]
         self._team = Team(
@@ -94,9 +94,9 @@ class Holder:
         """What a control process is told when it attaches."""
         return {
             "version": product_version(),
-            "port_kind": self._rings.kind if self._rings else "udp",
+            "port_kind": self._rings.kind if self._rings else self._media.kind,
             "cipher": "openssl",
-            "why": self._why,
+            "why": f"{self._why}; OpenSSL: the only cipher back end of this build",
             "cores": list(self._configuration.cores),
             "huge_pages": self._huge_pages,
             "interfaces": self._interfaces(),
@@ -131,7 +131,7 @@ class Holder:
 
     def _interfaces(self) -> dict[str, dict[str, object]]:
         ports = self._rings.describe() if self._rings is not None else {}
-        nothing = {"kind": "udp", "why": self._why, "device": ""}
+        nothing = {"kind": self._media.kind, "why": self._why, "device": ""}
         return {name: entry | {"port": ports.get(name, nothing)} for name, entry in self._media.describe().items()}
 
     def _with_rings(self, worker: int, sockets: AnyPort) -> AnyPort:
@@ -196,9 +196,9 @@ class Holder:
     def _facts(self) -> dict[str, object]:
         return {
             "workers": len(self._configuration.cores),
-            "port_kind": self._rings.kind if self._rings else "udp",
+            "ports": self._media.count,
+            "port_kind": self._rings.kind if self._rings else self._media.kind,
             "why": self._why,
-            "ports": sum(len(fds) for fds in self._media.fds),
             "arena_octets": self._arena.octets,
             "huge_pages": self._huge_pages,
             "calls": self._configuration.calls,

@@ -12,16 +12,14 @@ from kernels.port.netdev import find_device
 if TYPE_CHECKING:
     from kernels.control.rings import RingPlane
 
-CHOSEN = "kernel sockets: the configuration says so"
-
 
 def choose_rings(configuration: Configuration, media: MediaSockets, journal: Journal) -> tuple[RingPlane | None, str]:
     """The rings, or None and the reason: one warning when something stands in their way."""
     if configuration.port not in ("auto", "xdp"):
-        return None, CHOSEN
+        return None, media.why
     unsuited = [reason for one in media.interfaces if (reason := _unsuited(one.address))]
     if len(unsuited) == len(media.interfaces) and configuration.port == "auto":
-        return None, f"kernel sockets: {unsuited[0]}"  # nothing is wrong with that
+        return None, f"{media.why}; no rings: {unsuited[0]}"  # nothing is wrong with that
     try:
         from kernels.control.rings import RingPlane
 
@@ -29,11 +27,11 @@ def choose_rings(configuration: Configuration, media: MediaSockets, journal: Jou
     except (OSError, ImportError, MemoryError) as error:
         why = "not built: libbpf-dev and libxdp-dev were missing" if isinstance(error, ImportError) else _words(error)
         journal.write("warning", "no xdp", why=why, instead="kernel sockets")
-        return None, f"kernel sockets: no xdp: {why}"
+        return None, f"{media.why}; no xdp: {why}"
     for name, reason in rings.excluded.items():
         journal.write("warning", "no xdp", interface=name, why=reason, instead="kernel sockets")
     devices = ", ".join(f"{state.device.name} ({state.mode})" for state in rings.devices)
-    return rings, f"AF_XDP on {devices}"
+    return rings, f"AF_XDP on {devices}; beside it {media.why}"
 
 
 def _unsuited(address: str) -> str:
