@@ -53,7 +53,7 @@ class Media(Table):
         " kernel sockets.",
         effect=Effect.RESTART,
     )
-    cipher: Literal["auto", "openssl"] = row(
+    cipher: Literal["auto", "vaes", "ipsec-mb", "openssl"] = row(
         "auto",
         help="Which cipher code is used; auto: the fastest that passes its known answers.",
         effect=Effect.RESTART,

@@ -52,7 +52,7 @@ KNOWN = {
 REQUIRED = ("socket", "interfaces", "ports", "cores", "calls")
 CHOICES = {
     "port": ("auto", "udp", "udp-sockets", "udp-wildcard"),  # udp: the better of the two that follow
-    "cipher": ("auto", "openssl"),
+    "cipher": ("auto", "vaes", "ipsec-mb", "openssl"),
     "log": ("debug", "info", "warning", "error"),
 }
 MOST_CALLS = 1_000_000
