@@ -60,7 +60,7 @@ class Media(Table):
         0, help="Workers drive the NIC's queue themselves, so long at a time; 0: interrupts do.", unit="microseconds",
         effect=Effect.RESTART, ge=0, le=1000,
     )  # fmt: skip
-    cipher: Literal["auto", "openssl"] = row(
+    cipher: Literal["auto", "vaes", "ipsec-mb", "openssl"] = row(
         "auto",
         help="Which cipher code is used; auto: the fastest that passes its known answers.",
         effect=Effect.RESTART,

@@ -57,7 +57,7 @@ REQUIRED = ("socket", "interfaces", "ports", "cores", "calls")
 CHOICES = {
     "port": ("auto", "udp", "udp-sockets", "udp-wildcard", "xdp"),  # udp: the better of the two that follow
     "xdp_mode": ("auto", "zerocopy", "native", "generic"),
-    "cipher": ("auto", "openssl"),
+    "cipher": ("auto", "vaes", "ipsec-mb", "openssl"),
     "log": ("debug", "info", "warning", "error"),
 }
 MOST_CALLS = 1_000_000

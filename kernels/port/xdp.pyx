@@ -3,7 +3,7 @@
 
     receive     look into the rings; every LOOK_NS, and whenever they are empty, into the kernel sockets as well
     read        Ethernet .. UDP, checksums, local address and port -> socket number; what is wrong is a named drop
-    transmit    next hop known, fits the MTU, ring alive -> headers in front of the datagram where it lies, a descriptor;
+    transmit    next hop known, fits the MTU, ring alive: headers in front of the datagram where it is, a descriptor;
                 one system call per ring and burst, and only when the kernel asks for it. Else: the kernel socket
     release     frames that did not leave are free again
 
