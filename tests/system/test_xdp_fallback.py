@@ -66,7 +66,7 @@ def test_start_without_xdp(
 ) -> None:
     """One warning that says why; calls work."""
     with obstacle(veth), gateway(veth, tmp_path) as running:
-        assert running.plane.info.port_kind == "udp"
+        assert running.plane.info.port_kind == "udp-sockets"
         assert "busy" in running.plane.info.why
         (warning,) = warnings(running)
         assert "busy" in str(warning["why"])
@@ -86,14 +86,14 @@ def test_loopback_has_no_rings(veth: Veth, tmp_path: Path, port: str, told: int)
     """A fault only for who asked for xdp."""
     with gateway(veth, tmp_path, port=port, interfaces=[{"name": "four", "address": "127.0.0.1"}]) as running:
         assert len(warnings(running)) == told
-        assert running.plane.info.port_kind == "udp"
+        assert running.plane.info.port_kind == "udp-sockets"
         assert "loopback" in running.plane.info.why
 
 
 def test_without_the_capability(veth: Veth, tmp_path: Path) -> None:
     """No CAP_BPF and no CAP_SYS_ADMIN: EPERM on bpf(), kernel sockets, one warning."""
     with gateway(veth, tmp_path, prefix=("setpriv", "--bounding-set=-bpf,-sys_admin")) as running:
-        assert running.plane.info.port_kind == "udp"
+        assert running.plane.info.port_kind == "udp-sockets"
         (warning,) = warnings(running)
         assert "not permitted" in str(warning["why"])
         running.call()
