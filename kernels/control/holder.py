@@ -19,6 +19,7 @@ import sys
 
 import sdnotify
 
+from kernels.cipher import select as cipher
 from kernels.control.arena import Arena, footprint, forbid_dumps
 from kernels.control.configuration import Configuration, ConfigurationError, read_configuration
 from kernels.control.confine import name_process
@@ -41,6 +42,7 @@ class Holder:
         self._configuration, self._journal = configuration, journal
         self._ending = False
         self._huge_pages = ""
+        choose_cipher(configuration.cipher)
         self._media = open_sockets(configuration)
         if self._media.shrunk:
             journal.write("warning", "port range shrunk", why=self._media.shrunk)
@@ -89,8 +91,8 @@ class Holder:
         return {
             "version": product_version(),
             "port_kind": "udp",
-            "cipher": "openssl",
-            "why": "kernel sockets and OpenSSL: the only port and cipher back end of this build",
+            "cipher": cipher.selected(),
+            "why": f"kernel sockets: the only port of this build; {cipher.selected()}: {cipher.why()}",
             "cores": list(self._configuration.cores),
             "huge_pages": self._huge_pages,
             "interfaces": self._media.describe(),
@@ -166,8 +168,18 @@ class Holder:
             "ports": sum(len(fds) for fds in self._media.fds),
             "arena_octets": self._arena.octets,
             "huge_pages": self._huge_pages,
+            "cipher": cipher.selected(),
+            "cipher_why": cipher.why(),
             "calls": self._configuration.calls,
         }
+
+
+def choose_cipher(wanted: str) -> None:
+    """For this process and the workers it will fork. ConfigurationError."""
+    try:
+        cipher.select(wanted)
+    except RuntimeError as error:
+        raise ConfigurationError(f"cipher: {error}") from error
 
 
 def make_arena_memory(configuration: Configuration, media: MediaSockets) -> int:
