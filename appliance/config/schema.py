@@ -47,8 +47,11 @@ class Media(Table):
         ge=1,
         le=1_000_000,
     )
-    backend: Literal["auto", "udp"] = row(
-        "auto", help="How packets reach the workers; auto: the fastest that works here.", effect=Effect.RESTART
+    backend: Literal["auto", "udp", "udp-sockets", "udp-wildcard"] = row(
+        "auto",
+        help="How packets reach the workers; auto: the fastest that works here; udp: the better of the two kinds of"
+        " kernel sockets.",
+        effect=Effect.RESTART,
     )
     cipher: Literal["auto", "multibuffer", "vaes", "ipsec-mb", "openssl"] = row(
         "auto",

@@ -33,7 +33,8 @@ cdef inline void drill_keys(SessionKeys *keys, uint8_t cipher, uint8_t key_octet
     hmac_prepare(keys, secret, 20)
     keys.ready = 1
 
-cdef inline void drill_job(Drill *drill, uint32_t at, const SessionKeys *keys, uint32_t body, uint8_t tag) noexcept nogil:
+cdef inline void drill_job(Drill *drill, uint32_t at, const SessionKeys *keys, uint32_t body,
+                           uint8_t tag) noexcept nogil:
     """Packet `at` with a body of so many octets; its tag follows, its ROC is 7. The caller says which slot."""
     cdef Job *job = &drill.jobs[at]
     cdef bint gcm = keys.cipher == CIPHER_AES_GCM

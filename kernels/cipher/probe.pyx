@@ -28,31 +28,6 @@ def open(backend: str, cipher: str, bytes key not None, bytes iv not None, bytes
     return _run(backend, cipher, key, iv, clear, body, salt, extra, auth_key, tag, False)
 
 
-cdef const Backend *_honest = NULL
-cdef int _wrong_seal = -1
-cdef int _wrong_verdict = -1
-
-
-def batch_agrees(backend: str, *, int wrong_seal=-1, int wrong_verdict=-1):
-    """The batch test of a back end that gets this job of a batch wrong (-1: none)."""
-    global _honest, _wrong_seal, _wrong_verdict
-    cdef Backend faulty
-    _honest, _wrong_seal, _wrong_verdict = backend_named(backend), wrong_seal, wrong_verdict
-    memcpy(&faulty, _honest, sizeof(Backend))
-    faulty.seal, faulty.open = &_faulty_seal, &_faulty_open
-    return bool(_batch_agrees(&faulty, backend_named("openssl")))
-
-cdef void _faulty_seal(void *state, Job **jobs, uint32_t count) noexcept nogil:
-    _honest.seal(state, jobs, count)
-    if 0 <= _wrong_seal < <int>count:
-        jobs[_wrong_seal].data[jobs[_wrong_seal].clear] ^= 1
-
-cdef void _faulty_open(void *state, Job **jobs, uint32_t count) noexcept nogil:
-    _honest.open(state, jobs, count)
-    if 0 <= _wrong_verdict < <int>count:
-        jobs[_wrong_verdict].drop ^= DROP_AUTH_FAIL
-
-
 cdef object _run(str name, str cipher, bytes key, bytes iv, bytes clear, bytes body, bytes salt, bytes extra,
                  bytes auth_key, bytes tag, bint seals):
     cdef const Backend *backend = backend_named(name)
@@ -92,3 +67,30 @@ cdef object _run(str name, str cipher, bytes key, bytes iv, bytes clear, bytes b
     if job.drop != DROP_NONE:
         return _Drop(job.drop), bytes(data)
     return (bytes(data[len(clear):]), bytes(room[:len(tag)])) if seals else bytes(data[len(clear):])
+
+
+# --- a back end with a fault ---
+
+cdef const Backend *_honest = NULL
+cdef int _wrong_seal = -1
+cdef int _wrong_verdict = -1
+
+cdef void _faulty_seal(void *state, Job **jobs, uint32_t count) noexcept nogil:
+    _honest.seal(state, jobs, count)
+    if 0 <= _wrong_seal < <int>count:
+        jobs[_wrong_seal].data[jobs[_wrong_seal].clear] ^= 1
+
+cdef void _faulty_open(void *state, Job **jobs, uint32_t count) noexcept nogil:
+    _honest.open(state, jobs, count)
+    if 0 <= _wrong_verdict < <int>count:
+        jobs[_wrong_verdict].drop ^= DROP_AUTH_FAIL
+
+
+def batch_agrees(backend: str, *, int wrong_seal=-1, int wrong_verdict=-1):
+    """The batch test of a back end that gets this job of a batch wrong (-1: none)."""
+    global _honest, _wrong_seal, _wrong_verdict
+    cdef Backend faulty
+    _honest, _wrong_seal, _wrong_verdict = backend_named(backend), wrong_seal, wrong_verdict
+    memcpy(&faulty, _honest, sizeof(Backend))
+    faulty.seal, faulty.open = &_faulty_seal, &_faulty_open
+    return bool(_batch_agrees(&faulty, backend_named("openssl")))

@@ -25,9 +25,9 @@ cdef double suite_ns(const Backend *backend, uint8_t cipher, uint8_t tag) noexce
     cdef Drill *drill = <Drill *>calloc(1, sizeof(Drill))
     cdef void *state = backend.create(2 * CONTEXTS)
     cdef double best = -1, ns
-    cdef uint32_t i
+    cdef uint32_t i, _round
     if drill != NULL and state != NULL and set_up(drill, backend, state, cipher, tag):
-        for i in range(ROUNDS):
+        for _round in range(ROUNDS):
             ns = round_ns(drill, backend, state)
             best = ns if best < 0 or ns < best else best
         for i in range(DRILL_JOBS):

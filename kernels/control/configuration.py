@@ -51,8 +51,8 @@ KNOWN = {
 }
 REQUIRED = ("socket", "interfaces", "ports", "cores", "calls")
 CHOICES = {
-    "port": ("auto", "udp"),
-    "cipher": ("auto", "multibuffer", "vaes", "ipsec-mb", "openssl"),
+    "port": ("auto", "udp", "udp-sockets", "udp-wildcard"),  # udp: the better of the two that follow
+    "cipher": ("auto", "multibuffer", "vaes", "ipsec-mb", "openssl"),  # multibuffer: the faster of the two that follow
     "log": ("debug", "info", "warning", "error"),
 }
 MOST_CALLS = 1_000_000
