@@ -230,8 +230,8 @@ cdef void take(Contest *c, uint32_t n) noexcept nogil:
         one.leaves = 1
 
 cdef void judge(Contest *c, uint32_t count) noexcept nogil:
-    """What must hold whatever the back end, and what leaves the pool. Without a tag nothing must hold: a forged sequence
-    number moves the index, and with another index a copy is a new packet."""
+    """What must hold whatever the back end, and what leaves the pool. Without a tag nothing must hold: a forged
+    sequence number moves the index, and with another index a copy is a new packet."""
     cdef Arrival *arrival
     cdef uint32_t n
     cdef uint16_t drop
