@@ -2,9 +2,9 @@
 """Engines of several cipher back ends through the same impaired traffic: they must not differ in any octet or verdict.
 
     compose a batch -> every engine protects it -> alike? -> into the pool, but for what is lost
-    take a batch out of the pool: in any order, some twice, some tampered with, some cut -> every engine judges -> alike?
+    take a batch out of the pool: in any order, some twice, some spoilt or cut -> every engine judges -> alike?
 
-Octets tampered with go round every position of a packet. At the end the engines' memory must be the same.
+Octets tampered with go round every position. At the end the engines' memory must be the same.
 """
 from collections import namedtuple
 
