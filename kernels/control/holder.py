@@ -19,8 +19,7 @@ import sys
 
 import sdnotify
 
-from kernels.cipher.select import names
-from kernels.cipher.select import select as select_cipher
+from kernels.cipher import select as cipher
 from kernels.control.arena import Arena, footprint, forbid_dumps
 from kernels.control.configuration import Configuration, ConfigurationError, read_configuration
 from kernels.control.confine import keep_through_change, limit_capabilities, name_process
@@ -45,7 +44,7 @@ class Holder:
     def __init__(self, configuration: Configuration, journal: Journal) -> None:
         self._configuration, self._journal = configuration, journal
         self._ending = False
-        self._cipher = choose_cipher(configuration.cipher)
+        choose_cipher(configuration.cipher)
         self._huge_pages = ""
         self._media = open_media(configuration)
         if self._media.shrunk:
@@ -98,8 +97,8 @@ class Holder:
         return {
             "version": product_version(),
             "port_kind": self._rings.kind if self._rings else self._media.kind,
-            "cipher": self._cipher,
-            "why": f"{self._why}; {self._cipher}: {cipher_why(self._configuration.cipher)}",
+            "cipher": cipher.selected(),
+            "why": f"{self._why}; {cipher.selected()}: {cipher.why()}",
             "cores": list(self._configuration.cores),
             "huge_pages": self._huge_pages,
             "interfaces": self._interfaces(),
@@ -204,8 +203,18 @@ class Holder:
             "why": self._why,
             "arena_octets": self._arena.octets,
             "huge_pages": self._huge_pages,
+            "cipher": cipher.selected(),
+            "cipher_why": cipher.why(),
             "calls": self._configuration.calls,
         }
+
+
+def choose_cipher(wanted: str) -> None:
+    """For this process and the workers it will fork. ConfigurationError."""
+    try:
+        cipher.select(wanted)
+    except RuntimeError as error:
+        raise ConfigurationError(f"cipher: {error}") from error
 
 
 def make_arena_memory(configuration: Configuration, media: MediaSockets) -> int:
@@ -226,21 +235,6 @@ def drop_privileges(account: pwd.struct_passwd) -> None:
     os.initgroups(account.pw_name, account.pw_gid)
     os.setresgid(account.pw_gid, account.pw_gid, account.pw_gid)
     os.setresuid(account.pw_uid, account.pw_uid, account.pw_uid)
-
-
-def choose_cipher(wanted: str) -> str:
-    """The back end of this process and of the workers it forks. ConfigurationError: it does not run here."""
-    try:
-        return select_cipher(wanted)
-    except (RuntimeError, ValueError) as error:
-        raise ConfigurationError(f"cipher: {error}") from error
-
-
-def cipher_why(wanted: str) -> str:
-    """In words."""
-    if wanted != "auto":
-        return "as configured"
-    return f"the first of {', '.join(names())} that gives the known answers"
 
 
 def product_version() -> str:

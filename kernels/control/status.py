@@ -35,9 +35,9 @@ class PlaneInfo:
     """What runs, and why it is this."""
 
     version: str
-    port_kind: str  # udp, xdp-generic, xdp-native, xdp-native-zerocopy
-    cipher: str  # openssl
-    why: str
+    port_kind: str  # udp-sockets, udp-wildcard, xdp-generic, xdp-native, xdp-native-zerocopy
+    cipher: str  # vaes, ipsec-mb, openssl
+    why: str  # it is this port and this cipher
     workers: tuple[WorkerInfo, ...]
     interfaces: dict[str, InterfaceInfo]
     huge_pages: str = ""  # behind the arena: "2 MiB reserved", "transparent" (all, or how much), "none"

@@ -34,13 +34,6 @@ def test_self_test_passes(backend: str) -> None:
     assert select.passes(backend)
 
 
-def test_selection() -> None:
-    assert select.select() == select.selected() == BACKENDS[0]
-    with pytest.raises(ValueError, match="no cipher back end"):
-        select.select("abacus")
-    assert select.select("auto") in BACKENDS
-
-
 @pytest.mark.parametrize(
     ("file", "entry"),
     [

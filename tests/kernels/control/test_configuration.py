@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from kernels.cipher.select import names
-from kernels.control.configuration import CHOICES, ConfigurationError, check_configuration, read_configuration
-from kernels.control.holder import EXIT_CONFIGURATION, choose_cipher, main
+from kernels.control.configuration import ConfigurationError, check_configuration, read_configuration
+from kernels.control.holder import EXIT_CONFIGURATION, main
 from kernels.control.sockets import divide
 
 GOOD: dict[str, Any] = {
@@ -82,12 +81,3 @@ def test_files(tmp_path: Path) -> None:
 )
 def test_shares(first: int, last: int, workers: int, shares: list[range]) -> None:
     assert list(divide(first, last, workers)) == shares
-
-
-def test_cipher_back_ends_are_those_that_can_be_chosen() -> None:
-    """A setting for every row that runs here, and the refusal of one that does not is a fault of the configuration."""
-    assert set(names()) < set(CHOICES["cipher"])
-    assert {choose_cipher(name) for name in names()} == set(names())
-    with pytest.raises(ConfigurationError, match="cipher"):
-        choose_cipher("abacus")
-    assert choose_cipher("auto") == names()[0]

@@ -14,8 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from kernels.cipher import select
 from kernels.control.commands import InstallCrypto, InstallFlow, RemoveFlow
+from kernels.control.configuration import ConfigurationError
 from kernels.control.errors import LayoutMismatch, PlaneBusy
+from kernels.control.holder import choose_cipher
 from kernels.control.mailbox import DROPS
 from kernels.control.plane import MediaPlane
 from tests.kernels.rig import (
@@ -73,6 +76,29 @@ class Call:
         return self.bob_in.unprotect_rtp(self.bob.recv(2000)) == rtp(sequence) and self.alice.recv(2000) == rtp(
             sequence
         )
+
+
+@pytest.mark.parametrize("cipher", [*select.names(), "auto", "multibuffer"])
+def test_the_plane_says_which_cipher_runs(tmp_path: Path, cipher: str) -> None:
+    """Holder, worker and description are of one mind: chosen before the fork, and media flows by it."""
+    if cipher == "multibuffer" and select.names() == ("openssl",):
+        pytest.skip("neither vaes nor ipsec-mb runs on this CPU")
+    with holder(tmp_path, PORT, cipher=cipher) as process:
+        control = Control(process.path)
+        info = control.plane.info
+        assert info.cipher == cipher if cipher in select.names() else info.cipher in select.names()
+        assert info.cipher in info.why
+        assert ("as set" if cipher in select.names() else " ns a packet") in info.why or info.cipher == "openssl"
+        assert Call(control).works(1)
+
+
+def test_a_cipher_that_cannot_run_here_is_a_mistake_of_the_configuration() -> None:
+    before = select.selected()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(select._lacking, "vaes", "this CPU lacks VAES")
+        with pytest.raises(ConfigurationError, match=r"cipher: .*vaes does not run here: this CPU lacks VAES"):
+            choose_cipher("vaes")
+    choose_cipher(str(before))
 
 
 def test_a_call_both_ways(running: HolderProcess) -> None:
