@@ -34,23 +34,23 @@ def table(rounds: Rounds) -> Table:
 
 
 def figures(rounds: Rounds) -> dict[str, float]:
-    """The best port back end of each family in the first scenario over veth (loopback where there is no veth)."""
+    """The best port back end of each family in the first scenario of each place."""
     found: dict[str, float] = {}
-    if not rounds.measured:
-        return found
-    first = rounds.measured[0]
-    reference = rounds.of(first.place, first.scenario, REFERENCE)
-    if reference is None:
-        return found
-    for one in rounds.measured:
-        if (one.place, one.scenario) != (first.place, first.scenario) or one is reference:
-            continue
-        family = one.family
-        rate = over(middle(one.packets_per_s), middle(reference.packets_per_s))
-        cost = over(middle(one.cpu_ns), middle(reference.cpu_ns))
-        if rate is not None and cost is not None and rate > found.get(f"gateway_{family}", 0.0):
-            found[f"gateway_{family}"], found[f"cpu_{family}"] = rate, cost
+    for place in dict.fromkeys(one.place for one in rounds.measured):
+        here = [one for one in rounds.measured if one.place == place]
+        here = [one for one in here if one.scenario == here[0].scenario]
+        reference = rounds.of(place, here[0].scenario, REFERENCE)
+        for one in [one for one in here if reference and one is not reference]:
+            _best(found, one, reference, "_loopback" if place == "loopback" else "")
     return found
+
+
+def _best(found: dict[str, float], one: Measured, reference: Measured, suffix: str) -> None:
+    rate = over(middle(one.packets_per_s), middle(reference.packets_per_s))
+    cost = over(middle(one.cpu_ns), middle(reference.cpu_ns))
+    key = f"{one.family}{suffix}"
+    if rate is not None and cost is not None and rate > found.get(f"gateway_{key}", 0.0):
+        found[f"gateway_{key}"], found[f"cpu_{key}"] = rate, cost
 
 
 def _remarks(one: Measured) -> str:

@@ -45,12 +45,12 @@ class Plan:
     first_probes: int = 8  # of a search that starts anywhere; later ones start where the last one ended
     next_probes: int = 4
     other_probes: int = 7  # a first search that begins near what the same gateway did in another scenario
-    latency_s: float = 1.5
+    latency_s: float = 1.2
     # growth
     growth_calls: tuple[int, ...] = (10, 100, 1_000, 10_000)
     growth_s: float = 1.0
     growth_runs: int = 3
-    growth_probes: int = 5
+    growth_probes: int = 4
     # memory and set-up
     memory_calls: int = 1_000
     set_ups: int = 300  # calls set up and deleted one after the other, per round
@@ -67,7 +67,7 @@ class Plan:
             for turn in range(rounds)
             for subjects in [ports if scenario is self.scenarios[0][0] else min(ports, 2)]
         )
-        found["gateway"] += self.loopback_rounds * self._session(self.first_probes) * 2
+        found["gateway"] += self.loopback_rounds * self._session(self.first_probes) * 3  # kernel sockets of two kinds
         found["latency"] = 0.0  # measured in the same sessions
         runs = self.growth_runs * (self.growth_s + 0.5) + 1.0
         found["growth"] = min(ports, 2) * (

@@ -17,6 +17,8 @@ from tests.bench.search import LOSS, describe
 from tests.bench.session import FAILURES, session
 from tests.bench.subjects import REFERENCE, RTPENGINE, port_kinds
 
+BEST = ("udp-wildcard", "xdp-native")
+
 
 @dataclass
 class Measured:
@@ -94,15 +96,19 @@ def _names(only: list[str], place: Place, *, every: bool) -> list[str]:
     """The subjects of a scenario: every port back end, or one of each kind; AF_XDP needs the veth pairs."""
     kinds = [kind for kind in port_kinds() if kind in only or "srtpgw" in only]
     if place.name == "loopback":
-        kinds = [kind for kind in kinds if kind.startswith("udp")][:1]
+        kinds = [kind for kind in kinds if kind.startswith("udp")]
     if not every:
         kinds = representative(kinds)
     return ([REFERENCE] if REFERENCE in only and RTPENGINE else []) + kinds
 
 
 def representative(kinds: list[str]) -> list[str]:
-    """The first of each family: `udp...`, `xdp...`."""
-    return list({kind[:3]: kind for kind in reversed(kinds)}.values())[::-1]
+    """One of each family, `udp...` and `xdp...`: the best where everything is permitted, else the first."""
+    chosen: dict[str, str] = {}
+    for kind in kinds:
+        if kind[:3] not in chosen or kind in BEST:
+            chosen[kind[:3]] = kind
+    return list(chosen.values())
 
 
 def _visit(plan: Plan, place: Place, scenario: Scenario, name: str, folder: Path, made: Rounds) -> None:

@@ -50,11 +50,12 @@ def port_kinds() -> list[str]:
 
 
 def _back_ends() -> dict[str, dict[str, str]]:
-    """Name -> what the holder is told. Zero copy is no mode of veth or loopback."""
+    """Name -> what the holder is told. Zero copy is no mode of veth or loopback; a port that only stands for the better
+    of others (`udp`) is measured as those."""
     found: dict[str, dict[str, str]] = {}
     for port in CHOICES["port"]:
         modes = [mode for mode in CHOICES.get(f"{port}_mode", ()) if mode not in ("auto", "zerocopy")]
-        if port not in ("auto", "memory"):
+        if port not in ("auto", "memory") and not any(other.startswith(f"{port}-") for other in CHOICES["port"]):
             found |= {f"{port}-{mode}": {"port": port, f"{port}_mode": mode} for mode in modes} or {
                 port: {"port": port}
             }

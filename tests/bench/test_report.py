@@ -68,6 +68,16 @@ def test_gateway_table() -> None:
     assert rows["xdp-generic"][3] is None and table.faults == ["veth call xdp-generic: at 9/s: 3 lost"]
 
 
+def test_loopback_has_figures_of_its_own() -> None:
+    made = rounds()
+    for one in rounds().measured[:2]:
+        one.place, one.packets_per_s = "loopback", [2 * rate for rate in one.packets_per_s[:1]]
+        made.measured.append(one)
+    found = gateway.table(made).figures
+    assert found["gateway_udp_loopback"] == pytest.approx(2.0) and found["gateway_udp"] == pytest.approx(160 / 62)
+    assert found["cpu_udp_loopback"] == pytest.approx(7 / 13)
+
+
 def test_latency_table() -> None:
     table = latency.table(rounds())
     assert table.figures == {"latency_p99": 9.0, "latency_ratio": pytest.approx(9 / 50)}
@@ -94,7 +104,9 @@ def test_report_says_what_is_reached(tmp_path: Path) -> None:
 
 
 def test_a_representative_of_each_family() -> None:
-    assert representative(["udp", "udp-wildcard", "xdp", "xdp-generic"]) == ["udp", "xdp"]
+    every = ["udp-sockets", "udp-wildcard", "xdp-native", "xdp-generic"]
+    assert representative(every) == ["udp-wildcard", "xdp-native"]
+    assert representative(["udp-sockets", "xdp-generic"]) == ["udp-sockets", "xdp-generic"]
     assert representative(["udp"]) == ["udp"] and representative([]) == []
 
 
@@ -107,7 +119,8 @@ def test_what_fell_back_is_told_and_counts_as_what_it_is() -> None:
 
 
 def test_port_back_ends_are_those_of_the_build(monkeypatch: pytest.MonkeyPatch) -> None:
-    choices = {"port": ("auto", "udp", "udp-wildcard", "xdp"), "xdp_mode": ("auto", "zerocopy", "native", "generic")}
+    kinds = ("auto", "udp", "udp-sockets", "udp-wildcard", "xdp")
+    choices = {"port": kinds, "xdp_mode": ("auto", "zerocopy", "native", "generic")}
     monkeypatch.setattr(subjects, "CHOICES", choices)
-    assert subjects.port_kinds() == ["udp", "udp-wildcard", "xdp-native", "xdp-generic"]
+    assert subjects.port_kinds() == ["udp-sockets", "udp-wildcard", "xdp-native", "xdp-generic"]
     assert subjects._back_ends()["xdp-generic"] == {"port": "xdp", "xdp_mode": "generic"}
