@@ -34,6 +34,9 @@ WORKER_COUNTERS: dict[str, tuple[str, str]] = {
     "overflows": ("srtpgw_socket_overflows", "Datagrams lost because a socket's buffer was full."),
     "handed_over": ("srtpgw_handed_over_packets", "Packets that arrived here and went to the worker of their call."),
     "taken_over": ("srtpgw_taken_over_packets", "Packets of those received that other workers handed over."),
+    "ring_received": ("srtpgw_ring_received_packets", "Frames taken from AF_XDP rings."),
+    "ring_sent": ("srtpgw_ring_sent_packets", "Packets sent through AF_XDP rings."),
+    "ring_lost": ("srtpgw_ring_lost_packets", "Frames the kernel dropped because an AF_XDP ring had no room."),
     "interrupted": ("srtpgw_interrupted_packets", "Packets in flight when a worker died."),
 }
 

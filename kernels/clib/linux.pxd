@@ -38,6 +38,9 @@ cdef extern from "<sys/socket.h>" nogil:
     ssize_t recvmsg(int fd, msghdr *message, int flags)
     int recvmmsg(int fd, mmsghdr *messages, unsigned int count, int flags, void *timeout)
     int sendmmsg(int fd, mmsghdr *messages, unsigned int count, int flags)
+    int setsockopt(int fd, int level, int option, const void *value, socklen_t size)
+    int getsockopt(int fd, int level, int option, void *value, socklen_t *size)
+    ssize_t recvfrom(int fd, void *data, size_t length, int flags, sockaddr *source, socklen_t *size)
     ssize_t sendto(int fd, const void *data, size_t length, int flags, const sockaddr *to, socklen_t size)
 
 cdef extern from "<netinet/in.h>" nogil:
@@ -82,6 +85,15 @@ cdef extern from "<unistd.h>" nogil:
 cdef extern from "<sys/mman.h>" nogil:
     cdef enum:
         MADV_DONTDUMP
+        MADV_HUGEPAGE
+        MAP_ANONYMOUS
+        MAP_HUGETLB
+        MAP_SHARED
+        PROT_READ
+        PROT_WRITE
+    void *MAP_FAILED
+    void *mmap(void *address, size_t length, int protection, int flags, int fd, long offset)
+    int munmap(void *address, size_t length)
     int mlock(const void *address, size_t length)
     int madvise(void *address, size_t length, int advice)
 

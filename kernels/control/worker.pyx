@@ -356,6 +356,7 @@ cdef class Worker:
         if error != 0:
             self.loop.block.state = STATE_FAIL
             raise OSError(-error, f"worker {index}: engine: {os.strerror(-error)}")
+        port.port.counters = self.loop.path.counters
         self.loop.path.now = clock_ns(CLOCK_MONOTONIC)
         self.loop.block.heartbeat_ns = self.loop.path.now
         store_release_u32(&self.loop.block.state, STATE_RUN)

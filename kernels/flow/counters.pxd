@@ -25,7 +25,10 @@ cpdef enum Counter:
     COUNTER_HANDED_OVER = 14    # arrived here, given to the worker that serves their socket
     COUNTER_TAKEN_OVER = 15     # of those received: given to us by other workers
     COUNTER_WORK_NS = 16        # spent in turns that had packets, from their receipt on
-    COUNTER_COUNT = 17
+    COUNTER_RING_RECEIVED = 17  # frames taken from AF_XDP rings
+    COUNTER_RING_SENT = 18      # datagrams sent through AF_XDP rings; the other forwarded ones by kernel sockets
+    COUNTER_RING_LOST = 19      # frames the kernel dropped: a receive or fill ring had no room
+    COUNTER_COUNT = 20
 
 cdef enum:
     COUNTERS = 64               # room for COUNTER_COUNT + DROP_COUNT, checked at start

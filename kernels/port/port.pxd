@@ -21,6 +21,8 @@ ctypedef struct Port:
     void (*serve)(Port *port, uint32_t socket, bint on) noexcept nogil
     uint64_t overflows          # datagrams that the kernel could not queue for us
     uint32_t rang               # the doorbell rang since this was last cleared
+    int ready                   # descriptor that is readable when `receive` has something (or the doorbell rang)
+    uint64_t *counters          # the worker's (kernels/flow/counters.pxd), set by it; NULL: nobody counts
 
 cdef class AnyPort:
     """Owner of a Port for Python."""

@@ -206,6 +206,7 @@ cdef class UdpPort(AnyPort):
             raise MemoryError
         if udp.epoll < 0:
             raise OSError(errno, "epoll_create1")
+        udp.port.ready = udp.epoll
         prepare_messages(udp)
         for number, fd in enumerate(fds):
             udp.fds[number] = fd

@@ -46,10 +46,14 @@ cpdef enum Drop:
     DROP_CIPHER = 21            # cipher back end failed
     DROP_HANDOFF_FULL = 22      # arrived at another worker than its flow's, and the ring towards that one had no room
     DROP_HANDOFF_LATE = 23      # waited too long for a flow that is being moved
-    DROP_COUNT = 24
+    DROP_RING_FULL = 24         # transmit ring full, or no free frame
+    DROP_FRAME = 25             # frame in a ring that is no plain UDP, or whose lengths lie
+    DROP_CHECKSUM = 26          # IPv4 header or UDP checksum is wrong
+    DROP_COUNT = 27
 
 cdef enum:
     DROP_CRYPTO_COUNT = 22      # the drops below it are the ones that a crypto can be to blame for
+    DROP_FLOW_COUNT = 25        # the drops below it can befall a packet of a flow
 
 cdef struct Peer:               # a socket address in the packet path, both families, host order port
     uint8_t ip[16]              # IPv4 in the first four octets
@@ -65,6 +69,6 @@ cdef struct Packet:
     uint32_t crypto             # slot of the context to apply next, or NO_SLOT for none
     uint16_t drop               # Drop
     uint8_t kind                # Kind
-    uint8_t marks               # free for the port
+    uint8_t marks               # the pipeline's
     Peer peer                   # where it came from, later where it goes
     uint64_t received_ns        # CLOCK_MONOTONIC at receipt

@@ -1,0 +1,89 @@
+"""The XDP program as the holder drives it: local addresses, rings, banned sources, counters (bpf/media.bpf.c)."""
+
+from __future__ import annotations
+
+import ipaddress
+import struct
+
+from kernels.port import program as bpf
+from kernels.port.objects import read_object
+from kernels.port.xsk import LONGEST
+
+COUNTERS = ("to_ring", "passed_no_ring", "banned", "passed")
+FIRST = bytes(4)
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class MediaProgram:
+    """One loaded program for all devices, with room for `rings` sockets. OSError."""
+
+    def __init__(self, rings: int) -> None:
+        self._object = bpf.Program(read_object("media"), "media", {"xsks": max(1, rings)})
+        self.fd = self._object.program("media")
+        self.id = bpf.program_id(self.fd)
+        self._bans: set[Network] = set()
+        self._write_settings()
+
+    def set_local(
+        self, ifindex: int, address: str, ports: range, vlans: tuple[int, ...], rings: int, queues: int
+    ) -> None:
+        """Datagrams to these ports of an address, arriving on queue q of a device, go to ring `rings + q`."""
+        outer, inner = (*vlans, 0, 0)[:2]
+        key = struct.pack("I16s", ifindex, mapped(address))
+        value = struct.pack("HHHHII", ports.start, ports.stop - 1, outer, inner, rings, queues)
+        bpf.update(self._object.map("locals"), key, value)
+
+    def set_ring(self, index: int, socket: int) -> None:
+        """Who takes what is sent to ring `index`; the entry goes when the socket is closed."""
+        bpf.update(self._object.map("xsks"), struct.pack("I", index), struct.pack("i", socket))
+
+    def ban(self, network: Network) -> None:
+        """Drop what comes from there."""
+        bpf.update(self._object.map(_trie(network)), _prefix(network), bytes(8))
+        self._bans.add(network)
+        self._write_settings()
+
+    def unban(self, network: Network) -> None:
+        """Absent is no error."""
+        bpf.remove(self._object.map(_trie(network)), _prefix(network))
+        self._bans.discard(network)
+        self._write_settings()
+
+    def bans(self) -> dict[Network, int]:
+        """Banned sources and how many frames of theirs were dropped."""
+        hits = {net: bpf.lookup(self._object.map(_trie(net)), _prefix(net), 8) for net in self._bans}
+        return {network: int.from_bytes(value or b"", "little") for network, value in hits.items()}
+
+    def counters(self) -> dict[str, int]:
+        """Frames by verdict, over all CPUs."""
+        return {name: bpf.total(self._object.map("counters"), i) for i, name in enumerate(COUNTERS)}
+
+    def attach(self, ifindex: int, native: bool) -> int:
+        """A link's descriptor; the program goes when it is closed, also by the holder's death. OSError."""
+        return bpf.attach(self.fd, ifindex, bpf.XDP, bpf.NATIVE if native else bpf.GENERIC)
+
+    def run(self, frame: bytes, ifindex: int, queue: int = 0) -> int:
+        """What it would do with a frame (XDP_*)."""
+        return bpf.run(self.fd, frame, ifindex, queue)[0]
+
+    def close(self) -> None:
+        """The links are the caller's."""
+        self._object.close()
+
+    def _write_settings(self) -> None:
+        bpf.update(self._object.map("settings"), FIRST, struct.pack("II", LONGEST, len(self._bans)))
+
+
+def mapped(address: str) -> bytes:
+    """16 octets, IPv4 as ::ffff:a.b.c.d."""
+    packed = ipaddress.ip_address(address).packed
+    return packed if len(packed) == 16 else bytes(10) + b"\xff\xff" + packed
+
+
+def _trie(network: Network) -> str:
+    return f"banned{network.version}"
+
+
+def _prefix(network: Network) -> bytes:
+    return struct.pack("I", network.prefixlen) + network.network_address.packed
