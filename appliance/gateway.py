@@ -65,7 +65,6 @@ class Gateway:
 
     def __init__(self, settings: Settings, plane: MediaPlane) -> None:
         self.settings, self.plane = settings, plane
-        self.interface_nodes: dict[str, int | None] = {}
         run = settings.paths.run
         self.store = CallStore(run / "calls.db", Vault(load_key(run / "calls.key")), on_error=_store_failed)
         self.dispatcher = Dispatcher(plane)
@@ -94,6 +93,7 @@ class Gateway:
             lambda: tuple(worker.cpu for worker in plane.info.workers),
             plane.flow,
         )
+        self.interface_nodes = self.hardware.nodes()
         self.dispatcher.on_command = self.hardware.commanded
         self.api = ApiServer(
             self.calls, settings.grpc, settings.paths.control_socket, observe, self.options, self.hardware
@@ -108,7 +108,7 @@ class Gateway:
         return media_options(self.settings.security, window=media.replay_window, ssrc_limit=media.ssrc_limit)
 
     def rules(self) -> Rules:
-        """What the placer is told beside the loads. Nodes of interfaces: none known yet."""
+        """What the placer is told beside the loads."""
         return Rules(admit_below=self.settings.media.admit_below, nodes=self.interface_nodes)
 
     async def run(self) -> None:

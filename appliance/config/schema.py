@@ -47,12 +47,16 @@ class Media(Table):
         ge=1,
         le=1_000_000,
     )
-    backend: Literal["auto", "udp"] = row(
-        "auto", help="How packets reach the workers; auto: the fastest that works here.", effect=Effect.RESTART
-    )
-    cipher: Literal["auto", "openssl"] = row(
+    backend: Literal["auto", "udp", "udp-sockets", "udp-wildcard"] = row(
         "auto",
-        help="Which cipher code is used; auto: the fastest that passes its known answers.",
+        help="How packets reach the workers; auto: the fastest that works here; udp: the better of the two kinds of"
+        " kernel sockets.",
+        effect=Effect.RESTART,
+    )
+    cipher: Literal["auto", "multibuffer", "vaes", "ipsec-mb", "openssl"] = row(
+        "auto",
+        help="Which cipher code is used; multibuffer: the fastest, as measured at start, of vaes (own code, AVX-512) "
+        "and ipsec-mb; auto: the same, or openssl where neither runs. What cannot run here keeps media from starting.",
         effect=Effect.RESTART,
     )
     admit_below: float = row(

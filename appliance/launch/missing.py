@@ -43,7 +43,7 @@ NEEDS = (
     Need("kamailio-sqlite-modules", _module("db_sqlite"),
          "a Kamailio that is killed forgets the trunks of its calls and takes them from addresses"),
     Need("sip-tester", sipp.available, "the demonstration call is placed through NG instead of SIP"),
-    Need("libipsec-mb", _library("IPSec_MB"), "ciphers run on OpenSSL alone"),
+    Need("libipsec-mb", _library("IPSec_MB"), "without AVX-512 and VAES, ciphers run on OpenSSL alone"),
     Need("libxdp", _library("xdp"), "media goes through kernel sockets, not AF_XDP"),
     Need("locked memory", _may_lock, "keys may be written to swap (raise RLIMIT_MEMLOCK or run as root)"),
     Need("root", lambda: os.geteuid() == 0, "kernel sockets, no ports below 1024, no accounts of their own"),

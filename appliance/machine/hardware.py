@@ -80,6 +80,12 @@ class Hardware:
         if self._peers is not None:
             self._peers.tick()
 
+    def nodes(self) -> dict[str, int | None]:
+        """NUMA node of the NIC that carries each interface of the settings; None: on no bus, or not ours."""
+        machine, owners = _read()
+        below = {name: machine.below(owners.get(address, "")) for name, address in self._interfaces.items()}
+        return {name: nic.node if nic is not None and nic.driver.bus else None for name, nic in below.items()}
+
     async def view(self) -> HardwareView:
         """The machine as it is now. Some milliseconds of system calls, off the loop."""
         machine, owners = await asyncio.to_thread(_read)

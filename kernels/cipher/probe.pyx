@@ -1,15 +1,16 @@
 # cython: language_level=3
 """One job through a back end from Python, with session keys and IV given: the published vectors drive each back end
-by this."""
+by this. And a back end with a fault that the batch test has to notice."""
 from libc.stdint cimport uint8_t, uint32_t
 from libc.string cimport memcpy, memset
 
 from kernels.cipher.backend cimport Backend
+from kernels.cipher.batchtest cimport batch_agrees as _batch_agrees
 from kernels.cipher.hmac cimport hmac_prepare
 from kernels.cipher.job cimport Job, SessionKeys
 from kernels.cipher.select cimport backend_named
 from kernels.srtp.context cimport AUTH_HMAC_SHA1, AUTH_NONE
-from kernels.wire.packet cimport DROP_NONE
+from kernels.wire.packet cimport DROP_AUTH_FAIL, DROP_NONE
 
 from kernels.srtp.context import CipherKind as _CipherKind
 from kernels.wire.packet import Drop as _Drop
@@ -66,3 +67,30 @@ cdef object _run(str name, str cipher, bytes key, bytes iv, bytes clear, bytes b
     if job.drop != DROP_NONE:
         return _Drop(job.drop), bytes(data)
     return (bytes(data[len(clear):]), bytes(room[:len(tag)])) if seals else bytes(data[len(clear):])
+
+
+# --- a back end with a fault ---
+
+cdef const Backend *_honest = NULL
+cdef int _wrong_seal = -1
+cdef int _wrong_verdict = -1
+
+cdef void _faulty_seal(void *state, Job **jobs, uint32_t count) noexcept nogil:
+    _honest.seal(state, jobs, count)
+    if 0 <= _wrong_seal < <int>count:
+        jobs[_wrong_seal].data[jobs[_wrong_seal].clear] ^= 1
+
+cdef void _faulty_open(void *state, Job **jobs, uint32_t count) noexcept nogil:
+    _honest.open(state, jobs, count)
+    if 0 <= _wrong_verdict < <int>count:
+        jobs[_wrong_verdict].drop ^= DROP_AUTH_FAIL
+
+
+def batch_agrees(backend: str, *, int wrong_seal=-1, int wrong_verdict=-1):
+    """The batch test of a back end that gets this job of a batch wrong (-1: none)."""
+    global _honest, _wrong_seal, _wrong_verdict
+    cdef Backend faulty
+    _honest, _wrong_seal, _wrong_verdict = backend_named(backend), wrong_seal, wrong_verdict
+    memcpy(&faulty, _honest, sizeof(Backend))
+    faulty.seal, faulty.open = &_faulty_seal, &_faulty_open
+    return bool(_batch_agrees(&faulty, backend_named("openssl")))

@@ -11,6 +11,8 @@ from libc.stdlib cimport calloc, free
 
 from kernels.cipher.backend cimport Backend
 from kernels.cipher.job cimport Job, SessionKeys
+from kernels.cipher.slots cimport slots_map, slots_octets
+from kernels.clib.memory cimport munmap
 from kernels.clib.openssl cimport OPENSSL_cleanse
 from kernels.wire.packet cimport DROP_AUTH_FAIL, DROP_CIPHER, DROP_TOO_LONG
 
@@ -26,22 +28,6 @@ cdef extern from "cipher/vaes.h" nogil:
     int vaes_prepare(VaesSlot *slot, const SessionKeys *keys) noexcept
     void vaes_seal(VaesSlot *slots, uint32_t many, Job **jobs, uint32_t count) noexcept
     void vaes_open(VaesSlot *slots, uint32_t many, Job **jobs, uint32_t count) noexcept
-
-cdef extern from "sys/mman.h" nogil:
-    enum:
-        PROT_READ
-        PROT_WRITE
-        MAP_PRIVATE
-        MAP_ANONYMOUS
-        MADV_HUGEPAGE
-        MADV_DONTDUMP
-    void *MAP_FAILED
-    void *mmap(void *address, size_t length, int protection, int flags, int fd, long offset) noexcept
-    int munmap(void *address, size_t length) noexcept
-    int madvise(void *address, size_t length, int advice) noexcept
-
-cdef enum:
-    LARGE_PAGE = 2 * 1024 * 1024
 
 cdef struct State:
     VaesSlot *slot
@@ -102,21 +88,14 @@ cdef void forget(void *state_, uint32_t index) noexcept nogil:
 
 cdef void *create(uint32_t slots) noexcept nogil:
     cdef State *state = <State *>calloc(1, sizeof(State))
-    cdef size_t octets = <size_t>slots * VAES_STRIDE + 64           # the kernels read a vector past the last power of H
-    cdef void *memory
     if state == NULL:
         return NULL
-    octets = (octets + 4095) // 4096 * 4096
-    if octets >= LARGE_PAGE:
-        octets = (octets + LARGE_PAGE - 1) // LARGE_PAGE * LARGE_PAGE
-    memory = mmap(NULL, octets, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
-    if memory == MAP_FAILED:
+    state.slots = slots
+    state.mapped = slots_octets(<size_t>slots * VAES_STRIDE + 64)   # the kernels read a vector past the last power of H
+    state.slot = <VaesSlot *>slots_map(state.mapped)
+    if state.slot == NULL:
         free(state)
         return NULL
-    madvise(memory, octets, MADV_DONTDUMP)
-    if octets >= LARGE_PAGE:
-        madvise(memory, octets, MADV_HUGEPAGE)
-    state.slot, state.slots, state.mapped = <VaesSlot *>memory, slots, octets
     return state
 
 cdef void destroy(void *state_) noexcept nogil:

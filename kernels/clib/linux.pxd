@@ -31,16 +31,24 @@ cdef extern from "<sys/socket.h>" nogil:
         AF_INET6
         MSG_DONTWAIT
         MSG_TRUNC
+        SOCK_CLOEXEC
+        SOCK_DGRAM
+        SOCK_NONBLOCK
         SOL_SOCKET
         SO_RXQ_OVFL
     cmsghdr *CMSG_FIRSTHDR(msghdr *message)
+    cmsghdr *CMSG_NXTHDR(msghdr *message, cmsghdr *header)
     void *CMSG_DATA(cmsghdr *header)
-    ssize_t recvmsg(int fd, msghdr *message, int flags)
+    size_t CMSG_SPACE(size_t octets)
+    size_t CMSG_LEN(size_t octets)
+    int socket(int family, int kind, int protocol)
+    int bind(int fd, const sockaddr *name, socklen_t size)
+    int setsockopt(int fd, int level, int name, const void *value, socklen_t size)
+    ssize_t recvfrom(int fd, void *data, size_t room, int flags, sockaddr *source, socklen_t *size)
     int recvmmsg(int fd, mmsghdr *messages, unsigned int count, int flags, void *timeout)
     int sendmmsg(int fd, mmsghdr *messages, unsigned int count, int flags)
-    int setsockopt(int fd, int level, int option, const void *value, socklen_t size)
     int getsockopt(int fd, int level, int option, void *value, socklen_t *size)
-    ssize_t recvfrom(int fd, void *data, size_t length, int flags, sockaddr *source, socklen_t *size)
+    ssize_t sendmsg(int fd, const msghdr *message, int flags)
     ssize_t sendto(int fd, const void *data, size_t length, int flags, const sockaddr *to, socklen_t size)
 
 cdef extern from "<netinet/in.h>" nogil:
@@ -58,8 +66,19 @@ cdef extern from "<netinet/in.h>" nogil:
         uint32_t sin6_flowinfo
         in6_addr sin6_addr
         uint32_t sin6_scope_id
+    cdef enum:
+        IPPROTO_IP
+        IPPROTO_IPV6
+        IPPROTO_UDP
+        IPV6_V6ONLY
+        IP_ORIGDSTADDR
+        IPV6_ORIGDSTADDR
     uint16_t htons(uint16_t value)
     uint16_t ntohs(uint16_t value)
+
+cdef extern from "<linux/udp.h>" nogil:
+    cdef enum:
+        UDP_SEGMENT             # a message is cut into datagrams of so many octets, the last may be shorter
 
 cdef extern from "<sys/epoll.h>" nogil:
     cdef union epoll_data:

@@ -50,7 +50,11 @@ KNOWN = {
     "learning_ms": int,
 }
 REQUIRED = ("socket", "interfaces", "ports", "cores", "calls")
-CHOICES = {"port": ("auto", "udp"), "cipher": ("auto", "openssl"), "log": ("debug", "info", "warning", "error")}
+CHOICES = {
+    "port": ("auto", "udp", "udp-sockets", "udp-wildcard"),  # udp: the better of the two that follow
+    "cipher": ("auto", "multibuffer", "vaes", "ipsec-mb", "openssl"),  # multibuffer: the faster of the two that follow
+    "log": ("debug", "info", "warning", "error"),
+}
 MOST_CALLS = 1_000_000
 MOST_WORKERS = 127  # MOST_WORKERS of layout.pxd
 

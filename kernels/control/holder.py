@@ -19,13 +19,14 @@ import sys
 
 import sdnotify
 
+from kernels.cipher import select as cipher
 from kernels.control.arena import Arena, footprint, forbid_dumps
 from kernels.control.configuration import Configuration, ConfigurationError, read_configuration
 from kernels.control.confine import name_process
 from kernels.control.door import Door
 from kernels.control.journal import Journal
 from kernels.control.pages import huge_pages, memory_file
-from kernels.control.sockets import MediaSockets, open_sockets
+from kernels.control.sockets import MediaSockets, open_media
 from kernels.control.team import Place, Team, ignore_signals
 
 TICK_MS = 250
@@ -40,8 +41,9 @@ class Holder:
     def __init__(self, configuration: Configuration, journal: Journal) -> None:
         self._configuration, self._journal = configuration, journal
         self._ending = False
+        choose_cipher(configuration.cipher)
         self._huge_pages = ""
-        self._media = open_sockets(configuration)
+        self._media = open_media(configuration)
         if self._media.shrunk:
             journal.write("warning", "port range shrunk", why=self._media.shrunk)
         for interface, ports in self._media.busy.items():
@@ -60,7 +62,7 @@ class Holder:
         sockets = [fd for fds in self._media.fds for fd in fds]
         own = self._media.share * len(self._media.interfaces)
         places = [
-            Place(i, core, sockets, range(i * own, (i + 1) * own), self._doorbells[i])
+            Place(i, core, sockets, range(i * own, (i + 1) * own), self._doorbells[i], self._media.wildcard(i))
             for i, core in enumerate(configuration.cores)
         ]
         self._team = Team(
@@ -88,9 +90,9 @@ class Holder:
         """What a control process is told when it attaches."""
         return {
             "version": product_version(),
-            "port_kind": "udp",
-            "cipher": "openssl",
-            "why": "kernel sockets and OpenSSL: the only port and cipher back end of this build",
+            "port_kind": self._media.kind,
+            "cipher": cipher.selected(),
+            "why": f"{self._media.why}; {cipher.selected()}: {cipher.why()}",
             "cores": list(self._configuration.cores),
             "huge_pages": self._huge_pages,
             "interfaces": self._media.describe(),
@@ -163,11 +165,23 @@ class Holder:
     def _facts(self) -> dict[str, object]:
         return {
             "workers": len(self._configuration.cores),
-            "ports": sum(len(fds) for fds in self._media.fds),
+            "ports": self._media.count,
+            "port_kind": self._media.kind,
+            "why": self._media.why,
             "arena_octets": self._arena.octets,
             "huge_pages": self._huge_pages,
+            "cipher": cipher.selected(),
+            "cipher_why": cipher.why(),
             "calls": self._configuration.calls,
         }
+
+
+def choose_cipher(wanted: str) -> None:
+    """For this process and the workers it will fork. ConfigurationError."""
+    try:
+        cipher.select(wanted)
+    except RuntimeError as error:
+        raise ConfigurationError(f"cipher: {error}") from error
 
 
 def make_arena_memory(configuration: Configuration, media: MediaSockets) -> int:

@@ -23,7 +23,7 @@ from kernels.srtp.context cimport CRYPTO_SEND, EngineSizes
 from kernels.srtp.status cimport CryptoStatus as CryptoNumbers
 from kernels.srtp.status cimport STATUS_STREAMS, crypto_status
 from kernels.srtp.tables cimport CRYPTO_READY
-from kernels.wire.packet cimport DATAGRAM, DROP_COUNT, DROP_CRYPTO_COUNT, NO_SLOT
+from kernels.wire.packet cimport DATAGRAM, DROP_COUNT, DROP_CRYPTO_COUNT, DROP_FLOW_COUNT, NO_SLOT
 
 import errno
 

@@ -1,4 +1,5 @@
-"""All media sockets, opened once by the holder and inherited by the workers.
+"""All media sockets, opened once by the holder and inherited by the workers: one per port, or a wildcard
+(kernels.port.steering) for all of them.
 
 Socket number: `worker * sockets per worker + interface_index * share + (port - first port of the worker)`.
 """
@@ -13,10 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kernels.control.configuration import Configuration, Interface
+from kernels.port.steering import SO_RCVBUFFORCE, SO_RXQ_OVFL, Steering, Wildcard, enlarge
 
 SPARE_DESCRIPTORS = 128  # for everything that is no media socket
 BUFFER = 256 * 1024  # octets each way: 20 ms of a 100 Mbit/s video burst; the kernel may grant less
-SO_RXQ_OVFL = 40  # not in Python's socket module
 UNBOUND = -1
 
 
@@ -29,11 +30,27 @@ class MediaSockets:
     fds: list[list[int]] = field(default_factory=list)
     busy: dict[str, list[int]] = field(default_factory=dict)
     shrunk: str = ""  # why there are fewer ports than configured
+    steering: Steering | None = None  # then there are no descriptors by port
+    why: str = ""  # this kind
 
     @property
     def share(self) -> int:
         """Ports of one worker on one interface."""
         return len(self.ranges[0])
+
+    @property
+    def kind(self) -> str:
+        """As the configuration's `port` names it."""
+        return "udp-wildcard" if self.steering else "udp-sockets"
+
+    @property
+    def count(self) -> int:
+        """Ports of all interfaces together."""
+        return sum(map(len, self.ranges)) * len(self.interfaces)
+
+    def wildcard(self, worker: int) -> Wildcard | None:
+        """What the worker's port needs instead of descriptors by number; None: it needs those."""
+        return self.steering.wildcard(worker) if self.steering else None
 
     def describe(self) -> dict[str, dict[str, object]]:
         """For the control process: interface -> address, ranges, busy ports."""
@@ -64,6 +81,40 @@ def raise_descriptor_limit(wanted: int) -> int:
                 resource.setrlimit(resource.RLIMIT_NOFILE, limits)
                 break
     return resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+
+
+def open_media(configuration: Configuration) -> MediaSockets:
+    """What `port` asks for, or a socket per port with the reason. A choice left to us is a socket per port as long as
+    there are descriptors enough (the order of packets then survives a move of their call), else a wildcard.
+    OSError when an address is not ours."""
+    wanted = configuration.port
+    if wanted == "udp-sockets" or (wanted != "udp-wildcard" and descriptors_suffice(configuration)):
+        why = "a socket for each port"
+    else:
+        try:
+            return open_wildcard(configuration)
+        except OSError as error:
+            why = f"a socket for each port: no wildcard: {error}"
+    media = open_sockets(configuration)
+    media.why = why
+    return media
+
+
+def descriptors_suffice(configuration: Configuration) -> bool:
+    """Whether every port of every interface can have one."""
+    ranges = divide(*configuration.ports, len(configuration.cores))
+    wanted = sum(map(len, ranges)) * len(configuration.interfaces) + SPARE_DESCRIPTORS
+    return raise_descriptor_limit(wanted) >= wanted
+
+
+def open_wildcard(configuration: Configuration) -> MediaSockets:
+    """Every port of every interface behind one receiver for each worker and interface. OSError: not possible here."""
+    interfaces = configuration.interfaces
+    ranges = divide(*configuration.ports, len(configuration.cores))
+    steering = Steering([one.address for one in interfaces], ranges)
+    busy = {interfaces[index].name: sorted(ports) for index, ports in steering.busy.items() if ports}
+    why = "a BPF program steers the media ports to one socket for each worker and interface"
+    return MediaSockets(interfaces, ranges, [[] for _ in ranges], busy, "", steering, why)
 
 
 def open_sockets(configuration: Configuration) -> MediaSockets:
@@ -100,7 +151,7 @@ def open_socket(address: str, port: int) -> int:
     with socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as opened:
         if family == socket.AF_INET6:
             opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER)
+        enlarge(opened, SO_RCVBUFFORCE, socket.SO_RCVBUF, BUFFER)
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
         opened.setsockopt(socket.SOL_SOCKET, SO_RXQ_OVFL, 1)
         opened.bind((address, port))

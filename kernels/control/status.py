@@ -33,8 +33,8 @@ class PlaneInfo:
 
     version: str
     port_kind: str  # udp
-    cipher: str  # openssl
-    why: str
+    cipher: str  # vaes, ipsec-mb, openssl
+    why: str  # it is this port and this cipher
     workers: tuple[WorkerInfo, ...]
     interfaces: dict[str, InterfaceInfo]
     huge_pages: str = ""  # behind the arena: "2 MiB reserved", "transparent" (all, or how much), "none"

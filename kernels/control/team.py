@@ -19,6 +19,7 @@ from kernels.control.confine import die_with_parent, name_process
 from kernels.control.journal import Journal
 from kernels.control.layout import WorkerState
 from kernels.control.worker import Worker
+from kernels.port.steering import Wildcard
 from kernels.port.udp import UdpPort
 
 SILENCE_NS = 1_000_000_000  # without a heartbeat a worker counts as hung
@@ -37,6 +38,7 @@ class Place:
     fds: list[int]  # of all workers, by socket number
     own: range  # numbers of those in this worker's port range
     doorbell: int
+    wildcard: Wildcard | None = None  # instead of descriptors by number
     pid: int = 0  # 0: nobody
     started_ns: int = 0
     restarts: int = -1
@@ -162,7 +164,7 @@ class Team:
             pin(place.core, self._journal)
             forbid_dumps()
             self._arena.protect()
-            port = UdpPort(place.fds, place.doorbell, place.own)
+            port = UdpPort(place.fds, place.doorbell, place.own, place.wildcard)
             doorbells = [other.doorbell for other in self._places]
             Worker(self._arena, place.index, port, self._news, self._learning_ms, doorbells).run()
             code = 0

@@ -1,25 +1,60 @@
-# Kernel sockets: one per local port, opened by the holder and inherited through fork.
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+# Kernel sockets, opened by the holder and inherited through fork: one per local port, or (wildcard) one receiver and
+# one raw sender per local address.
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from kernels.clib.linux cimport epoll_event, iovec, mmsghdr, sockaddr_storage
+from kernels.port.numbering cimport Numbering
 from kernels.port.port cimport AnyPort, Port
-from kernels.wire.packet cimport BATCH, FRAME, Packet
+from kernels.wire.packet cimport (
+    BATCH, DATAGRAM, DROP_NONE, DROP_TOO_LONG, FRAME, HEADROOM, NO_SLOT, Packet, Peer,
+)
 
 cdef enum:
-    CONTROL = 64                # octets for SO_RXQ_OVFL's message
-    DEEPEST = 8                 # most datagrams of one socket in one system call
-    DOORBELL = 0xFFFFFFFF       # epoll's name of the doorbell
+    CONTROL = 128               # octets for SO_RXQ_OVFL's message and the address that a datagram was sent to
+    DEEPEST = 8                 # most datagrams of one socket in one system call, where each port has its own
+    LISTEN = 64                 # every so many turns also single reads ask for losses
+    INTERFACES = 32             # most local addresses of a wildcard
+    SPARES = 16                 # sockets for datagrams that the raw sender cannot send, by number modulo
+    OUTER = 48                  # octets of an IPv6 and a UDP header
+    # epoll's names; below FOREIGN: socket numbers
+    FOREIGN = 0x40000000        # whatever else waits in this epoll: its owner looks after it
+    WILDCARD = 0x80000000       # plus the index of an interface
+    DOORBELL = 0xFFFFFFFF
+
+cdef struct Socket:
+    int fd                      # -1: another program has this port
+    uint32_t turn               # that read it last
+    uint32_t overflowed         # last value of SO_RXQ_OVFL
+    uint32_t last_of            # transmit: its last packet in this burst
+    # transmit: burst that last used it; 64 bits: a number that came round again would join strange packets
+    uint64_t burst_of
+
+cdef struct Local:              # an interface of a wildcard
+    Peer address                # port 0
+    int receiver
+    int sender
+    uint32_t overflowed
+
+cdef struct Spare:
+    uint32_t number
+    int fd                      # -1: none
+
+cdef struct Wild:
+    Numbering numbering         # interfaces is 0: no wildcard
+    uint32_t worker
+    uint8_t *steering           # worker + 1 by interface and port, 8 octets each: the BPF map itself
+    Local locals[INTERFACES]
+    Spare spares[SPARES]
+    uint8_t headers[BATCH][OUTER]
 
 cdef struct Udp:
     Port port                   # first: a Port * is a Udp *
     int epoll
     int doorbell
-    uint32_t sockets
-    int *fds                    # by socket number
-    uint32_t *overflowed        # last value of SO_RXQ_OVFL, by socket
-    uint64_t *burst_of          # transmit: burst that last used a socket
-    uint32_t *last_of           # transmit: its last packet in this burst
-    uint64_t burst              # 64 bits: a number that came round again would join strange packets
+    uint32_t turn
+    uint32_t count              # of `sockets`
+    Socket *sockets             # by socket number
+    uint64_t burst
     uint8_t *frames             # BATCH frames
     Packet packets[BATCH]
     epoll_event events[BATCH]
@@ -28,9 +63,25 @@ cdef struct Udp:
     sockaddr_storage sources[BATCH]
     uint8_t control[BATCH][CONTROL]
     mmsghdr outgoing[BATCH]
-    iovec outgoing_data[BATCH]
+    iovec outgoing_data[2 * BATCH]
     sockaddr_storage destinations[BATCH]
+    Wild wild
+
+cdef inline void udp_describe(Udp *udp, uint32_t index, uint32_t number, uint32_t octets, uint64_t now) noexcept nogil:
+    """The Packet of a datagram in frame `index`; `octets` is its length on the wire. The peer is the caller's."""
+    cdef Packet *packet = &udp.packets[index]
+    packet.data = udp.frames + <uint64_t>index * FRAME + HEADROOM
+    packet.length = min(octets, DATAGRAM)
+    packet.capacity = FRAME - HEADROOM
+    packet.flow = number
+    packet.crypto = NO_SLOT
+    packet.drop = DROP_TOO_LONG if octets > DATAGRAM else DROP_NONE
+    packet.kind = 0
+    packet.marks = 0
+    packet.received_ns = now
 
 cdef class UdpPort(AnyPort):
     cdef Udp *udp
+    cdef object keep            # what `wild` points into
     cdef watch(self, int fd, uint32_t name)
+    cdef open_wildcard(self, wildcard)

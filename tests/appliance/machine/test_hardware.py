@@ -5,7 +5,12 @@ from __future__ import annotations
 import pytest
 
 from appliance.machine.hardware import Hardware
+from firmware_iface.cpu import Cpu
+from firmware_iface.ethtool import Driver
+from firmware_iface.inventory import Machine
+from firmware_iface.links import Link
 from firmware_iface.nexthop import Change, State
+from firmware_iface.nic import Nic
 from kernels.control.commands import RemoveFlow
 from tests.appliance.machine.test_peers import Plane, install
 from tests.firmware_iface.wires import until
@@ -19,6 +24,19 @@ async def test_view() -> None:
     assert view.interfaces == {"default": "lo"} and view.workers == {1: 0, 0: 1}
     assert view.machine.nic("lo") is not None and not view.next_hops
     assert any("not isolated" in line for line in view.advice) or view.machine.isolation.isolated
+
+
+def test_nodes_are_those_of_nics_on_a_bus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The placer keeps calls beside the NIC they come in by; loopback and strangers have no place."""
+    machine = Machine(Cpu("", (), ()), (nic("far", 1, "0000:81:00.0"), nic("lo", 0, "")))
+    owners = {"192.0.2.1": "far", "127.0.0.1": "lo"}
+    monkeypatch.setattr("appliance.machine.hardware._read", lambda: (machine, owners))
+    hardware = Hardware({"core": "192.0.2.1", "loop": "127.0.0.1", "gone": "192.0.2.99"})
+    assert hardware.nodes() == {"core": 1, "loop": None, "gone": None}
+
+
+def nic(name: str, node: int, bus: str) -> Nic:
+    return Nic(Link(index=1, name=name), Driver(name, bus), node)
 
 
 async def test_next_hops_reach_who_sends_frames() -> None:

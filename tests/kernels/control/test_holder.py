@@ -14,8 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from kernels.cipher import select
 from kernels.control.commands import InstallCrypto, InstallFlow, RemoveFlow
+from kernels.control.configuration import ConfigurationError
 from kernels.control.errors import LayoutMismatch, PlaneBusy
+from kernels.control.holder import choose_cipher
 from kernels.control.mailbox import DROPS
 from kernels.control.plane import MediaPlane
 from tests.kernels.rig import (
@@ -73,6 +76,29 @@ class Call:
         return self.bob_in.unprotect_rtp(self.bob.recv(2000)) == rtp(sequence) and self.alice.recv(2000) == rtp(
             sequence
         )
+
+
+@pytest.mark.parametrize("cipher", [*select.names(), "auto", "multibuffer"])
+def test_the_plane_says_which_cipher_runs(tmp_path: Path, cipher: str) -> None:
+    """Holder, worker and description are of one mind: chosen before the fork, and media flows by it."""
+    if cipher == "multibuffer" and select.names() == ("openssl",):
+        pytest.skip("neither vaes nor ipsec-mb runs on this CPU")
+    with holder(tmp_path, PORT, cipher=cipher) as process:
+        control = Control(process.path)
+        info = control.plane.info
+        assert info.cipher == cipher if cipher in select.names() else info.cipher in select.names()
+        assert info.cipher in info.why
+        assert ("as set" if cipher in select.names() else " ns a packet") in info.why or info.cipher == "openssl"
+        assert Call(control).works(1)
+
+
+def test_a_cipher_that_cannot_run_here_is_a_mistake_of_the_configuration() -> None:
+    before = select.selected()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(select._lacking, "vaes", "this CPU lacks VAES")
+        with pytest.raises(ConfigurationError, match=r"cipher: .*vaes does not run here: this CPU lacks VAES"):
+            choose_cipher("vaes")
+    choose_cipher(str(before))
 
 
 def test_a_call_both_ways(running: HolderProcess) -> None:
@@ -346,8 +372,8 @@ def test_flood_from_one_socket_is_counted(running: HolderProcess) -> None:
     control = Control(running.path)
     call = Call(control)
     worker = control.plane.worker(0).pid
-    os.kill(worker, signal.SIGSTOP)  # so that the socket's buffer overflows for certain
-    for number in range(3000):
+    os.kill(worker, signal.SIGSTOP)  # so that the receiver overflows for certain, as large as it is
+    for number in range(40_000):
         call.from_bob(rtp(number, ssrc=number + 1))
     os.kill(worker, signal.SIGCONT)
     wait_for(lambda: control.plane.counters(0)["received"] > 0)
@@ -356,7 +382,7 @@ def test_flood_from_one_socket_is_counted(running: HolderProcess) -> None:
     time.sleep(0.3)
     counters = control.plane.counters(0)
     assert balanced(counters, DROPS)
-    assert counters["received"] + counters["overflows"] == 3001
+    assert counters["received"] + counters["overflows"] == 40_001
     assert counters["overflows"] > 0
     assert counters["auth_fail"] == counters["received"]
     assert call.works(7)

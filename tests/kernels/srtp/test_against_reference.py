@@ -20,6 +20,8 @@ from kernels.srtp.session import Session
 from kernels.srtp.transform import Transform
 from kernels.wire.packet import Drop as EngineDrop
 
+pytestmark = pytest.mark.usefixtures("every_cipher")
+
 Verdict = bytes | str
 
 

@@ -22,6 +22,10 @@ PATHS = {
     "srtp/status": {"crypto_status", "keys_status", "streams_status"},
     "cipher/openssl": {"seal", "open_", "seal_one", "open_one", "crypt", "f8", "gcm_seal", "gcm_open"},
     "cipher/vaes": {"seal", "open_", "slot_memory"},
+    "cipher/ipsec_mb": {
+        "seal", "open_", "window", "admit", "crypt", "cipher_burst", "f8", "authenticate", "settle", "gcm_seal",
+        "gcm_open", "slot_memory",
+    },
 }  # fmt: skip
 LANE = (
     "fetch_begin", "fetch_next", "fetch_first", "fetch_second", "lane_find", "lane_fill",

@@ -12,7 +12,7 @@ from kernels.wire.packet import Drop
 from tests.kernels.srtp.oracle import rtcp, rtp, seal_rtcp, seal_rtp
 from tests.kernels.srtp.suites import AUTHENTICATED, CM, GCM, SUITES, keys, octets
 
-pytestmark = pytest.mark.malformed
+pytestmark = [pytest.mark.malformed, pytest.mark.usefixtures("every_cipher")]
 
 EVERY = pytest.mark.parametrize("name", SUITES)
 MKI = b"\x07\x08"

@@ -12,7 +12,10 @@ from tests.kernels.srtp.oracle import rtcp, rtp
 from tests.kernels.srtp.suites import CM, GCM, SUITES, keys, octets
 
 LIBRARY = load()
-pytestmark = pytest.mark.skipif(LIBRARY is None, reason="libsrtp2-1 is not installed")
+pytestmark = [
+    pytest.mark.skipif(LIBRARY is None, reason="libsrtp2-1 is not installed"),
+    pytest.mark.usefixtures("every_cipher"),
+]
 KNOWN = [name for name, transform in SUITES.items() if supports(transform)]
 
 

@@ -15,7 +15,7 @@ from tests.kernels.guarded import INPUTS, SEED, Exact, Guarded, damaged, lies, n
 from tests.kernels.srtp.oracle import rtcp, rtp
 from tests.kernels.srtp.suites import SUITES, keys, octets
 
-pytestmark = pytest.mark.malformed
+pytestmark = [pytest.mark.malformed, pytest.mark.usefixtures("every_cipher")]
 EVERY = pytest.mark.parametrize("name", SUITES)
 MOST_TRAILER = 20 + 4 + 128
 MKIS = (b"", b"\7", bytes(range(128)))

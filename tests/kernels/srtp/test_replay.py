@@ -12,7 +12,7 @@ from kernels.wire.packet import Drop
 from tests.kernels.srtp.oracle import rtcp, rtp, seal_rtcp, seal_rtp
 from tests.kernels.srtp.suites import CM, keys
 
-pytestmark = pytest.mark.malformed
+pytestmark = [pytest.mark.malformed, pytest.mark.usefixtures("every_cipher")]
 
 KEY, SALT = keys(CM)
 START = 3 << 16 | 0x8000

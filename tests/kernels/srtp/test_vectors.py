@@ -9,6 +9,8 @@ from kernels.srtp.session import Session
 from tests.kernels.srtp.oracle import derive
 from tests.kernels.srtp.suites import SUITES, vectors
 
+pytestmark = pytest.mark.usefixtures("every_cipher")
+
 PACKETS = vectors("srtp_suites.json")
 ROWS = {row["suite"]: row for row in PACKETS["suites"]}
 
