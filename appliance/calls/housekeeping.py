@@ -14,7 +14,7 @@ from appliance.calls.draining import Draining
 from appliance.calls.ledger import Ledger
 from appliance.calls.registry import Branch, Call
 from appliance.calls.views import CallEvent, EventKind
-from kernels.control.commands import WorkerNews
+from kernels.control.commands import PortNews, WorkerNews
 
 SLICE = 250  # calls looked at per tick, so that a tick never holds up set-ups
 
@@ -70,6 +70,11 @@ class Housekeeping:
         self._ledger.bus.publish(
             CallEvent(EventKind.WORKER, self._ledger.clock(), reason=f"{news.event}: {news.reason}", worker=news.worker)
         )
+
+    def port_news(self, news: PortNews) -> None:
+        """Rings of a device were lost or came back (F11): media goes on, more slowly or faster."""
+        log.warning("port", device=news.device, interfaces=news.interfaces, kind=news.kind, reason=news.reason)
+        self._ledger.bus.publish(CallEvent(EventKind.PORT, self._ledger.clock(), reason=news.reason))
 
     def _look_at(self, call: Call) -> None:
         offer_s, silence_s = self._offer_s(), self._silence_s()

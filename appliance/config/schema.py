@@ -47,10 +47,15 @@ class Media(Table):
         ge=1,
         le=1_000_000,
     )
-    backend: Literal["auto", "udp", "udp-sockets", "udp-wildcard"] = row(
+    backend: Literal["auto", "xdp", "udp", "udp-sockets", "udp-wildcard"] = row(
         "auto",
-        help="How packets reach the workers; auto: the fastest that works here; udp: the better of the two kinds of"
-        " kernel sockets.",
+        help="How packets reach the workers; auto: xdp where an interface can have it, else udp; xdp: AF_XDP rings,"
+        " and kernel sockets where rings cannot; udp: the better of the two kinds of kernel sockets.",
+        effect=Effect.RESTART,
+    )
+    xdp_mode: Literal["auto", "native", "generic"] = row(
+        "auto",
+        help="Where the XDP program runs; auto: native (in the NIC's driver), else generic (in the kernel, slower).",
         effect=Effect.RESTART,
     )
     cipher: Literal["auto", "multibuffer", "vaes", "ipsec-mb", "openssl"] = row(

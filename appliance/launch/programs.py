@@ -39,6 +39,7 @@ def holder_config(settings: Settings) -> dict[str, Any]:
         "socket": str(settings.paths.media_socket),
         "cores": worker_cores(settings.media.cores),
         "port": settings.media.backend,
+        "xdp_mode": settings.media.xdp_mode,
         "cipher": settings.media.cipher,
         "interfaces": [{"name": one.name, "address": one.address} for one in settings.interfaces],
         "ports": [settings.media.ports.first, settings.media.ports.last],

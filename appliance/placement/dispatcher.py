@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from appliance.errors import GatewayError, InvalidRequest, MediaUnavailable, NoCapacity
-from kernels.control.commands import Command, Punt, Reply, WorkerNews
+from kernels.control.commands import Command, News, PortNews, Punt, Reply, WorkerNews
 from kernels.control.errors import RingFull
 
 RETRY_S = 0.002  # until a full ring is tried again, when no reply wakes us before
@@ -27,7 +27,7 @@ class Rings(Protocol):
     """What is used of `kernels.control.plane.MediaPlane`."""
 
     def submit(self, worker: int, command: Command) -> int: ...
-    def poll(self) -> list[Reply | Punt | WorkerNews]: ...
+    def poll(self) -> list[News]: ...
 
 
 class Batch:
@@ -86,13 +86,14 @@ class Dispatcher:
         on_punt: Callable[[Punt], None] | None = None,
         on_worker: Callable[[WorkerNews], None] | None = None,
         on_command: Callable[[int, Command], None] | None = None,
+        on_port: Callable[[PortNews], None] | None = None,
     ) -> None:
         """`on_command(worker, command)` is told of every command that went down."""
         self._rings = rings
         self._open: dict[tuple[int, int], Batch] = {}
         self._waiting: dict[int, deque[tuple[Command, Batch]]] = {}
         self._retry: asyncio.TimerHandle | None = None
-        self.on_punt, self.on_worker, self.on_command = on_punt, on_worker, on_command
+        self.on_punt, self.on_worker, self.on_command, self.on_port = on_punt, on_worker, on_command, on_port
         self.late_replies = 0
 
     def send(self, worker: int, commands: Sequence[Command]) -> Batch:
@@ -122,6 +123,9 @@ class Dispatcher:
             elif isinstance(news, WorkerNews):
                 if self.on_worker:
                     self.on_worker(news)
+            elif isinstance(news, PortNews):
+                if self.on_port:
+                    self.on_port(news)
             elif self.on_punt:
                 self.on_punt(news)
         self._refill()

@@ -104,15 +104,6 @@ cdef extern from "<unistd.h>" nogil:
 cdef extern from "<sys/mman.h>" nogil:
     cdef enum:
         MADV_DONTDUMP
-        MADV_HUGEPAGE
-        MAP_ANONYMOUS
-        MAP_HUGETLB
-        MAP_SHARED
-        PROT_READ
-        PROT_WRITE
-    void *MAP_FAILED
-    void *mmap(void *address, size_t length, int protection, int flags, int fd, long offset)
-    int munmap(void *address, size_t length)
     int mlock(const void *address, size_t length)
     int madvise(void *address, size_t length, int advice)
 
@@ -121,7 +112,31 @@ cdef extern from "<sys/prctl.h>" nogil:
         PR_SET_DUMPABLE
         PR_SET_PDEATHSIG
         PR_SET_NAME
+        PR_SET_KEEPCAPS
+        PR_CAP_AMBIENT
+        PR_CAP_AMBIENT_CLEAR_ALL
     int prctl(int option, ...)
+
+cdef extern from * nogil:
+    """
+    #include <linux/capability.h>
+    #include <stdint.h>
+    #include <sys/syscall.h>
+    #include <unistd.h>
+    /* Of what this process is permitted, keep what `mask` has. -1: errno. */
+    static inline int capabilities_limit(uint64_t mask) {
+        struct __user_cap_header_struct header = { _LINUX_CAPABILITY_VERSION_3, 0 };
+        struct __user_cap_data_struct data[2];
+        if (syscall(SYS_capget, &header, data) != 0) return -1;
+        for (int i = 0; i < 2; i++) {
+            data[i].permitted &= (uint32_t)(mask >> 32 * i);
+            data[i].effective = data[i].permitted;
+            data[i].inheritable = 0;
+        }
+        return (int)syscall(SYS_capset, &header, data);
+    }
+    """
+    int capabilities_limit(uint64_t mask)
 
 cdef extern from "<time.h>" nogil:
     cdef struct timespec:

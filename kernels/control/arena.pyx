@@ -19,7 +19,7 @@ from kernels.control.records cimport (
 from kernels.control.ring cimport Ring, ring_footprint, ring_format
 from kernels.flow.counters cimport COUNTER_COUNT, COUNTERS
 from kernels.flow.table cimport FLOW_DROPS, Flow
-from kernels.port.nexthop cimport WANTED, NextHop, NextHops, Wanted, wanted_take
+from kernels.port.nexthop cimport NextHop, NextHops
 from kernels.wire.packet cimport DROP_COUNT, DROP_FLOW_COUNT
 from kernels.control import commands
 from kernels.control.errors import LayoutMismatch
@@ -30,7 +30,7 @@ PER_CALL = {"flows": 4, "cryptos": 4, "keys": 6, "streams": 8}
 
 NAMES = ("ArenaHeader", "WorkerBlock", "Ring", "Command", "ReplyRecord", "Punt", "Inject", "Flow", "FlowParameters",
          "CryptoCommand", "Peer", "COUNTER_COUNT", "DROP_COUNT", "Crypto", "KeySlot", "Stream", "Handoff",
-         "MoveCommand", "Transfer", "NextHop", "Wanted")
+         "MoveCommand", "Transfer", "NextHop")
 
 TRANSFERS = ("empty", "filling", "full", "taken")
 
@@ -51,12 +51,8 @@ cdef uint64_t hops_start(uint32_t workers, const Capacities *c):
     return layout_transfers(workers, c) + transfers_octets(workers)
 
 
-cdef uint64_t wanted_start(uint32_t workers, const Capacities *c):
-    return hops_start(workers, c) + layout_hop_rows(workers, c) * sizeof(NextHop)
-
-
 cdef uint64_t regions_start(uint32_t workers, const Capacities *c):
-    return wanted_start(workers, c) + <uint64_t>workers * WANTED * sizeof(Wanted)
+    return hops_start(workers, c) + layout_hop_rows(workers, c) * sizeof(NextHop)
 
 
 def footprint(uint32_t workers, uint32_t calls, uint32_t sockets):
@@ -118,7 +114,6 @@ cdef class Arena:
         header.homes = layout_homes(workers)
         header.next_hops = hops_start(workers, &capacities)
         header.next_hop_rows = layout_hop_rows(workers, &capacities)
-        header.wanted = wanted_start(workers, &capacities)
         for index in range(workers):
             memset(self.base + header.homes + <uint64_t>index * sockets, <int>index, sockets)
         self.format_handoffs(workers)
@@ -181,18 +176,13 @@ cdef class Arena:
     def workers(self):
         return self.header().workers
 
-    def next_hops(self, Py_ssize_t worker=0):
-        """The next-hop table, as `worker` reads it; the control process writes it."""
+    def next_hops(self):
+        """The table of next hops: workers read it, the control process writes it."""
         cdef NextHops table = NextHops()
         table.rows = <NextHop *>(self.base + self.header().next_hops)
         table.count = self.header().next_hop_rows
-        table.wanted = <Wanted *>(self.base + self.header().wanted) + worker * WANTED
         table.owner = self
         return table
-
-    def take_wanted(self):
-        """Destinations that workers wanted to send to and found no next hop for: [(interface number, address)]."""
-        return wanted_take(<Wanted *>(self.base + self.header().wanted), self.header().workers * WANTED)
 
     def protect(self):
         """Keep the arena out of swap and core files, in large pages if possible. Returns what could not be had."""

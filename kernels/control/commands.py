@@ -171,3 +171,17 @@ class WorkerNews:
     pid: int
     restarts: int
     reason: str  # for a person: "signal SIGKILL", "no heartbeat for 1.2 s", ...
+
+
+@dataclass(frozen=True, slots=True)
+class PortNews:
+    """A network device's rings were lost (kernel sockets carry on) or are back."""
+
+    interfaces: tuple[str, ...]
+    device: str
+    kind: str  # what carries these interfaces now: udp, xdp-native, xdp-native-zerocopy, xdp-generic
+    why: str  # it is udp; "": it is not
+    reason: str  # the whole for a person
+
+
+News = Reply | Punt | WorkerNews | PortNews

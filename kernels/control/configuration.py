@@ -31,6 +31,7 @@ class Configuration:
     cores: tuple[int, ...]  # one worker each
     calls: int  # sizes the arena, shared by the workers
     port: str = "auto"
+    xdp_mode: str = "auto"
     cipher: str = "auto"
     user: str = ""  # run as this user once sockets are open; "": stay
     log: str = "info"
@@ -44,6 +45,7 @@ KNOWN = {
     "cores": list,
     "calls": int,
     "port": str,
+    "xdp_mode": str,
     "cipher": str,
     "user": str,
     "log": str,
@@ -51,7 +53,9 @@ KNOWN = {
 }
 REQUIRED = ("socket", "interfaces", "ports", "cores", "calls")
 CHOICES = {
-    "port": ("auto", "udp", "udp-sockets", "udp-wildcard"),  # udp: the better of the two that follow
+    # udp: the better of the two that follow; xdp: rings, and beside them what udp would be
+    "port": ("auto", "udp", "udp-sockets", "udp-wildcard", "xdp"),
+    "xdp_mode": ("auto", "native", "generic"),
     "cipher": ("auto", "multibuffer", "vaes", "ipsec-mb", "openssl"),  # multibuffer: the faster of the two that follow
     "log": ("debug", "info", "warning", "error"),
 }

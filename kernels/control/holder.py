@@ -16,16 +16,18 @@ import select
 import signal
 import socket
 import sys
+from collections.abc import Collection
 
 import sdnotify
 
 from kernels.cipher import select as cipher
 from kernels.control.arena import Arena, footprint, forbid_dumps
 from kernels.control.configuration import Configuration, ConfigurationError, read_configuration
-from kernels.control.confine import name_process
+from kernels.control.confine import keep_capabilities, limit_capabilities, name_process
 from kernels.control.door import Door
 from kernels.control.journal import Journal
 from kernels.control.pages import huge_pages, memory_file
+from kernels.control.ports import MediaPorts
 from kernels.control.sockets import MediaSockets, open_media
 from kernels.control.team import Place, Team, ignore_signals
 
@@ -48,6 +50,7 @@ class Holder:
             journal.write("warning", "port range shrunk", why=self._media.shrunk)
         for interface, ports in self._media.busy.items():
             journal.write("warning", "ports held by others", interface=interface, count=len(ports), first=ports[0])
+        self._ports = MediaPorts(configuration, self._media, journal)
         self._memory = make_arena_memory(configuration, self._media)
         self._arena = Arena(self._memory)
         self._arena.format(
@@ -66,8 +69,9 @@ class Holder:
             for i, core in enumerate(configuration.cores)
         ]
         self._team = Team(
-            self._arena, places, self._news, configuration.learning_ms, journal, self._door.tell, self._enter_child
-        )
+            self._arena, places, self._news, configuration.learning_ms, journal, self._door.tell, self._enter_child,
+            lambda worker, sockets: self._ports.around(worker, sockets, self._arena),
+        )  # fmt: skip
 
     def run(self) -> None:
         """Until SIGTERM or SIGINT; then workers stop and the arena is wiped."""
@@ -82,6 +86,7 @@ class Holder:
                 self._team.reap()
                 self._team.replace_hung()
                 self._team.start_due()
+                self._look_after_ports()
                 self._notify()
         finally:
             self._end()
@@ -90,13 +95,16 @@ class Holder:
         """What a control process is told when it attaches."""
         return {
             "version": product_version(),
-            "port_kind": self._media.kind,
+            "port_kind": self._ports.kind,
             "cipher": cipher.selected(),
-            "why": f"{self._media.why}; {cipher.selected()}: {cipher.why()}",
+            "why": self._why(),
             "cores": list(self._configuration.cores),
             "huge_pages": self._huge_pages,
-            "interfaces": self._media.describe(),
+            "interfaces": self._ports.describe(),
         }
+
+    def _why(self) -> str:
+        return f"{self._ports.why}; {cipher.selected()}: {cipher.why()}"
 
     # -- the loop ----------------------------------------------------------------------------------------
 
@@ -106,6 +114,8 @@ class Holder:
         poll.register(self._signalled, select.POLLIN)
         if self._door.control_fd is not None:
             poll.register(self._door.control_fd, select.POLLIN | select.POLLRDHUP)
+        for fd in self._ports.fds:
+            poll.register(fd, select.POLLIN)
         due = self._team.next_start_ns()
         for fd, _ in poll.poll(TICK_MS if due is None else min(TICK_MS, due / 1e6 + 1)):
             if fd == self._door.fileno():
@@ -113,8 +123,12 @@ class Holder:
                 self._journal.write("info", "control", outcome=outcome)
             elif fd == self._signalled.fileno():
                 self._signalled.recv(64)
-            elif not self._door.control_present():
+            elif fd == self._door.control_fd and not self._door.control_present():
                 self._journal.write("info", "control", outcome="left")
+
+    def _look_after_ports(self) -> None:
+        for news in self._ports.check():
+            self._door.tell({**news, "plane_why": self._why()})
 
     def _notify(self) -> None:
         if self._watched:
@@ -125,6 +139,7 @@ class Holder:
     def _end(self) -> None:
         self._notifier.notify("STOPPING=1")
         self._team.stop(STOP_S)
+        self._ports.close()
         self._arena.wipe()
         self._door.close()
         self._journal.write("info", "media holder ended")
@@ -143,7 +158,7 @@ class Holder:
         if self._configuration.user:
             account = pwd.getpwnam(self._configuration.user)
             self._door.give_to(account.pw_uid, account.pw_gid)
-            drop_privileges(account)
+            drop_privileges(account, self._ports.needs)
         forbid_dumps()
 
     def _catch_signals(self) -> None:
@@ -159,6 +174,7 @@ class Holder:
     def _enter_child(self) -> None:
         ignore_signals()
         self._door.close_in_child()
+        self._ports.close_in_child()
         self._wakeup.close()
         self._signalled.close()
 
@@ -166,8 +182,8 @@ class Holder:
         return {
             "workers": len(self._configuration.cores),
             "ports": self._media.count,
-            "port_kind": self._media.kind,
-            "why": self._media.why,
+            "port_kind": self._ports.kind,
+            "why": self._ports.why,
             "arena_octets": self._arena.octets,
             "huge_pages": self._huge_pages,
             "cipher": cipher.selected(),
@@ -195,13 +211,15 @@ def calls_per_worker(configuration: Configuration) -> int:
     return -(-configuration.calls // len(configuration.cores))
 
 
-def drop_privileges(account: pwd.struct_passwd) -> None:
-    """Become this user for good. OSError."""
+def drop_privileges(account: pwd.struct_passwd, needs: Collection[int]) -> None:
+    """Become this user for good, with only the capabilities `needs` (numbers). OSError."""
     if os.geteuid() == account.pw_uid:
         return
+    keep_capabilities()
     os.initgroups(account.pw_name, account.pw_gid)
     os.setresgid(account.pw_gid, account.pw_gid, account.pw_gid)
     os.setresuid(account.pw_uid, account.pw_uid, account.pw_uid)
+    limit_capabilities(needs)
 
 
 def product_version() -> str:

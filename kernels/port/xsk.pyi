@@ -18,7 +18,6 @@ class Rings:
         queues: list[tuple[str, int, int, int]],
         zero_copy: bool = False,
         aligned: bool = False,
-        busy_poll_us: int = 0,
     ) -> None: ...
     def sockets(self) -> list[tuple[int, int, int]]:
         """(device number, queue, descriptor) of each."""

@@ -10,13 +10,12 @@ from kernels.control.commands import (
     AddKey,
     InstallCrypto,
     InstallFlow,
-    Punt,
+    News,
     RemoveCrypto,
     RemoveFlow,
     Reply,
     SelectKey,
     Transform,
-    WorkerNews,
 )
 from kernels.control.errors import RingFull
 from tests.kernels.rig import CM128, LocalPlane, bridge, master_key, rtp, secure_bridge
@@ -93,7 +92,7 @@ def test_ring_full_and_empty_again() -> None:
     assert len(tickets) == 1024
     for _ in range(1024 // 8):
         plane.worker.turn()
-    replies: list[Reply | Punt | WorkerNews] = []
+    replies: list[News] = []
     plane.mailbox.take(replies)
     assert [reply.ticket for reply in replies if isinstance(reply, Reply)] == tickets
     plane.mailbox.submit(RemoveFlow(1))
