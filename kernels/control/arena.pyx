@@ -9,8 +9,8 @@ from libc.string cimport memset
 from kernels.clib.linux cimport MADV_DONTDUMP, PR_SET_DUMPABLE, explicit_bzero, madvise, mlock, prctl
 from kernels.control.layout cimport (
     ARENA_MAGIC, ARENA_VERSION, HOME_MOVING, MOST_WORKERS, STRUCTS, TRANSFER_RECORDS, ArenaHeader, Capacities, Transfer,
-    WorkerBlock, aligned, layout_handoffs, layout_homes, layout_hop_rows, layout_structs, layout_transfers, layout_worker,
-    transfers_octets,
+    WorkerBlock, aligned, layout_handoffs, layout_homes, layout_hop_rows, layout_structs, layout_transfers,
+    layout_worker, transfers_octets,
 )
 from kernels.control.records cimport (
     COMMAND_OCTETS, COMMAND_SLOTS, HANDOFF_OCTETS, HANDOFF_SLOTS, INJECT_OCTETS, INJECT_SLOTS, PUNT_OCTETS, PUNT_SLOTS,

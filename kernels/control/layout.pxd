@@ -164,9 +164,9 @@ cdef inline uint64_t transfers_octets(uint32_t workers) noexcept nogil:
     return 0 if workers < 2 else aligned(TRANSFER_RECORDS * sizeof(Transfer))
 
 cdef inline uint32_t layout_hop_rows(uint32_t workers, const Capacities *c) noexcept nogil:
-    """Twice as many as there are flows: a destination each, at half load."""
+    """As many as there are flows: RTP and RTCP of a leg share a destination, so the table is at most half full."""
     cdef uint32_t rows = 256
-    while rows < 2 * workers * c.flows:
+    while rows < workers * c.flows:
         rows *= 2
     return rows
 

@@ -74,6 +74,7 @@ cdef class NextHops:
         if target == NULL:
             return False
         sequence_begin(&target.sequence)
-        memcpy(<char *>target + sizeof(uint32_t), <const char *>row + sizeof(uint32_t), sizeof(NextHop) - sizeof(uint32_t))
+        memcpy(<char *>target + sizeof(uint32_t), <const char *>row + sizeof(uint32_t),
+               sizeof(NextHop) - sizeof(uint32_t))
         sequence_end(&target.sequence)
         return True

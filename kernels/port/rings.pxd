@@ -1,8 +1,8 @@
 # Who owns which frame, and the verbs on the rings that keep it so.
 #
 # owners[frame] is 0 while the frame is ours (in the free list, or in a batch), else which ring it was given to and the
-# position there: OWNER_FILL or OWNER_SEND | xsk << 32 | position. It is written *before* the position becomes visible to the
-# kernel and set to 0 *before* the position we took it back from is released. So whenever a worker dies:
+# position there: OWNER_FILL or OWNER_SEND | xsk << 32 | position. It is written *before* the position becomes visible
+# to the kernel and set to 0 *before* the position we took it back from is released. So whenever a worker dies:
 #
 #   0 and not in a ring's unread part                        ours: free
 #   given, position not yet published (not before producer)  ours: free

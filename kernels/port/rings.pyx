@@ -3,7 +3,7 @@
 from libc.stdint cimport int32_t, uint32_t, uint64_t
 
 from kernels.clib.libxdp cimport xsk_ring_cons__comp_addr, xsk_ring_cons__rx_desc
-from kernels.port.rings cimport OWNER_FILL, OWNER_SEEN, OWNER_SEND, Pool, frame_free, frame_of
+from kernels.port.rings cimport OWNER_FILL, OWNER_SEEN, Pool, frame_free, frame_of
 from kernels.port.xsk cimport Xsk
 from kernels.wire.atomics cimport load_acquire_u32
 

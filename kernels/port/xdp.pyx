@@ -3,7 +3,7 @@
 
     receive     look into the rings; every LOOK_NS, and whenever they are empty, into the kernel sockets as well
     read        Ethernet .. UDP, checksums, local address and port -> socket number; what is wrong is a named drop
-    transmit    next hop known, fits the MTU, ring alive -> headers in front of the datagram where it lies, one descriptor;
+    transmit    next hop known, fits the MTU, ring alive -> headers in front of the datagram where it lies, a descriptor;
                 one system call per ring and burst, and only when the kernel asks for it. Else: the kernel socket
     release     frames that did not leave are free again
     serve       the kernel sockets' business: what a ring brings for another worker's socket is handed over
@@ -11,7 +11,7 @@
 A burst's frames belong to the worker until `release`; rings.pxd says how they survive its death.
 """
 from libc.errno cimport EAGAIN, EBUSY, ENOBUFS, errno
-from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy, memset
 
@@ -37,7 +37,7 @@ from kernels.port.xdp cimport (
     DEAD_NS, INNER, KICKS, LOOK_NS, MOST_DEVICES, MOST_LOCALS, NO_DEVICE, STATISTICS_NS, Local, Xdp,
 )
 from kernels.port.xsk cimport LEAD, LONGEST_FRAME, MOST_XSKS, PAGE_STRIDE, STRIDE, Rings, Xsk
-from kernels.wire.frame cimport FRAME_HEADERS, Seen, frame_headers, frame_read, frame_write
+from kernels.wire.frame cimport Seen, frame_headers, frame_read, frame_write
 from kernels.wire.packet cimport (
     BATCH, DROP_NONE, DROP_RING_FULL, NO_SLOT, Packet, Peer,
 )
@@ -223,7 +223,7 @@ cdef bint send_by_ring(Xdp *x, Packet *packet) noexcept nogil:
                 numbering_port(&x.numbering, packet.flow), &packet.peer)
     if give(x, index, frame, data - headers, packet.length + headers):
         if data == packet.data:
-            x.gone[packet - &x.packets[0]] = True       # `release` must not free it: it may have come back and left again
+            x.gone[packet - &x.packets[0]] = True       # `release` must not free it: it may be back already, and gone again
     else:
         if data != packet.data:
             frame_free(&x.pool, frame)                  # a copy; a received frame goes with `release`
@@ -262,7 +262,7 @@ cdef inline uint8_t *own(Xdp *x, const Packet *packet, uint32_t headers, uint32_
 
 
 cdef inline bint give(Xdp *x, uint32_t index, uint32_t frame, uint8_t *start, uint32_t octets) noexcept nogil:
-    """One descriptor; False when the ring has no place even after the kernel was told and sent frames were taken back."""
+    """A descriptor; False when there is no place even after the kernel was told and sent frames were taken back."""
     cdef Xsk *xsk = &x.pool.xsks[index]
     cdef uint32_t position
     cdef xdp_desc *out

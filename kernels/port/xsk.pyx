@@ -48,7 +48,8 @@ cdef class Rings:
         cdef uint64_t room
         self.unaligned = unaligned
         self.shared_octets = (sizeof(Shared) + self.frames * sizeof(uint64_t) + 4095) & ~<uint64_t>4095
-        self.shared = <Shared *>mmap(NULL, self.shared_octets, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)
+        self.shared = <Shared *>mmap(NULL, self.shared_octets, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+                                     -1, 0)
         if self.shared == <Shared *>MAP_FAILED:
             self.shared = NULL
             raise MemoryError
