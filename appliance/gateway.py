@@ -44,10 +44,9 @@ from appliance.telemetry import logs, metrics
 from appliance.telemetry.endpoint import MetricsEndpoint
 from firmware_iface import cpu
 from firmware_iface.clock import core_hertz
-from firmware_iface.nexthop import Change, NextHop
+from firmware_iface.nexthop import Change
 from kernels.control.arena import forbid_dumps
 from kernels.control.plane import LayoutMismatch, MediaPlane
-from kernels.control.status import HopRow, PlaneInfo
 
 ATTACH_RETRY_S = 0.2
 TICK_S = 1.0
@@ -94,7 +93,7 @@ class Gateway:
             {entry.name: str(entry.address) for entry in settings.interfaces},
             lambda: tuple(worker.cpu for worker in plane.info.workers),
             plane.flow,
-            self.next_hops_changed if sends_frames(plane.info) else None,
+            self._next_hops if any(one.device for one in plane.info.interfaces.values()) else None,
         )
         self.interface_nodes = self.hardware.nodes()
         self.dispatcher.on_command = self.hardware.commanded
@@ -113,14 +112,6 @@ class Gateway:
     def rules(self) -> Rules:
         """What the placer is told beside the loads."""
         return Rules(admit_below=self.settings.media.admit_below, nodes=self.interface_nodes)
-
-    def next_hops_changed(self, change: Change) -> None:
-        """Workers send frames of their own where the next hop is known; the kernel's sockets do elsewhere."""
-        usable = [hop_row(row) for row in change.rows if row.usable]
-        gone = [(row.interface, row.destination) for row in change.rows if not row.usable]
-        gone += [(want.interface, want.destination) for want in change.gone]
-        if left_over := self.plane.set_next_hops(usable, gone):
-            log.warning("no room for next hops: kernel sockets send there", count=left_over)
 
     async def run(self) -> None:
         """Until SIGTERM or SIGINT. HolderGone, OSError (an address is taken)."""
@@ -152,9 +143,6 @@ class Gateway:
             log.error("call lost", call_id=call_id, why=why)
         for call_id in report.skipped:
             log.error("call record damaged", call_id=call_id)
-        for worker in self.plane.info.workers:
-            for slot in self.plane.flows(worker.index):
-                self.hardware.adopted(worker.index, slot)
         log.info("calls adopted", adopted=report.adopted, orphans_removed=report.orphans)
 
     async def serve(self) -> None:
@@ -197,6 +185,12 @@ class Gateway:
             asyncio.get_running_loop().remove_reader(self.plane.fileno())
             if not self._ended.done():
                 self._ended.set_exception(HolderGone())
+
+    def _next_hops(self, change: Change) -> None:
+        """Workers with AF_XDP rings write Ethernet headers of their own."""
+        homeless = self.plane.set_next_hops(change.rows, change.gone)
+        if homeless:
+            log.warning("next hops found no place; kernel sockets send there", count=homeless)
 
     def reload(self) -> None:
         """SIGHUP: the seam for taking over changed settings; until the reload plan is there it says so."""
@@ -277,21 +271,13 @@ def _facts(settings: Settings, plane: MediaPlane) -> Facts:
         version = ""
     return Facts(
         version=version,
-        port=lambda: (plane.info.port_kind, plane.info.why),
+        port_kind=plane.info.port_kind,
         cipher=plane.info.cipher,
+        why=plane.info.why,
         default_interface=settings.interfaces[0].name,
         advertised={entry.name: str(entry.advertised) for entry in settings.interfaces if entry.advertised},
         most_calls=settings.media.calls,
     )
-
-
-def sends_frames(info: PlaneInfo) -> bool:
-    """Whether workers have rings, in use now or not."""
-    return any(interface.device for interface in info.interfaces.values())
-
-
-def hop_row(row: NextHop) -> HopRow:
-    return HopRow(row.interface, row.destination, row.device, row.source_mac, row.destination_mac, row.mtu, row.vlan)
 
 
 def core_nodes() -> dict[int, int]:

@@ -72,9 +72,9 @@ class Housekeeping:
         )
 
     def port_news(self, news: PortNews) -> None:
-        """Rings of a device were lost or came back (F11): media goes on, more slowly or faster."""
-        log.warning("port", device=news.device, interfaces=news.interfaces, kind=news.kind, reason=news.reason)
-        self._ledger.bus.publish(CallEvent(EventKind.PORT, self._ledger.clock(), reason=news.reason))
+        """Another way carries packets now: nothing to do, much to say."""
+        log.warning("port", reason=news.reason, device=news.device, kind=news.kind)
+        self._ledger.bus.publish(CallEvent(EventKind.WORKER, self._ledger.clock(), reason=news.reason))
 
     def _look_at(self, call: Call) -> None:
         offer_s, silence_s = self._offer_s(), self._silence_s()

@@ -47,11 +47,9 @@ class Facts:
     """What the service must know of this gateway and cannot find out."""
 
     version: str = ""
-    port: Callable[[], tuple[str, str]] = lambda: (
-        "",
-        "",
-    )  # what carries packets now, and why ports and cipher are these
+    port_kind: str = ""
     cipher: str = ""
+    why: str = ""
     default_interface: str = "default"
     advertised: Mapping[str, str] = field(default_factory=dict)  # interface -> address for SDP, where it is another one
     most_calls: int = 1_000_000
@@ -177,14 +175,13 @@ class CallService:
     def statistics(self) -> Statistics:
         calls, facts, tally = list(self.ledger.registry), self._facts, self.ledger.tally
         workers = self._reconciler.inventory.workers
-        port_kind, why = facts.port()
         return Statistics(
             version=facts.version,
             started=tally.started,
             uptime_s=self.ledger.clock() - tally.started,
-            port_kind=port_kind,
+            port_kind=facts.port_kind,
             cipher=facts.cipher,
-            why=why,
+            why=facts.why,
             draining=self.ledger.draining,
             calls=len(calls),
             calls_answered=sum(call.answered for call in calls),

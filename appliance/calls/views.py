@@ -218,7 +218,6 @@ class EventKind(StrEnum):
     MOVED = "moved"  # to another worker, with everything it knows
     WORKER = "worker"  # a worker was replaced; `worker` says which
     DRAINING = "draining"  # no new calls from now on
-    PORT = "port"  # a device's XDP rings were lost (kernel sockets carry on) or are back; `reason` says it
 
 
 @dataclass(frozen=True, slots=True)

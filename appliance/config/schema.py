@@ -47,17 +47,19 @@ class Media(Table):
         ge=1,
         le=1_000_000,
     )
-    backend: Literal["auto", "xdp", "udp", "udp-sockets", "udp-wildcard"] = row(
+    backend: Literal["auto", "udp", "udp-sockets", "udp-wildcard", "xdp"] = row(
         "auto",
-        help="How packets reach the workers; auto: xdp where an interface can have it, else udp; xdp: AF_XDP rings,"
-        " and kernel sockets where rings cannot; udp: the better of the two kinds of kernel sockets.",
+        help="How packets reach the workers; auto: the fastest that works here; udp: the better of the two kinds of"
+        " kernel sockets.",
         effect=Effect.RESTART,
     )
-    xdp_mode: Literal["auto", "native", "generic"] = row(
-        "auto",
-        help="Where the XDP program runs; auto: native (in the NIC's driver), else generic (in the kernel, slower).",
-        effect=Effect.RESTART,
+    xdp_mode: Literal["auto", "zerocopy", "native", "generic"] = row(
+        "auto", help="How AF_XDP is attached; auto: zero copy, else native, else generic.", effect=Effect.RESTART
     )
+    busy_poll_us: int = row(
+        0, help="Workers drive the NIC's queue themselves, so long at a time; 0: interrupts do.", unit="microseconds",
+        effect=Effect.RESTART, ge=0, le=1000,
+    )  # fmt: skip
     cipher: Literal["auto", "multibuffer", "vaes", "ipsec-mb", "openssl"] = row(
         "auto",
         help="Which cipher code is used; multibuffer: the fastest, as measured at start, of vaes (own code, AVX-512) "

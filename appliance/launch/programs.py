@@ -40,6 +40,7 @@ def holder_config(settings: Settings) -> dict[str, Any]:
         "cores": worker_cores(settings.media.cores),
         "port": settings.media.backend,
         "xdp_mode": settings.media.xdp_mode,
+        "busy_poll_us": settings.media.busy_poll_us,
         "cipher": settings.media.cipher,
         "interfaces": [{"name": one.name, "address": one.address} for one in settings.interfaces],
         "ports": [settings.media.ports.first, settings.media.ports.last],

@@ -75,11 +75,6 @@ class Hardware:
         if self._peers is not None:
             self._peers.commanded(worker, command)
 
-    def adopted(self, worker: int, slot: int) -> None:
-        """A flow that an earlier control process installed."""
-        if self._peers is not None:
-            self._peers.adopted(worker, slot)
-
     def tick(self) -> None:
         """Now and then: workers may have learnt other addresses than were signalled."""
         if self._peers is not None:

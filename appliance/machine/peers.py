@@ -53,19 +53,6 @@ class Peers:
             self._replace(self._signalled, key, interface, "")
             self._replace(self._learnt, key, interface, "")
 
-    def adopted(self, worker: int, slot: int) -> None:
-        """A flow was there before us: no command told of it."""
-        key = (worker, slot)
-        try:
-            found = self._flow(*key)
-        except KeyError:
-            return
-        if key not in self._interfaces:
-            self._turns.append(key)
-        self._interfaces[key] = found.interface
-        self._new[key] = NEW_TICKS
-        self._replace(self._signalled, key, found.interface, found.remote[0] if found.remote else "")
-
     def tick(self) -> None:
         """Look at some flows for addresses that workers learnt."""
         for _ in range(min(OLD_AT_ONCE, len(self._turns))):

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from appliance.errors import GatewayError, InvalidRequest, MediaUnavailable, NoCapacity
-from kernels.control.commands import Command, News, PortNews, Punt, Reply, WorkerNews
+from kernels.control.commands import Command, PortNews, Punt, Reply, WorkerNews
 from kernels.control.errors import RingFull
 
 RETRY_S = 0.002  # until a full ring is tried again, when no reply wakes us before
@@ -27,7 +27,7 @@ class Rings(Protocol):
     """What is used of `kernels.control.plane.MediaPlane`."""
 
     def submit(self, worker: int, command: Command) -> int: ...
-    def poll(self) -> list[News]: ...
+    def poll(self) -> list[Reply | Punt | WorkerNews | PortNews]: ...
 
 
 class Batch:

@@ -36,6 +36,7 @@ WORKER_COUNTERS: dict[str, tuple[str, str]] = {
     "taken_over": ("srtpgw_taken_over_packets", "Packets of those received that other workers handed over."),
     "ring_received": ("srtpgw_ring_received_packets", "Frames taken from AF_XDP rings."),
     "ring_sent": ("srtpgw_ring_sent_packets", "Packets sent through AF_XDP rings."),
+    "ring_full": ("srtpgw_ring_full_packets", "Packets dropped because a transmit ring was full."),
     "ring_lost": ("srtpgw_ring_lost_packets", "Frames the kernel dropped because an AF_XDP ring had no room."),
     "interrupted": ("srtpgw_interrupted_packets", "Packets in flight when a worker died."),
 }

@@ -83,6 +83,9 @@ cdef extern from "<bpf/libbpf.h>" nogil:
     int bpf_link_make(int program, int target, int type, uint32_t flags)
     int bpf_link_look(int link, uint32_t *program, uint32_t *ifindex)
     int bpf_link_detach(int link)
+    int bpf_link_get_fd_by_id(uint32_t id)
+    int bpf_prog_get_fd_by_id(uint32_t id)
+    int bpf_link_update(int link, int program, const void *options)
     int bpf_program_id(int program, uint32_t *id)
     int bpf_test(int program, const void *data, uint32_t octets, void *out, uint32_t *out_octets, uint32_t ifindex,
                  uint32_t queue, uint32_t *verdict)

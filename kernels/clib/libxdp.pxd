@@ -25,14 +25,21 @@ cdef extern from "<linux/if_xdp.h>" nogil:
 cdef extern from "<sys/socket.h>" nogil:
     cdef enum:
         SOL_XDP
+        SO_BUSY_POLL
 
 cdef extern from "<xdp/xsk.h>" nogil:
     """
+    #ifndef SO_PREFER_BUSY_POLL
+    #define SO_PREFER_BUSY_POLL 69
+    #define SO_BUSY_POLL_BUDGET 70
+    #endif
     #ifndef XDP_MAX_TX_SKB_BUDGET
     #define XDP_MAX_TX_SKB_BUDGET 9     /* Linux 6.18: packets of one sendto in copy mode */
     #endif
     """
     cdef enum:
+        SO_PREFER_BUSY_POLL
+        SO_BUSY_POLL_BUDGET
         XDP_MAX_TX_SKB_BUDGET
         XSK_LIBXDP_FLAGS__INHIBIT_PROG_LOAD
     cdef struct xsk_umem:

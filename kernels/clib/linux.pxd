@@ -47,8 +47,8 @@ cdef extern from "<sys/socket.h>" nogil:
     ssize_t recvfrom(int fd, void *data, size_t room, int flags, sockaddr *source, socklen_t *size)
     int recvmmsg(int fd, mmsghdr *messages, unsigned int count, int flags, void *timeout)
     int sendmmsg(int fd, mmsghdr *messages, unsigned int count, int flags)
-    int getsockopt(int fd, int level, int option, void *value, socklen_t *size)
     ssize_t sendmsg(int fd, const msghdr *message, int flags)
+    int getsockopt(int fd, int level, int option, void *value, socklen_t *size)
     ssize_t sendto(int fd, const void *data, size_t length, int flags, const sockaddr *to, socklen_t size)
 
 cdef extern from "<netinet/in.h>" nogil:
@@ -104,6 +104,15 @@ cdef extern from "<unistd.h>" nogil:
 cdef extern from "<sys/mman.h>" nogil:
     cdef enum:
         MADV_DONTDUMP
+        MADV_HUGEPAGE
+        MAP_ANONYMOUS
+        MAP_HUGETLB
+        MAP_SHARED
+        PROT_READ
+        PROT_WRITE
+    void *MAP_FAILED
+    void *mmap(void *address, size_t length, int protection, int flags, int fd, long offset)
+    int munmap(void *address, size_t length)
     int mlock(const void *address, size_t length)
     int madvise(void *address, size_t length, int advice)
 
@@ -111,32 +120,9 @@ cdef extern from "<sys/prctl.h>" nogil:
     cdef enum:
         PR_SET_DUMPABLE
         PR_SET_PDEATHSIG
-        PR_SET_NAME
         PR_SET_KEEPCAPS
-        PR_CAP_AMBIENT
-        PR_CAP_AMBIENT_CLEAR_ALL
+        PR_SET_NAME
     int prctl(int option, ...)
-
-cdef extern from * nogil:
-    """
-    #include <linux/capability.h>
-    #include <stdint.h>
-    #include <sys/syscall.h>
-    #include <unistd.h>
-    /* Of what this process is permitted, keep what `mask` has. -1: errno. */
-    static inline int capabilities_limit(uint64_t mask) {
-        struct __user_cap_header_struct header = { _LINUX_CAPABILITY_VERSION_3, 0 };
-        struct __user_cap_data_struct data[2];
-        if (syscall(SYS_capget, &header, data) != 0) return -1;
-        for (int i = 0; i < 2; i++) {
-            data[i].permitted &= (uint32_t)(mask >> 32 * i);
-            data[i].effective = data[i].permitted;
-            data[i].inheritable = 0;
-        }
-        return (int)syscall(SYS_capset, &header, data);
-    }
-    """
-    int capabilities_limit(uint64_t mask)
 
 cdef extern from "<time.h>" nogil:
     cdef struct timespec:
@@ -156,3 +142,25 @@ cdef inline uint64_t clock_ns(int clock) noexcept nogil:
 # explicit_bzero is glibc's: a wipe that the compiler may not drop.
 cdef extern from "<string.h>" nogil:
     void explicit_bzero(void *memory, size_t octets)
+
+# Capabilities of this process (linux/capability.h; glibc has no wrapper). Ambient ones follow the inheritable set.
+cdef extern from * nogil:
+    """
+    #include <linux/capability.h>
+    #include <stdint.h>
+    #include <sys/syscall.h>
+    #include <unistd.h>
+    static int keep_only(uint64_t wanted) {
+        struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+        struct __user_cap_data_struct sets[2];
+        int i;
+        if (syscall(SYS_capget, &header, sets) != 0) return -1;
+        for (i = 0; i < 2; i++) {
+            sets[i].permitted &= (uint32_t)(wanted >> (32 * i));
+            sets[i].effective = sets[i].permitted;
+            sets[i].inheritable = 0;
+        }
+        return (int)syscall(SYS_capset, &header, sets);
+    }
+    """
+    int keep_only(uint64_t wanted)

@@ -5,8 +5,6 @@ cdef extern from "sys/mman.h" nogil:
         PROT_WRITE
         MAP_PRIVATE
         MAP_ANONYMOUS
-        MAP_HUGETLB
-        MAP_SHARED
         MADV_HUGEPAGE
         MADV_DONTDUMP
     void *MAP_FAILED

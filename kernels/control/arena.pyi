@@ -35,8 +35,10 @@ class Arena:
         """(state, id) of every transfer record; state: empty, filling, full, taken."""
     @property
     def workers(self) -> int: ...
-    def next_hops(self) -> NextHops:
-        """The table of next hops: workers read it, the control process writes it."""
+    def next_hops(self, worker: int = 0) -> NextHops:
+        """The next-hop table, as `worker` reads it; the control process writes it."""
+    def take_wanted(self) -> list[tuple[int, str]]:
+        """Destinations that workers wanted to send to and found no next hop for: [(interface number, address)]."""
     def protect(self) -> str:
         """Keep the arena out of swap and core files, in large pages if possible. Returns what could not be had."""
     def wipe(self) -> None:

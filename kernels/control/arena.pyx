@@ -9,8 +9,8 @@ from libc.string cimport memset
 from kernels.clib.linux cimport MADV_DONTDUMP, PR_SET_DUMPABLE, explicit_bzero, madvise, mlock, prctl
 from kernels.control.layout cimport (
     ARENA_MAGIC, ARENA_VERSION, HOME_MOVING, MOST_WORKERS, STRUCTS, TRANSFER_RECORDS, ArenaHeader, Capacities, Transfer,
-    WorkerBlock, aligned, layout_handoffs, layout_homes, layout_hop_rows, layout_structs, layout_transfers,
-    layout_worker, transfers_octets,
+    WorkerBlock, layout_handoffs, layout_homes, layout_hop_rows, layout_next_hops, layout_structs, layout_transfers,
+    layout_wanted, layout_worker, transfers_octets,
 )
 from kernels.control.records cimport (
     COMMAND_OCTETS, COMMAND_SLOTS, HANDOFF_OCTETS, HANDOFF_SLOTS, INJECT_OCTETS, INJECT_SLOTS, PUNT_OCTETS, PUNT_SLOTS,
@@ -19,8 +19,8 @@ from kernels.control.records cimport (
 from kernels.control.ring cimport Ring, ring_footprint, ring_format
 from kernels.flow.counters cimport COUNTER_COUNT, COUNTERS
 from kernels.flow.table cimport FLOW_DROPS, Flow
-from kernels.port.nexthop cimport NextHop, NextHops
-from kernels.wire.packet cimport DROP_COUNT, DROP_FLOW_COUNT
+from kernels.port.nexthop cimport WANTED, NextHop, NextHops, Wanted, wanted_take
+from kernels.wire.packet cimport DROP_COUNT
 from kernels.control import commands
 from kernels.control.errors import LayoutMismatch
 
@@ -30,7 +30,7 @@ PER_CALL = {"flows": 4, "cryptos": 4, "keys": 6, "streams": 8}
 
 NAMES = ("ArenaHeader", "WorkerBlock", "Ring", "Command", "ReplyRecord", "Punt", "Inject", "Flow", "FlowParameters",
          "CryptoCommand", "Peer", "COUNTER_COUNT", "DROP_COUNT", "Crypto", "KeySlot", "Stream", "Handoff",
-         "MoveCommand", "Transfer", "NextHop")
+         "MoveCommand", "Transfer")
 
 TRANSFERS = ("empty", "filling", "full", "taken")
 
@@ -47,12 +47,8 @@ cdef Capacities capacities_of(uint32_t workers, uint32_t calls, uint32_t sockets
     return c
 
 
-cdef uint64_t hops_start(uint32_t workers, const Capacities *c):
-    return layout_transfers(workers, c) + transfers_octets(workers)
-
-
 cdef uint64_t regions_start(uint32_t workers, const Capacities *c):
-    return hops_start(workers, c) + layout_hop_rows(workers, c) * sizeof(NextHop)
+    return layout_wanted(workers, c) + <uint64_t>workers * WANTED * sizeof(Wanted)
 
 
 def footprint(uint32_t workers, uint32_t calls, uint32_t sockets):
@@ -112,8 +108,9 @@ cdef class Arena:
         header.capacities = capacities
         header.octets = self.octets
         header.homes = layout_homes(workers)
-        header.next_hops = hops_start(workers, &capacities)
+        header.next_hops = layout_next_hops(workers, &capacities)
         header.next_hop_rows = layout_hop_rows(workers, &capacities)
+        header.wanted = layout_wanted(workers, &capacities)
         for index in range(workers):
             memset(self.base + header.homes + <uint64_t>index * sockets, <int>index, sockets)
         self.format_handoffs(workers)
@@ -176,13 +173,18 @@ cdef class Arena:
     def workers(self):
         return self.header().workers
 
-    def next_hops(self):
-        """The table of next hops: workers read it, the control process writes it."""
+    def next_hops(self, Py_ssize_t worker=0):
+        """The next-hop table, as `worker` reads it; the control process writes it."""
         cdef NextHops table = NextHops()
         table.rows = <NextHop *>(self.base + self.header().next_hops)
         table.count = self.header().next_hop_rows
+        table.wanted = <Wanted *>(self.base + self.header().wanted) + worker * WANTED
         table.owner = self
         return table
+
+    def take_wanted(self):
+        """Destinations that workers wanted to send to and found no next hop for: [(interface number, address)]."""
+        return wanted_take(<Wanted *>(self.base + self.header().wanted), self.header().workers * WANTED)
 
     def protect(self):
         """Keep the arena out of swap and core files, in large pages if possible. Returns what could not be had."""
@@ -222,7 +224,7 @@ def _check_sizes():
     for size, room in ((sizeof(Command), COMMAND_OCTETS), (sizeof(ReplyRecord), REPLY_OCTETS),
                        (sizeof(Punt), PUNT_OCTETS), (sizeof(Inject), INJECT_OCTETS),
                        (sizeof(Handoff), HANDOFF_OCTETS), (COUNTER_COUNT + DROP_COUNT, COUNTERS),
-                       (DROP_FLOW_COUNT, FLOW_DROPS)):
+                       (DROP_COUNT, FLOW_DROPS)):
         if size > room:
             raise ImportError(f"layout: {size} does not fit {room}")
     if TRANSFER_RECORDS != commands.TRANSFER_RECORDS:

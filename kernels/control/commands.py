@@ -175,13 +175,9 @@ class WorkerNews:
 
 @dataclass(frozen=True, slots=True)
 class PortNews:
-    """A network device's rings were lost (kernel sockets carry on) or are back."""
+    """A device's AF_XDP rings were lost (kernel sockets carry its interfaces) or are back."""
 
     interfaces: tuple[str, ...]
     device: str
-    kind: str  # what carries these interfaces now: udp, xdp-native, xdp-native-zerocopy, xdp-generic
-    why: str  # it is udp; "": it is not
-    reason: str  # the whole for a person
-
-
-News = Reply | Punt | WorkerNews | PortNews
+    kind: str  # what carries them now: udp, xdp-native, xdp-generic
+    reason: str  # for a person: "xdp lost on access: link down; kernel sockets take over"

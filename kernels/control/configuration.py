@@ -31,11 +31,12 @@ class Configuration:
     cores: tuple[int, ...]  # one worker each
     calls: int  # sizes the arena, shared by the workers
     port: str = "auto"
-    xdp_mode: str = "auto"
     cipher: str = "auto"
     user: str = ""  # run as this user once sockets are open; "": stay
     log: str = "info"
     learning_ms: int = 3000  # learning window of plain legs
+    xdp_mode: str = "auto"  # auto: zero copy, else native, else generic
+    busy_poll_us: int = 0  # the worker drives the NIC itself, so long at a time; 0: interrupts do
 
 
 KNOWN = {
@@ -45,17 +46,17 @@ KNOWN = {
     "cores": list,
     "calls": int,
     "port": str,
-    "xdp_mode": str,
     "cipher": str,
     "user": str,
     "log": str,
     "learning_ms": int,
+    "xdp_mode": str,
+    "busy_poll_us": int,
 }
 REQUIRED = ("socket", "interfaces", "ports", "cores", "calls")
 CHOICES = {
-    # udp: the better of the two that follow; xdp: rings, and beside them what udp would be
-    "port": ("auto", "udp", "udp-sockets", "udp-wildcard", "xdp"),
-    "xdp_mode": ("auto", "native", "generic"),
+    "port": ("auto", "udp", "udp-sockets", "udp-wildcard", "xdp"),  # udp: the better of the two that follow
+    "xdp_mode": ("auto", "zerocopy", "native", "generic"),
     "cipher": ("auto", "multibuffer", "vaes", "ipsec-mb", "openssl"),  # multibuffer: the faster of the two that follow
     "log": ("debug", "info", "warning", "error"),
 }
@@ -84,6 +85,8 @@ def check_configuration(values: Any) -> Configuration:
         raise ConfigurationError(f"calls: {values['calls']} is not in 1..{MOST_CALLS}")
     if not 0 <= values.get("learning_ms", 0) <= 60_000:
         raise ConfigurationError("learning_ms: not in 0..60000")
+    if not 0 <= values.get("busy_poll_us", 0) <= 1000:
+        raise ConfigurationError("busy_poll_us: not in 0..1000")
     checked = dict(values)
     checked["cores"] = _cores(values["cores"])
     checked["ports"] = _ports(values["ports"], len(checked["cores"]))

@@ -1,13 +1,11 @@
-from collections.abc import Iterable
-
 def die_with_parent() -> None:
     """SIGKILL when the parent ends: a worker without holder has nobody to replace or stop it. OSError."""
 
 def name_process(name: str) -> None:
     """The name that `ps` shows, at most 15 octets."""
 
-def keep_capabilities() -> None:
-    """The next change of user leaves the permitted set as it is. OSError."""
+def keep_through_change() -> None:
+    """Capabilities survive the next change of user (`limit_capabilities` has to follow). OSError."""
 
-def limit_capabilities(wanted: Iterable[int]) -> None:
-    """Of what this process may, keep these (numbers of linux/capability.h), for it and its children. OSError."""
+def limit_capabilities(*numbers: int) -> None:
+    """Of the capabilities we have, keep these (CAP_* numbers) in effect and lose all others for good. OSError."""

@@ -1,14 +1,11 @@
 # cython: language_level=3
-"""What a process may say about itself to the kernel: its name, that it dies with its parent, what it may do no more."""
+"""What a process may say about itself to the kernel: its name, and that it dies with its parent."""
 import os
 import signal
 
 from libc.errno cimport errno
-from libc.stdint cimport uint64_t
 
-from kernels.clib.linux cimport (
-    PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, PR_SET_KEEPCAPS, PR_SET_NAME, PR_SET_PDEATHSIG, capabilities_limit, prctl,
-)
+from kernels.clib.linux cimport PR_SET_KEEPCAPS, PR_SET_NAME, PR_SET_PDEATHSIG, keep_only, prctl
 
 
 def die_with_parent():
@@ -26,14 +23,13 @@ def name_process(str name):
     prctl(PR_SET_NAME, <const char *>text, 0, 0, 0)
 
 
-def keep_capabilities():
-    """The next change of user leaves the permitted set as it is. OSError."""
+def keep_through_change():
+    """Capabilities survive the next change of user (`limit_capabilities` has to follow). OSError."""
     if prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) != 0:
         raise OSError(errno, "PR_SET_KEEPCAPS")
 
 
-def limit_capabilities(wanted):
-    """Of what this process may, keep these (numbers of linux/capability.h), for it and its children. OSError."""
-    cdef uint64_t mask = sum(1 << number for number in wanted)
-    if prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0 or capabilities_limit(mask) != 0:
-        raise OSError(errno, os.strerror(errno))
+def limit_capabilities(*numbers):
+    """Of the capabilities we have, keep these (CAP_* numbers) in effect and lose all others for good. OSError."""
+    if keep_only(sum(1 << number for number in numbers)) != 0:
+        raise OSError(errno, "capset")

@@ -16,24 +16,25 @@ import select
 import signal
 import socket
 import sys
-from collections.abc import Collection
 
 import sdnotify
 
 from kernels.cipher import select as cipher
 from kernels.control.arena import Arena, footprint, forbid_dumps
 from kernels.control.configuration import Configuration, ConfigurationError, read_configuration
-from kernels.control.confine import keep_capabilities, limit_capabilities, name_process
+from kernels.control.confine import keep_through_change, limit_capabilities, name_process
 from kernels.control.door import Door
 from kernels.control.journal import Journal
 from kernels.control.pages import huge_pages, memory_file
-from kernels.control.ports import MediaPorts
+from kernels.control.ring_choice import choose_rings
 from kernels.control.sockets import MediaSockets, open_media
 from kernels.control.team import Place, Team, ignore_signals
+from kernels.port.port import AnyPort
 
 TICK_MS = 250
 STOP_S = 2.0
 SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
+RE_ATTACH = (12, 39)  # CAP_NET_ADMIN, CAP_BPF: to put the XDP program back after somebody took it off
 EXIT_CONFIGURATION = 78  # EX_CONFIG of sysexits.h
 
 
@@ -50,7 +51,7 @@ class Holder:
             journal.write("warning", "port range shrunk", why=self._media.shrunk)
         for interface, ports in self._media.busy.items():
             journal.write("warning", "ports held by others", interface=interface, count=len(ports), first=ports[0])
-        self._ports = MediaPorts(configuration, self._media, journal)
+        self._rings, self._why = choose_rings(configuration, self._media, journal)
         self._memory = make_arena_memory(configuration, self._media)
         self._arena = Arena(self._memory)
         self._arena.format(
@@ -70,7 +71,7 @@ class Holder:
         ]
         self._team = Team(
             self._arena, places, self._news, configuration.learning_ms, journal, self._door.tell, self._enter_child,
-            lambda worker, sockets: self._ports.around(worker, sockets, self._arena),
+            self._with_rings,
         )  # fmt: skip
 
     def run(self) -> None:
@@ -86,7 +87,7 @@ class Holder:
                 self._team.reap()
                 self._team.replace_hung()
                 self._team.start_due()
-                self._look_after_ports()
+                self._look_after_rings()
                 self._notify()
         finally:
             self._end()
@@ -95,16 +96,13 @@ class Holder:
         """What a control process is told when it attaches."""
         return {
             "version": product_version(),
-            "port_kind": self._ports.kind,
+            "port_kind": self._rings.kind if self._rings else self._media.kind,
             "cipher": cipher.selected(),
-            "why": self._why(),
+            "why": f"{self._why}; {cipher.selected()}: {cipher.why()}",
             "cores": list(self._configuration.cores),
             "huge_pages": self._huge_pages,
-            "interfaces": self._ports.describe(),
+            "interfaces": self._interfaces(),
         }
-
-    def _why(self) -> str:
-        return f"{self._ports.why}; {cipher.selected()}: {cipher.why()}"
 
     # -- the loop ----------------------------------------------------------------------------------------
 
@@ -114,8 +112,8 @@ class Holder:
         poll.register(self._signalled, select.POLLIN)
         if self._door.control_fd is not None:
             poll.register(self._door.control_fd, select.POLLIN | select.POLLRDHUP)
-        for fd in self._ports.fds:
-            poll.register(fd, select.POLLIN)
+        if self._rings is not None:
+            poll.register(self._rings.events, select.POLLIN)
         due = self._team.next_start_ns()
         for fd, _ in poll.poll(TICK_MS if due is None else min(TICK_MS, due / 1e6 + 1)):
             if fd == self._door.fileno():
@@ -123,12 +121,24 @@ class Holder:
                 self._journal.write("info", "control", outcome=outcome)
             elif fd == self._signalled.fileno():
                 self._signalled.recv(64)
-            elif fd == self._door.control_fd and not self._door.control_present():
+            elif self._rings is not None and fd == self._rings.events.fileno():
+                continue  # `_look_after_rings` comes next
+            elif not self._door.control_present():
                 self._journal.write("info", "control", outcome="left")
 
-    def _look_after_ports(self) -> None:
-        for news in self._ports.check():
-            self._door.tell({**news, "plane_why": self._why()})
+    def _look_after_rings(self) -> None:
+        for news in self._rings.check() if self._rings is not None else ():
+            self._journal.write("warning", "port", **{key: value for key, value in news.items() if key != "event"})
+            self._door.tell(news)
+
+    def _interfaces(self) -> dict[str, dict[str, object]]:
+        ports = self._rings.describe() if self._rings is not None else {}
+        nothing = {"kind": self._media.kind, "why": self._why, "device": ""}
+        return {name: entry | {"port": ports.get(name, nothing)} for name, entry in self._media.describe().items()}
+
+    def _with_rings(self, worker: int, sockets: AnyPort) -> AnyPort:
+        """In the worker: its port."""
+        return self._rings.port(worker, sockets, self._arena.next_hops(worker)) if self._rings is not None else sockets
 
     def _notify(self) -> None:
         if self._watched:
@@ -139,7 +149,8 @@ class Holder:
     def _end(self) -> None:
         self._notifier.notify("STOPPING=1")
         self._team.stop(STOP_S)
-        self._ports.close()
+        if self._rings is not None:
+            self._rings.close()
         self._arena.wipe()
         self._door.close()
         self._journal.write("info", "media holder ended")
@@ -158,7 +169,10 @@ class Holder:
         if self._configuration.user:
             account = pwd.getpwnam(self._configuration.user)
             self._door.give_to(account.pw_uid, account.pw_gid)
-            drop_privileges(account, self._ports.needs)
+            keep_through_change()
+            drop_privileges(account)
+        if os.geteuid() != 0:
+            limit_capabilities(*(RE_ATTACH if self._rings is not None else ()))
         forbid_dumps()
 
     def _catch_signals(self) -> None:
@@ -174,7 +188,10 @@ class Holder:
     def _enter_child(self) -> None:
         ignore_signals()
         self._door.close_in_child()
-        self._ports.close_in_child()
+        if self._rings is not None:
+            self._rings.close_in_child()
+        if os.geteuid() != 0:
+            limit_capabilities()
         self._wakeup.close()
         self._signalled.close()
 
@@ -182,8 +199,8 @@ class Holder:
         return {
             "workers": len(self._configuration.cores),
             "ports": self._media.count,
-            "port_kind": self._ports.kind,
-            "why": self._ports.why,
+            "port_kind": self._rings.kind if self._rings else self._media.kind,
+            "why": self._why,
             "arena_octets": self._arena.octets,
             "huge_pages": self._huge_pages,
             "cipher": cipher.selected(),
@@ -211,15 +228,13 @@ def calls_per_worker(configuration: Configuration) -> int:
     return -(-configuration.calls // len(configuration.cores))
 
 
-def drop_privileges(account: pwd.struct_passwd, needs: Collection[int]) -> None:
-    """Become this user for good, with only the capabilities `needs` (numbers). OSError."""
+def drop_privileges(account: pwd.struct_passwd) -> None:
+    """Become this user for good. OSError."""
     if os.geteuid() == account.pw_uid:
         return
-    keep_capabilities()
     os.initgroups(account.pw_name, account.pw_gid)
     os.setresgid(account.pw_gid, account.pw_gid, account.pw_gid)
     os.setresuid(account.pw_uid, account.pw_uid, account.pw_uid)
-    limit_capabilities(needs)
 
 
 def product_version() -> str:

@@ -1,6 +1,6 @@
 # The arena: one mapping, addressed by offsets from its start, shared by holder, workers and control.
 #
-#   ArenaHeader | WorkerBlock x workers | homes | hand-off rings, from x to | transfers | next hops |
+#   ArenaHeader | WorkerBlock x workers | homes | hand-off rings, from x to | transfers | next hops | wanted |
 #   per worker: commands replies punts injects flows sockets marks engine
 #
 # Every line of a WorkerBlock has one writer, but that of `asleep`.
@@ -14,7 +14,7 @@ from kernels.control.records cimport (
 from kernels.control.ring cimport Ring, ring_footprint
 from kernels.flow.counters cimport COUNTER_COUNT, COUNTERS
 from kernels.flow.table cimport Flow
-from kernels.port.nexthop cimport NextHop
+from kernels.port.nexthop cimport WANTED, NextHop, Wanted
 from kernels.srtp.context cimport EngineSizes
 from kernels.srtp.engine cimport engine_footprint
 from kernels.srtp.tables cimport Crypto, KeySlot, Stream
@@ -23,7 +23,7 @@ from kernels.wire.packet cimport DROP_COUNT, Peer
 cdef enum:
     ARENA_MAGIC = 0x53475741    # "SGWA"
     ARENA_VERSION = 4           # raise it when a meaning changes and no size does
-    STRUCTS = 20
+    STRUCTS = 19
     HOME_MOVING = 0x80          # in a home: the worker in the other bits is about to take the socket, nobody reads it
     MOST_WORKERS = 127
 
@@ -74,8 +74,9 @@ cdef struct ArenaHeader:
     uint64_t handoffs           # offset: the ring from worker i to j is number i * workers + j; 0: one worker, no rings
     uint64_t transfers          # offset: TRANSFER_RECORDS of them; 0: one worker, none
     uint64_t next_hops          # offset: NextHop rows of all workers (kernels/port/nexthop.pxd)
+    uint64_t wanted             # offset: WANTED places of each worker
     uint32_t next_hop_rows      # a power of two
-    uint8_t pad0[28]
+    uint8_t pad0[20]
     uint32_t home_changes       # rises with every change of a home: workers look through the table again
     uint8_t pad1[60]
 
@@ -141,7 +142,6 @@ cdef inline void layout_structs(uint32_t *sizes) noexcept nogil:
     sizes[16] = sizeof(Handoff)
     sizes[17] = sizeof(MoveCommand)
     sizes[18] = sizeof(Transfer)
-    sizes[19] = sizeof(NextHop)
 
 cdef inline uint64_t layout_homes(uint32_t workers) noexcept nogil:
     """Where the table of homes begins."""
@@ -164,11 +164,17 @@ cdef inline uint64_t transfers_octets(uint32_t workers) noexcept nogil:
     return 0 if workers < 2 else aligned(TRANSFER_RECORDS * sizeof(Transfer))
 
 cdef inline uint32_t layout_hop_rows(uint32_t workers, const Capacities *c) noexcept nogil:
-    """As many as there are flows: RTP and RTCP of a leg share a destination, so the table is at most half full."""
+    """As many as there are flows: RTP and RTCP of a leg go to one address, so half of them are ever used."""
     cdef uint32_t rows = 256
     while rows < workers * c.flows:
         rows *= 2
     return rows
+
+cdef inline uint64_t layout_next_hops(uint32_t workers, const Capacities *c) noexcept nogil:
+    return aligned(layout_transfers(workers, c) + transfers_octets(workers))
+
+cdef inline uint64_t layout_wanted(uint32_t workers, const Capacities *c) noexcept nogil:
+    return layout_next_hops(workers, c) + layout_hop_rows(workers, c) * sizeof(NextHop)
 
 cdef inline uint64_t layout_worker(const Capacities *c, uint64_t start, WorkerBlock *block) noexcept nogil:
     """Place a worker's region at `start` (offsets into `block`); returns its end."""

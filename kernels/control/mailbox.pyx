@@ -23,7 +23,7 @@ from kernels.srtp.context cimport CRYPTO_SEND, EngineSizes
 from kernels.srtp.status cimport CryptoStatus as CryptoNumbers
 from kernels.srtp.status cimport STATUS_STREAMS, crypto_status
 from kernels.srtp.tables cimport CRYPTO_READY
-from kernels.wire.packet cimport DATAGRAM, DROP_COUNT, DROP_CRYPTO_COUNT, DROP_FLOW_COUNT, NO_SLOT
+from kernels.wire.packet cimport DATAGRAM, DROP_COUNT, DROP_CRYPTO_COUNT, NO_SLOT
 
 import errno
 
@@ -170,7 +170,7 @@ cdef class Mailbox:
             LATCHING_NAMES[copy.want.latching], peer_address(&copy.current), bool(copy.learnt),
             copy.packets_in, copy.octets_in, copy.packets_out, copy.octets_out, copy.last_in_ns,
             copy.ssrc_in if copy.heard else None, copy.ssrc_changes, reception_lost(&copy),
-            {DROPS[i]: copy.drops[i] for i in range(1, <uint32_t>DROP_FLOW_COUNT) if copy.drops[i]})
+            {DROPS[i]: copy.drops[i] for i in range(1, <uint32_t>DROP_COUNT) if copy.drops[i]})
 
     cdef int copy_flow(self, const Flow *flow, Flow *copy) except -1:
         cdef uint32_t before

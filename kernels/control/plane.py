@@ -12,23 +12,15 @@ import select
 import socket
 import time
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any
 
 from kernels.control.arena import Arena
-from kernels.control.commands import Address, Command, InstallFlow, News, PortNews, WorkerNews
+from kernels.control.commands import Address, Command, InstallFlow, PortNews, Punt, Reply, WorkerNews
 from kernels.control.door import GREETING_OCTETS
 from kernels.control.errors import LayoutMismatch, PlaneBusy, RingFull
 from kernels.control.mailbox import Mailbox
-from kernels.control.status import (
-    CryptoStatus,
-    FlowStatus,
-    HopRow,
-    InterfaceInfo,
-    PlaneInfo,
-    WorkerInfo,
-    WorkerStatus,
-)
+from kernels.control.next_hops import Gone, Row, write_next_hops
+from kernels.control.status import CryptoStatus, FlowStatus, InterfaceInfo, PlaneInfo, WorkerInfo, WorkerStatus
 
 __all__ = ["LayoutMismatch", "MediaPlane", "PlaneBusy", "RingFull"]
 
@@ -52,9 +44,8 @@ class MediaPlane:
             for index, (name, interface) in enumerate(self.info.interfaces.items())
         }
         self._places = list(self.info.interfaces)
-        self._hops = self._arena.next_hops()
-        self._hops.clear()  # whoever kept them true is gone; kernel sockets send until we are told new ones
         self._per_worker = self._arena.capacities()["sockets"]
+        self._hops = self._arena.next_hops()
         self._epoll = select.epoll()
         self._epoll.register(self._news, select.EPOLLIN)
         self._epoll.register(connection, select.EPOLLIN)
@@ -92,9 +83,9 @@ class MediaPlane:
         os.eventfd_write(self._doorbells[worker], 1)
         return ticket
 
-    def poll(self) -> list[News]:
+    def poll(self) -> list[Reply | Punt | WorkerNews | PortNews]:
         """Everything that waits, without blocking. ConnectionError once the holder is gone."""
-        out: list[News] = []
+        out: list[Reply | Punt | WorkerNews | PortNews] = []
         with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self._news)
         for mailbox in self._mailboxes:
@@ -133,18 +124,13 @@ class MediaPlane:
         """State, process, CPU time."""
         return self._mailboxes[worker].worker()
 
-    def set_next_hops(self, rows: Iterable[HopRow], gone: Iterable[tuple[str, str]] = ()) -> int:
-        """How workers reach destinations by frames of their own; `gone`: (interface, destination), by kernel sockets
-        from now on. How many found no place (kernel sockets send there). ValueError: not our interface, no address."""
-        for interface, destination in gone:
-            self._hops.forget(self._places.index(interface), destination)
-        return sum(
-            not self._hops.set_next_hop(
-                self._places.index(row.interface), row.destination, row.device, row.source_mac, row.destination_mac,
-                row.mtu, row.vlan or 0,
-            )
-            for row in rows
-        )  # fmt: skip
+    def set_next_hops(self, rows: Iterable[Row], gone: Iterable[Gone] = ()) -> int:
+        """Write rows of the next-hop table, empty those of `gone`; how many found no place. ValueError: bad MAC."""
+        return write_next_hops(self._hops, self._places, rows, gone)
+
+    def wanted_next_hops(self) -> list[tuple[str, Address]]:
+        """(interface, (address, 0)) that workers sent to by kernel socket for want of a row, since the last call."""
+        return [(self._places[number], (address, 0)) for number, address in self._arena.take_wanted()]
 
     def transfers(self) -> list[tuple[str, int]]:
         """(state, move) of every transfer record; state: empty, filling, full, taken."""
@@ -177,7 +163,7 @@ class MediaPlane:
         name = self._places[number // share]
         return name, self.info.interfaces[name].ports[worker].start + number % share
 
-    def _take_news(self, out: list[News]) -> None:
+    def _take_news(self, out: list[Reply | Punt | WorkerNews | PortNews]) -> None:
         while self._connected:
             try:
                 line = self._connection.recv(65536)
@@ -188,18 +174,9 @@ class MediaPlane:
                 return
             news = json.loads(line)
             if news["event"] == "port":
-                out.append(self._port_news(news))
-            else:
-                out.append(WorkerNews(news["worker"], news["event"], news["pid"], news["restarts"], news["reason"]))
-
-    def _port_news(self, news: dict[str, Any]) -> PortNews:
-        """Also brings `info` up to date."""
-        names = tuple(news["interfaces"])
-        changed = {name: replace(self.info.interfaces[name], port_kind=news["kind"], why=news["why"]) for name in names}
-        self.info = replace(
-            self.info, port_kind=news["port_kind"], why=news["plane_why"], interfaces=self.info.interfaces | changed
-        )
-        return PortNews(names, news["device"], news["kind"], news["why"], news["reason"])
+                out.append(PortNews(tuple(news["interfaces"]), news["device"], news["kind"], news["reason"]))
+                continue
+            out.append(WorkerNews(news["worker"], news["event"], news["pid"], news["restarts"], news["reason"]))
 
 
 def _greet(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
@@ -226,12 +203,8 @@ def _info(description: dict[str, Any], arena: Arena) -> PlaneInfo:
         ),
         interfaces={
             name: InterfaceInfo(
-                entry["address"],
-                tuple(range(*ports) for ports in entry["ports"]),
-                frozenset(entry["busy"]),
-                entry["port_kind"],
-                entry["why"],
-                entry["device"],
+                entry["address"], tuple(range(*ports) for ports in entry["ports"]), frozenset(entry["busy"]),
+                entry["port"]["kind"], entry["port"]["why"], entry["port"]["device"],
             )
             for name, entry in description["interfaces"].items()
         },

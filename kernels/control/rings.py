@@ -1,13 +1,15 @@
 """The AF_XDP side of the holder: which devices have rings, how they do, and how they come back.
 
 Opened once before privileges are dropped. Everything may fail, and then kernel sockets carry the media: a device that
-cannot says why, once; one that is lost in mid-call is noticed (`check`), told of, and tried again with growing waits.
-A program of somebody else is never taken off.
+cannot says why, once; a device that is lost in mid-call is noticed (`check`), told of, and tried again with growing
+waits. A program of somebody else is never taken off.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import itertools
 import os
 import time
 from dataclasses import dataclass
@@ -24,11 +26,6 @@ from kernels.port.xsk import Rings
 
 FIRST_WAIT_S = 1.0
 LONGEST_WAIT_S = 30.0
-MODES = {"auto": (True, False), "native": (True,), "generic": (False,)}  # of xdp_mode: in the driver?
-
-
-class NotEligible(OSError):
-    """No interface is on a device that rings can serve: nothing to warn of."""
 
 
 @dataclass(slots=True)
@@ -37,10 +34,8 @@ class DeviceState:
 
     device: netdev.Device
     interfaces: tuple[str, ...]  # names of the settings
-    first: int  # its queue q has place `first + q` in the program's table
     mode: str = ""  # native, generic
     link: int = -1  # BPF link
-    failed: str = ""  # why it could not be attached last
     why: str = ""  # "": in use
     wait_s: float = FIRST_WAIT_S
     try_at: float = 0.0
@@ -50,77 +45,82 @@ class RingPlane:
     """All rings of a holder. OSError in words when there can be none."""
 
     def __init__(self, configuration: Configuration, media: MediaSockets) -> None:
-        self._mode, self._media = configuration.xdp_mode, media
-        self._workers = len(configuration.cores)
+        self._configuration, self._media = configuration, media
         self.excluded: dict[str, str] = {}  # interface -> why it has no rings
-        self._of: dict[str, int] = {}  # interface -> number of its device
-        self.devices = self._find_devices()
+        self.devices: list[DeviceState] = []
+        self._of: dict[str, netdev.Device] = {}
+        self._find_devices()
+        self._workers = len(configuration.cores)
+        self._program: MediaProgram | None = None
         self.rings: list[Rings | None] = []
-        with contextlib.ExitStack() as opened:
-            opened.callback(self.close)
-            self._program: MediaProgram | None = None
+        try:
             self._program = MediaProgram(sum(state.device.queues for state in self.devices))
-            for worker in range(self._workers):
-                self.rings.append(self._open_rings(worker))
+            self.rings = [self._open_rings(worker) for worker in range(self._workers)]
             self._connect(self._program)
             for state in self.devices:
-                self._attach(state)
-                self._use(state, state.failed)
-            if all(state.why for state in self.devices):
-                raise OSError("; ".join(state.why for state in self.devices))
-            self.events = netdev.link_events()
-            opened.pop_all()
+                self._attach(self._program, state)
+        except BaseException:
+            self.close()
+            raise
+        self.events = netdev.link_events()
 
     @property
     def kind(self) -> str:
-        """What media runs on: the best that any device has now; "udp": none has."""
-        return min((self._kind(state) for state in self.devices), key=ORDER.index)
-
-    @property
-    def why(self) -> str:
-        """It is this."""
-        told = [f"{self._kind(state)} on {state.device.name}" for state in self.devices if not state.why]
-        told += [f"kernel sockets on {', '.join(one.interfaces)}: {one.why}" for one in self.devices if one.why]
-        return "; ".join(told + [f"kernel sockets on {name}: {why}" for name, why in self.excluded.items()])
+        """What media runs on: the best that any device has."""
+        modes = {state.mode for state in self.devices if state.link >= 0}
+        if "native" in modes and any(rings and rings.zero_copy for rings in self.rings):
+            return "xdp-native-zerocopy"
+        return "xdp-native" if "native" in modes else "xdp-generic" if modes else "udp"
 
     def port(self, worker: int, other: AnyPort, hops: NextHops) -> AnyPort:
         """The worker's port around its kernel sockets (called in the worker's process)."""
         rings = self.rings[worker]
         if rings is None:
             return other
-        places: list[tuple[str, int | None, int, int]] = []
+        share = self._media.share
+        numbering = (self._media.ranges[0].start, share, self._workers, share * len(self._media.interfaces))
+        numbers = {state.device.ifindex: i for i, state in enumerate(self.devices)}
+        locals_: list[tuple[str, int | None, int, int]] = []
         for interface in self._media.interfaces:
-            number = self._of.get(interface.name)
-            tags = (0, 0) if number is None else self.devices[number].device.tags
-            places.append((interface.address, number, *tags))
-        return XdpPort(rings, other, places, (self._media.ranges[0].start, self._media.share, self._workers), hops)
+            device = self._of.get(interface.name)
+            outer, inner = (*(device.vlans if device else ()), 0, 0)[:2]
+            locals_.append((interface.address, numbers[device.ifindex] if device else None, outer, inner))
+        return XdpPort(rings, other, locals_, numbering, hops, bool(self._configuration.busy_poll_us))
 
     def check(self) -> list[dict[str, object]]:
         """Look after every device: news of those that were lost or came back."""
-        with contextlib.suppress(OSError):  # nothing more to read, or some were lost: we look anyway
+        with contextlib.suppress(BlockingIOError):
             while self.events.recv(1 << 16):
                 pass
         news = []
-        for state in self.devices:
+        for number, state in enumerate(self.devices):
             why = self._trouble(state)
-            if why and time.monotonic() >= state.try_at:
-                self._again(state)
+            if why and not state.why:
+                state.wait_s = FIRST_WAIT_S
+                state.try_at = time.monotonic() + state.wait_s  # whoever did it may not be done yet
+            elif why and time.monotonic() >= state.try_at and self._again(state):
                 why = self._trouble(state)
             if why != state.why:
-                self._use(state, why)
+                state.why = why
+                for rings in self.rings:
+                    if rings is not None:
+                        rings.set_usable(number, not why)
                 news.append(self._tell(state))
         return news
 
-    def describe(self) -> dict[str, dict[str, str]]:
+    def describe(self) -> dict[str, dict[str, object]]:
         """Interface -> port kind, reason, device."""
-        told = {name: {"kind": "udp", "why": why, "device": ""} for name, why in self.excluded.items()}
+        told: dict[str, dict[str, object]] = {
+            name: {"kind": "udp", "why": why, "device": ""} for name, why in self.excluded.items()
+        }
         for state in self.devices:
-            now = {"kind": self._kind(state), "why": state.why, "device": state.device.name}
-            told |= dict.fromkeys(state.interfaces, now)
+            kind = "udp" if state.why else f"xdp-{state.mode}"
+            for name in state.interfaces:
+                told[name] = {"kind": kind, "why": state.why, "device": state.device.name}
         return told
 
     def counters(self) -> dict[str, int]:
-        """Of the XDP program: frames by verdict."""
+        """Of the XDP program."""
         return self._program.counters() if self._program is not None else {}
 
     def close_in_child(self) -> None:
@@ -144,24 +144,21 @@ class RingPlane:
 
     # -- opening -----------------------------------------------------------------------------------------
 
-    def _find_devices(self) -> list[DeviceState]:
-        found: dict[netdev.Device, list[str]] = {}
+    def _find_devices(self) -> None:
+        names: dict[int, list[str]] = {}
         for interface in self._media.interfaces:
             try:
                 device = netdev.find_device(interface.address)
             except OSError as error:
                 self.excluded[interface.name] = str(error)
                 continue
-            found.setdefault(device, []).append(interface.name)
-        if not found:
-            raise NotEligible("; ".join(dict.fromkeys(self.excluded.values())))
-        states: list[DeviceState] = []
-        first = 0
-        for device, names in found.items():
-            self._of |= dict.fromkeys(names, len(states))
-            states.append(DeviceState(device, tuple(names), first))
-            first += device.queues
-        return states
+            self._of[interface.name] = device
+            names.setdefault(device.ifindex, []).append(interface.name)
+        for ifindex, users in names.items():
+            self.devices.append(DeviceState(self._of[users[0]], tuple(users)))
+            assert self.devices[-1].device.ifindex == ifindex
+        if not self.devices:
+            raise OSError("; ".join(dict.fromkeys(self.excluded.values())))
 
     def _open_rings(self, worker: int) -> Rings | None:
         """Queue q of a device is worker q % workers'. Zero copy where every driver has it."""
@@ -172,35 +169,40 @@ class RingPlane:
         ]
         if not queues:
             return None
-        if self._mode != "generic":
+        if self._configuration.xdp_mode in ("auto", "zerocopy"):
             with contextlib.suppress(OSError):
-                return Rings(queues, zero_copy=True)
-        return Rings(queues)
+                return Rings(queues, zero_copy=True, busy_poll_us=self._configuration.busy_poll_us)
+        return Rings(queues, busy_poll_us=self._configuration.busy_poll_us)
 
     def _connect(self, program: MediaProgram) -> None:
         """Tell the program of rings and addresses."""
+        first = [0, *itertools.accumulate(state.device.queues for state in self.devices)]
         for rings in self.rings:
             for number, queue, socket in rings.sockets() if rings is not None else []:
-                program.set_ring(self.devices[number].first + queue, socket)
+                program.set_ring(first[number] + queue, socket)
         ports = range(self._media.ranges[0].start, self._media.ranges[-1].stop)
+        numbers = {state.device.ifindex: i for i, state in enumerate(self.devices)}
         for interface in self._media.interfaces:
-            if interface.name in self._of:
-                state = self.devices[self._of[interface.name]]
-                foreign = self._media.busy.get(interface.name, [])
-                program.set_local(state.device, interface.address, ports, state.first, foreign)
+            device = self._of.get(interface.name)
+            if device is not None:
+                base = first[numbers[device.ifindex]]
+                program.set_local(device.ifindex, interface.address, ports, device.vlans, base, device.queues)
 
-    def _attach(self, state: DeviceState) -> None:
-        """Native where the driver can, else generic; says in `state` what became of it."""
-        assert self._program is not None
-        for native in MODES[self._mode]:
-            mode = "native" if native else "generic"
+    def _attach(self, program: MediaProgram, state: DeviceState) -> None:
+        """Native where the driver can, else generic. OSError."""
+        modes = {"native": (True,), "zerocopy": (True,), "generic": (False,)}.get(
+            self._configuration.xdp_mode, (True, False)
+        )
+        for native in modes:
             try:
-                state.link = self._program.attach(state.device.ifindex, native)
-            except OSError as error:
-                state.failed = f"{mode} XDP on {state.device.name}: {error.strerror or error}"
-            else:
-                state.mode, state.failed = mode, ""
+                state.link = program.attach(state.device.ifindex, native)
+                state.mode = "native" if native else "generic"
                 return
+            except OSError as error:
+                if error.errno in (errno.EBUSY, errno.EEXIST):
+                    raise OSError(error.errno, f"{state.device.name} is busy: another XDP program is there") from None
+                failure = OSError(error.errno, f"{state.device.name}: {error.strerror}")
+        raise failure
 
     # -- watching ----------------------------------------------------------------------------------------
 
@@ -210,7 +212,7 @@ class RingPlane:
             if not netdev.running(state.device.name):
                 return "link down"
             if state.link < 0:
-                return state.failed
+                return "program detached"
             program, ifindex = bpf.attached(state.link)
         except OSError:
             return "device gone"
@@ -220,48 +222,32 @@ class RingPlane:
             return f"program replaced by BPF program {program}"
         return ""
 
-    def _again(self, state: DeviceState) -> None:
-        """Attach once more if our program is off; the next time waits double."""
-        with contextlib.suppress(OSError):
-            if state.link >= 0 and bpf.attached(state.link)[1] != 0:
-                return  # still there: link down, or replaced from inside. Nothing for us to do
+    def _again(self, state: DeviceState) -> bool:
+        """Attach once more if nobody else has taken the place; waits double."""
         state.try_at = time.monotonic() + state.wait_s
         state.wait_s = min(2 * state.wait_s, LONGEST_WAIT_S)
-        if state.link >= 0:
-            os.close(state.link)
-            state.link = -1
-        self._attach(state)
-        if state.link >= 0:
-            state.wait_s = FIRST_WAIT_S
-
-    def _use(self, state: DeviceState, why: str) -> None:
-        """Workers send by the device's rings from now on, or (with a reason) no longer."""
-        state.why = why
-        for rings in self.rings:
-            if rings is not None:
-                rings.set_usable(self.devices.index(state), not why)
-
-    def _kind(self, state: DeviceState) -> str:
-        if state.why:
-            return "udp"
-        zero_copy = all(rings.zero_copy for rings in self.rings if rings is not None)
-        return f"xdp-{state.mode}" + ("-zerocopy" if zero_copy and state.mode == "native" else "")
+        try:
+            if self._program is None or (state.link >= 0 and bpf.attached(state.link)[1] != 0):
+                return True  # still attached: link down, or replaced from inside; nothing for us to do
+            if state.link >= 0:
+                os.close(state.link)
+                state.link = -1
+            self._attach(self._program, state)
+        except OSError:
+            return False
+        state.wait_s = FIRST_WAIT_S
+        return True
 
     def _tell(self, state: DeviceState) -> dict[str, object]:
-        names, kind = ", ".join(state.interfaces), self._kind(state)
-        text = (
-            f"xdp lost on {names}: {state.why}; kernel sockets take over"
-            if state.why
-            else f"xdp is back on {names} ({kind})"
-        )
+        names = ", ".join(state.interfaces)
+        if state.why:
+            text = f"xdp lost on {names}: {state.why}; kernel sockets take over"
+        else:
+            text = f"xdp is back on {names} ({state.mode})"
         return {
             "event": "port",
             "interfaces": list(state.interfaces),
             "device": state.device.name,
-            "kind": kind,
-            "why": state.why,
+            "kind": "udp" if state.why else f"xdp-{state.mode}",
             "reason": text,
         }
-
-
-ORDER = ("xdp-native-zerocopy", "xdp-native", "xdp-generic", "udp")  # from fast to slow

@@ -59,9 +59,6 @@ class MediaSockets:
                 "address": interface.address,
                 "ports": [[ports.start, ports.stop] for ports in self.ranges],
                 "busy": self.busy.get(interface.name, []),
-                "port_kind": "udp",
-                "why": "",
-                "device": "",
             }
             for interface in self.interfaces
         }

@@ -25,22 +25,9 @@ class InterfaceInfo:
     address: str
     ports: tuple[range, ...]  # index = worker
     busy: frozenset[int] = frozenset()  # of these, held by other programs
-    port_kind: str = "udp"  # what carries it now: udp, xdp-native, xdp-native-zerocopy, xdp-generic
-    why: str = ""  # it has no rings, or does not use them now
-    device: str = ""  # that has its rings, in use or not
-
-
-@dataclass(frozen=True, slots=True)
-class HopRow:
-    """How datagrams from a local interface reach a destination (MACs as "02:00:...")."""
-
-    interface: str
-    destination: str
-    device: int  # index of the link whose queues send: a VLAN's parent
-    source_mac: str
-    destination_mac: str
-    mtu: int  # octets of an IP packet
-    vlan: int | None = None
+    port_kind: str = "udp"  # when control attached; changes are told as PortNews
+    why: str = ""  # it is not AF_XDP
+    device: str = ""  # whose rings carry it
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +35,7 @@ class PlaneInfo:
     """What runs, and why it is this."""
 
     version: str
-    port_kind: str  # udp-sockets, udp-wildcard, xdp-native, xdp-native-zerocopy, xdp-generic
+    port_kind: str  # udp-sockets, udp-wildcard, xdp-generic, xdp-native, xdp-native-zerocopy
     cipher: str  # vaes, ipsec-mb, openssl
     why: str  # it is this port and this cipher
     workers: tuple[WorkerInfo, ...]

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from kernels.control.arena import Arena, forbid_dumps
-from kernels.control.confine import die_with_parent, limit_capabilities, name_process
+from kernels.control.confine import die_with_parent, name_process
 from kernels.control.journal import Journal
 from kernels.control.layout import WorkerState
 from kernels.control.worker import Worker
@@ -49,8 +49,8 @@ class Place:
 
 
 class Team:
-    """All workers. `tell` hears of every loss and every start; `before_run` is called in each child first, and then
-    `around` with the worker's kernel sockets: it answers what the worker reads and sends by."""
+    """All workers. `tell` hears of every loss and every start; `before_run` is called in each child first, `port`
+    there gives the worker's port around its kernel sockets."""
 
     def __init__(
         self,
@@ -61,11 +61,11 @@ class Team:
         journal: Journal,
         tell: Callable[[dict[str, object]], None],
         before_run: Callable[[], None],
-        around: Callable[[int, AnyPort], AnyPort] = lambda _, sockets: sockets,
+        port: Callable[[int, AnyPort], AnyPort] = lambda worker, sockets: sockets,
     ) -> None:
         self._arena, self._places, self._news = arena, places, news
         self._learning_ms, self._journal = learning_ms, journal
-        self._tell, self._before_run, self._around = tell, before_run, around
+        self._tell, self._before_run, self._port = tell, before_run, port
         self._looked_ns = time.monotonic_ns()
 
     def start_due(self) -> None:
@@ -168,8 +168,7 @@ class Team:
             forbid_dumps()
             self._arena.protect()
             sockets = UdpPort(place.fds, place.doorbell, place.own, place.wildcard)
-            port = self._around(place.index, sockets)
-            shed(self._journal)
+            port = self._port(place.index, sockets)
             doorbells = [other.doorbell for other in self._places]
             Worker(self._arena, place.index, port, self._news, self._learning_ms, doorbells).run()
             code = 0
@@ -194,14 +193,6 @@ def pin(core: int, journal: Journal) -> None:
         os.sched_setaffinity(0, {core})
     except OSError as error:
         journal.write("warning", "not pinned", core=core, error=str(error))
-
-
-def shed(journal: Journal) -> None:
-    """A worker needs no capability: what it works with is open."""
-    try:
-        limit_capabilities(())
-    except OSError as error:
-        journal.write("warning", "capabilities kept", error=str(error))
 
 
 def ignore_signals() -> None:

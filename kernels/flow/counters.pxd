@@ -28,7 +28,8 @@ cpdef enum Counter:
     COUNTER_RING_RECEIVED = 17  # frames taken from AF_XDP rings
     COUNTER_RING_SENT = 18      # datagrams sent through AF_XDP rings; the other forwarded ones by kernel sockets
     COUNTER_RING_LOST = 19      # frames the kernel dropped: a receive or fill ring had no room
-    COUNTER_COUNT = 20
+    COUNTER_RING_FULL = 20      # of those dropped as `send`: transmit ring full, or no free frame
+    COUNTER_COUNT = 21
 
 cdef enum:
     COUNTERS = 64               # room for COUNTER_COUNT + DROP_COUNT, checked at start

@@ -31,7 +31,7 @@ from kernels.flow.table cimport Flow, flow_at
 from kernels.srtp.engine cimport engine_open, engine_seal
 from kernels.wire.octets cimport load_be16
 from kernels.wire.packet cimport (
-    DROP_DIRECTION, DROP_FLOW_COUNT, DROP_NO_FLOW, DROP_NO_PARTNER, DROP_NONE, DROP_NOT_KEYED, DROP_PUNT_FULL, DROP_SOURCE,
+    DROP_DIRECTION, DROP_NO_FLOW, DROP_NO_PARTNER, DROP_NONE, DROP_NOT_KEYED, DROP_PUNT_FULL, DROP_SOURCE,
     DROP_TOO_SHORT, DROP_UNKNOWN_KIND, KIND_DTLS, KIND_RTCP, KIND_RTP, KIND_STUN, KIND_ZRTP, NO_SLOT, Drop, Packet,
 )
 from kernels.wire.rtp cimport classify, rtcp_check, rtp_check, rtp_ssrc
@@ -194,7 +194,7 @@ cdef void pipeline_settle(Path *path, Packet **batch, uint32_t n) noexcept nogil
         if packet.drop != DROP_NONE:
             path.counters[<uint32_t>COUNTER_COUNT + packet.drop] += 1
             slot = path.leaves_by[i] if path.leaves_by[i] != NO_SLOT else path.came_by[i]
-            if slot != NO_SLOT and packet.drop < DROP_FLOW_COUNT:
+            if slot != NO_SLOT:
                 path.flows[slot].drops[packet.drop] += 1
         elif packet.marks & MARK_HANDED:
             count(path.counters, COUNTER_HANDED_OVER, 1)

@@ -12,7 +12,7 @@ cdef enum:                      # Flow.learning
     LEARN_FIXED = 2             # strict from now on
 
 cdef enum:
-    FLOW_DROPS = 26             # room for DROP_FLOW_COUNT, checked at start
+    FLOW_DROPS = 26             # room for DROP_COUNT, checked at start
 
 cdef struct Flow:
     uint32_t sequence           # odd: being changed

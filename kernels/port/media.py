@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import struct
-from collections.abc import Collection
 
 from kernels.port import program as bpf
-from kernels.port.netdev import Device
 from kernels.port.objects import read_object
-from kernels.port.steering import mapped
 from kernels.port.xsk import LONGEST
 
 COUNTERS = ("to_ring", "passed_no_ring", "banned", "passed")
@@ -29,20 +26,12 @@ class MediaProgram:
         self._write_settings()
 
     def set_local(
-        self,
-        device: Device,
-        address: str,
-        ports: range,
-        rings: int,
-        foreign: Collection[int] = (),
+        self, ifindex: int, address: str, ports: range, vlans: tuple[int, ...], rings: int, queues: int
     ) -> None:
-        """Datagrams to these ports of an address, arriving on queue q of the device, go to ring `rings + q`; `foreign`
-        ones are other programs'."""
-        outer, inner = device.tags
-        for port in foreign:
-            bpf.update(self._object.map("foreign"), struct.pack("16sI", mapped(address), port), bytes(4))
-        key = struct.pack("I16s", device.ifindex, mapped(address))
-        value = struct.pack("HHHHIII", ports.start, ports.stop - 1, outer, inner, rings, device.queues, len(foreign))
+        """Datagrams to these ports of an address, arriving on queue q of a device, go to ring `rings + q`."""
+        outer, inner = (*vlans, 0, 0)[:2]
+        key = struct.pack("I16s", ifindex, mapped(address))
+        value = struct.pack("HHHHII", ports.start, ports.stop - 1, outer, inner, rings, queues)
         bpf.update(self._object.map("locals"), key, value)
 
     def set_ring(self, index: int, socket: int) -> None:
@@ -84,6 +73,12 @@ class MediaProgram:
 
     def _write_settings(self) -> None:
         bpf.update(self._object.map("settings"), FIRST, struct.pack("II", LONGEST, len(self._bans)))
+
+
+def mapped(address: str) -> bytes:
+    """16 octets, IPv4 as ::ffff:a.b.c.d."""
+    packed = ipaddress.ip_address(address).packed
+    return packed if len(packed) == 16 else bytes(10) + b"\xff\xff" + packed
 
 
 def _trie(network: Network) -> str:

@@ -16,8 +16,6 @@ IFA_ADDRESS, IFA_LOCAL = 1, 2
 IFF_UP, IFF_LOOPBACK, IFF_RUNNING = 0x1, 0x8, 0x40
 SIOCGIFFLAGS, SIOCETHTOOL, ETHTOOL_GCHANNELS = 0x8913, 0x8946, 0x3C
 GROUP_LINK = 1
-ARPHRD_ETHER = 1
-STACKED = ("bond", "team", "bridge", "ipvlan")  # frames come and go by other devices
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +27,10 @@ class Device:
     queues: int
     vlans: tuple[int, ...] = ()  # outer first
 
-    @property
-    def tags(self) -> tuple[int, int]:
-        """Outer and inner VLAN; 0: none."""
-        outer, inner, *_ = *self.vlans, 0, 0
-        return outer, inner
-
 
 @dataclass(frozen=True, slots=True)
 class _Link:
     index: int
-    ethernet: bool
     name: str
     flags: int
     parent: int
@@ -61,8 +52,6 @@ def find_device(address: str) -> Device:
         link = links[link.parent]
     if link.flags & IFF_LOOPBACK:
         raise OSError(f"{address} is on the loopback device")
-    if not link.ethernet or link.kind in STACKED:
-        raise OSError(f"{address} is on {link.name}, which has no rings ({link.kind or 'no Ethernet'})")
     return Device(link.name, link.index, queue_count(link.name), tuple(vlans))
 
 
@@ -95,16 +84,14 @@ def link_events() -> socket.socket:
 
 def _links() -> Iterator[_Link]:
     for body in _dump(RTM_GETLINK, struct.pack("BxHiII", 0, 0, 0, 0, 0)):
-        hardware, index, flags = struct.unpack_from("HiI", body, 2)
+        index, flags = struct.unpack_from("iI", body, 4)
         found = dict(_attributes(body, 16))
         info = dict(_attributes(found.get(IFLA_LINKINFO, b""), 0))
         kind = info.get(IFLA_INFO_KIND, b"").rstrip(b"\0").decode()
         data = dict(_attributes(info.get(IFLA_INFO_DATA, b""), 0)) if kind == "vlan" else {}
         parent = int.from_bytes(found.get(IFLA_LINK, b""), "little")
         vlan = int.from_bytes(data.get(IFLA_VLAN_ID, b""), "little")
-        yield _Link(
-            index, hardware == ARPHRD_ETHER, found[IFLA_IFNAME].rstrip(b"\0").decode(), flags, parent, kind, vlan
-        )
+        yield _Link(index, found[IFLA_IFNAME].rstrip(b"\0").decode(), flags, parent, kind, vlan)
 
 
 def _addresses() -> Iterator[tuple[int, bytes]]:

@@ -2,20 +2,23 @@
 #
 # One table for all workers, in the arena. The control process writes rows, each under its own sequence number; workers
 # read. A row stands in one of the PROBES places that follow from its hash, so nothing has to be rebuilt ever. Without a
-# row a datagram leaves by its kernel socket.
+# usable row a datagram leaves by its kernel socket, and the worker notes the destination as wanted.
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy
 
 from kernels.control.sequence cimport sequence_changed, sequence_read
+from kernels.wire.atomics cimport load_acquire_u32, store_release_u32
 from kernels.wire.frame cimport Way
 from kernels.wire.packet cimport Peer
 
 cdef enum:
     PROBES = 16
+    WANTED = 256                # destinations that one worker may ask for at a time
 
 cdef enum:                      # NextHop.state
     HOP_FREE = 0
     HOP_UP = 1
+    HOP_DOWN = 2                # known, and not reachable by frames of ours: the kernel's socket decides
 
 cdef struct NextHop:            # 64 octets
     uint32_t sequence
@@ -27,6 +30,14 @@ cdef struct NextHop:            # 64 octets
     uint32_t mtu                # octets of an IP packet
     Way way
     uint8_t pad[16]
+
+cdef struct Wanted:             # 64 octets; the worker fills an empty one, the control process empties it
+    uint32_t state              # 0 empty, 1 asked for
+    uint16_t interface
+    uint8_t family
+    uint8_t pad0
+    uint8_t ip[16]
+    uint8_t pad[40]
 
 cdef inline uint32_t next_hop_hash(uint32_t interface, const Peer *to) noexcept nogil:
     cdef uint64_t low, high
@@ -54,9 +65,22 @@ cdef inline bint next_hop_find(const NextHop *rows, uint32_t count, uint32_t int
                 and out.family == to.family and memcmp(out.ip, to.ip, 16) == 0)
     return False
 
+cdef inline void wanted_note(Wanted *wanted, uint32_t interface, const Peer *to) noexcept nogil:
+    """Ask for a row; a place that is taken means another destination is asked for first."""
+    cdef Wanted *place = &wanted[next_hop_hash(interface, to) & (WANTED - 1)]
+    if load_acquire_u32(&place.state) != 0:
+        return
+    place.interface = <uint16_t>interface
+    place.family = to.family
+    memcpy(place.ip, to.ip, 16)
+    store_release_u32(&place.state, 1)
+
+cdef list wanted_take(Wanted *wanted, uint32_t count)
+
 cdef class NextHops:
     """The control process's view of a table; rows by (interface number, address)."""
     cdef NextHop *rows
     cdef uint32_t count
+    cdef Wanted *wanted         # of the worker that reads; NULL: nobody to ask
     cdef object owner           # keeps the memory
     cdef bint put(self, uint32_t interface, const Peer *to, const NextHop *row)

@@ -13,9 +13,8 @@ class NextHops:
         mtu: int,
         outer: int = 0,
         inner: int = 0,
+        usable: bool = True,
     ) -> bool:
         """Create or replace the row of a destination. False: no place left for it. ValueError: no address or MAC."""
     def forget(self, interface: int, destination: str) -> None:
         """Empty the row of a destination; absent is no error."""
-    def clear(self) -> None:
-        """Empty every row."""

@@ -4,8 +4,9 @@ from libc.stdint cimport uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset
 
 from kernels.control.sequence cimport sequence_begin, sequence_end
-from kernels.port.address cimport peer_parse
-from kernels.port.nexthop cimport HOP_FREE, HOP_UP, PROBES, NextHop, next_hop_hash
+from kernels.port.address cimport peer_address, peer_parse
+from kernels.port.nexthop cimport HOP_DOWN, HOP_FREE, HOP_UP, PROBES, NextHop, Wanted, next_hop_hash
+from kernels.wire.atomics cimport load_acquire_u32, store_release_u32
 from kernels.wire.packet cimport Peer
 
 
@@ -22,17 +23,17 @@ cdef class NextHops:
             self.rows, self.count = <NextHop *>&view[0], count
 
     def set_next_hop(self, uint32_t interface, str destination, uint32_t ifindex, str source_mac, str destination_mac,
-                     uint32_t mtu, uint32_t outer=0, uint32_t inner=0):
+                     uint32_t mtu, uint32_t outer=0, uint32_t inner=0, bint usable=True):
         """Create or replace the row of a destination. False: no place left for it. ValueError: no address or MAC."""
         cdef Peer to = peer_parse(destination, 1)
         cdef NextHop row
-        cdef bytes here = bytes.fromhex(source_mac.replace(":", ""))
-        cdef bytes there = bytes.fromhex(destination_mac.replace(":", ""))
+        cdef bytes here = bytes.fromhex(source_mac.replace(":", "")) if usable else bytes(6)
+        cdef bytes there = bytes.fromhex(destination_mac.replace(":", "")) if usable else bytes(6)
         if len(here) != 6 or len(there) != 6:
             raise ValueError(f"no MAC: {source_mac!r}, {destination_mac!r}")
         memset(&row, 0, sizeof(row))
         row.ifindex, row.mtu, row.interface, row.family = ifindex, mtu, <unsigned short>interface, to.family
-        row.state = HOP_UP
+        row.state = HOP_UP if usable else HOP_DOWN
         memcpy(row.ip, to.ip, 16)
         memcpy(row.way.source_mac, <const char *>here, 6)
         memcpy(row.way.destination_mac, <const char *>there, 6)
@@ -45,15 +46,6 @@ cdef class NextHops:
         cdef NextHop row
         memset(&row, 0, sizeof(row))
         self.put(interface, &to, &row)
-
-    def clear(self):
-        """Empty every row."""
-        cdef uint32_t i
-        for i in range(self.count):
-            if self.rows[i].state != HOP_FREE:
-                sequence_begin(&self.rows[i].sequence)
-                self.rows[i].state = HOP_FREE
-                sequence_end(&self.rows[i].sequence)
 
     cdef bint put(self, uint32_t interface, const Peer *to, const NextHop *row):
         """Over the row with this key, else into the first free place (a free row is not put anew)."""
@@ -74,7 +66,20 @@ cdef class NextHops:
         if target == NULL:
             return False
         sequence_begin(&target.sequence)
-        memcpy(<char *>target + sizeof(uint32_t), <const char *>row + sizeof(uint32_t),
-               sizeof(NextHop) - sizeof(uint32_t))
+        memcpy(&target.ifindex, &row.ifindex, sizeof(NextHop) - sizeof(uint32_t))       # all behind the sequence number
         sequence_end(&target.sequence)
         return True
+
+
+cdef list wanted_take(Wanted *wanted, uint32_t count):
+    """Empty the places that are asked for: [(interface number, address)]."""
+    cdef Peer to
+    found = []
+    for i in range(count):
+        if load_acquire_u32(&wanted[i].state):
+            memset(&to, 0, sizeof(to))
+            to.family = wanted[i].family
+            memcpy(to.ip, wanted[i].ip, 16)
+            found.append((wanted[i].interface, peer_address(&to)[0]))
+            store_release_u32(&wanted[i].state, 0)
+    return found

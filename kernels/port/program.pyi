@@ -26,6 +26,15 @@ def attached(link: int) -> tuple[int, int]:
 def detach(link: int) -> None:
     """Take the program off although the link stays open. OSError."""
 
+def open_program(id: int) -> int:
+    """A descriptor of a loaded program by its number. OSError."""
+
+def open_link(id: int) -> int:
+    """A descriptor of a link that exists (`link_id` of /proc/<pid>/fdinfo). OSError."""
+
+def replace(link: int, program: int) -> None:
+    """Let a link run another program. OSError."""
+
 def update(map: int, key: bytes, value: bytes) -> None:
     """Write one entry; lengths must be the map's. OSError."""
 

@@ -10,10 +10,11 @@ from libc.errno cimport ENOENT, errno
 from libc.stdint cimport uint8_t, uint32_t
 
 from kernels.clib.libbpf cimport (
-    BPF_ANY, BPF_SK_LOOKUP, BPF_XDP, XDP_FLAGS_DRV_MODE, XDP_FLAGS_SKB_MODE, bpf_link_detach, bpf_link_look,
-    bpf_link_make, bpf_listen, bpf_map, bpf_map__fd, bpf_map__set_max_entries, bpf_map_delete_elem,
-    bpf_map_get_next_key, bpf_map_lookup_elem, bpf_map_update_elem, bpf_object, bpf_object__close,
-    bpf_object__find_map_by_name, bpf_object__find_program_by_name, bpf_object__load, bpf_open_memory, bpf_program,
+    BPF_ANY, BPF_SK_LOOKUP, BPF_XDP, XDP_FLAGS_DRV_MODE, XDP_FLAGS_SKB_MODE, bpf_link_detach,
+    bpf_link_get_fd_by_id, bpf_link_look, bpf_link_make, bpf_link_update, bpf_listen, bpf_map, bpf_map__fd,
+    bpf_map__set_max_entries, bpf_map_delete_elem, bpf_map_get_next_key, bpf_map_lookup_elem,
+    bpf_map_update_elem, bpf_object, bpf_object__close, bpf_object__find_map_by_name,
+    bpf_object__find_program_by_name, bpf_object__load, bpf_open_memory, bpf_prog_get_fd_by_id, bpf_program,
     bpf_program__fd, bpf_program_id, bpf_said, bpf_test, libbpf_num_possible_cpus,
 )
 
@@ -112,6 +113,28 @@ def detach(int link):
     """Take the program off although the link stays open. OSError."""
     if bpf_link_detach(link) != 0:
         raise OSError(errno, f"BPF link cannot be detached: {os.strerror(errno)}")
+
+
+def open_program(uint32_t id):
+    """A descriptor of a loaded program by its number. OSError."""
+    cdef int program = bpf_prog_get_fd_by_id(id)
+    if program < 0:
+        raise OSError(errno, f"BPF program {id}: {os.strerror(errno)}")
+    return program
+
+
+def open_link(uint32_t id):
+    """A descriptor of a link that exists (`link_id` of /proc/<pid>/fdinfo). OSError."""
+    cdef int link = bpf_link_get_fd_by_id(id)
+    if link < 0:
+        raise OSError(errno, f"BPF link {id}: {os.strerror(errno)}")
+    return link
+
+
+def replace(int link, int program):
+    """Let a link run another program. OSError."""
+    if bpf_link_update(link, program, NULL) != 0:
+        raise OSError(errno, f"BPF link cannot be updated: {os.strerror(errno)}")
 
 
 def update(int map, bytes key, bytes value):

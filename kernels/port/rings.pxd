@@ -1,6 +1,6 @@
 # Who owns which frame, and the verbs on the rings that keep it so.
 #
-# owners[frame] is 0 while the frame is ours (in the free list, or in a batch), else which ring it was given to and the
+# owners[frame] is 0 while the frame is ours (in the free list or in a batch), else which ring it was given to and the
 # position there: OWNER_FILL or OWNER_SEND | xsk << 32 | position. It is written *before* the position becomes visible
 # to the kernel and set to 0 *before* the position we took it back from is released. So whenever a worker dies:
 #
@@ -28,7 +28,10 @@ cdef extern from *:
     #define OWNER_FILL (1ull << 60)
     #define OWNER_SEND (2ull << 60)
     #define OWNER_SEEN (1ull << 63)     /* only inside rings_recover */
+    /* In C: Cython would test for a division by zero. Strides as in xsk.pxd. */
+    static inline uint64_t divided(uint64_t base, int unaligned) { return unaligned ? base / 2496 : base >> 12; }
     """
+    uint64_t divided(uint64_t base, bint unaligned) noexcept nogil
     uint64_t OWNER_FILL
     uint64_t OWNER_SEND
     uint64_t OWNER_SEEN
@@ -43,8 +46,7 @@ cdef struct Pool:               # process-local
     uint32_t free_count
 
 cdef inline uint32_t frame_of(const Pool *pool, uint64_t address) noexcept nogil:
-    cdef uint64_t base = address & XSK_UNALIGNED_BUF_ADDR_MASK
-    return <uint32_t>(base // STRIDE if pool.unaligned else base // PAGE_STRIDE)
+    return <uint32_t>divided(address & XSK_UNALIGNED_BUF_ADDR_MASK, pool.unaligned)
 
 cdef inline uint64_t base_of(const Pool *pool, uint32_t frame) noexcept nogil:
     return <uint64_t>frame * STRIDE if pool.unaligned else <uint64_t>frame * PAGE_STRIDE

@@ -2,8 +2,7 @@
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from kernels.clib.linux cimport epoll_event
-from kernels.port.nexthop cimport NextHop, NextHops
-from kernels.port.numbering cimport Numbering
+from kernels.port.nexthop cimport NextHop, NextHops, Wanted
 from kernels.port.port cimport AnyPort, Port
 from kernels.port.rings cimport Pool
 from kernels.port.xsk cimport MOST_XSKS, Rings, Shared, Xsk
@@ -27,17 +26,26 @@ cdef struct Local:              # a local address of the configuration
     uint16_t outer              # VLAN ids of frames to this address, 0: no tag
     uint16_t inner
 
+cdef struct Numbering:          # socket numbers, see port.pxd
+    uint32_t first_port
+    uint32_t share
+    uint32_t workers
+    uint32_t per_worker
+
 cdef struct Xdp:
     Port port                   # first: a Port * is an Xdp *
     Port *inner
     int epoll
+    bint busy                   # busy polling: the rings are driven by our system calls
     uint8_t *area
     Shared *shared
     Pool pool
     Local locals[MOST_LOCALS]
+    uint32_t local_count
     Numbering numbering
     const NextHop *next_hops
     uint32_t next_hop_count
+    Wanted *wanted              # NULL: nobody to ask
     uint16_t sends_by[MOST_DEVICES][MOST_XSKS]          # rings of a device
     uint16_t sends_by_count[MOST_DEVICES]
     uint32_t turn               # ring to begin with
@@ -55,6 +63,7 @@ cdef class XdpPort(AnyPort):
     cdef Rings rings
     cdef AnyPort other
     cdef NextHops hops
+    cdef object keep
     cdef attach_rings(self)
     cdef watch(self)
     cdef set_locals(self, list locals)

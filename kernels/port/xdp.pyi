@@ -6,7 +6,7 @@ class XdpPort(AnyPort):
     """Rings and, for everything they cannot do, `other`. One process at a time may use a `Rings`.
 
     locals: (address, device number or None, outer VLAN, inner VLAN) by interface number; numbering: (first port,
-    ports of one worker on one interface, workers). OSError, ValueError, MemoryError.
+    ports of one worker on one interface, workers, sockets of one worker). OSError, ValueError, MemoryError.
     """
 
     def __init__(
@@ -14,8 +14,9 @@ class XdpPort(AnyPort):
         rings: Rings,
         other: AnyPort,
         locals: list[tuple[str, int | None, int, int]],
-        numbering: tuple[int, int, int],
+        numbering: tuple[int, int, int, int],
         hops: NextHops,
+        busy: bool = False,
     ) -> None: ...
     def frames(self) -> dict[str, int]:
-        """Where the frames are: {"ours": ..., "free": ... (of ours), "receiving": ..., "sending": ...}."""
+        """Where the frames are: {"ours": ..., "receiving": ..., "sending": ...}; they always add up."""

@@ -3,15 +3,14 @@
 
     receive     look into the rings; every LOOK_NS, and whenever they are empty, into the kernel sockets as well
     read        Ethernet .. UDP, checksums, local address and port -> socket number; what is wrong is a named drop
-    transmit    next hop known, fits the MTU, ring alive -> headers in front of the datagram where it lies, a descriptor;
+    transmit    next hop known, fits the MTU, ring alive: headers in front of the datagram where it is, a descriptor;
                 one system call per ring and burst, and only when the kernel asks for it. Else: the kernel socket
     release     frames that did not leave are free again
-    serve       the kernel sockets' business: what a ring brings for another worker's socket is handed over
 
 A burst's frames belong to the worker until `release`; rings.pxd says how they survive its death.
 """
 from libc.errno cimport EAGAIN, EBUSY, ENOBUFS, errno
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy, memset
 
@@ -24,10 +23,11 @@ from kernels.clib.linux cimport (
     CLOCK_MONOTONIC, EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLLIN, MSG_DONTWAIT, clock_ns, close, epoll_create1, epoll_ctl,
     epoll_event, epoll_wait, getsockopt, recvfrom, sendto, socklen_t,
 )
-from kernels.flow.counters cimport COUNTER_RING_LOST, COUNTER_RING_RECEIVED, COUNTER_RING_SENT, count
+from kernels.flow.counters cimport (
+    COUNTER_RING_FULL, COUNTER_RING_LOST, COUNTER_RING_RECEIVED, COUNTER_RING_SENT, count,
+)
 from kernels.port.address cimport peer_parse
-from kernels.port.nexthop cimport NextHop, NextHops, next_hop_find
-from kernels.port.numbering cimport numbering_interface, numbering_number, numbering_port
+from kernels.port.nexthop cimport NextHop, NextHops, next_hop_find, wanted_note
 from kernels.port.port cimport AnyPort, Port
 from kernels.port.rings cimport (
     OWNER_SEND, address_of, base_of, fill_up, frame_free, frame_of, frame_take_back, place_of, reap, rings_recover,
@@ -39,7 +39,7 @@ from kernels.port.xdp cimport (
 from kernels.port.xsk cimport LEAD, LONGEST_FRAME, MOST_XSKS, PAGE_STRIDE, STRIDE, Rings, Xsk
 from kernels.wire.frame cimport Seen, frame_headers, frame_read, frame_write
 from kernels.wire.packet cimport (
-    BATCH, DROP_NONE, DROP_RING_FULL, NO_SLOT, Packet, Peer,
+    BATCH, DROP_NONE, DROP_SEND, NO_SLOT, Packet, Peer,
 )
 
 
@@ -49,18 +49,16 @@ cdef uint32_t xdp_receive(Port *port, Packet **batch, uint32_t room, int wait_ms
     """See port.pxd."""
     cdef Xdp *x = <Xdp *>port
     cdef uint32_t filled
-    cdef bint due
     x.now = clock_ns(CLOCK_MONOTONIC)
     room = min(room, BATCH)
     tend(x)
-    due = x.now - x.looked_ns >= LOOK_NS
-    filled = read_rings(x, batch, room - room // 4 if due else room)        # rings that are full leave them a share
+    filled = read_rings(x, batch, room)
     if filled == 0:
         wait(x, wait_ms)
         x.now = clock_ns(CLOCK_MONOTONIC)
-        filled = read_rings(x, batch, room - room // 4)
+        filled = read_rings(x, batch, room)
     x.from_rings = filled
-    if due or filled == 0:
+    if filled < room and (filled == 0 or x.now - x.looked_ns >= LOOK_NS):
         x.looked_ns = x.now
         filled += x.inner.receive(x.inner, batch + filled, room - filled, 0)
         port.overflows = x.inner.overflows
@@ -73,8 +71,12 @@ cdef void wait(Xdp *x, int wait_ms) noexcept nogil:
     """Until a ring or the other port has something; briefly when the kernel still has to be told of what we send."""
     cdef uint32_t i
     for i in range(x.pool.count):
-        if unsent(&x.pool.xsks[i]) and x.now >= x.pool.xsks[i].dead_until_ns:
+        if unsent(&x.pool.xsks[i]):
             wait_ms = min(wait_ms, 1)
+    if x.busy:
+        for i in range(x.pool.count):
+            recvfrom(x.pool.xsks[i].fd, NULL, 0, MSG_DONTWAIT, NULL, NULL)
+        wait_ms = min(wait_ms, 1)
     epoll_wait(x.epoll, x.events, MOST_XSKS + 1, wait_ms)
 
 
@@ -156,12 +158,16 @@ cdef inline void describe(Xdp *x, const Xsk *xsk, const xdp_desc *found, Packet 
 cdef inline uint32_t number_of(const Xdp *x, const Xsk *xsk, const Seen *seen) noexcept nogil:
     """Socket number of where the datagram went to, NO_SLOT when that is none of ours."""
     cdef uint32_t i
+    cdef uint32_t offset = seen.port - x.numbering.first_port
+    cdef uint32_t worker = offset // x.numbering.share
     cdef const Local *local
-    for i in range(x.numbering.interfaces):
+    if seen.port < x.numbering.first_port or worker >= x.numbering.workers:
+        return NO_SLOT
+    for i in range(x.local_count):
         local = &x.locals[i]
         if (local.device == xsk.device and local.family == seen.source.family and local.outer == seen.outer
                 and local.inner == seen.inner and memcmp(local.ip, seen.destination, 16) == 0):
-            return numbering_number(&x.numbering, i, seen.port)
+            return worker * x.numbering.per_worker + i * x.numbering.share + offset % x.numbering.share
     return NO_SLOT
 
 
@@ -204,12 +210,19 @@ cdef bint send_by_ring(Xdp *x, Packet *packet) noexcept nogil:
     """Put a datagram into a ring, or drop it because that is full. False: the kernel socket is to send it."""
     cdef NextHop hop
     cdef uint32_t index, frame
-    cdef uint32_t number = numbering_interface(&x.numbering, packet.flow)
+    cdef uint32_t rest = packet.flow % x.numbering.per_worker
+    cdef uint32_t number = rest // x.numbering.share
+    cdef uint16_t port = <uint16_t>(x.numbering.first_port + packet.flow // x.numbering.per_worker * x.numbering.share
+                                    + rest % x.numbering.share)
     cdef uint32_t headers
     cdef uint8_t *data
-    if x.locals[number].device == NO_DEVICE or x.locals[number].family != packet.peer.family:
+    if number >= x.local_count or x.locals[number].device == NO_DEVICE:
+        return False
+    if x.locals[number].family != packet.peer.family:
         return False
     if not next_hop_find(x.next_hops, x.next_hop_count, number, &packet.peer, &hop):
+        if x.wanted != NULL:
+            wanted_note(x.wanted, number, &packet.peer)
         return False
     index = ring_for(x, &hop, packet.flow)
     headers = frame_headers(&hop.way, packet.peer.family)
@@ -217,18 +230,24 @@ cdef bint send_by_ring(Xdp *x, Packet *packet) noexcept nogil:
         return False
     data = own(x, packet, headers, &frame)
     if data == NULL:
-        packet.drop = DROP_RING_FULL
+        refuse(x, packet)
         return True
-    frame_write(data, packet.length, &hop.way, x.locals[number].ip,
-                numbering_port(&x.numbering, packet.flow), &packet.peer)
+    frame_write(data, packet.length, &hop.way, x.locals[number].ip, port, &packet.peer)
     if give(x, index, frame, data - headers, packet.length + headers):
         if data == packet.data:
-            x.gone[packet - &x.packets[0]] = True       # `release` must not free it: it may be back already, and gone again
+            x.gone[packet - &x.packets[0]] = True       # not `release`'s: it may have come back and left again
     else:
         if data != packet.data:
             frame_free(&x.pool, frame)                  # a copy; a received frame goes with `release`
-        packet.drop = DROP_RING_FULL
+        refuse(x, packet)
     return True
+
+
+cdef inline void refuse(Xdp *x, Packet *packet) noexcept nogil:
+    """Wait for nobody: what finds no place is dropped."""
+    packet.drop = DROP_SEND
+    if x.port.counters != NULL:
+        count(x.port.counters, COUNTER_RING_FULL, 1)
 
 
 cdef inline uint32_t ring_for(const Xdp *x, const NextHop *hop, uint32_t flow) noexcept nogil:
@@ -262,7 +281,7 @@ cdef inline uint8_t *own(Xdp *x, const Packet *packet, uint32_t headers, uint32_
 
 
 cdef inline bint give(Xdp *x, uint32_t index, uint32_t frame, uint8_t *start, uint32_t octets) noexcept nogil:
-    """A descriptor; False when there is no place even after the kernel was told and sent frames were taken back."""
+    """One descriptor; False when the ring has no place even after the kernel was told and frames were taken back."""
     cdef Xsk *xsk = &x.pool.xsks[index]
     cdef uint32_t position
     cdef xdp_desc *out
@@ -299,7 +318,7 @@ cdef void xdp_release(Port *port) noexcept nogil:
 
 
 cdef void xdp_serve(Port *port, uint32_t socket, bint on) noexcept nogil:
-    """See port.pxd."""
+    """See port.pxd: of the kernel sockets. A frame goes by its queue, wherever its socket's home is."""
     cdef Xdp *x = <Xdp *>port
     if x.inner.serve != NULL:
         x.inner.serve(x.inner, socket, on)
@@ -311,10 +330,10 @@ cdef class XdpPort(AnyPort):
     """Rings and, for everything they cannot do, `other`. One process at a time may use a `Rings`.
 
     locals: (address, device number or None, outer VLAN, inner VLAN) by interface number; numbering: (first port,
-    ports of one worker on one interface, workers). OSError, ValueError, MemoryError.
+    ports of one worker on one interface, workers, sockets of one worker). OSError, ValueError, MemoryError.
     """
 
-    def __cinit__(self, Rings rings, AnyPort other, list locals, tuple numbering, NextHops hops):
+    def __cinit__(self, Rings rings, AnyPort other, list locals, tuple numbering, NextHops hops, bint busy=False):
         cdef Xdp *x = <Xdp *>calloc(1, sizeof(Xdp))
         if x == NULL:
             raise MemoryError
@@ -323,10 +342,11 @@ cdef class XdpPort(AnyPort):
         self.port = &x.port
         x.port.receive, x.port.transmit, x.port.release = xdp_receive, xdp_transmit, xdp_release
         x.port.serve = xdp_serve
-        x.inner = other.port
-        x.next_hops, x.next_hop_count = hops.rows, hops.count
-        x.numbering.first, x.numbering.share, x.numbering.workers = numbering
-        x.numbering.interfaces = len(locals)
+        x.inner, x.busy = other.port, busy
+        x.next_hops, x.next_hop_count, x.wanted = hops.rows, hops.count, hops.wanted
+        first, share, workers, per_worker = numbering
+        x.numbering.first_port, x.numbering.share = first, share
+        x.numbering.workers, x.numbering.per_worker = workers, per_worker
         self.set_locals(locals)
         self.attach_rings()
         self.watch()
@@ -334,8 +354,8 @@ cdef class XdpPort(AnyPort):
     cdef set_locals(self, list locals):
         cdef Peer peer
         cdef Local *local
-        if not 0 < len(locals) <= MOST_LOCALS:
-            raise ValueError(f"1 to {MOST_LOCALS} local addresses")
+        if len(locals) > MOST_LOCALS:
+            raise ValueError(f"more than {MOST_LOCALS} local addresses")
         for index, (address, device, outer, inner) in enumerate(locals):
             peer = peer_parse(address, 1)
             local = &self.xdp.locals[index]
@@ -343,6 +363,7 @@ cdef class XdpPort(AnyPort):
             local.family = peer.family
             local.device = NO_DEVICE if device is None else device
             local.outer, local.inner = outer, inner
+        self.xdp.local_count = len(locals)
 
     cdef attach_rings(self):
         """Adopt the rings: after the first process as after one that died."""
@@ -382,7 +403,7 @@ cdef class XdpPort(AnyPort):
                 raise OSError(errno, "epoll_ctl")
 
     def frames(self):
-        """Where the frames are: {"ours": ..., "free": ... (of ours), "receiving": ..., "sending": ...}."""
+        """Where the frames are: {"ours": ..., "receiving": ..., "sending": ...}; they always add up."""
         cdef Xdp *x = self.xdp
         given = [x.pool.owners[i] for i in range(x.pool.frames)]
         sending = sum(1 for owner in given if owner & OWNER_SEND)

@@ -49,4 +49,4 @@ cdef class Rings:
     cdef readonly bint zero_copy
     cdef readonly bint huge
     cdef map_memory(self, bint unaligned)
-    cdef open_socket(self, uint32_t index, str name, uint32_t queue)
+    cdef open_socket(self, uint32_t index, str name, uint32_t queue, int busy_poll_us)

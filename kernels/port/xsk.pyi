@@ -18,6 +18,7 @@ class Rings:
         queues: list[tuple[str, int, int, int]],
         zero_copy: bool = False,
         aligned: bool = False,
+        busy_poll_us: int = 0,
     ) -> None: ...
     def sockets(self) -> list[tuple[int, int, int]]:
         """(device number, queue, descriptor) of each."""

@@ -2,26 +2,29 @@
 """Opening AF_XDP sockets (the holder, privileged, before it forks). See xsk.pxd."""
 import os
 
+from libc.errno cimport errno
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memset
 
 from kernels.clib.libxdp cimport (
-    SOL_XDP, XDP_COPY, XDP_MAX_TX_SKB_BUDGET,
+    SO_BUSY_POLL, SO_BUSY_POLL_BUDGET, SO_PREFER_BUSY_POLL, SOL_XDP, XDP_COPY, XDP_MAX_TX_SKB_BUDGET,
     XDP_UMEM_UNALIGNED_CHUNK_FLAG, XDP_USE_NEED_WAKEUP, XDP_ZEROCOPY, XSK_LIBXDP_FLAGS__INHIBIT_PROG_LOAD,
     xsk_socket__create_shared, xsk_socket__delete, xsk_socket__fd, xsk_socket_config, xsk_umem__create,
     xsk_umem__delete, xsk_umem_config,
 )
-from kernels.clib.linux cimport mlock, setsockopt
-from kernels.clib.memory cimport (
-    MADV_DONTDUMP, MADV_HUGEPAGE, MAP_ANONYMOUS, MAP_FAILED, MAP_HUGETLB, MAP_SHARED, PROT_READ, PROT_WRITE, madvise,
-    mmap, munmap,
+from kernels.clib.linux cimport (
+    MADV_DONTDUMP, MADV_HUGEPAGE, MAP_ANONYMOUS, MAP_FAILED, MAP_HUGETLB, MAP_SHARED, PROT_READ, PROT_WRITE, SOL_SOCKET,
+    madvise, mlock, mmap, munmap, setsockopt,
 )
 from kernels.port.xsk cimport CHUNK, LONGEST_FRAME, MOST_XSKS, PAGE_STRIDE, RING, STRIDE, Shared, Xsk
 
 HUGE_PAGE = 2 << 20
+BUDGET = 64                     # packets of one busy poll, one burst
 SEND_BUDGET = 128               # packets of one sendto in copy mode: a burst and what was left of the last
 LONGEST = LONGEST_FRAME
 MOST = MOST_XSKS
+if STRIDE != 2496 or PAGE_STRIDE != 4096:
+    raise ImportError("strides: xsk.pxd and rings.pxd differ")
 
 
 cdef class Rings:
@@ -30,7 +33,7 @@ cdef class Rings:
     zero_copy asks for it and fails where the driver has none. `aligned` forces one page per frame.
     """
 
-    def __cinit__(self, list queues, bint zero_copy=False, bint aligned=False):
+    def __cinit__(self, list queues, bint zero_copy=False, bint aligned=False, int busy_poll_us=0):
         cdef Xsk *xsk
         if not 0 < len(queues) <= MOST_XSKS:
             raise OSError(f"AF_XDP: {len(queues)} queues for one worker, 1 to {MOST_XSKS} are possible")
@@ -40,7 +43,7 @@ cdef class Rings:
         for index, (name, ifindex, device, queue) in enumerate(queues):
             xsk = &self.xsks[index]
             xsk.ifindex, xsk.device, xsk.queue = ifindex, device, queue
-            self.open_socket(index, name, queue)
+            self.open_socket(index, name, queue, busy_poll_us)
             self.shared.usable[index] = 1
 
     cdef map_memory(self, bint unaligned):
@@ -48,8 +51,8 @@ cdef class Rings:
         cdef uint64_t room
         self.unaligned = unaligned
         self.shared_octets = (sizeof(Shared) + self.frames * sizeof(uint64_t) + 4095) & ~<uint64_t>4095
-        self.shared = <Shared *>mmap(NULL, self.shared_octets, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
-                                     -1, 0)
+        self.shared = <Shared *>mmap(NULL, self.shared_octets, PROT_READ | PROT_WRITE,
+                                     MAP_SHARED | MAP_ANONYMOUS, -1, 0)
         if self.shared == <Shared *>MAP_FAILED:
             self.shared = NULL
             raise MemoryError
@@ -72,7 +75,7 @@ cdef class Rings:
         madvise(self.area, self.octets, MADV_DONTDUMP)
         mlock(self.area, self.octets)                   # registering pins the pages anyway
 
-    cdef open_socket(self, uint32_t index, str name, uint32_t queue):
+    cdef open_socket(self, uint32_t index, str name, uint32_t queue, int busy_poll_us):
         cdef Xsk *xsk = &self.xsks[index]
         cdef xsk_socket_config config
         cdef int error, value
@@ -90,6 +93,12 @@ cdef class Rings:
         xsk.fd = xsk_socket__fd(xsk.socket)
         value = SEND_BUDGET
         setsockopt(xsk.fd, SOL_XDP, XDP_MAX_TX_SKB_BUDGET, &value, sizeof(value))       # older kernels: 32, we repeat
+        if busy_poll_us:
+            for option, amount in ((SO_PREFER_BUSY_POLL, 1), (SO_BUSY_POLL, busy_poll_us),
+                                   (SO_BUSY_POLL_BUDGET, BUDGET)):
+                value = amount
+                if setsockopt(xsk.fd, SOL_SOCKET, option, &value, sizeof(value)) != 0:
+                    raise OSError(errno, f"busy polling on {name}: {os.strerror(errno)}")
 
     def register(self):
         """Hand the memory to the kernel. OSError (EPERM without CAP_NET_RAW, ENOBUFS over the locked-memory limit)."""

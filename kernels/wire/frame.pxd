@@ -4,9 +4,8 @@
 #
 # `frame_read` believes nothing: the XDP program has looked before, but a foreign program may have put the frame there.
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
-from libc.string cimport memcpy, memset
+from libc.string cimport memcmp, memcpy, memset
 
-from kernels.wire.checksum cimport checksum_add, checksum_end
 from kernels.wire.octets cimport load_be16, store_be16, store_be32
 from kernels.wire.packet cimport DROP_CHECKSUM, DROP_FRAME, DROP_NONE, Drop, Peer
 
@@ -18,16 +17,33 @@ cdef enum:
     FRAME_HEADERS = 70          # most octets before the datagram: two tags and IPv6
     HOP_LIMIT = 64              # as the kernel's sockets
 
-cdef inline uint16_t ones_fold(uint64_t total) noexcept nogil:
-    """The sum as 16 bits, octets as they lie (RFC 1071)."""
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return <uint16_t>total
-
-cdef inline uint16_t load_raw16(const uint8_t *at) noexcept nogil:
-    cdef uint16_t value
-    memcpy(&value, at, 2)
-    return value
+cdef extern from * nogil:
+    """
+    #include <stdint.h>
+    #include <string.h>
+    /* Sum of 16-bit words as they lie (RFC 1071: byte order does not matter), folded by the caller. */
+    static inline uint64_t ones_sum(const uint8_t *data, uint32_t octets, uint64_t sum) {
+        uint32_t word, i;
+        uint32_t words = octets / 4;
+        for (i = 0; i < words; i++) { memcpy(&word, data + 4 * i, 4); sum += word; }
+        word = 0;
+        memcpy(&word, data + 4 * words, octets & 3);
+        return sum + word;
+    }
+    static inline uint16_t ones_fold(uint64_t sum) {
+        sum = (sum & 0xffffffff) + (sum >> 32);
+        sum = (sum & 0xffffffff) + (sum >> 32);
+        sum = (sum & 0xffff) + (sum >> 16);
+        sum = (sum & 0xffff) + (sum >> 16);
+        return (uint16_t)sum;
+    }
+    static inline void store_raw16(uint8_t *p, uint16_t v) { memcpy(p, &v, 2); }
+    static inline uint16_t load_raw16(const uint8_t *p) { uint16_t v; memcpy(&v, p, 2); return v; }
+    """
+    uint64_t ones_sum(const uint8_t *data, uint32_t octets, uint64_t sum) noexcept
+    uint16_t ones_fold(uint64_t sum) noexcept
+    void store_raw16(uint8_t *p, uint16_t value) noexcept
+    uint16_t load_raw16(const uint8_t *p) noexcept
 
 cdef struct Seen:               # what a frame says; offsets from its start
     uint32_t at                 # of the datagram
@@ -49,7 +65,7 @@ cdef inline uint64_t pseudo_sum(const uint8_t *addresses, uint32_t octets, uint3
     cdef uint8_t rest[4]
     rest[0], rest[1] = 0, 17
     store_be16(&rest[2], <uint16_t>udp_octets)
-    return checksum_add(checksum_add(0, addresses, octets), rest, 4)
+    return ones_sum(rest, 4, ones_sum(addresses, octets, 0))
 
 cdef inline bint checksum_right(const uint8_t *udp, uint32_t octets, uint64_t pseudo, bint optional) noexcept nogil:
     """A sender on this machine (veth) leaves the sum of the pseudo header there for its NIC to complete
@@ -59,7 +75,7 @@ cdef inline bint checksum_right(const uint8_t *udp, uint32_t octets, uint64_t ps
         return optional                                 # IPv4 only (RFC 8200 section 8.1)
     if field == ones_fold(pseudo):
         return True
-    return ones_fold(checksum_add(pseudo, udp, octets)) == 0xFFFF
+    return ones_fold(ones_sum(udp, octets, pseudo)) == 0xFFFF
 
 cdef inline Drop read_udp(const uint8_t *frame, uint32_t at, uint32_t room, uint64_t addresses_sum, bint optional,
                           Seen *seen) noexcept nogil:
@@ -74,7 +90,7 @@ cdef inline Drop read_udp(const uint8_t *frame, uint32_t at, uint32_t room, uint
         return DROP_FRAME
     rest[0], rest[1] = 0, 17
     store_be16(&rest[2], <uint16_t>octets)
-    if not checksum_right(udp, octets, checksum_add(addresses_sum, rest, 4), optional):
+    if not checksum_right(udp, octets, ones_sum(rest, 4, addresses_sum), optional):
         return DROP_CHECKSUM
     seen.source.port = load_be16(udp)
     seen.port = load_be16(udp + 2)
@@ -90,12 +106,12 @@ cdef inline Drop read_ipv4(const uint8_t *frame, uint32_t at, uint32_t octets, S
     total = load_be16(ip + 2)
     if total < 20 or total > octets - at or load_be16(ip + 6) & 0x3FFF:
         return DROP_FRAME                               # lies about its length, or a fragment
-    if ones_fold(checksum_add(0, ip, 20)) != 0xFFFF:
+    if ones_fold(ones_sum(ip, 20, 0)) != 0xFFFF:
         return DROP_CHECKSUM
     seen.source.family = 4
     memcpy(seen.source.ip, ip + 12, 4)
     memcpy(seen.destination, ip + 16, 4)
-    return read_udp(frame, at + 20, total - 20, checksum_add(0, ip + 12, 8), True, seen)
+    return read_udp(frame, at + 20, total - 20, ones_sum(ip + 12, 8, 0), True, seen)
 
 cdef inline Drop read_ipv6(const uint8_t *frame, uint32_t at, uint32_t octets, Seen *seen) noexcept nogil:
     cdef const uint8_t *ip = frame + at
@@ -108,7 +124,7 @@ cdef inline Drop read_ipv6(const uint8_t *frame, uint32_t at, uint32_t octets, S
     seen.source.family = 6
     memcpy(seen.source.ip, ip + 8, 16)
     memcpy(seen.destination, ip + 24, 16)
-    return read_udp(frame, at + 40, payload, checksum_add(0, ip + 8, 32), False, seen)
+    return read_udp(frame, at + 40, payload, ones_sum(ip + 8, 32, 0), False, seen)
 
 cdef inline Drop frame_read(const uint8_t *frame, uint32_t octets, Seen *seen) noexcept nogil:
     """What lies in a frame of `octets` octets: DROP_NONE and `seen`, DROP_FRAME (not plain UDP, or lengths that lie),
@@ -173,8 +189,7 @@ cdef inline void frame_write(uint8_t *datagram, uint32_t length, const Way *way,
         store_be32(ip + 8, HOP_LIMIT << 24 | 17 << 16)
         memcpy(ip + 12, local, 4)
         memcpy(ip + 16, to.ip, 4)
-        sum = <uint16_t>~ones_fold(checksum_add(0, ip, 20))
-        memcpy(ip + 10, &sum, 2)
+        store_raw16(ip + 10, <uint16_t>~ones_fold(ones_sum(ip, 20, 0)))
         pseudo = pseudo_sum(ip + 12, 8, octets)
     else:
         store_be16(at, ETHERTYPE_IPV6)
@@ -183,5 +198,5 @@ cdef inline void frame_write(uint8_t *datagram, uint32_t length, const Way *way,
         memcpy(ip + 8, local, 16)
         memcpy(ip + 24, to.ip, 16)
         pseudo = pseudo_sum(ip + 8, 32, octets)
-    sum = checksum_end(checksum_add(pseudo, udp, octets))
-    memcpy(udp + 6, &sum, 2)
+    sum = <uint16_t>~ones_fold(ones_sum(udp, octets, pseudo))
+    store_raw16(udp + 6, sum if sum else 0xFFFF)

@@ -40,20 +40,18 @@ cpdef enum Drop:
     DROP_NOT_KEYED = 15         # secure leg whose keys are not installed yet
     DROP_DIRECTION = 16         # stream is held in this direction
     DROP_TOO_LONG = 17          # result does not fit a frame
-    DROP_SEND = 18              # kernel refused to send
+    DROP_SEND = 18              # kernel refused to send, or a transmit ring was full
     DROP_PUNT_FULL = 19         # punt ring had no room
     DROP_PLAIN_ON_SECURE = 20   # unprotected RTCP on a secure leg
     DROP_CIPHER = 21            # cipher back end failed
     DROP_HANDOFF_FULL = 22      # arrived at another worker than its flow's, and the ring towards that one had no room
     DROP_HANDOFF_LATE = 23      # waited too long for a flow that is being moved
-    DROP_RING_FULL = 24         # transmit ring full, or no free frame
-    DROP_FRAME = 25             # frame in a ring that is no plain UDP, or whose lengths lie
-    DROP_CHECKSUM = 26          # IPv4 header or UDP checksum is wrong
-    DROP_COUNT = 27
+    DROP_FRAME = 24             # frame in a ring that is no plain UDP, or whose lengths lie
+    DROP_CHECKSUM = 25          # IPv4 header or UDP checksum is wrong
+    DROP_COUNT = 26
 
 cdef enum:
     DROP_CRYPTO_COUNT = 22      # the drops below it are the ones that a crypto can be to blame for
-    DROP_FLOW_COUNT = 25        # the drops below it can befall a packet of a flow
 
 cdef struct Peer:               # a socket address in the packet path, both families, host order port
     uint8_t ip[16]              # IPv4 in the first four octets

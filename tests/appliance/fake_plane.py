@@ -16,10 +16,11 @@ from kernels.control.commands import (
     ImportStream,
     InstallCrypto,
     InstallFlow,
-    News,
+    Punt,
     RemoveCrypto,
     RemoveFlow,
     Reply,
+    WorkerNews,
 )
 from kernels.control.errors import RingFull
 from kernels.control.status import (
@@ -71,7 +72,7 @@ class FakePlane:
         self.ring = 1024
         self.packets: dict[int, int] = {}  # flow slot -> packets that came in
         self.last_ns = 0
-        self.news: list[News] = []
+        self.news: list[Reply | Punt | WorkerNews] = []
         self._held: list[Reply] = []
         self._ticket = 0
         self._in_ring = 0
@@ -100,7 +101,7 @@ class FakePlane:
         self._held = []
         os.eventfd_write(self._event, 1)
 
-    def poll(self) -> list[News]:
+    def poll(self) -> list[Reply | Punt | WorkerNews]:
         with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self._event)
         news, self.news = self.news, []

@@ -136,7 +136,7 @@ def test_mistake_in_the_environment_names_the_variable(name: str, value: str, wo
         ("[grpc]\nlisten = ''\ntls = false\n", "srtpgw.toml:3: error: grpc.tls: unknown key"),
         ("[media]\nports = [\n", "srtpgw.toml:3: error: is not TOML: "),
         ("[media]\ncalls = 1\ncalls = 2\n", "srtpgw.toml:3: error: is not TOML: "),
-        ("[media]\nbackend = 'dpdk'\n", "srtpgw.toml:2: error: media.backend: Input should be 'auto', 'udp', 'udp-sockets' or 'udp-wildcard'"),
+        ("[media]\nbackend = 'dpdk'\n", "srtpgw.toml:2: error: media.backend: Input should be 'auto', 'udp', 'udp-sockets', 'udp-wildcard' or 'xdp'"),
         ("[media]\nreplay_window = 100\n", "srtpgw.toml:2: error: media.replay_window: must be a power of two"),
         ("[media]\nports = '1-2'\n", "srtpgw.toml:2: error: media.ports: '1-2': ports must rise"),
         ("[ng]\nlisten = [\n'127.0.0.1:24100',\n'localhost:1']\n", "srtpgw.toml:4: error: ng.listen[1]: 'localhost' is not an IPv4"),

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from kernels.control.arena import structs
-from kernels.control.commands import InstallCrypto, News, RemoveFlow, Reply
+from kernels.control.commands import InstallCrypto, Punt, RemoveFlow, Reply, WorkerNews
 from tests.kernels.rig import ALICE, BOB, CM128, LocalPlane, master_key, rtp, secure_bridge, session
 
 
@@ -46,7 +46,7 @@ def test_commands_in_the_ring_are_carried_out_by_the_next_worker() -> None:
     tickets = [plane.mailbox.submit(InstallCrypto(0, CM128, master_key(0), False)), plane.mailbox.submit(RemoveFlow(3))]
     plane.start()
     plane.worker.turn()
-    replies: list[News] = []
+    replies: list[Reply | Punt | WorkerNews] = []
     plane.mailbox.take(replies)
     assert [reply.ticket for reply in replies if isinstance(reply, Reply)] == tickets
     assert plane.mailbox.cryptos() == [0]

@@ -10,12 +10,13 @@ from kernels.control.commands import (
     AddKey,
     InstallCrypto,
     InstallFlow,
-    News,
+    Punt,
     RemoveCrypto,
     RemoveFlow,
     Reply,
     SelectKey,
     Transform,
+    WorkerNews,
 )
 from kernels.control.errors import RingFull
 from tests.kernels.rig import CM128, LocalPlane, bridge, master_key, rtp, secure_bridge
@@ -92,7 +93,7 @@ def test_ring_full_and_empty_again() -> None:
     assert len(tickets) == 1024
     for _ in range(1024 // 8):
         plane.worker.turn()
-    replies: list[News] = []
+    replies: list[Reply | Punt | WorkerNews] = []
     plane.mailbox.take(replies)
     assert [reply.ticket for reply in replies if isinstance(reply, Reply)] == tickets
     plane.mailbox.submit(RemoveFlow(1))

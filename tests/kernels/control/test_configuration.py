@@ -38,7 +38,7 @@ def test_contract_example() -> None:
         ({"ports": [30000, 30002]}, "ports"),
         ({"calls": 0}, "calls"),
         ({"calls": True}, "calls"),
-        ({"port": "xdp"}, "port"),
+        ({"port": "dpdk"}, "port"),
         ({"cipher": "rot13"}, "cipher"),
         ({"log": "loud"}, "log"),
         ({"learning_ms": -1}, "learning_ms"),

@@ -42,6 +42,11 @@ PATHS = {
         "wildcard.wildcard_send_by", "wildcard.wildcard_wrap", "wildcard.wildcard_ipv4", "wildcard.wildcard_ipv6",
         "wildcard.wildcard_udp", "wildcard.wildcard_send_long", "wildcard.wildcard_spare",
     },
+    "port/xdp": {
+        "xdp_receive", "wait", "tend", "count_lost", "read_rings", "describe", "number_of", "xdp_transmit", "kick",
+        "send_by_ring", "refuse", "ring_for", "own", "give", "xdp_release", "xdp_serve",
+    },
+    "port/rings": {"rings_recover", "mark_unread"},
     "port/memory": {"memory_receive", "memory_transmit", "memory_release"},
 }  # fmt: skip
 
@@ -69,6 +74,16 @@ def test_inline_helpers_have_no_python(tmp_path: Path) -> None:
     bodies = code_of("control/worker", tmp_path) | code_of("flow/pipeline", tmp_path)
     helpers = ["ring_reserve", "ring_submit", "ring_peek", "ring_release", "sequence_begin", "sequence_end"]
     helpers += ["source_accepts", "source_learn", "source_take", "reception_count", "flow_at", "peer_equal"]
+    for helper in helpers:
+        found = [body for name, body in bodies.items() if name.endswith(helper)]
+        assert found, helper
+        assert all(set(PYTHON.findall(body)) <= HARMLESS for body in found), helper
+
+
+def test_inline_helpers_of_the_rings_have_no_python(tmp_path: Path) -> None:
+    bodies = code_of("port/xdp", tmp_path)
+    helpers = ["frame_read", "frame_write", "checksum_right", "read_udp", "read_ipv4", "read_ipv6", "next_hop_find"]
+    helpers += ["next_hop_hash", "wanted_note", "fill_up", "reap", "frame_of", "address_of", "frame_free", "unsent"]
     for helper in helpers:
         found = [body for name, body in bodies.items() if name.endswith(helper)]
         assert found, helper
