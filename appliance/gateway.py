@@ -271,9 +271,8 @@ def _facts(settings: Settings, plane: MediaPlane) -> Facts:
         version = ""
     return Facts(
         version=version,
-        port_kind=plane.info.port_kind,
         cipher=plane.info.cipher,
-        why=plane.info.why,
+        port=lambda: (plane.info.port_kind, plane.info.why),
         default_interface=settings.interfaces[0].name,
         advertised={entry.name: str(entry.advertised) for entry in settings.interfaces if entry.advertised},
         most_calls=settings.media.calls,

@@ -47,9 +47,8 @@ class Facts:
     """What the service must know of this gateway and cannot find out."""
 
     version: str = ""
-    port_kind: str = ""
     cipher: str = ""
-    why: str = ""
+    port: Callable[[], tuple[str, str]] = lambda: ("", "")  # kind that carries packets now, and why port and cipher
     default_interface: str = "default"
     advertised: Mapping[str, str] = field(default_factory=dict)  # interface -> address for SDP, where it is another one
     most_calls: int = 1_000_000
@@ -175,13 +174,14 @@ class CallService:
     def statistics(self) -> Statistics:
         calls, facts, tally = list(self.ledger.registry), self._facts, self.ledger.tally
         workers = self._reconciler.inventory.workers
+        port_kind, why = facts.port()
         return Statistics(
             version=facts.version,
             started=tally.started,
             uptime_s=self.ledger.clock() - tally.started,
-            port_kind=facts.port_kind,
+            port_kind=port_kind,
             cipher=facts.cipher,
-            why=facts.why,
+            why=why,
             draining=self.ledger.draining,
             calls=len(calls),
             calls_answered=sum(call.answered for call in calls),

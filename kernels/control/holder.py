@@ -96,9 +96,9 @@ class Holder:
         """What a control process is told when it attaches."""
         return {
             "version": product_version(),
-            "port_kind": self._rings.kind if self._rings else self._media.kind,
+            "port_kind": self._port_kind(),
             "cipher": cipher.selected(),
-            "why": f"{self._why}; {cipher.selected()}: {cipher.why()}",
+            "why": self._plane_why(),
             "cores": list(self._configuration.cores),
             "huge_pages": self._huge_pages,
             "interfaces": self._interfaces(),
@@ -129,7 +129,15 @@ class Holder:
     def _look_after_rings(self) -> None:
         for news in self._rings.check() if self._rings is not None else ():
             self._journal.write("warning", "port", **{key: value for key, value in news.items() if key != "event"})
-            self._door.tell(news)
+            self._door.tell(news | {"port_kind": self._port_kind(), "plane_why": self._plane_why()})
+
+    def _port_kind(self) -> str:
+        best = self._rings.kind if self._rings is not None else "udp"
+        return self._media.kind if best == "udp" else best
+
+    def _plane_why(self) -> str:
+        lost = f"{self._rings.lost}; " if self._rings is not None and self._rings.lost else ""
+        return f"{lost}{self._why}; {cipher.selected()}: {cipher.why()}"
 
     def _interfaces(self) -> dict[str, dict[str, object]]:
         ports = self._rings.describe() if self._rings is not None else {}
@@ -199,7 +207,7 @@ class Holder:
         return {
             "workers": len(self._configuration.cores),
             "ports": self._media.count,
-            "port_kind": self._rings.kind if self._rings else self._media.kind,
+            "port_kind": self._port_kind(),
             "why": self._why,
             "arena_octets": self._arena.octets,
             "huge_pages": self._huge_pages,

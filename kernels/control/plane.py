@@ -12,6 +12,7 @@ import select
 import socket
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from kernels.control.arena import Arena
@@ -174,9 +175,20 @@ class MediaPlane:
                 return
             news = json.loads(line)
             if news["event"] == "port":
-                out.append(PortNews(tuple(news["interfaces"]), news["device"], news["kind"], news["reason"]))
+                out.append(self._port_news(news))
                 continue
             out.append(WorkerNews(news["worker"], news["event"], news["pid"], news["restarts"], news["reason"]))
+
+
+    def _port_news(self, news: dict[str, Any]) -> PortNews:
+        """Also brings `info` up to date."""
+        names = tuple(news["interfaces"])
+        why = news["reason"] if news["kind"] == "udp" else ""
+        changed = {name: replace(self.info.interfaces[name], port_kind=news["kind"], why=why) for name in names}
+        self.info = replace(
+            self.info, port_kind=news["port_kind"], why=news["plane_why"], interfaces=self.info.interfaces | changed
+        )
+        return PortNews(names, news["device"], news["kind"], news["reason"])
 
 
 def _greet(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:

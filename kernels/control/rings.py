@@ -66,11 +66,16 @@ class RingPlane:
 
     @property
     def kind(self) -> str:
-        """What media runs on: the best that any device has."""
-        modes = {state.mode for state in self.devices if state.link >= 0}
+        """What media runs on now: the best that any device has; "udp": all are lost."""
+        modes = {state.mode for state in self.devices if not state.why}
         if "native" in modes and any(rings and rings.zero_copy for rings in self.rings):
             return "xdp-native-zerocopy"
         return "xdp-native" if "native" in modes else "xdp-generic" if modes else "udp"
+
+    @property
+    def lost(self) -> str:
+        """Devices that kernel sockets stand in for, and why; "": none."""
+        return "; ".join(f"xdp lost on {one.device.name}: {one.why}" for one in self.devices if one.why)
 
     def port(self, worker: int, other: AnyPort, hops: NextHops) -> AnyPort:
         """The worker's port around its kernel sockets (called in the worker's process)."""
@@ -186,7 +191,8 @@ class RingPlane:
             device = self._of.get(interface.name)
             if device is not None:
                 base = first[numbers[device.ifindex]]
-                program.set_local(device.ifindex, interface.address, ports, device.vlans, base, device.queues)
+                busy = self._media.busy.get(interface.name, [])
+                program.set_local(device.ifindex, interface.address, ports, device.vlans, base, device.queues, busy)
 
     def _attach(self, program: MediaProgram, state: DeviceState) -> None:
         """Native where the driver can, else generic. OSError."""

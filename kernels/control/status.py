@@ -25,7 +25,7 @@ class InterfaceInfo:
     address: str
     ports: tuple[range, ...]  # index = worker
     busy: frozenset[int] = frozenset()  # of these, held by other programs
-    port_kind: str = "udp"  # when control attached; changes are told as PortNews
+    port_kind: str = "udp"  # now, as last told by PortNews
     why: str = ""  # it is not AF_XDP
     device: str = ""  # whose rings carry it
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import struct
+from collections.abc import Collection
 
 from kernels.port import program as bpf
 from kernels.port.objects import read_object
@@ -26,12 +27,22 @@ class MediaProgram:
         self._write_settings()
 
     def set_local(
-        self, ifindex: int, address: str, ports: range, vlans: tuple[int, ...], rings: int, queues: int
+        self,
+        ifindex: int,
+        address: str,
+        ports: range,
+        vlans: tuple[int, ...],
+        rings: int,
+        queues: int,
+        foreign: Collection[int] = (),
     ) -> None:
-        """Datagrams to these ports of an address, arriving on queue q of a device, go to ring `rings + q`."""
+        """Datagrams to these ports of an address, arriving on queue q of a device, go to ring `rings + q`; those to
+        `foreign` ports (other programs') to the kernel."""
         outer, inner = (*vlans, 0, 0)[:2]
+        for port in foreign:
+            bpf.update(self._object.map("foreign"), struct.pack("16sI", mapped(address), port), bytes(4))
         key = struct.pack("I16s", ifindex, mapped(address))
-        value = struct.pack("HHHHII", ports.start, ports.stop - 1, outer, inner, rings, queues)
+        value = struct.pack("HHHHIII", ports.start, ports.stop - 1, outer, inner, rings, queues, len(foreign))
         bpf.update(self._object.map("locals"), key, value)
 
     def set_ring(self, index: int, socket: int) -> None:

@@ -49,16 +49,19 @@ cdef uint32_t xdp_receive(Port *port, Packet **batch, uint32_t room, int wait_ms
     """See port.pxd."""
     cdef Xdp *x = <Xdp *>port
     cdef uint32_t filled
+    cdef bint due
     x.now = clock_ns(CLOCK_MONOTONIC)
     room = min(room, BATCH)
     tend(x)
-    filled = read_rings(x, batch, room)
+    due = x.now - x.looked_ns >= LOOK_NS
+    filled = read_rings(x, batch, room - room // 4 if due else room)        # full rings leave the sockets a share
     if filled == 0:
         wait(x, wait_ms)
         x.now = clock_ns(CLOCK_MONOTONIC)
-        filled = read_rings(x, batch, room)
+        filled = read_rings(x, batch, room - room // 4)
+        due = True
     x.from_rings = filled
-    if filled < room and (filled == 0 or x.now - x.looked_ns >= LOOK_NS):
+    if due:
         x.looked_ns = x.now
         filled += x.inner.receive(x.inner, batch + filled, room - filled, 0)
         port.overflows = x.inner.overflows

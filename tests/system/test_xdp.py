@@ -70,6 +70,18 @@ def test_all_else_is_the_kernel_s(veth: Veth, tmp_path: Path, mode: str) -> None
         talk(running, count=20)
 
 
+def test_a_port_that_another_program_holds_stays_its_own(veth: Veth, tmp_path: Path) -> None:
+    """It was bound before the holder started: its datagrams are not taken away by the rings."""
+    holds = inside(veth.gateway, lambda: endpoint(HERE[4], FIRST_PORT + 9))
+    with gateway(veth, tmp_path) as running:
+        assert running.plane.info.interfaces["four"].busy == {FIRST_PORT + 9}
+        running.call()
+        running.alice.sendto(b"for the other program", (HERE[4], FIRST_PORT + 9))
+        assert holds.recv(100) == b"for the other program"
+        talk(running, count=20)
+    holds.close()
+
+
 def test_fragments_and_long_datagrams_come_by_the_kernel(veth: Veth, tmp_path: Path) -> None:
     """Longer than the MTU: the kernel puts it together and its socket gives it to us; what leaves is too long for a
     frame, so the kernel cuts it up again."""

@@ -208,9 +208,13 @@ def test_link_down_and_up(veth: Veth, tmp_path: Path) -> None:
         time.sleep(0.2)
         veth.in_gateway("link", "set", "media", "down")
         assert running.control.await_port("link down").kind == "udp"
+        assert running.plane.info.port_kind == "udp-sockets"  # what really runs, not what began
+        assert "xdp lost on media: link down" in running.plane.info.why
         veth.in_gateway("link", "set", "media", "up")
         veth.in_gateway("address", "replace", f"{HERE[6]}/64", "dev", "media", "nodad")
         running.control.await_port("back")
+        assert running.plane.info.port_kind == "xdp-native"
+        assert "lost" not in running.plane.info.why
         before = running.counters()
         time.sleep(0.3)
         sent, heard = stream.end()

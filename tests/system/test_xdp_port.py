@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -157,6 +158,21 @@ def test_more_than_the_rings_hold(veth: Veth) -> None:
     assert counters["forwarded"] + counters.get("send", 0) == counters["received"]
     assert counters.get("ring_full", 0) == counters.get("send", 0)
     wait_for(lambda: plane.worker.turn() or added_up(plane)["sending"] == 0)
+    plane.end()
+
+
+def test_full_rings_do_not_starve_the_kernel_sockets(veth: Veth) -> None:
+    """The doorbell waits beside rings that always fill a batch: it is heard while they still do."""
+    plane, tap = RingPlane(veth), Tap(veth)
+    for sequence in range(20 * 64):
+        tap.send(plane, sequence)
+    os.eventfd_write(plane.doorbell, 1)
+    for _ in range(2):  # the second comes more than LOOK_NS after the first look
+        time.sleep(0.001)
+        plane.worker.turn()
+    assert plane.counters()["ring_received"] <= 2 * 64
+    with pytest.raises(BlockingIOError):
+        os.eventfd_read(plane.doorbell)  # somebody has read it
     plane.end()
 
 

@@ -36,6 +36,12 @@ struct local {
 	__u16 inner;
 	__u32 rings; /* socket of queue q is xsks[rings + q] */
 	__u32 queues;
+	__u32 foreign; /* how many ports of these other programs hold: 0 saves the look-up */
+};
+
+struct foreign_key {
+	__u8 ip[16];
+	__u32 port;
 };
 
 struct settings {
@@ -68,6 +74,14 @@ struct {
 	__type(key, struct local_key);
 	__type(value, struct local);
 } locals SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct foreign_key);
+	__type(value, __u32);
+} foreign SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -176,6 +190,15 @@ static __always_inline int is_banned6(struct ipv6hdr *ip)
 	return hits != 0;
 }
 
+/* Another program had this port before us. */
+static __always_inline int is_foreign(struct seen *seen)
+{
+	struct foreign_key key = { .port = seen->port };
+
+	__builtin_memcpy(key.ip, seen->key.ip, 16);
+	return bpf_map_lookup_elem(&foreign, &key) != 0;
+}
+
 /* To the ring of this queue, if this is ours and somebody owns the ring. */
 static __always_inline int deliver(struct xdp_md *frame, struct seen *seen)
 {
@@ -185,6 +208,8 @@ static __always_inline int deliver(struct xdp_md *frame, struct seen *seen)
 	if (!local || seen->port < local->first_port || seen->port > local->last_port)
 		return verdict(PASSED, XDP_PASS);
 	if (seen->tags[0] != local->outer || seen->tags[1] != local->inner)
+		return verdict(PASSED, XDP_PASS);
+	if (local->foreign && is_foreign(seen))
 		return verdict(PASSED, XDP_PASS);
 	if (frame->rx_queue_index >= local->queues)
 		return verdict(PASSED_NO_RING, XDP_PASS);

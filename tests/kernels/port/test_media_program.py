@@ -69,6 +69,16 @@ def test_ports_and_frames_at_the_edge(program: MediaProgram) -> None:
         assert changes(program, frame)[1] == ("passed_no_ring" if ring else "passed")
 
 
+def test_ports_of_other_programs_are_left_to_them(program: MediaProgram) -> None:
+    """A program that had a port of the range before us keeps getting its datagrams; its neighbours are ours."""
+    program.set_local(LOOPBACK, corpus.HERE4, PORTS, (), 0, 1, [30_004])
+    for port, ring in ((30_003, True), (30_004, False), (30_005, True)):
+        frame = corpus.ethernet(corpus.ipv4(corpus.udp(corpus.FAR4, corpus.HERE4, port=port)))
+        assert changes(program, frame)[1] == ("passed_no_ring" if ring else "passed"), port
+    other = corpus.ethernet(corpus.ipv6(corpus.udp(corpus.FAR6, corpus.HERE6, port=30_004)))
+    assert changes(program, other)[1] == "passed_no_ring"
+
+
 @pytest.mark.parametrize(
     ("network", "family"), [("192.0.2.0/24", 4), ("192.0.2.2/32", 4), ("2001:db8::/32", 6), ("2001:db8::2/128", 6)]
 )
