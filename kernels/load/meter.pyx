@@ -39,8 +39,9 @@ cdef extern from * nogil:
 
 cdef enum:
     PASS = 1024                     # packets and frames of one pass
-    WARM = 3                        # packets of each context before time is taken: a call has thousands. The first makes its SSRC
-                                    # known and touches its pages, the second takes lifetime for those that follow
+    # Packets of each context before time is taken: a call has thousands. The first makes its SSRC known and touches its
+    # pages, the second takes lifetime for those that follow.
+    WARM = 3
 
 
 cdef struct Meter:
