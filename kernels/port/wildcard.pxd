@@ -3,13 +3,13 @@
 # bpf/sk_lookup.bpf.c), one raw sender for all of them. A burst is one system call each way and address.
 from libc.errno cimport EMSGSIZE, errno
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
-from libc.string cimport memcpy, memset
+from libc.string cimport memcmp, memcpy, memset
 
 from kernels.clib.linux cimport (
     AF_INET, AF_INET6, CMSG_DATA, CMSG_FIRSTHDR, CMSG_NXTHDR, IP_ORIGDSTADDR, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_UDP,
     IPV6_ORIGDSTADDR, IPV6_V6ONLY, MSG_DONTWAIT, MSG_TRUNC, SO_RXQ_OVFL, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_NONBLOCK,
-    SOL_SOCKET, bind, close, cmsghdr, mmsghdr, msghdr, ntohs, recvmmsg, sendmmsg, setsockopt, sockaddr, sockaddr_in,
-    sockaddr_storage, socket, socklen_t,
+    SOL_SOCKET, bind, close, cmsghdr, mmsghdr, msghdr, recvmmsg, sendmmsg, setsockopt, sockaddr, sockaddr_storage, socket,
+    socklen_t,
 )
 from kernels.port.address cimport peer_read, peer_write
 from kernels.port.numbering cimport Numbering, numbering_interface, numbering_number, numbering_port, numbering_span
@@ -53,15 +53,18 @@ cdef inline uint32_t wildcard_read(
     return <uint32_t>got
 
 cdef inline uint32_t wildcard_control(Udp *udp, Local *local, msghdr *message) noexcept nogil:
-    """The port a datagram was sent to, 0: unknown. Losses are taken into account."""
+    """The port of our address that a datagram was sent to, 0: unknown, or another address. Losses are counted."""
     cdef cmsghdr *header = CMSG_FIRSTHDR(message)
     cdef uint32_t port = 0
+    cdef Peer to
     while header != NULL:
         if header.cmsg_level == SOL_SOCKET and header.cmsg_type == SO_RXQ_OVFL:
             sockets_overflowed(udp, header, &local.overflowed)
         elif (header.cmsg_level == IPPROTO_IP and header.cmsg_type == IP_ORIGDSTADDR
               or header.cmsg_level == IPPROTO_IPV6 and header.cmsg_type == IPV6_ORIGDSTADDR):
-            port = ntohs((<sockaddr_in *>CMSG_DATA(header)).sin_port)       # at the same place in both families
+            peer_read(&to, <const sockaddr_storage *>CMSG_DATA(header))
+            # a local program may write to the receiver's own loopback port, which may be the number of a media port
+            port = to.port if memcmp(to.ip, local.address.ip, sizeof(to.ip)) == 0 else 0
         header = CMSG_NXTHDR(message, header)
     return port
 

@@ -132,6 +132,31 @@ def test_the_receivers_own_port_is_no_way_in(rig: Rig) -> None:
     assert balanced(rig.mailbox.counters(), DROPS)
 
 
+def test_the_receivers_own_port_is_no_way_into_a_flow_of_that_number() -> None:
+    """Its number lies in the media range, where a call of another address lives: the address decides."""
+    ports = range(*map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()))
+    steering = Steering(["127.0.0.9"], [ports])
+    memory = os.memfd_create("test")
+    os.ftruncate(memory, footprint(1, 1, len(ports)))
+    arena = Arena(memory)
+    arena.format(1, 1, len(ports))
+    wildcard = steering.wildcard(0)
+    worker = Worker(arena, 0, UdpPort([], os.eventfd(0, os.EFD_NONBLOCK), range(0), wildcard))
+    mailbox = Mailbox(arena, 0)
+    with socket.socket(fileno=os.dup(wildcard.receivers[0])) as receiver, endpoint("127.0.0.1") as phone:
+        host, port = receiver.getsockname()
+        mailbox.submit(
+            InstallFlow(0, "x", port, True, True, phone.getsockname(), 0, 0, latching="off"), port - ports.start
+        )
+        worker.turn()
+        for local in (host, "127.0.0.9"):
+            phone.sendto(rtp(1), (local, port))
+            worker.turn()
+    counters = mailbox.counters()
+    assert (counters["no_flow"], counters["forwarded"]) == (1, 1) and balanced(counters, DROPS)
+    steering.close()
+
+
 @pytest.mark.parametrize("workers", [1, 2, 3])
 def test_each_worker_gets_its_ports(workers: int) -> None:
     """Several addresses, several workers: the entry of every port leads to the right receiver."""
