@@ -8,8 +8,8 @@ from libc.string cimport memcmp, memcpy, memset
 from kernels.clib.linux cimport (
     AF_INET, AF_INET6, CMSG_DATA, CMSG_FIRSTHDR, CMSG_NXTHDR, IP_ORIGDSTADDR, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_UDP,
     IPV6_ORIGDSTADDR, IPV6_V6ONLY, MSG_DONTWAIT, MSG_TRUNC, SO_RXQ_OVFL, SOCK_CLOEXEC, SOCK_DGRAM, SOCK_NONBLOCK,
-    SOL_SOCKET, bind, close, cmsghdr, mmsghdr, msghdr, recvmmsg, sendmmsg, setsockopt, sockaddr, sockaddr_storage, socket,
-    socklen_t,
+    SOL_SOCKET, bind, close, cmsghdr, mmsghdr, msghdr, recvmmsg, sendmmsg, setsockopt, sockaddr, sockaddr_storage,
+    socket, socklen_t,
 )
 from kernels.port.address cimport peer_read, peer_write
 from kernels.port.numbering cimport Numbering, numbering_interface, numbering_number, numbering_port, numbering_span
