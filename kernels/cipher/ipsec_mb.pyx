@@ -17,7 +17,7 @@ from posix.stdlib cimport posix_memalign
 
 from kernels.cipher.backend cimport Backend
 from kernels.cipher.job cimport Job, SessionKeys
-from kernels.cipher.slots cimport slots_map, slots_octets
+from kernels.cipher.slots cimport slots_map, slots_unmap
 from kernels.clib.ipsec_mb cimport (
     IMB_AES128_GCM_DEC, IMB_AES128_GCM_ENC, IMB_AES128_GCM_PRE, IMB_AES256_GCM_DEC, IMB_AES256_GCM_ENC,
     IMB_AES256_GCM_PRE, IMB_AES_KEYEXP_128, IMB_AES_KEYEXP_192, IMB_AES_KEYEXP_256, IMB_ARCH_AVX, IMB_ARCH_AVX2,
@@ -27,7 +27,6 @@ from kernels.clib.ipsec_mb cimport (
     gcm_key_data, imb_get_errno, init_mb_mgr_auto, init_mb_mgr_avx, init_mb_mgr_avx2, init_mb_mgr_avx512,
     init_mb_mgr_sse,
 )
-from kernels.clib.memory cimport munmap
 from kernels.clib.openssl cimport CRYPTO_memcmp, OPENSSL_cleanse
 from kernels.srtp.context cimport CIPHER_AES_CM, CIPHER_AES_F8, CIPHER_AES_GCM, CIPHER_NULL
 from kernels.wire.packet cimport DROP_AUTH_FAIL, DROP_CIPHER, DROP_NONE, DROP_TOO_LONG, FRAME
@@ -402,7 +401,7 @@ cdef void *create(uint32_t slots) noexcept nogil:
     if state == NULL:
         return NULL
     state.manager = new_manager()
-    state.slots, state.mapped = slots, slots_octets(<size_t>slots * sizeof(Slot))
+    state.slots, state.mapped = slots, <size_t>slots * sizeof(Slot)
     state.slot = <Slot *>slots_map(state.mapped)
     if state.manager == NULL or state.slot == NULL:
         destroy(state)
@@ -418,7 +417,7 @@ cdef void destroy(void *state_) noexcept nogil:
         for i in range(state.slots):
             if state.slot[i].ready:             # pages that were never used stay untouched
                 forget(state, i)
-        munmap(state.slot, state.mapped)
+        slots_unmap(state.slot, state.mapped)
     if state.manager != NULL:
         OPENSSL_cleanse(state.manager, sizeof(IMB_MGR))
         free_mb_mgr(state.manager)

@@ -11,8 +11,7 @@ from libc.stdlib cimport calloc, free
 
 from kernels.cipher.backend cimport Backend
 from kernels.cipher.job cimport Job, SessionKeys
-from kernels.cipher.slots cimport slots_map, slots_octets
-from kernels.clib.memory cimport munmap
+from kernels.cipher.slots cimport slots_map, slots_unmap
 from kernels.clib.openssl cimport OPENSSL_cleanse
 from kernels.wire.packet cimport DROP_AUTH_FAIL, DROP_CIPHER, DROP_TOO_LONG
 
@@ -91,7 +90,7 @@ cdef void *create(uint32_t slots) noexcept nogil:
     if state == NULL:
         return NULL
     state.slots = slots
-    state.mapped = slots_octets(<size_t>slots * VAES_STRIDE + 64)   # the kernels read a vector past the last power of H
+    state.mapped = <size_t>slots * VAES_STRIDE + 64   # the kernels read a vector past the last power of H
     state.slot = <VaesSlot *>slots_map(state.mapped)
     if state.slot == NULL:
         free(state)
@@ -106,5 +105,5 @@ cdef void destroy(void *state_) noexcept nogil:
     for i in range(state.slots):
         if state.slot[i].kind:                      # pages that were never used stay untouched
             OPENSSL_cleanse(&state.slot[i], VAES_STRIDE)
-    munmap(state.slot, state.mapped)
+    slots_unmap(state.slot, state.mapped)
     free(state)

@@ -16,6 +16,7 @@ cdef extern from "<sys/mman.h>" nogil:
     #endif
     """
     cdef enum:
+        MADV_DONTDUMP
         MADV_HUGEPAGE
         MADV_COLLAPSE
         MAP_ANONYMOUS

@@ -83,7 +83,7 @@ class RingPlane:
         if rings is None:
             return other
         share = self._media.share
-        numbering = (self._media.ranges[0].start, share, self._workers, share * len(self._media.interfaces))
+        numbering = (self._media.ranges[0].start, share, self._workers, len(self._media.interfaces))
         numbers = {state.device.ifindex: i for i, state in enumerate(self.devices)}
         locals_: list[tuple[str, int | None, int, int]] = []
         for interface in self._media.interfaces:

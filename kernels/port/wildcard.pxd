@@ -15,7 +15,7 @@ from kernels.port.address cimport peer_read, peer_write
 from kernels.port.numbering cimport Numbering, numbering_interface, numbering_number, numbering_port, numbering_span
 from kernels.port.udp cimport CONTROL, SPARES, Local, Spare, Udp, udp_describe
 from kernels.port.udp_sockets cimport sockets_overflowed, sockets_send_one
-from kernels.wire.checksum cimport checksum_add, checksum_end
+from kernels.wire.checksum cimport checksum_add, checksum_end, checksum_pseudo
 from kernels.wire.octets cimport store_be16
 from kernels.wire.packet cimport BATCH, DROP_NO_FLOW, DROP_NONE, DROP_SEND, NO_SLOT, Packet, Peer
 
@@ -162,21 +162,14 @@ cdef inline void wildcard_ipv6(uint8_t *header, const Local *local, const Packet
     memcpy(header + 24, packet.peer.ip, 16)
 
 cdef inline void wildcard_udp(uint8_t *header, const Local *local, const Packet *packet, uint16_t port) noexcept nogil:
-    """RFC 768, with its checksum: optional in IPv4, mandatory in IPv6."""
-    cdef uint32_t octets = 4 if local.address.family == 4 else 16
-    cdef uint8_t tail[4]                                # the pseudo header after the addresses
+    """RFC 768, behind an IP header that is complete, with its checksum: optional in IPv4, mandatory in IPv6."""
+    cdef uint32_t addresses = 8 if local.address.family == 4 else 32        # both, at the end of the IP header
     cdef uint16_t checksum
-    cdef uint64_t total = checksum_add(0, local.address.ip, octets)
+    cdef uint64_t total = checksum_pseudo(header - addresses, addresses, UDP_OCTETS + packet.length)
     store_be16(header, port)
     store_be16(header + 2, packet.peer.port)
     store_be16(header + 4, <uint16_t>(UDP_OCTETS + packet.length))
     header[6] = header[7] = 0
-    tail[0] = 0
-    tail[1] = IPPROTO_UDP
-    tail[2] = header[4]
-    tail[3] = header[5]
-    total = checksum_add(total, packet.peer.ip, octets)
-    total = checksum_add(total, tail, 4)
     total = checksum_add(total, header, UDP_OCTETS)
     checksum = checksum_end(checksum_add(total, packet.data, packet.length))
     memcpy(header + 6, &checksum, 2)

@@ -3,6 +3,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from kernels.clib.linux cimport epoll_event
 from kernels.port.nexthop cimport NextHop, NextHops, Wanted
+from kernels.port.numbering cimport Numbering
 from kernels.port.port cimport AnyPort, Port
 from kernels.port.rings cimport Pool
 from kernels.port.xsk cimport MOST_XSKS, Rings, Shared, Xsk
@@ -25,12 +26,6 @@ cdef struct Local:              # a local address of the configuration
     uint16_t device             # NO_DEVICE: kernel sockets only
     uint16_t outer              # VLAN ids of frames to this address, 0: no tag
     uint16_t inner
-
-cdef struct Numbering:          # socket numbers, see port.pxd
-    uint32_t first_port
-    uint32_t share
-    uint32_t workers
-    uint32_t per_worker
 
 cdef struct Xdp:
     Port port                   # first: a Port * is an Xdp *

@@ -28,6 +28,7 @@ from kernels.flow.counters cimport (
 )
 from kernels.port.address cimport peer_parse
 from kernels.port.nexthop cimport NextHop, NextHops, next_hop_find, wanted_note
+from kernels.port.numbering cimport numbering_interface, numbering_number, numbering_port
 from kernels.port.port cimport AnyPort, Port
 from kernels.port.rings cimport (
     OWNER_SEND, address_of, base_of, fill_up, frame_free, frame_of, frame_take_back, place_of, reap, rings_recover,
@@ -161,16 +162,12 @@ cdef inline void describe(Xdp *x, const Xsk *xsk, const xdp_desc *found, Packet 
 cdef inline uint32_t number_of(const Xdp *x, const Xsk *xsk, const Seen *seen) noexcept nogil:
     """Socket number of where the datagram went to, NO_SLOT when that is none of ours."""
     cdef uint32_t i
-    cdef uint32_t offset = seen.port - x.numbering.first_port
-    cdef uint32_t worker = offset // x.numbering.share
     cdef const Local *local
-    if seen.port < x.numbering.first_port or worker >= x.numbering.workers:
-        return NO_SLOT
     for i in range(x.local_count):
         local = &x.locals[i]
         if (local.device == xsk.device and local.family == seen.source.family and local.outer == seen.outer
                 and local.inner == seen.inner and memcmp(local.ip, seen.destination, 16) == 0):
-            return worker * x.numbering.per_worker + i * x.numbering.share + offset % x.numbering.share
+            return numbering_number(&x.numbering, i, seen.port)
     return NO_SLOT
 
 
@@ -213,10 +210,8 @@ cdef bint send_by_ring(Xdp *x, Packet *packet) noexcept nogil:
     """Put a datagram into a ring, or drop it because that is full. False: the kernel socket is to send it."""
     cdef NextHop hop
     cdef uint32_t index, frame
-    cdef uint32_t rest = packet.flow % x.numbering.per_worker
-    cdef uint32_t number = rest // x.numbering.share
-    cdef uint16_t port = <uint16_t>(x.numbering.first_port + packet.flow // x.numbering.per_worker * x.numbering.share
-                                    + rest % x.numbering.share)
+    cdef uint32_t number = numbering_interface(&x.numbering, packet.flow)
+    cdef uint16_t port = numbering_port(&x.numbering, packet.flow)
     cdef uint32_t headers
     cdef uint8_t *data
     if number >= x.local_count or x.locals[number].device == NO_DEVICE:
@@ -333,7 +328,7 @@ cdef class XdpPort(AnyPort):
     """Rings and, for everything they cannot do, `other`. One process at a time may use a `Rings`.
 
     locals: (address, device number or None, outer VLAN, inner VLAN) by interface number; numbering: (first port,
-    ports of one worker on one interface, workers, sockets of one worker). OSError, ValueError, MemoryError.
+    ports of one worker on one interface, workers, interfaces). OSError, ValueError, MemoryError.
     """
 
     def __cinit__(self, Rings rings, AnyPort other, list locals, tuple numbering, NextHops hops, bint busy=False):
@@ -347,9 +342,9 @@ cdef class XdpPort(AnyPort):
         x.port.serve = xdp_serve
         x.inner, x.busy = other.port, busy
         x.next_hops, x.next_hop_count, x.wanted = hops.rows, hops.count, hops.wanted
-        first, share, workers, per_worker = numbering
-        x.numbering.first_port, x.numbering.share = first, share
-        x.numbering.workers, x.numbering.per_worker = workers, per_worker
+        first, share, workers, interfaces = numbering
+        x.numbering.first, x.numbering.share = first, share
+        x.numbering.workers, x.numbering.interfaces = workers, interfaces
         self.set_locals(locals)
         self.attach_rings()
         self.watch()

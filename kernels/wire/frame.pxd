@@ -6,6 +6,7 @@
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset
 
+from kernels.wire.checksum cimport checksum_add, checksum_end, checksum_fold, checksum_pseudo
 from kernels.wire.octets cimport load_be16, store_be16, store_be32
 from kernels.wire.packet cimport DROP_CHECKSUM, DROP_FRAME, DROP_NONE, Drop, Peer
 
@@ -21,27 +22,9 @@ cdef extern from * nogil:
     """
     #include <stdint.h>
     #include <string.h>
-    /* Sum of 16-bit words as they lie (RFC 1071: byte order does not matter), folded by the caller. */
-    static inline uint64_t ones_sum(const uint8_t *data, uint32_t octets, uint64_t sum) {
-        uint32_t word, i;
-        uint32_t words = octets / 4;
-        for (i = 0; i < words; i++) { memcpy(&word, data + 4 * i, 4); sum += word; }
-        word = 0;
-        memcpy(&word, data + 4 * words, octets & 3);
-        return sum + word;
-    }
-    static inline uint16_t ones_fold(uint64_t sum) {
-        sum = (sum & 0xffffffff) + (sum >> 32);
-        sum = (sum & 0xffffffff) + (sum >> 32);
-        sum = (sum & 0xffff) + (sum >> 16);
-        sum = (sum & 0xffff) + (sum >> 16);
-        return (uint16_t)sum;
-    }
     static inline void store_raw16(uint8_t *p, uint16_t v) { memcpy(p, &v, 2); }
     static inline uint16_t load_raw16(const uint8_t *p) { uint16_t v; memcpy(&v, p, 2); return v; }
     """
-    uint64_t ones_sum(const uint8_t *data, uint32_t octets, uint64_t sum) noexcept
-    uint16_t ones_fold(uint64_t sum) noexcept
     void store_raw16(uint8_t *p, uint16_t value) noexcept
     uint16_t load_raw16(const uint8_t *p) noexcept
 
@@ -60,37 +43,28 @@ cdef struct Way:                # how a datagram leaves
     uint16_t outer              # VLAN ids, 0: no tag
     uint16_t inner
 
-cdef inline uint64_t pseudo_sum(const uint8_t *addresses, uint32_t octets, uint32_t udp_octets) noexcept nogil:
-    """Of the pseudo header (RFC 768, RFC 8200 section 8.1): both addresses, which lie side by side, UDP, length."""
-    cdef uint8_t rest[4]
-    rest[0], rest[1] = 0, 17
-    store_be16(&rest[2], <uint16_t>udp_octets)
-    return ones_sum(rest, 4, ones_sum(addresses, octets, 0))
-
 cdef inline bint checksum_right(const uint8_t *udp, uint32_t octets, uint64_t pseudo, bint optional) noexcept nogil:
     """A sender on this machine (veth) leaves the sum of the pseudo header there for its NIC to complete
     (CHECKSUM_PARTIAL); the kernel takes that, and so do we: 1 in 65,536 wrong ones looks like it."""
     cdef uint16_t field = load_raw16(udp + 6)
     if field == 0:
         return optional                                 # IPv4 only (RFC 8200 section 8.1)
-    if field == ones_fold(pseudo):
+    if field == checksum_fold(pseudo):
         return True
-    return ones_fold(ones_sum(udp, octets, pseudo)) == 0xFFFF
+    return checksum_fold(checksum_add(pseudo, udp, octets)) == 0xFFFF
 
-cdef inline Drop read_udp(const uint8_t *frame, uint32_t at, uint32_t room, uint64_t addresses_sum, bint optional,
+cdef inline Drop read_udp(const uint8_t *frame, uint32_t at, uint32_t room, uint32_t addresses, bint optional,
                           Seen *seen) noexcept nogil:
-    """The UDP header at `at`; `room` octets belong to the IP packet from there on, all of them in the frame."""
+    """The UDP header at `at`, behind the `addresses` octets of both addresses; `room` octets belong to the IP packet
+    from there on, all of them in the frame."""
     cdef const uint8_t *udp = frame + at
     cdef uint32_t octets
-    cdef uint8_t rest[4]
     if room < 8:
         return DROP_FRAME
     octets = load_be16(udp + 4)
     if octets < 8 or octets > room:
         return DROP_FRAME
-    rest[0], rest[1] = 0, 17
-    store_be16(&rest[2], <uint16_t>octets)
-    if not checksum_right(udp, octets, ones_sum(rest, 4, addresses_sum), optional):
+    if not checksum_right(udp, octets, checksum_pseudo(udp - addresses, addresses, octets), optional):
         return DROP_CHECKSUM
     seen.source.port = load_be16(udp)
     seen.port = load_be16(udp + 2)
@@ -106,12 +80,12 @@ cdef inline Drop read_ipv4(const uint8_t *frame, uint32_t at, uint32_t octets, S
     total = load_be16(ip + 2)
     if total < 20 or total > octets - at or load_be16(ip + 6) & 0x3FFF:
         return DROP_FRAME                               # lies about its length, or a fragment
-    if ones_fold(ones_sum(ip, 20, 0)) != 0xFFFF:
+    if checksum_fold(checksum_add(0, ip, 20)) != 0xFFFF:
         return DROP_CHECKSUM
     seen.source.family = 4
     memcpy(seen.source.ip, ip + 12, 4)
     memcpy(seen.destination, ip + 16, 4)
-    return read_udp(frame, at + 20, total - 20, ones_sum(ip + 12, 8, 0), True, seen)
+    return read_udp(frame, at + 20, total - 20, 8, True, seen)
 
 cdef inline Drop read_ipv6(const uint8_t *frame, uint32_t at, uint32_t octets, Seen *seen) noexcept nogil:
     cdef const uint8_t *ip = frame + at
@@ -124,7 +98,7 @@ cdef inline Drop read_ipv6(const uint8_t *frame, uint32_t at, uint32_t octets, S
     seen.source.family = 6
     memcpy(seen.source.ip, ip + 8, 16)
     memcpy(seen.destination, ip + 24, 16)
-    return read_udp(frame, at + 40, payload, ones_sum(ip + 8, 32, 0), False, seen)
+    return read_udp(frame, at + 40, payload, 32, False, seen)
 
 cdef inline Drop frame_read(const uint8_t *frame, uint32_t octets, Seen *seen) noexcept nogil:
     """What lies in a frame of `octets` octets: DROP_NONE and `seen`, DROP_FRAME (not plain UDP, or lengths that lie),
@@ -169,7 +143,6 @@ cdef inline void frame_write(uint8_t *datagram, uint32_t length, const Way *way,
     cdef uint8_t *ip = udp - (20 if to.family == 4 else 40)
     cdef uint8_t *at = datagram - frame_headers(way, to.family)
     cdef uint32_t octets = length + 8
-    cdef uint16_t sum
     cdef uint64_t pseudo
     memcpy(at, way.destination_mac, 6)
     memcpy(at + 6, way.source_mac, 6)
@@ -189,14 +162,13 @@ cdef inline void frame_write(uint8_t *datagram, uint32_t length, const Way *way,
         store_be32(ip + 8, HOP_LIMIT << 24 | 17 << 16)
         memcpy(ip + 12, local, 4)
         memcpy(ip + 16, to.ip, 4)
-        store_raw16(ip + 10, <uint16_t>~ones_fold(ones_sum(ip, 20, 0)))
-        pseudo = pseudo_sum(ip + 12, 8, octets)
+        store_raw16(ip + 10, <uint16_t>~checksum_fold(checksum_add(0, ip, 20)))
+        pseudo = checksum_pseudo(ip + 12, 8, octets)
     else:
         store_be16(at, ETHERTYPE_IPV6)
         store_be32(ip, 0x60000000)
         store_be32(ip + 4, octets << 16 | 17 << 8 | HOP_LIMIT)
         memcpy(ip + 8, local, 16)
         memcpy(ip + 24, to.ip, 16)
-        pseudo = pseudo_sum(ip + 8, 32, octets)
-    sum = <uint16_t>~ones_fold(ones_sum(udp, octets, pseudo))
-    store_raw16(udp + 6, sum if sum else 0xFFFF)
+        pseudo = checksum_pseudo(ip + 8, 32, octets)
+    store_raw16(udp + 6, checksum_end(checksum_add(pseudo, udp, octets)))

@@ -19,6 +19,7 @@ import pytest
 from tests.appliance.processes import Machine, NgClient, Phone, machine, rtp
 
 Gateway = tuple[Machine, NgClient]
+RUNNING: list[Stream] = []
 FIRST = 26000
 
 
@@ -26,6 +27,8 @@ FIRST = 26000
 def gateway(tmp_path: Path) -> Iterator[Gateway]:
     with machine(tmp_path, 25900, (FIRST, FIRST + 399), 60, cores=(0, 1)) as made:
         yield made
+        while RUNNING:  # of a test that failed: its senders must not disturb the next one
+            RUNNING.pop().stop()
 
 
 def srtpgw(built: Machine, *words: str) -> Any:
@@ -62,9 +65,10 @@ class Stream:
         self.sent = 0
         self.got: list[bytes] = []
         self._ends = threading.Event()
-        self._threads = [threading.Thread(target=self._send), threading.Thread(target=self._read)]
+        self._threads = [threading.Thread(target=work, daemon=True) for work in (self._send, self._read)]
         for thread in self._threads:
             thread.start()
+        RUNNING.append(self)
 
     def _send(self) -> None:
         while not self._ends.is_set():
@@ -81,11 +85,14 @@ class Stream:
                 if self._ends.is_set():
                     return
 
-    def end(self) -> list[bytes]:
-        """Stop; the plain packets. Every one authentic: no index twice, the ROC right."""
+    def stop(self) -> None:
         self._ends.set()
         for thread in self._threads:
             thread.join(10)
+
+    def end(self) -> list[bytes]:
+        """Stop; the plain packets. Every one authentic: no index twice, the ROC right."""
+        self.stop()
         assert self.b.receive_session is not None
         opened = [self.b.receive_session.unprotect_rtp(data) for data in self.got]
         assert all(isinstance(data, bytes) for data in opened), opened[-1]

@@ -6,19 +6,18 @@ near 10.78.1.1, fd78::1 ---- 10.78.1.2, fd78::2 far
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import os
 import re
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
+from tests.namespaces import inside
+
 PREFIX = "gwhw"
-CLONE_NEWNET = 0x40000000
 NEAR, FAR = "near", "far"
 T = TypeVar("T")
 
@@ -83,27 +82,11 @@ def remove_leftovers() -> None:
 
 def run_inside(end: str, work: Callable[[], Awaitable[T]]) -> T:
     """A coroutine in a loop of its own, on a thread that has entered the namespace."""
-    outcome: list[T] = []
-    failure: list[BaseException] = []
 
     async def main() -> T:
         return await work()
 
-    def run() -> None:
-        try:
-            with Path(f"/run/netns/{name(end)}").open("rb") as handle:
-                if ctypes.CDLL(None, use_errno=True).setns(handle.fileno(), CLONE_NEWNET):
-                    raise OSError(ctypes.get_errno(), f"cannot enter {name(end)}")
-            outcome.append(asyncio.run(main()))
-        except BaseException as error:
-            failure.append(error)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join()
-    if failure:
-        raise failure[0]
-    return outcome[0]
+    return inside(name(end), lambda: asyncio.run(main()))
 
 
 async def until(what: Callable[[], T], message: Callable[[], object], seconds: float = 20.0) -> T:

@@ -8,23 +8,22 @@ Everything started inside is known by its process id and ended by it.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import re
 import signal
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tests import namespaces
+
 PREFIX = "gwtest"
 ROLES = ("access", "gateway", "core")
 ADDRESS = {"access": "10.77.1.2", "core": "10.77.2.2"}
 GATEWAY = {"access": "10.77.1.1", "core": "10.77.2.1"}
-CLONE_NEWNET = 0x40000000
 T = TypeVar("T")
 
 
@@ -120,22 +119,7 @@ def with_suppressed_lookup(pid: int, number: int) -> None:
 
 def inside(role: str, work: Callable[[], T]) -> T:
     """Call `work` on a thread that has entered the namespace: sockets it makes belong there for good."""
-    outcome: list[T] = []
-    failure: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            _enter(name(role))
-            outcome.append(work())
-        except BaseException as error:
-            failure.append(error)
-
-    thread = threading.Thread(target=run, name=f"in-{role}")
-    thread.start()
-    thread.join()
-    if failure:
-        raise failure[0]
-    return outcome[0]
+    return namespaces.inside(name(role), work)
 
 
 def wait_for(what: Callable[[], T], seconds: float, message: str | Callable[[], str]) -> T:
@@ -154,13 +138,6 @@ def wait_for(what: Callable[[], T], seconds: float, message: str | Callable[[], 
 def lab(directory: Path) -> Iterator[Lab]:
     with Lab(directory) as built:
         yield built
-
-
-def _enter(namespace: str) -> None:
-    library = ctypes.CDLL(None, use_errno=True)
-    with Path(f"/run/netns/{namespace}").open("rb") as handle:
-        if library.setns(handle.fileno(), CLONE_NEWNET):
-            raise OSError(ctypes.get_errno(), f"cannot enter {namespace}")
 
 
 def _ip(*words: str, check: bool = True) -> subprocess.CompletedProcess[str]:

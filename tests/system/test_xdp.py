@@ -11,7 +11,8 @@ import pytest
 
 from kernels.wire import frame
 from tests.kernels.rig import drain, endpoint, rtp, wait_for
-from tests.system.veth import FAR, HERE, Veth, inside
+from tests.namespaces import inside
+from tests.system.veth import FAR, HERE, Veth
 from tests.system.xdp_rig import ALICE, BOB, FIRST_PORT, XdpGateway, gateway
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]

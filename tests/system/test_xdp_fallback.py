@@ -17,8 +17,9 @@ from kernels.port.media import MediaProgram
 from kernels.port.xsk import Rings
 from kernels.wire.packet import Drop
 from tests.kernels.rig import balanced, drain, rtp, wait_for
+from tests.namespaces import inside
 from tests.system.test_xdp import talk
-from tests.system.veth import HERE, Veth, inside
+from tests.system.veth import HERE, Veth
 from tests.system.xdp_rig import XdpGateway, gateway
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]

@@ -18,7 +18,8 @@ from kernels.port.xdp import XdpPort
 from kernels.port.xsk import Rings
 from kernels.wire import frame
 from tests.kernels.rig import LocalPlane, bridge, rtp, wait_for
-from tests.system.veth import FAR, HERE, Veth, inside
+from tests.namespaces import inside
+from tests.system.veth import FAR, HERE, Veth
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
 FIRST_PORT = 30_000
@@ -51,7 +52,7 @@ class RingPlane(LocalPlane):
     def start(self) -> None:
         outer, inner = (*self.vlans, 0, 0)[:2]
         sockets = UdpPort([-1] * self.SOCKETS, self.doorbell)
-        numbering = (FIRST_PORT, self.SOCKETS, 1, self.SOCKETS)
+        numbering = (FIRST_PORT, self.SOCKETS, 1, 1)
         self.xdp = XdpPort(self.rings, sockets, [(HERE[4], 0, outer, inner)], numbering, self.hops)
         self.worker = Worker(self.arena, 0, self.xdp)
 

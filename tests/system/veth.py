@@ -5,21 +5,16 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import re
 import subprocess
-import threading
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 PREFIX = "gwxdp"
 HERE = {4: "10.78.0.1", 6: "fd78::1"}
 FAR = {4: "10.78.0.2", 6: "fd78::2"}
-CLONE_NEWNET = 0x40000000
-T = TypeVar("T")
 
 
 class Veth:
@@ -65,28 +60,6 @@ class Veth:
     def run(self, space: str, *command: str) -> subprocess.CompletedProcess[str]:
         words = ["ip", "netns", "exec", space, *command]
         return subprocess.run(words, capture_output=True, text=True, check=False, timeout=30)
-
-
-def inside(space: str, work: Callable[[], T]) -> T:
-    """Call `work` on a thread that has entered the namespace: sockets it makes belong there for good."""
-    outcome: list[T] = []
-    failure: list[BaseException] = []
-
-    def enter() -> None:
-        try:
-            with Path(f"/run/netns/{space}").open("rb") as handle:
-                if ctypes.CDLL(None, use_errno=True).setns(handle.fileno(), CLONE_NEWNET):
-                    raise OSError(ctypes.get_errno(), f"cannot enter {space}")
-            outcome.append(work())
-        except BaseException as error:
-            failure.append(error)
-
-    thread = threading.Thread(target=enter)
-    thread.start()
-    thread.join()
-    if failure:
-        raise failure[0]
-    return outcome[0]
 
 
 def remove_leftovers() -> None:

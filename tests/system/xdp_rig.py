@@ -18,7 +18,8 @@ from typing import Any
 from kernels.control.commands import Command, InstallFlow, PortNews
 from kernels.port import program as bpf
 from tests.kernels.rig import CM128, Control, InstallCrypto, endpoint, master_key, session, wait_for
-from tests.system.veth import FAR, HERE, Veth, inside
+from tests.namespaces import inside
+from tests.system.veth import FAR, HERE, Veth
 
 FIRST_PORT = 30_000
 ALICE, BOB = 40_000, 40_002  # the far end's ports
