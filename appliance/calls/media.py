@@ -32,6 +32,14 @@ class MasterKey:
     rtcp_lifetime: int = 0
 
 
+class RocPolicy(StrEnum):
+    """What becomes of a sender's rollover counter when its peer is re-keyed (rows C13, A14; rtpengine#1443)."""
+
+    AUTO = "auto"  # new key: 0 (RFC 4568 section 6.4), and by trial {the old ROC, 0, +-1}; authentication decides
+    RESET = "reset"  # 0 with every new key
+    KEEP = "keep"  # goes on under the new key (RFC 3711 section 3.3.1)
+
+
 @dataclass(frozen=True, slots=True)
 class ContextSpec:
     """One direction of one secured stream: suite and keys (what `KeysReady` carries)."""
@@ -44,8 +52,11 @@ class ContextSpec:
     encrypt_rtcp: bool = True
     authenticate_rtp: bool = True
     srtcp_tag_as_srtp: bool = False  # FreeSWITCH's quirk (spec/mission.md, trap 5)
+    legacy_192: bool = False  # AES-192 keys derived as libsrtp 2.2 to 2.7 do (key-management.md section 6, 1)
     ssrc_limit: int = 16
     initial_roc: int = 0
+    roc: RocPolicy = RocPolicy.AUTO
+    sending_mki: bytes = b""  # of a sender: the key in use; b"": the first
 
 
 class Latching(StrEnum):
@@ -70,6 +81,13 @@ class LegMedia:
     send: ContextSpec | None = None  # what we use towards this leg
     may_send: bool = True  # media from this leg is let in (direction attribute)
     may_receive: bool = True  # media is sent towards this leg
+    blocked: bool = False  # what this leg sends is judged and counted, and goes no further
+    echo: bool = False  # what this leg sends goes back to it (and not to the other leg)
+    feedback: bool = True  # AVPF: RTCP feedback (RTPFB, PSFB) passes from and to this leg (RFC 4585)
+    payload_types: tuple[tuple[int, int], ...] = ()  # of RTP towards this leg: (the other leg's number, this leg's)
+    extensions: tuple[tuple[int, int], ...] | None = None  # same for RFC 8285 ids; others are blanked. None: untouched
+    tos: int | None = None  # IP TOS / traffic class octet of what we send to this leg; None: the system's
+    receive_also: tuple[ContextSpec, ...] = ()  # tried when `receive` fails: the keys before a re-key, ...
     latching: Latching = Latching.SIGNALLED_HOST
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from appliance.calls.media import (
@@ -18,6 +19,7 @@ from appliance.calls.media import (
     LegMedia,
     LocalPorts,
     MasterKey,
+    RocPolicy,
     StreamMedia,
     StreamPlacement,
 )
@@ -25,7 +27,7 @@ from appliance.placement.desired import PlacedStream
 from appliance.placement.mover import Move, Trip
 from appliance.placement.reconciler import Placement
 
-VERSION = 1
+VERSION = 2
 
 
 class BadRecord(ValueError):
@@ -113,11 +115,12 @@ def _leg_out(leg: LegMedia) -> list[Any]:
         leg.may_send,
         leg.may_receive,
         leg.latching.value,
+        _rare_out(leg),
     ]
 
 
 def _leg_in(value: list[Any]) -> LegMedia:
-    interface, rtp, rtcp, mux, secure, receive, send, may_send, may_receive, latching = value
+    interface, rtp, rtcp, mux, secure, receive, send, may_send, may_receive, latching, rare = value
     return LegMedia(
         interface,
         _address_in(rtp),
@@ -128,8 +131,36 @@ def _leg_in(value: list[Any]) -> LegMedia:
         _context_in(send),
         may_send,
         may_receive,
-        Latching(latching),
+        latching=Latching(latching),
+        **_rare_in(rare),
     )
+
+
+def _rare_out(leg: LegMedia) -> dict[str, Any]:
+    """What few legs have, by name, where it is not the default: a call's record is written at every change."""
+    rare: dict[str, Any] = {name: True for name in ("blocked", "echo") if getattr(leg, name)}
+    if leg.receive_also:
+        rare["receive_also"] = [_context_out(spec) for spec in leg.receive_also]
+    if not leg.feedback:
+        rare["feedback"] = False
+    if leg.payload_types:
+        rare["payload_types"] = leg.payload_types
+    if leg.extensions is not None:
+        rare["extensions"] = leg.extensions
+    if leg.tos is not None:
+        rare["tos"] = leg.tos
+    return rare
+
+
+def _rare_in(value: dict[str, Any]) -> dict[str, Any]:
+    """Keyword arguments of LegMedia."""
+    rare = dict(value)
+    if "receive_also" in rare:
+        rare["receive_also"] = tuple(_context_in(spec) for spec in rare["receive_also"])
+    for name in ("payload_types", "extensions"):
+        if name in rare:
+            rare[name] = tuple((int(one), int(other)) for one, other in rare[name])
+    return rare
 
 
 def _address_out(address: Address | None) -> list[Any] | None:
@@ -156,16 +187,18 @@ def _context_out(spec: ContextSpec | None) -> list[Any] | None:
         spec.encrypt_rtcp,
         spec.authenticate_rtp,
         spec.srtcp_tag_as_srtp,
+        spec.legacy_192,
         spec.ssrc_limit,
         spec.initial_roc,
+        [spec.roc.value, spec.sending_mki.hex()],
     ]
 
 
 def _context_in(value: list[Any] | None) -> ContextSpec | None:
     if value is None:
         return None
-    suite, keys, *rest = value
+    suite, keys, *rest, (roc, sending_mki) = value
     master = tuple(
         MasterKey(b64decode(key), b64decode(salt), bytes.fromhex(mki), *lives) for key, salt, mki, *lives in keys
     )
-    return ContextSpec(suite, master, *rest)
+    return replace(ContextSpec(suite, master, *rest), roc=RocPolicy(roc), sending_mki=bytes.fromhex(sending_mki))
