@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from appliance.calls.media import Latching
+from appliance.calls.media import Latching, RocPolicy
+from appliance.policy.codec_wishes import CodecWishes
 from appliance.policy.secure_media import SecureMedia
 
 
@@ -66,6 +67,8 @@ class SdesOptions:
     unencrypted_srtcp: bool = False
     unauthenticated_srtp: bool = False  # section 6.3.3
     srtcp_tag_as_srtp: bool = False  # FreeSWITCH's SRTCP tag (spec/mission.md trap 5)
+    legacy_192: bool = False  # AES-192 keys derived as libsrtp 2.2 to 2.7 do
+    roc: RocPolicy = RocPolicy.AUTO  # what becomes of the peer's rollover counter when it is re-keyed
     window: int = 128  # replay window of our receive contexts, packets; a peer's WSH may raise it up to max_window
     max_window: int = 1024
     ssrc_limit: int = 16  # sources per receive context
@@ -88,6 +91,7 @@ class MediaOptions:
     osrtp: frozenset[str] = frozenset()  # "offer", "offer-legacy", "accept-rfc", "accept-legacy"
     ice: Ice = Ice.DEFAULT
     rtcp_mux: frozenset[str] = frozenset()  # "offer", "require", "demux", "accept", "reject"
+    codecs: CodecWishes = field(default_factory=CodecWishes)  # what of this side's codecs the other side is offered
     rtcp_attribute: bool = True  # false: never write a=rtcp
     replace: frozenset[str] = frozenset({"origin", "session-connection"})  # NG words; what of the session part is ours
     interface_a: str = ""  # towards this side ("" : default)
