@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import astuple
+from dataclasses import astuple, replace
 from typing import Any
 
 from appliance.calls.media import Address, Latching, LocalPorts, RocPolicy, StreamPlacement
@@ -111,7 +111,7 @@ def _read_leg(record: Mapping[str, Any]) -> LegLine:
 
 def _read_quirks(*values: Any) -> Quirks:
     *plain, roc = values
-    return Quirks(*plain, RocPolicy(roc))
+    return replace(Quirks(*plain), roc=RocPolicy(roc))
 
 
 def _crypto(text: str) -> Crypto:
