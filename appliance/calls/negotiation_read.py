@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from appliance.calls import negotiation_keys as keys
 from appliance.calls.media import Address, RocPolicy
 from appliance.calls.negotiation_state import StreamLine
-from appliance.errors import CryptoRequired, InvalidRequest, NotAcceptable
+from appliance.errors import CryptoRequired, IncompleteSdp, InvalidRequest, NotAcceptable
 from appliance.policy.options import MediaOptions, SdesOptions
 from appliance.policy.secure_media import Mode, SecureMedia
 from appliance.protocols.sdes.crypto import Crypto
@@ -191,7 +191,7 @@ def endpoint(sdp: Description, media: Media, options: MediaOptions) -> Endpoint:
     connection = sdp.connection(media)
     number = media.number
     if connection is None:
-        raise invalid(number, "no c= line for this m-line")
+        raise IncompleteSdp(f"SDP line {number}: no c= line for this m-line", field="sdp")
     if not connection.literal:
         raise invalid(number, "the c= line that holds here has no IP address")
     zero = connection.host in UNSPECIFIED
