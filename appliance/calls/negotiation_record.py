@@ -109,9 +109,8 @@ def _read_leg(record: Mapping[str, Any]) -> LegLine:
     )
 
 
-def _read_quirks(*values: Any) -> Quirks:
-    *plain, roc = values
-    return Quirks(*plain, RocPolicy(roc))
+def _read_quirks(window: int, max_window: int, limit: int, tag_as_srtp: bool, legacy_192: bool, roc: str) -> Quirks:
+    return Quirks(window, max_window, limit, tag_as_srtp, legacy_192, RocPolicy(roc))
 
 
 def _crypto(text: str) -> Crypto:
