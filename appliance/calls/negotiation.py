@@ -145,6 +145,21 @@ class Negotiation:
         self._state = answered.with_origin(state.offerer, origin)
         return _negotiated(text, lines)
 
+    def switch_key(self, line: int, side: str, mki: bytes) -> dict[int, StreamMedia]:
+        """From now on we send towards leg `side` of that m-line with another key of our line (C06); every live stream
+        after that. NoKey when the line has no such key."""
+        state = self._state
+        if not (0 <= line < len(state.lines) and state.lines[line].live):
+            raise keys.NoKey("no such stream is agreed")
+        leg = state.lines[line].leg(side)
+        if leg.local is None:
+            raise keys.NoKey("this leg is not keyed by SDES")
+        keys.switched(keys.context(leg.local, leg.quirks.options()), mki)
+        self._state = replace(
+            state, lines=_sending(state.lines, line, side, mki), pending=_sending(state.pending, line, side, mki)
+        )
+        return {at: agreed.media() for at, agreed in enumerate(self._state.lines) if agreed.live}
+
     def to_record(self) -> dict[str, Any]:
         """JSON-compatible; contains keys, so the store must wrap it."""
         return record_form.to_record(self._state)
@@ -350,6 +365,13 @@ def _check_answered(at: int, line: StreamLine, leg: LegLine, media: Media) -> No
         )  # downgrade: C3
     if profile.secure and not leg.secure:
         raise NotAcceptable(f"answer, m-line {at}: RTP was offered, the answer is {media.media.proto}")
+
+
+def _sending(lines: tuple[StreamLine, ...], at: int, side: str, mki: bytes) -> tuple[StreamLine, ...]:
+    return tuple(
+        line.with_leg(side, replace(line.leg(side), sending_mki=mki)) if number == at else line
+        for number, line in enumerate(lines)
+    )
 
 
 def _placed_anew(pending: tuple[StreamLine, ...], ports: Sequence[StreamPlacement]) -> tuple[StreamLine, ...]:
