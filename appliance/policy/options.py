@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from appliance.calls.media import Latching, RocPolicy
+from appliance.policy.codec_wishes import CodecWishes
 from appliance.policy.secure_media import SecureMedia
 
 MOST_MKI_KEYS = 4  # keys that a line of ours may carry
@@ -106,6 +107,7 @@ class MediaOptions:
     osrtp: frozenset[str] = frozenset()  # "offer", "offer-legacy", "accept-rfc", "accept-legacy"
     ice: Ice = Ice.DEFAULT
     rtcp_mux: frozenset[str] = frozenset()  # "offer", "require", "demux", "accept", "reject"
+    codecs: CodecWishes = field(default_factory=CodecWishes)  # what of this side's codecs the other side is offered
     rtcp_attribute: bool = True  # false: never write a=rtcp
     replace: frozenset[str] = frozenset({"origin", "session-connection"})  # NG words; what of the session part is ours
     interface_a: str = ""  # towards this side ("" : default)

@@ -12,7 +12,7 @@ from appliance.policy import secure_media
 from appliance.policy.suites import weak_suites
 from appliance.protocols.srtp import suites
 from appliance.sip_edge import kamailio
-from appliance.sip_edge.edge_config import EdgeConfig
+from appliance.sip_edge.edge_config import EdgeConfig, TlsFiles
 from appliance.sip_edge.routing import MediaPolicy, RoutingTable, Trunk
 
 DEBIAN_USER = "kamailio"
@@ -63,6 +63,7 @@ def edge_config(settings: Settings, run: Path) -> EdgeConfig:
         shared_memory_mb=sip.shared_memory_mb, private_memory_mb=sip.private_memory_mb,
         answer_timeout_ms=sip.answer_timeout_ms, ring_timeout_ms=sip.ring_timeout_ms,
         dialog_timeout_s=sip.dialog_timeout_s, user_agent=sip.user_agent,
+        tls=TlsFiles(sip.certificate, sip.key, sip.client_ca) if sip.certificate and sip.key else None,
         databases=(Path(modules) / "db_sqlite.so").exists() and kamailio.SCHEMAS.is_dir(),
     )  # fmt: skip
 
