@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 from appliance.calls.ledger import Ledger
-from appliance.calls.media import ContextSpec, LegMedia, StreamMedia
+from appliance.calls.media import ContextSpec, StreamMedia
 from appliance.calls.negotiation_keys import NoKey, switched
 from appliance.calls.registry import Branch, Call
 from appliance.errors import InvalidRequest
@@ -25,15 +24,16 @@ async def switch_key(ledger: Ledger, call: Call, stream: int, leg: str, mki: int
             await ledger.carry_out(call, branch, _switched(branch, stream, leg, mki))
 
 
-def _switched(branch: Branch, stream: int, leg: str, mki: int) -> Mapping[int, StreamMedia]:
+def _switched(branch: Branch, stream: int, leg: str, mki: int) -> dict[int, StreamMedia]:
     media = branch.media[stream]
-    side: LegMedia = getattr(media, leg)
+    side = media.a if leg == "a" else media.b
     try:
         value = _on_the_wire(side.send, mki)
         if branch.negotiation is not None:
             return branch.negotiation.switch_key(stream, leg, value)
         assert side.send is not None
-        return branch.media | {stream: replace(media, **{leg: replace(side, send=switched(side.send, value))})}
+        side = replace(side, send=switched(side.send, value))
+        return branch.media | {stream: replace(media, a=side) if leg == "a" else replace(media, b=side)}
     except NoKey as why:
         raise InvalidRequest(f"{why}", "mki") from None
 
