@@ -17,7 +17,7 @@ from appliance.calls.media import ContextSpec, LegMedia, StreamMedia
 class Event:
     name: str
     facts: dict[str, Any] = field(default_factory=dict)
-    level: int = logging.INFO
+    level: int = logging.DEBUG
 
 
 def events(before: Mapping[int, StreamMedia], after: Mapping[int, StreamMedia]) -> Iterator[Event]:
@@ -42,7 +42,7 @@ def _leg(stream: str, name: str, now: LegMedia, was: LegMedia | None) -> Iterato
     moved = was is not None and None not in (was.remote_rtp, now.remote_rtp) and was.remote_rtp != now.remote_rtp
     if moved and was and now.receive is not None and _same_keys(now.receive, was.receive):
         facts = {"stream": stream, "leg": name, "was": str(was.remote_rtp), "now": str(now.remote_rtp)}
-        yield Event("srtp_key_kept_on_new_address", facts, logging.WARNING)
+        yield Event("srtp_key_kept_on_new_address", facts, logging.INFO)
 
 
 def _same_keys(spec: ContextSpec, other: ContextSpec | None) -> bool:
