@@ -49,17 +49,29 @@ def offered(source: Media, ours: LegLine | None, theirs: LegLine | None) -> Said
         source, our_ids, ids = _extensions_offered(source, theirs.ids if theirs else ())
     return Said(
         source,
-        _learnt(ours.known, said) if ours else said,
-        _learnt(ours.ids, our_ids) if ours else our_ids,
-        _learnt(theirs.known, told) if theirs else told,
+        _says(ours.known, said) if ours else said,
+        _says(_without(ours.ids, our_ids), our_ids) if ours else our_ids,
+        _told(theirs.known, told) if theirs else told,
         tuple(moved.items()),
-        _learnt(theirs.ids, ids) if theirs else ids,
+        _told(theirs.ids, ids) if theirs else ids,
     )
 
 
-def _learnt(known: tuple[tuple[N, str], ...], said: tuple[tuple[N, str], ...]) -> tuple[tuple[N, str], ...]:
-    """What was said first holds: a peer that breaks the rule is not followed."""
-    return said if known == said else tuple({**dict(said), **dict(known)}.items())
+def _says(known: tuple[tuple[N, str], ...], said: tuple[tuple[N, str], ...]) -> tuple[tuple[N, str], ...]:
+    """What a peer says of its own numbers holds."""
+    numbers = {number for number, _ in said}
+    return tuple(pair for pair in known if pair[0] not in numbers) + said
+
+
+def _told(known: tuple[tuple[N, str], ...], told: tuple[tuple[N, str], ...]) -> tuple[tuple[N, str], ...]:
+    """What it is told is new to it, or nothing new."""
+    return tuple({**dict(told), **dict(known)}.items())
+
+
+def _without(ids: Ids, said: Ids) -> Ids:
+    """An extension has one id on a leg: the one that the peer gives it."""
+    uris = {uri for _, uri in said}
+    return tuple(pair for pair in ids if pair[1] not in uris)
 
 
 def _moved(codecs: Mapping[str, str], known: Mapping[str, str]) -> dict[str, str]:
@@ -88,7 +100,7 @@ def answered(media: Media, offer_formats: Iterable[str], line: StreamLine, side:
     mine, offerer = line.leg(side), line.leg(other(side))
     codecs = formats.codecs(media)
     known = dict(offerer.known)
-    if mine.told or any(known.get(number) != codec for number, codec in codecs.items()):
+    if mine.told or any(codec and known.get(number) != codec for number, codec in codecs.items()):
         media, mine, offerer = _translated(media, codecs, offer_formats, mine, offerer)
     if offerer.ids or mine.ids:
         media, mine, offerer = _extensions_answered(media, mine, offerer)
@@ -109,12 +121,12 @@ def _translated(
     towards = {**back, **{number: new for number, new in own.items() if number not in spoken_for}}
     mine = replace(
         mine,
-        known=_learnt(mine.known, tuple(codecs.items())),
+        known=_says(mine.known, tuple(codecs.items())),
         payload_types=_pairs((new, number) for number, new in own.items()),
     )
     offerer = replace(
         offerer,
-        known=_learnt(offerer.known, tuple((own[number], codec) for number, codec in codecs.items())),
+        known=_told(offerer.known, tuple((own[number], codec) for number, codec in codecs.items())),
         payload_types=_pairs(towards.items()),
     )
     return formats.renumbered(media, changed) if changed else media, mine, offerer
@@ -175,4 +187,6 @@ def _extensions_answered(media: Media, mine: LegLine, offerer: LegLine) -> tuple
     untouched = len(said) == len(theirs) and all(number == new for number, new in own.items())
     towards_offerer = None if untouched else tuple(own.items())
     towards_answerer = None if untouched else tuple((new, number) for number, new in own.items())
-    return media, replace(mine, extensions=towards_answerer), replace(offerer, extensions=towards_offerer)
+    answerers = tuple(said.items())
+    mine = replace(mine, ids=_says(_without(mine.ids, answerers), answerers), extensions=towards_answerer)
+    return media, mine, replace(offerer, extensions=towards_offerer)
