@@ -25,7 +25,7 @@ from appliance.calls.media import LocalPorts, StreamMedia, StreamPlacement
 from appliance.calls.negotiation_keys import KeySource
 from appliance.calls.negotiation_legs import Before
 from appliance.calls.negotiation_read import Endpoint, LinePlan, Reading
-from appliance.calls.negotiation_state import SIDES, CallState, Exchange, OriginState, Slot, StreamLine, other
+from appliance.calls.negotiation_state import SIDES, CallState, Exchange, LegLine, OriginState, Slot, StreamLine, other
 from appliance.calls.negotiation_write import OutLine, out_line, write
 from appliance.errors import InvalidRequest, NotAcceptable
 from appliance.policy.options import MediaOptions
@@ -119,21 +119,17 @@ class Negotiation:
         placed = {need.line: place for need, place in zip(plan.streams, ports, strict=True)}
         lines, sources = [], []
         for stream, line_plan in enumerate(planned.reading.lines):
-            line = self._pending(stream, line_plan, planned.options, side, placed.get(stream), draw)
-            source = line_plan.source if line_plan else None
-            if source is not None and line.live:
-                source, own, theirs = numbers.offered(source, line.leg(side), line.leg(other(side)))
-                line = line.with_leg(side, own).with_leg(other(side), theirs)
+            line, source = self._pending(stream, line_plan, planned.options, side, placed.get(stream), draw)
             lines.append(line)
             sources.append(source)
         slots = self._slots(planned.reading, lines, sources, other(side))
         sdp, origin = self._write_offer(planned, slots, lines, sources)
         pending = Exchange.of(side, tuple(lines), planned.reading.slots, slots)
         first = not self._state.tag_a
-        self._state = replace(
-            self._state, pending=pending, offerer=side,
+        self._state = self._state.moved(
+            other(side), origin, pending=pending, offerer=side,
             tag_a=planned.from_tag if first else self._state.tag_a,
-        ).with_origin(other(side), origin)  # fmt: skip
+        )  # fmt: skip
         self._planned = None
         return _negotiated(sdp, self._until_answered(lines, side))
 
@@ -161,17 +157,17 @@ class Negotiation:
             lines.append(line)
             sections.append(media)
         slots = tuple(
-            replace(slot, taken=places.get(slot.stream) == at) for at, slot in enumerate(state.pending.slots(answerer))
+            slot.now(taken=places.get(slot.stream) == at) for at, slot in enumerate(state.pending.slots(answerer))
         )
         own = tuple(
-            replace(slot, taken=slot.taken and lines[slot.stream].live) for slot in state.pending.slots(state.offerer)
+            slot.now(taken=slot.taken and lines[slot.stream].live) for slot in state.pending.slots(state.offerer)
         )
         text, origin = self._write_answer(answer, own, lines, sections, options)
         tags = state.tags_b
         if state.offerer == "a" and to_tag:
             tags = (*(tag for tag in tags if tag != to_tag), to_tag)
         agreed = Exchange.of(state.offerer, tuple(lines), own, slots)
-        self._state = replace(state, agreed=agreed, tags_b=tags).with_origin(state.offerer, origin)
+        self._state = state.moved(state.offerer, origin, agreed=agreed, tags_b=tags)
         return _negotiated(text, lines)
 
     def switch_key(self, line: int, side: str, mki: bytes) -> dict[int, StreamMedia]:
@@ -242,12 +238,13 @@ class Negotiation:
         side: str,
         place: StreamPlacement | None,
         draw: KeySource,
-    ) -> StreamLine:
-        known = self._state.agreed.lines[stream] if stream < len(self._state.agreed.lines) else None
+    ) -> tuple[StreamLine, Media | None]:
+        """The stream until it is answered, and the section to write of it."""
         if place is None or line is None or line.target is None:
+            known = self._state.agreed.lines[stream] if stream < len(self._state.agreed.lines) else None
             kind = line.kind if line else known.kind if known else ""
-            a, b = (legs.refused(line, known.leg(leg) if known else None) for leg in SIDES)
-            return StreamLine(kind, a, b)
+            refused = LegLine(line.proto if line else "", direction="inactive")
+            return StreamLine(kind, refused, refused), line.source if line else None
         need = self._need(stream, line, options, side)
         interfaces = {"a": need.interface_a, "b": need.interface_b}
         before = self._before(stream, side)
@@ -255,17 +252,19 @@ class Negotiation:
             leg: Before(before.leg(leg), _ports(before.placement, leg) == _ports(place, leg)) if before else Before()
             for leg in SIDES
         }
+        far = other(side)
+        said = numbers.offered(line.source, was[side].leg, was[far].leg)
         made = {
-            side: legs.offerers(line, options, interfaces[side], was[side], draw),
-            other(side): legs.others(line, line.target, options, interfaces[other(side)], was[other(side)], draw),
+            side: legs.offerers(line, options, interfaces[side], was[side], draw, said),
+            far: legs.others(line, line.target, options, interfaces[far], was[far], draw, said),
         }
-        return StreamLine(line.kind, made["a"], made["b"], place)
+        return StreamLine(line.kind, made["a"], made["b"], place), said.source
 
     def _slots(
         self, read: Reading, lines: Sequence[StreamLine], sources: Sequence[Media | None], side: str
     ) -> tuple[Slot, ...]:
         """The m-lines towards `side`: those it knows in their places, new ones behind. NotAcceptable for too many."""
-        slots = [replace(slot, taken=False) for slot in self._state.agreed.slots(side)]
+        slots = [slot.now(taken=False) for slot in self._state.agreed.slots(side)]
         was_taken = {slot.stream: at for at, slot in enumerate(self._state.agreed.slots(side)) if slot.taken}
         for stream, (line, source) in enumerate(zip(lines, sources, strict=True)):
             plan = read.lines[stream]

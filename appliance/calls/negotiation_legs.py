@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from appliance.calls import negotiation_keys as keys
 from appliance.calls import negotiation_read as reading
 from appliance.calls.negotiation_keys import KeySource
+from appliance.calls.negotiation_numbers import Said
 from appliance.calls.negotiation_read import LinePlan, Target
 from appliance.calls.negotiation_state import LegLine, Quirks, StreamLine
 from appliance.errors import CryptoRequired, NotAcceptable
@@ -32,15 +33,9 @@ class Before:
         return self.leg if self.fixed else None
 
 
-def refused(line: LinePlan | None, before: LegLine | None) -> LegLine:
-    """A leg of a stream that is not there, or not any more. What its numbers meant stays said."""
-    proto = line.proto if line else before.proto if before else "RTP/AVP"
-    if before is None:
-        return LegLine(proto, direction="inactive")
-    return LegLine(proto, direction="inactive", known=before.known, ids=before.ids)
-
-
-def offerers(line: LinePlan, options: MediaOptions, interface: str, before: Before, draw: KeySource) -> LegLine:
+def offerers(
+    line: LinePlan, options: MediaOptions, interface: str, before: Before, draw: KeySource, said: Said
+) -> LegLine:
     """The leg that offered: its keys are known, ours answer them (and stay while theirs do)."""
     assert line.endpoint is not None
     sdes, old = reading.this_side(options), before.keyed
@@ -71,13 +66,19 @@ def offerers(line: LinePlan, options: MediaOptions, interface: str, before: Befo
         also=also,
         latching=options.latching,
         quirks=Quirks.of(sdes),
-        known=before.leg.known if before.leg else (),
-        ids=before.leg.ids if before.leg else (),
+        known=said.own,
+        ids=said.own_ids,
     )
 
 
 def others(
-    line: LinePlan, target: Target, options: MediaOptions, interface: str, before: Before, draw: KeySource
+    line: LinePlan,
+    target: Target,
+    options: MediaOptions,
+    interface: str,
+    before: Before,
+    draw: KeySource,
+    said: Said,
 ) -> LegLine:
     """The leg that we offer to."""
     assert line.endpoint is not None
@@ -106,8 +107,9 @@ def others(
         also=(leg.remote,) if leg and leg.remote else (),
         latching=options.latching,
         quirks=Quirks.of(options.sdes),
-        known=leg.known if leg else (),
-        ids=leg.ids if leg else (),
+        known=said.known,
+        told=said.told,
+        ids=said.ids,
     )
 
 

@@ -10,34 +10,68 @@ everything carries the number that leg's own SDP says, and a number that the pee
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from appliance.calls.negotiation_state import LegLine, StreamLine, other
 from appliance.protocols.sdp import extensions, formats
 from appliance.protocols.sdp.description import Media
 
 Known = tuple[tuple[str, str], ...]
+Ids = tuple[tuple[int, str], ...]
+N = TypeVar("N", int, str)
 ONE_OCTET_IDS = range(1, 15)  # RFC 8285 section 4.2: the form every receiver knows
 
 
-def offered(source: Media, ours: LegLine, theirs: LegLine) -> tuple[Media, LegLine, LegLine]:
-    """An offer of `ours` towards `theirs`: the section to write, and both legs with what was said."""
+@dataclass(frozen=True, slots=True)
+class Said:
+    """An offer's section as it goes to the other leg, and what each leg has been told by now."""
+
+    source: Media
+    own: Known
+    own_ids: Ids
+    known: Known  # from here on: of the other leg, as the fields of LegLine
+    told: Known
+    ids: Ids
+
+
+def offered(source: Media, ours: LegLine | None, theirs: LegLine | None) -> Said:
+    """An offer made on the leg `ours`, to be written for the leg `theirs` (None: nothing was said there yet)."""
     codecs = formats.codecs(source)
-    known = dict(theirs.known)
-    numbers = _moved(codecs, known) if known else {}
-    if numbers:
-        source = formats.renumbered(source, numbers)
-    told = {numbers.get(number, number): codec for number, codec in codecs.items()}
-    ours = replace(ours, known=_learnt(ours.known, codecs))
-    theirs = replace(theirs, known=_learnt(theirs.known, told), told=tuple(numbers.items()))
+    known = dict(theirs.known) if theirs else {}
+    moved = _moved(codecs, known) if known else {}
+    said = told = tuple(codecs.items())
+    if moved:
+        source = formats.renumbered(source, moved)
+        told = tuple((moved.get(number, number), codec) for number, codec in said)
+    ids = our_ids = ()  # type: Ids
     if any(line.value.startswith("extmap:") for line in source.lines):
-        source, ours, theirs = _extensions_offered(source, ours, theirs)
-    return source, ours, theirs
+        source, our_ids, ids = _extensions_offered(source, theirs.ids if theirs else ())
+    return Said(
+        source,
+        _says(ours.known, said) if ours else said,
+        _says(_without(ours.ids, our_ids), our_ids) if ours else our_ids,
+        _told(theirs.known, told) if theirs else told,
+        tuple(moved.items()),
+        _told(theirs.ids, ids) if theirs else ids,
+    )
 
 
-def _learnt(known: Known, said: Mapping[str, str]) -> Known:
-    """What was said first holds: a peer that breaks the rule is not followed."""
-    return tuple({**said, **dict(known)}.items()) if known else tuple(said.items())
+def _says(known: tuple[tuple[N, str], ...], said: tuple[tuple[N, str], ...]) -> tuple[tuple[N, str], ...]:
+    """What a peer says of its own numbers holds."""
+    numbers = {number for number, _ in said}
+    return tuple(pair for pair in known if pair[0] not in numbers) + said
+
+
+def _told(known: tuple[tuple[N, str], ...], told: tuple[tuple[N, str], ...]) -> tuple[tuple[N, str], ...]:
+    """What it is told is new to it, or nothing new."""
+    return tuple({**dict(told), **dict(known)}.items())
+
+
+def _without(ids: Ids, said: Ids) -> Ids:
+    """An extension has one id on a leg: the one that the peer gives it."""
+    uris = {uri for _, uri in said}
+    return tuple(pair for pair in ids if pair[1] not in uris)
 
 
 def _moved(codecs: Mapping[str, str], known: Mapping[str, str]) -> dict[str, str]:
@@ -66,26 +100,36 @@ def answered(media: Media, offer_formats: Iterable[str], line: StreamLine, side:
     mine, offerer = line.leg(side), line.leg(other(side))
     codecs = formats.codecs(media)
     known = dict(offerer.known)
-    offer = {number: known.get(number, "") for number in offer_formats}
-    back = {theirs: ours for ours, theirs in mine.told}
-    if back or any(offer.get(number) != codec for number, codec in codecs.items()):
-        own = _own_numbers(codecs, offer, back)
-        changed = {number: new for number, new in own.items() if new != number}
-        media = formats.renumbered(media, changed) if changed else media
-        towards = dict(back)
-        spoken_for = set(own.values())
-        for number, new in own.items():
-            if number not in spoken_for:
-                towards[number] = new
-        offerer = replace(offerer, known=_learnt(offerer.known, {own[number]: name for number, name in codecs.items()}))
-        mine = replace(mine, payload_types=_pairs((new, number) for number, new in own.items()))
-        offerer = replace(offerer, payload_types=_pairs(towards.items()))
-    else:
-        mine, offerer = replace(mine, payload_types=()), replace(offerer, payload_types=())
-    mine = replace(mine, known=_learnt(mine.known, codecs))
+    if mine.told or any(codec and known.get(number) != codec for number, codec in codecs.items()):
+        media, mine, offerer = _translated(media, codecs, offer_formats, mine, offerer)
     if offerer.ids or mine.ids:
         media, mine, offerer = _extensions_answered(media, mine, offerer)
+    if mine is line.leg(side):
+        return media, line
     return media, line.with_leg(side, mine).with_leg(other(side), offerer)
+
+
+def _translated(
+    media: Media, codecs: Mapping[str, str], offer_formats: Iterable[str], mine: LegLine, offerer: LegLine
+) -> tuple[Media, LegLine, LegLine]:
+    known = dict(offerer.known)
+    offer = {number: known.get(number, "") for number in offer_formats}
+    back = {theirs: ours for ours, theirs in mine.told}
+    own = _own_numbers(codecs, offer, back)
+    changed = {number: new for number, new in own.items() if new != number}
+    spoken_for = set(own.values())
+    towards = {**back, **{number: new for number, new in own.items() if number not in spoken_for}}
+    mine = replace(
+        mine,
+        known=_says(mine.known, tuple(codecs.items())),
+        payload_types=_pairs((new, number) for number, new in own.items()),
+    )
+    offerer = replace(
+        offerer,
+        known=_told(offerer.known, tuple((own[number], codec) for number, codec in codecs.items())),
+        payload_types=_pairs(towards.items()),
+    )
+    return formats.renumbered(media, changed) if changed else media, mine, offerer
 
 
 def _own_numbers(codecs: Mapping[str, str], offer: Mapping[str, str], back: Mapping[str, str]) -> dict[str, str]:
@@ -113,26 +157,24 @@ def _pairs(pairs: Iterable[tuple[str, str]]) -> tuple[tuple[int, int], ...]:
 # ---------------------------------------------------------------- header extensions (rows G13 to G15)
 
 
-def _extensions_offered(source: Media, ours: LegLine, theirs: LegLine) -> tuple[Media, LegLine, LegLine]:
+def _extensions_offered(source: Media, known: Ids) -> tuple[Media, Ids, Ids]:
+    """The section to write, what the offerer says by it, and what the other leg is told."""
     said = {number: uri for number, uri in extensions.extensions(source).items() if uri != extensions.ENCRYPTED}
-    there = {uri: number for number, uri in theirs.ids}
-    taken = {number for number, _ in theirs.ids} | set(said)
+    there = {uri: number for number, uri in known}
+    taken = {number for number, _ in known} | set(said)
+    clashing = {number for number, uri in known if said.get(number, uri) != uri}
     new: dict[int, int] = {}
     for number, uri in said.items():
-        if there.get(uri, number) == number and dict(theirs.ids).get(number, uri) == uri:
-            new[number] = number
-        elif uri in there:
+        if uri in there:
             new[number] = there[uri]
+        elif number not in clashing:
+            new[number] = number
         elif (free := next((one for one in ONE_OCTET_IDS if one not in taken), None)) is not None:
             new[number] = free
             taken.add(free)
     source = extensions.rewritten(source, lambda number, uri: new.get(number) if said.get(number) == uri else None)
-    told = {new[number]: uri for number, uri in said.items() if number in new}
-    return source, replace(ours, ids=_ids(ours, said)), replace(theirs, ids=_ids(theirs, told))
-
-
-def _ids(leg: LegLine, said: Mapping[int, str]) -> tuple[tuple[int, str], ...]:
-    return tuple({**said, **dict(leg.ids)}.items())
+    told = tuple((new[number], uri) for number, uri in said.items() if number in new)
+    return source, tuple(said.items()), told
 
 
 def _extensions_answered(media: Media, mine: LegLine, offerer: LegLine) -> tuple[Media, LegLine, LegLine]:
@@ -145,4 +187,6 @@ def _extensions_answered(media: Media, mine: LegLine, offerer: LegLine) -> tuple
     untouched = len(said) == len(theirs) and all(number == new for number, new in own.items())
     towards_offerer = None if untouched else tuple(own.items())
     towards_answerer = None if untouched else tuple((new, number) for number, new in own.items())
-    return media, replace(mine, extensions=towards_answerer), replace(offerer, extensions=towards_offerer)
+    answerers = tuple(said.items())
+    mine = replace(mine, ids=_says(_without(mine.ids, answerers), answerers), extensions=towards_answerer)
+    return media, mine, replace(offerer, extensions=towards_offerer)

@@ -9,6 +9,7 @@ state: an offer that is refused or never answered leaves the call as it was.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from appliance.calls import negotiation_keys as keys
 from appliance.calls.media import Address, Latching, LegMedia, RocPolicy, StreamMedia, StreamPlacement
@@ -150,6 +151,9 @@ class Slot:
     media: MediaLine  # as it was said last: a refusal repeats it with port 0
     taken: bool = True  # it carries the stream, or may come to: not refused, not an alternative that lost
 
+    def now(self, *, taken: bool) -> Slot:
+        return self if taken == self.taken else Slot(self.stream, self.media, taken)
+
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
@@ -208,5 +212,8 @@ class CallState:
     def origin(self, side: str) -> OriginState:
         return self.origin_a if side == "a" else self.origin_b
 
-    def with_origin(self, side: str, origin: OriginState) -> CallState:
-        return replace(self, origin_a=origin) if side == "a" else replace(self, origin_b=origin)
+    def moved(self, side: str, origin: OriginState, **change: Any) -> CallState:
+        """The state after a step that wrote an SDP, and so an o= line, for `side`."""
+        if side == "a":
+            return replace(self, origin_a=origin, **change)
+        return replace(self, origin_b=origin, **change)
