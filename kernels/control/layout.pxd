@@ -8,8 +8,8 @@ from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 
 from kernels.control.records cimport (
     COMMAND_OCTETS, COMMAND_SLOTS, HANDOFF_OCTETS, HANDOFF_SLOTS, INJECT_OCTETS, INJECT_SLOTS, PUNT_OCTETS, PUNT_SLOTS,
-    MOVE_CRYPTOS, MOVE_SLOTS, REPLY_OCTETS, REPLY_SLOTS, Command, CryptoCommand, FlowParameters, Handoff, Inject, MoveCommand, Punt,
-    ReplyRecord,
+    MOVE_CRYPTOS, MOVE_SLOTS, REPLY_OCTETS, REPLY_SLOTS, Command, CryptoCommand, FlowParameters, Handoff, Inject,
+    MoveCommand, Punt, ReplyRecord,
 )
 from kernels.control.ring cimport Ring, ring_footprint
 from kernels.flow.counters cimport COUNTER_COUNT, COUNTERS

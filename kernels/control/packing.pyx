@@ -5,9 +5,9 @@ from libc.string cimport memcpy, memset
 
 from kernels.control.records cimport (
     COMMAND_ADD_KEY, COMMAND_DISCARD, COMMAND_EXPORT, COMMAND_IMPORT, COMMAND_INSTALL_CRYPTO, COMMAND_INSTALL_FLOW,
-    COMMAND_REMOVE_CRYPTO, COMMAND_REMOVE_FLOW, COMMAND_REMOVE_KEY, COMMAND_SELECT_KEY, FLOW_MAY_RECEIVE, FLOW_MAY_SEND, FLOW_RTCP,
-    FLOW_RTP, FLOW_SECURE, LATCH_AUTHENTICATED, LATCH_HOST, LATCH_OFF, LATCH_ONCE, MOVE_CRYPTOS, MOVE_SLOTS, Command, FlowParameters,
-    MoveCommand,
+    COMMAND_REMOVE_CRYPTO, COMMAND_REMOVE_FLOW, COMMAND_REMOVE_KEY, COMMAND_SELECT_KEY, FLOW_MAY_RECEIVE,
+    FLOW_MAY_SEND, FLOW_RTCP, FLOW_RTP, FLOW_SECURE, LATCH_AUTHENTICATED, LATCH_HOST, LATCH_OFF, LATCH_ONCE,
+    MOVE_CRYPTOS, MOVE_SLOTS, Command, FlowParameters, MoveCommand,
 )
 from kernels.port.address cimport peer_parse
 from kernels.srtp.context cimport (
@@ -29,9 +29,9 @@ ROCS = {"auto": 0, "reset": CRYPTO_ROC_RESET, "keep": CRYPTO_ROC_KEEP}
 NO_RATE = 255
 
 cdef dict KINDS = {InstallCrypto: COMMAND_INSTALL_CRYPTO, AddKey: COMMAND_ADD_KEY, SelectKey: COMMAND_SELECT_KEY,
-                   RemoveKey: COMMAND_REMOVE_KEY, RemoveCrypto: COMMAND_REMOVE_CRYPTO, InstallFlow: COMMAND_INSTALL_FLOW,
-                   RemoveFlow: COMMAND_REMOVE_FLOW, ExportStream: COMMAND_EXPORT, ImportStream: COMMAND_IMPORT,
-                   DiscardTransfer: COMMAND_DISCARD}
+                   RemoveKey: COMMAND_REMOVE_KEY, RemoveCrypto: COMMAND_REMOVE_CRYPTO,
+                   InstallFlow: COMMAND_INSTALL_FLOW, RemoveFlow: COMMAND_REMOVE_FLOW,
+                   ExportStream: COMMAND_EXPORT, ImportStream: COMMAND_IMPORT, DiscardTransfer: COMMAND_DISCARD}
 
 
 cdef int pack(Command *record, object command, object socket) except -1:

@@ -30,7 +30,8 @@ cdef int install(Engine *engine, uint32_t crypto, const CryptoParameters *parame
     cdef Crypto *owner
     cdef uint32_t held
     cdef int error
-    if crypto >= engine.header.cryptos or not parameters_valid(parameters) or not also_valid(engine, crypto, parameters):
+    if (crypto >= engine.header.cryptos or not parameters_valid(parameters)
+            or not also_valid(engine, crypto, parameters)):
         return -EINVAL
     owner = &engine.cryptos[crypto]
     if owner.state == CRYPTO_FREE:

@@ -157,12 +157,12 @@ cdef bint elsewhere(Engine *engine, Packet *packet, uint32_t drop) noexcept nogi
     """Whether another context of the same leg knows the packet (C13, SDES-19, SDES-21: keys before a re-key, keys that
     were offered). It is that one's then, and nothing of ours changes. Only one that authenticates may say so, and what
     none of them knows costs each of them as much as a resync trial, within a budget of its own."""
-    cdef uint32_t slot = packet.crypto, hop
+    cdef uint32_t slot = packet.crypto, _hop
     cdef Lane *lane
     cdef Job job
     if engine.cryptos[slot].parameters.also == 0 or drop == DROP_CIPHER or drop == DROP_TOO_LONG:
         return False
-    for hop in range(MOST_ALSO):
+    for _hop in range(MOST_ALSO):
         slot = also_of(engine, slot)
         if slot == NO_SLOT:
             return False
@@ -300,9 +300,9 @@ cdef int64_t first_index(Engine *engine, Crypto *crypto, Job *job) noexcept nogi
 cdef int64_t stood_at(Engine *engine, Job *job) noexcept nogil:
     """The index nearest to where the SSRC stands under another key of this leg: that of a context beside this one, else
     the one that this context had before. -1: not known."""
-    cdef uint32_t slot = job.packet.crypto, stream, hop
+    cdef uint32_t slot = job.packet.crypto, stream, _hop
     cdef uint16_t sequence = load_be16(job.data + 2)
-    for hop in range(MOST_ALSO + 1):
+    for _hop in range(MOST_ALSO + 1):
         if slot == NO_SLOT:
             break
         stream = stream_find(engine, &engine.cryptos[slot], job.ssrc) if slot != job.crypto else <uint32_t>NO_SLOT

@@ -13,7 +13,7 @@ from kernels.srtp.tables cimport (
     CRYPTO_FREE, CRYPTO_READY, Crypto, Engine, EngineHeader, KeySlot, Lane, MOST_SSRCS, Stream, tables_place,
 )
 from kernels.wire.atomics cimport load_acquire_u32, load_acquire_u64
-from kernels.wire.packet cimport DROP_CRYPTO_COUNT, NO_SLOT
+from kernels.wire.packet cimport DROP_CRYPTO_COUNT
 
 from kernels.wire.packet import Drop as _Drop
 

@@ -97,10 +97,11 @@ cdef struct KeySlot:                # 768 octets: one master key of one crypto
     uint8_t mki[128]
     uint8_t tail[16]
 
-cdef struct Window:                 # replay state of one index space (RFC 3711 section 3.3.2), with its Ring
+# Replay state of one index space (RFC 3711 section 3.3.2), with its Ring. With no packet yet, `newest` of RTP is where
+# the SSRC stood under the key before, or 0.
+cdef struct Window:
     uint64_t newest                 # highest index accepted; sender: highest used, stored before it is used
-    uint64_t recent                 # bits of the 64 indices (aligned) that hold the newest; 0: no packet yet, and
-                                    # `newest` (of RTP) is where the SSRC stood under the key before, or 0
+    uint64_t recent                 # bits of the 64 indices (aligned) that hold the newest; 0: no packet yet
 
 cdef struct Ring:                   # 128 octets: two for each stream, RTP and RTCP
     uint64_t seen[16]               # bits of the 1,024 indices before Window.recent: word = index / 64 mod 16
