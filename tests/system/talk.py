@@ -67,7 +67,7 @@ class Talk:
         return Heard(self.access.report(), self.core.report())
 
     def _open(self, role: str) -> Endpoints:
-        host, side = labs.ADDRESS[role], 0 if role == "access" else 1
+        host, side = (self.call.here, 0) if role == "access" else (self.call.there, 1)
         return self._stack.enter_context(
             closing(
                 Endpoints(
@@ -91,8 +91,13 @@ class Talk:
         for pair in self.pairs:
             self.access.connect(pair.caller_place, pair.answer.rtp, pair.answer.rtcp)
             self.core.connect(pair.callee_place, pair.offer.rtp, pair.offer.rtcp)
-            ours, theirs = split(suite, self.call.key), split(suite, pair.offer.keys[self.call.suite])
-            self.core.secure(pair.callee_place, transform(suite), ours, theirs)
+            for ends, place, key, gateway in (
+                (self.access, pair.caller_place, self.call.caller_key, pair.answer),
+                (self.core, pair.callee_place, self.call.key, pair.offer),
+            ):
+                if gateway.keys:
+                    theirs = split(suite, gateway.keys[self.call.suite])
+                    ends.secure(place, transform(suite), split(suite, key), theirs)
 
 
 @dataclass(frozen=True)
