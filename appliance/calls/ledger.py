@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Protocol
 
 from appliance.calls import persistence
 from appliance.calls.events import EventBus
-from appliance.calls.media import StreamMedia
+from appliance.calls.media import LegMedia, StreamMedia
 from appliance.calls.negotiation import Negotiation
-from appliance.calls.registry import Branch, Call, Registry
+from appliance.calls.registry import Branch, Call, Registry, Treatment, untreated
 from appliance.calls.snapshots import Snapshots
 from appliance.calls.tally import Tally
 from appliance.calls.views import CallEvent, CallView, EventKind
@@ -97,6 +98,7 @@ class Ledger:
         """Bring the worker to `streams`. A new control process that finds the record before the worker was done
         brings the two together."""
         placement = placed(branch)
+        streams = _treated(branch, streams)
         change = self.reconciler.apply(placement, streams)
         media, saved = branch.media, branch.saved
         branch.media = streams
@@ -194,3 +196,17 @@ def placed(branch: Branch) -> Placement:
     if branch.placement is None:
         raise RuntimeError("branch without placement")
     return branch.placement
+
+
+def _treated(branch: Branch, streams: dict[int, StreamMedia]) -> dict[int, StreamMedia]:
+    """What was asked for a party holds for all of its streams, also those of later offers."""
+    if branch.treatments == untreated():
+        return streams
+    a, b = branch.treatments["a"], branch.treatments["b"]
+    return {
+        line: replace(media, a=_treat_leg(media.a, a), b=_treat_leg(media.b, b)) for line, media in streams.items()
+    }
+
+
+def _treat_leg(leg: LegMedia, treatment: Treatment) -> LegMedia:
+    return replace(leg, blocked=leg.blocked or treatment.blocked, echo=leg.echo or treatment.echo)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from appliance.calls.negotiation import Negotiation
-from appliance.calls.registry import Branch, Call
+from appliance.calls.registry import Branch, Call, Treatment
 from appliance.state import records
 
 
@@ -46,6 +46,7 @@ def from_record(call_id: str, record: bytes, random: Callable[[int], bytes]) -> 
 
 def _branch_out(branch: Branch) -> dict[str, Any]:
     return {
+        **_rare_out(branch),
         "from": branch.from_tag,
         "to": branch.to_tag,
         "via": branch.via_branch,
@@ -69,4 +70,19 @@ def _branch_in(value: dict[str, Any], random: Callable[[int], bytes]) -> Branch:
         negotiation=None if saved is None else Negotiation.from_record(saved, random),
         placement=None if placement is None else records.placement_in(placement),
         media=records.media_in(value["media"]),
+        treatments={side: _treatment_in(value.get("treated", {}).get(side, [])) for side in ("a", "b")},
     )
+
+
+def _rare_out(branch: Branch) -> dict[str, Any]:
+    """What few branches have: a record is written with every change of a call."""
+    treated = {
+        side: [int(treatment.blocked), int(treatment.echo)]
+        for side, treatment in branch.treatments.items()
+        if treatment != Treatment()
+    }
+    return {"treated": treated} if treated else {}
+
+
+def _treatment_in(value: list[Any]) -> Treatment:
+    return Treatment(*map(bool, value))

@@ -17,6 +17,18 @@ from appliance.calls.negotiation import Negotiation
 from appliance.placement.reconciler import Placement
 
 
+@dataclass(frozen=True, slots=True)
+class Treatment:
+    """What was asked to be done to everything that one party of a branch sends, whatever is negotiated."""
+
+    blocked: bool = False
+    echo: bool = False
+
+
+def untreated() -> dict[str, Treatment]:
+    return {"a": Treatment(), "b": Treatment()}
+
+
 @dataclass(slots=True, eq=False)
 class Branch:
     """Two parties and the streams between them. `negotiation` is None for a low-level session."""
@@ -30,6 +42,7 @@ class Branch:
     media: dict[int, StreamMedia] = field(default_factory=dict, repr=False)  # by m-line
     answered: bool = False
     offerer_tag: str = ""  # who made the offer that is out
+    treatments: dict[str, Treatment] = field(default_factory=untreated)  # by leg, "a" and "b"
 
     def has_tags(self, one: str, other: str) -> bool:
         """Are these the two parties, whichever is which? A tag that is not known yet fits."""

@@ -18,6 +18,7 @@ from appliance.calls import moving
 from appliance.calls.draining import Draining
 from appliance.calls.ledger import Ledger, Records, placed
 from appliance.calls.media import LegMedia, LocalPorts, StreamMedia, StreamPlacement
+from appliance.calls.media_control import MediaControl
 from appliance.calls.negotiation import Negotiation, OfferPlan
 from appliance.calls.registry import Branch, Call
 from appliance.calls.snapshots import Snapshots
@@ -73,6 +74,7 @@ class CallService:
         self._facts = facts
         self._reconciler, self._snapshots, self._random = reconciler, snapshots, random
         self.ledger = Ledger(reconciler, store, snapshots, random=random, clock=clock, most_calls=facts.most_calls)
+        self.control = MediaControl(self.ledger, self._operation)
         self.drains = Draining(self.ledger, drained or DrainedWorkers(), rebalance)
 
     # ---------------------------------------------------------------- SDP

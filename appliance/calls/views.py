@@ -67,6 +67,39 @@ class SdpReply:
     warnings: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Party:
+    """Whose media is meant: the party of a tag, or (without a tag) whose media address or whose call's label it is.
+    Nothing given: every party of the call."""
+
+    tag: str = ""
+    address: str = ""  # IP literal of its SDP
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SubscribeRequest:
+    """Copies of what parties of a call send are wanted (recorder, monitor). `from_tags` empty: of all parties.
+    `to_tag` empty: one is made; a known one: the subscription is offered anew with these sources."""
+
+    call_id: str
+    options: MediaOptions
+    from_tags: tuple[str, ...] = ()
+    to_tag: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SubscribeReply:
+    """Our offer to the subscriber: an m-line for each stream of each party, sendonly."""
+
+    sdp: bytes = field(repr=False)  # carries SDES keys
+    call_id: str
+    to_tag: str  # names the subscription from now on
+    from_tags: tuple[str, ...]  # of each m-line, in order
+    lines: tuple[int, ...]  # m-line of the call that each is a copy of
+    warnings: tuple[str, ...] = ()
+
+
 # ---------------------------------------------------------------- views
 
 

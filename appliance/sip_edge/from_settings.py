@@ -30,7 +30,18 @@ QUIRKS: tuple[tuple[str, object, str], ...] = (
     ("suite_choice", "offerer", "SDES-choice-offerer"),
     ("suite_spelling", "alias", "SDES-spelling-alias"),
     ("srtcp_tag", "same-as-srtp", "SDES-srtcp-tag-as-srtp"),
+    ("legacy_192", True, "SDES-legacy-192"),
+    ("gcm8_answered_as_gcm", True, "SDES-gcm8-answered-as-gcm"),
+    ("roc", "reset", "SDES-roc-reset"),
+    ("roc", "keep", "SDES-roc-keep"),
+    ("key_exchange", "sdes_first", "SDES-prefer"),
+    ("sdes_over_cleartext", "allow", "SDES-over-cleartext"),
     ("latching", "off", "asymmetric"),
+)
+NUMBERS = (  # the same with a number behind the word; 0 says nothing
+    ("sdes_lifetime_log2", "SDES-lifetime"),
+    ("sdes_lifetime_floor_log2", "SDES-lifetime-floor"),
+    ("sdes_mki", "SDES-mki"),
 )
 
 
@@ -73,9 +84,8 @@ def trunk(row: TrunkSettings, settings: Settings) -> Trunk:
 def quirk_flags(row: TrunkSettings) -> tuple[str, ...]:
     """NG words of a trunk's quirks, then the words its operator added."""
     flags = [word for name, value, word in QUIRKS if getattr(row, name) == value]
+    flags += [f"{word}-{number}" for name, word in NUMBERS if (number := getattr(row, name))]
     flags += [f"OSRTP-{word}" for word in row.osrtp]
-    if row.sdes_lifetime_log2:
-        flags.append("SDES-lifetime")
     if row.media_address:
         flags.append(f"media-address={row.media_address}")
     return (*flags, *row.flags)
