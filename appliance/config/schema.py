@@ -7,11 +7,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from appliance.config.rows import Effect, Table, row
-from appliance.config.trunks import NAME, Trunk
+from appliance.config.trunks import NAME, Trunk, no_padding
 from appliance.config.types import (
     IPLiteral,
     Listens,
@@ -229,7 +229,7 @@ class Security(Table):
     sdes_requires_tls: bool = row(
         True, help="Never offer or take SDES keys over SIP that is not TLS (or WSS).", effect=Effect.NEXT_CALL
     )
-    vbr: Literal["forbid", "allow"] = row(
+    vbr: Annotated[Literal["forbid", "allow"], BeforeValidator(no_padding)] = row(
         "forbid",
         help="Variable bit rate codecs on secured media, whose packet lengths tell what is said (RFC 6562): opus is "
         "told cbr=1, others are dropped (forbid); allow: they pass. A trunk's own word goes before.",
