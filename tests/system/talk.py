@@ -91,11 +91,11 @@ class Talk:
         for pair in self.pairs:
             self.access.connect(pair.caller_place, pair.answer.rtp, pair.answer.rtcp)
             self.core.connect(pair.callee_place, pair.offer.rtp, pair.offer.rtcp)
-            for ends, place, key, gateway in (
-                (self.access, pair.caller_place, self.call.caller_key, pair.answer),
-                (self.core, pair.callee_place, self.call.key, pair.offer),
+            for ends, place, key, gateway, keyed in (
+                (self.access, pair.caller_place, self.call.caller_key, pair.answer, pair.caller_keyed),
+                (self.core, pair.callee_place, self.call.key, pair.offer, pair.callee_keyed),
             ):
-                if gateway.keys:
+                if gateway.keys and keyed:
                     theirs = split(suite, gateway.keys[self.call.suite])
                     ends.secure(place, transform(suite), split(suite, key), theirs)
 
@@ -108,6 +108,8 @@ class Pair:
     callee_place: int
     answer: SdpMedia
     offer: SdpMedia
+    caller_keyed: bool  # its own SDP has a key: with the gateway's, the leg is SRTP
+    callee_keyed: bool
 
 
 def answered(call: Call) -> list[Pair]:
@@ -118,7 +120,10 @@ def answered(call: Call) -> list[Pair]:
     offers = _by_tag(there, "INVITE", sent=False)
     replies = _by_tag(there, "SIP/2.0 200", sent=True)
     return [
-        Pair(_place(invites[tag]), _place(replies[tag]), read_sdp(answer.body), read_sdp(offers[tag].body))
+        Pair(
+            _place(invites[tag]), _place(replies[tag]), read_sdp(answer.body), read_sdp(offers[tag].body),
+            "a=crypto:" in invites[tag].body, "a=crypto:" in replies[tag].body,
+        )  # fmt: skip
         for tag, answer in answers.items()
     ]
 
@@ -130,6 +135,6 @@ def _by_tag(messages: Sequence[sipp.Message], start: str, *, sent: bool) -> dict
 
 
 def _place(message: sipp.Message) -> int:
-    found = re.search(r"^m=audio (\d+)", message.body, re.MULTILINE)
+    found = re.search(r"^m=audio ([1-9]\d*)", message.body, re.MULTILINE)
     assert found is not None
     return (int(found[1]) - MEDIA) // 4
