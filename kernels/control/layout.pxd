@@ -8,7 +8,7 @@ from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 
 from kernels.control.records cimport (
     COMMAND_OCTETS, COMMAND_SLOTS, HANDOFF_OCTETS, HANDOFF_SLOTS, INJECT_OCTETS, INJECT_SLOTS, PUNT_OCTETS, PUNT_SLOTS,
-    MOVE_SLOTS, REPLY_OCTETS, REPLY_SLOTS, Command, CryptoCommand, FlowParameters, Handoff, Inject, MoveCommand, Punt,
+    MOVE_SLOTS, REPLY_OCTETS, REPLY_SLOTS, Command, CryptoCommand, FlowCommand, Handoff, Inject, MoveCommand, Punt,
     ReplyRecord,
 )
 from kernels.control.ring cimport Ring, ring_footprint
@@ -22,7 +22,7 @@ from kernels.wire.packet cimport DROP_COUNT, Peer
 
 cdef enum:
     ARENA_MAGIC = 0x53475741    # "SGWA"
-    ARENA_VERSION = 4           # raise it when a meaning changes and no size does
+    ARENA_VERSION = 5           # raise it when a meaning changes and no size does
     STRUCTS = 19
     HOME_MOVING = 0x80          # in a home: the worker in the other bits is about to take the socket, nobody reads it
     MOST_WORKERS = 127
@@ -131,7 +131,7 @@ cdef inline void layout_structs(uint32_t *sizes) noexcept nogil:
     sizes[5] = sizeof(Punt)
     sizes[6] = sizeof(Inject)
     sizes[7] = sizeof(Flow)
-    sizes[8] = sizeof(FlowParameters)
+    sizes[8] = sizeof(FlowCommand)
     sizes[9] = sizeof(CryptoCommand)
     sizes[10] = sizeof(Peer)
     sizes[11] = COUNTER_COUNT
