@@ -3,11 +3,12 @@
 #
 #   make run     set up, start the whole gateway here, place one demonstration call, stay up
 #   make test    set up, run every test
+#   make test-negotiation  the tests of SRTP, suites, SDES, SDP and policy, with a table: requirement row, tests, result
 #   make test-asan  malformed datagrams against the compiled modules under AddressSanitizer and UBSan
 #   make lint    ruff, mypy --strict, cython-lint
 #   make bench   this gateway beside rtpengine and libsrtp, tables into bench-results/ (ARGS=--quick proves that it runs,
 #                ARGS="--tables crypto gateway" and ARGS="--only rtpengine udp" choose)
-.PHONY: run test setup packages lint test-asan bench clean
+.PHONY: run test test-negotiation setup packages lint test-asan bench clean
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 PYTHON ?= $(or $(wildcard /usr/bin/python3),$(shell command -v python3))
@@ -30,6 +31,10 @@ run: packages setup
 
 test: packages-test setup
 	$(BIN)/python -m pytest $(ARGS)
+
+# ARGS="--rows C,SDES" chooses families of rows.
+test-negotiation: packages-test setup
+	$(BIN)/python -m pytest -q -p tests.rows $(ARGS)
 
 setup: $(BUILD_STAMP)
 	@$(BIN)/ninja --quiet -C $(BUILD)

@@ -243,10 +243,11 @@ def _offerers_leg(
     """The leg that offered: its keys are known, ours answer them (and stay while theirs do)."""
     assert line.endpoint is not None
     sdes = reading.this_side(options)
-    local = None
+    local, sending_mki = None, b""
     if line.crypto is not None:
         unchanged = old is not None and old.remote is not None and keys.same_keys(old.remote, line.crypto)
         local = keys.reply(line.crypto, sdes, draw, old.local if old and unchanged else None)
+        sending_mki = old.sending_mki if old and unchanged else b""
     return LegLine(
         proto=line.proto,
         interface=interface,
@@ -256,6 +257,7 @@ def _offerers_leg(
         direction=line.endpoint.direction,
         proposed=(local,) if local else (),
         local=local,
+        sending_mki=sending_mki,
         remote=line.crypto,
         latching=options.latching,
         quirks=Quirks.of(sdes),
@@ -286,6 +288,7 @@ def _others_leg(
         mux_required="require" in words,
         direction=before.direction if before else "sendrecv",
         proposed=proposed,
+        sending_mki=old.sending_mki if old else b"",
         latching=options.latching,
         quirks=Quirks.of(options.sdes),
     )

@@ -4,16 +4,19 @@ contexts that come of it. Pure; randomness is handed in."""
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
 
 from appliance.calls.media import ContextSpec, MasterKey
 from appliance.policy import suites as suite_policy
 from appliance.policy.options import Choice, SdesOptions
 from appliance.policy.secure_media import SecureMedia
-from appliance.protocols.sdes.crypto import Crypto, InlineKey, InvalidCrypto, Parameters, parse
+from appliance.protocols.sdes.crypto import Crypto, InlineKey, InvalidCrypto, Parameters, emit, parse
 from appliance.protocols.srtp.suites import Suite
 
 NO_PARAMETERS = Parameters()
+INLINE_KEY = re.compile(r"inline:[A-Za-z0-9+/=]+")
 DRAWS = 8  # a key drawn twice means a broken random source; do not try for ever
 
 
@@ -52,7 +55,7 @@ def choose(
     rank = {suite.name: at for at, suite in enumerate(suite_policy.accepted(sdes, policy))}
     usable = []
     for line in lines:
-        fault = _unusable(line, sdes, rank, ours)
+        fault = _refused(line, sdes, rank, ours)
         if fault:
             faults.append(f"a=crypto tag {line.tag}: {fault}")
         else:
@@ -68,16 +71,29 @@ def choose(
     return min(usable, key=lambda line: rank[line.suite.name] if line.suite else len(rank))
 
 
-def _unusable(line: Crypto, sdes: SdesOptions, allowed: Collection[str], ours: Collection[bytes]) -> str:
+def _refused(line: Crypto, sdes: SdesOptions, allowed: Collection[str], ours: Collection[bytes]) -> str:
+    """Why an offered line cannot be answered; "" when it can."""
     if line.suite is None:
         return "unknown suite"
     if line.suite.name not in allowed:
         return f"{line.suite.name} is not allowed here" + (f" ({line.suite.weak})" if line.suite.weak else "")
-    if any(key.material in ours for key in line.keys):
-        return "repeats a key of ours"
+    if fault := _unusable(line, sdes, ours):
+        return fault
     wanted = (sdes.unencrypted_srtp, sdes.unencrypted_srtcp, sdes.unauthenticated_srtp)
     if any(said and not allowed_here for said, allowed_here in zip(line.parameters.negotiated, wanted, strict=True)):
         return "asks for less protection than the policy allows"
+    return ""
+
+
+def _unusable(line: Crypto, sdes: SdesOptions, ours: Collection[bytes]) -> str:
+    """Why the keys of a line, offered or answered, cannot be used; "" when they can."""
+    if any(key.material in ours for key in line.keys):
+        return "repeats a key of ours"
+    floor = 1 << sdes.lifetime_floor_log2 if sdes.lifetime_floor_log2 else 0
+    if any(0 < key.lifetime < floor for key in line.keys):
+        return f"key lifetime below 2^{sdes.lifetime_floor_log2} packets"
+    if line.parameters.fec_order == "SRTP_FEC":  # FEC over what is encrypted ends where it is decrypted (6.3.4)
+        return "FEC_ORDER=SRTP_FEC cannot pass a gateway that decrypts"
     return ""
 
 
@@ -90,7 +106,7 @@ def same_keys(one: Crypto, other: Crypto) -> bool:
 def reply(line: Crypto, sdes: SdesOptions, draw: KeySource, previous: Crypto | None = None) -> Crypto:
     """Our answer to `line`: its tag, its spelling, our own key (`previous`'s when contexts go on)."""
     suite = _known(line)
-    keys = previous.keys if previous is not None and previous.suite is suite else (draw.key(suite, sdes),)
+    keys = previous.keys if previous is not None and previous.suite is suite else draw.keys(suite, sdes)
     return Crypto(line.tag, line.spelling, suite, keys, _echo(line.parameters))
 
 
@@ -125,7 +141,7 @@ def propose(
         parameters = NO_PARAMETERS
     lines = []
     for tag, suite in enumerate(wanted, 1):
-        keys = held[suite.name].keys if suite.name in held else (draw.key(suite, sdes),)
+        keys = held[suite.name].keys if suite.name in held else draw.keys(suite, sdes)
         lines.append(Crypto(tag, suite_policy.spelt(suite, sdes.spelling), suite, keys, parameters))
     return tuple(lines)
 
@@ -139,15 +155,26 @@ def match(
     by_tag = {line.tag: line for line in proposed}
     for line in lines:
         mine = by_tag.get(line.tag)
+        if mine is not None and sdes.gcm8_answered_as_gcm:
+            line = _cisco_gcm_8(line, mine)
         if mine is None or line.suite is None or line.suite is not mine.suite:
             faults.append(f"a=crypto tag {line.tag}: was not offered with this suite")
         elif line.parameters.negotiated != mine.parameters.negotiated:
             faults.append(f"a=crypto tag {line.tag}: other session parameters than offered")
-        elif any(key.material in ours for key in line.keys):
-            faults.append(f"a=crypto tag {line.tag}: repeats a key of ours")
+        elif fault := _unusable(line, sdes, ours):
+            faults.append(f"a=crypto tag {line.tag}: {fault}")
         else:
             return mine, line
     raise NoKey("; ".join(faults) or "no a=crypto line")
+
+
+def _cisco_gcm_8(line: Crypto, mine: Crypto) -> Crypto:
+    """Some Cisco phones take our AEAD_AES_n_GCM_8 and name AEAD_AES_n_GCM in the answer (freeswitch#691): the suite is
+    the one we offered. Key lengths are the same."""
+    answered, offered = line.suite, mine.suite
+    if answered and offered and offered.name == f"{answered.name}_8" and answered.cipher == "AES_GCM":
+        return replace(line, suite=offered)
+    return line
 
 
 class KeySource:
@@ -157,20 +184,29 @@ class KeySource:
         """`used`: materials of this call; every drawn key is added."""
         self._random, self.used = random, used
 
-    def key(self, suite: Suite, sdes: SdesOptions) -> InlineKey:
-        """A new key for `suite`. RuntimeError when the random source repeats itself."""
+    def keys(self, suite: Suite, sdes: SdesOptions) -> tuple[InlineKey, ...]:
+        """The new keys of one line: one without MKI, or `mki_keys` with MKI 1..n of one octet (C06). RuntimeError when
+        the random source repeats itself."""
+        lifetime = min(1 << sdes.lifetime_log2, suite.max_rtp_lifetime) if sdes.lifetime_log2 else 0
+        if not sdes.mki_keys:
+            return (InlineKey(self._material(suite), lifetime),)
+        return tuple(
+            InlineKey(self._material(suite), lifetime, number.to_bytes(1, "big"))
+            for number in range(1, sdes.mki_keys + 1)
+        )
+
+    def _material(self, suite: Suite) -> bytes:
         for _ in range(DRAWS):
             material = self._random(suite.master_octets)
             if len(material) == suite.master_octets and material not in self.used:
                 self.used.add(material)
-                lifetime = min(1 << sdes.lifetime_log2, suite.max_rtp_lifetime) if sdes.lifetime_log2 else 0
-                return InlineKey(material, lifetime)
+                return material
         raise RuntimeError("the random source repeats itself")
 
 
-def context(line: Crypto, sdes: SdesOptions) -> ContextSpec:
+def context(line: Crypto, sdes: SdesOptions, sending_mki: bytes = b"") -> ContextSpec:
     """The context of the direction that `line`'s writer sends. Its WSH is a hint for the receiver's window (section
-    6.3.6)."""
+    6.3.6). `sending_mki`: of a line of ours, the key in use; not of this line, or b"": its first."""
     suite, said = _known(line), line.parameters
     window = min(max(sdes.window, said.window), max(sdes.max_window, sdes.window))
     return ContextSpec(
@@ -182,8 +218,25 @@ def context(line: Crypto, sdes: SdesOptions) -> ContextSpec:
         encrypt_rtcp=not said.unencrypted_srtcp,
         authenticate_rtp=not said.unauthenticated_srtp,
         srtcp_tag_as_srtp=sdes.srtcp_tag_as_srtp,
+        legacy_192=sdes.legacy_192 and suite.cipher == "AES_CM" and suite.key_octets == 24,
         ssrc_limit=sdes.ssrc_limit,
+        roc=sdes.roc,
+        sending_mki=sending_mki if any(key.mki == sending_mki for key in line.keys) else b"",
     )
+
+
+def switched(spec: ContextSpec, mki: bytes) -> ContextSpec:
+    """A sender's context with another of its keys in use (C06). NoKey when it has none of that MKI."""
+    if not mki or all(key.mki != mki for key in spec.keys):
+        known = ", ".join(str(int.from_bytes(key.mki, "big")) for key in spec.keys if key.mki) or "none"
+        raise NoKey(f"the sender has no key with this MKI; its MKIs: {known}")
+    return replace(spec, sending_mki=mki)
+
+
+def redacted(line: Crypto) -> str:
+    """A line for the journal: everything but the keys, as `crypto.emit` writes it (C11)."""
+    text = " ".join(emit(line, pad=False).split())
+    return INLINE_KEY.sub("inline:***", text)
 
 
 def master_key(key: InlineKey, suite: Suite) -> MasterKey:

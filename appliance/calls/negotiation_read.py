@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from appliance.calls import negotiation_keys as keys
-from appliance.calls.media import Address
+from appliance.calls.media import Address, RocPolicy
 from appliance.calls.negotiation_state import StreamLine
 from appliance.errors import CryptoRequired, InvalidRequest, NotAcceptable
 from appliance.policy.options import MediaOptions, SdesOptions
@@ -118,9 +118,10 @@ def _crypto(
     if profile.dtls:
         raise NotAcceptable("DTLS-SRTP is not available")
     values = media.attributes("crypto")
-    if values and options.sdes_requires_tls and not options.signalling_secure:
+    sdes = this_side(options)
+    if values and options.sdes_requires_tls and not (options.signalling_secure or sdes.over_cleartext):
         raise CryptoRequired(CLEARTEXT)
-    return keys.choose(values, this_side(options), options.inbound, ours, kept)
+    return keys.choose(values, sdes, options.inbound, ours, kept)
 
 
 def this_side(options: MediaOptions) -> SdesOptions:
@@ -134,6 +135,11 @@ def this_side(options: MediaOptions) -> SdesOptions:
         without=frozenset(),
         order=(),
         srtcp_tag_as_srtp=False,
+        legacy_192=False,
+        gcm8_answered_as_gcm=False,
+        roc=RocPolicy.AUTO,
+        mki_keys=0,
+        over_cleartext=False,
         unencrypted_srtp=False,
         unencrypted_srtcp=False,
         unauthenticated_srtp=False,
@@ -170,7 +176,7 @@ def _permitted(chosen: Profile, options: MediaOptions, policy: SecureMedia | Non
     refusal = ""
     if not options.sdes.enabled:
         refusal = "SDES is switched off and no other key exchange is available"
-    elif options.sdes_requires_tls and not options.signalling_secure_out:
+    elif options.sdes_requires_tls and not (options.signalling_secure_out or options.sdes.over_cleartext):
         refusal = CLEARTEXT
     if refusal and mode is Mode.OPTIONAL and not options.transport_protocol:
         return profiles.variant(chosen, secure=False)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import astuple, replace
 from typing import Any
 
-from appliance.calls.media import Address, Latching, LocalPorts, StreamPlacement
+from appliance.calls.media import Address, Latching, LocalPorts, RocPolicy, StreamPlacement
 from appliance.calls.negotiation_state import CallState, LegLine, OriginState, Quirks, StreamLine
 from appliance.protocols.sdes import crypto
 from appliance.protocols.sdes.crypto import Crypto
@@ -79,10 +80,11 @@ def _leg(leg: LegLine) -> dict[str, Any]:
         "direction": leg.direction,
         "proposed": [crypto.emit(line) for line in leg.proposed],
         "local": leg.local.tag if leg.local else None,
+        "sending_mki": leg.sending_mki.hex(),
         "remote": crypto.emit(leg.remote) if leg.remote else None,
         "spent": sorted(leg.spent),
         "latching": leg.latching.value if leg.latching else None,
-        "quirks": [leg.quirks.window, leg.quirks.max_window, leg.quirks.ssrc_limit, leg.quirks.srtcp_tag_as_srtp],
+        "quirks": list(astuple(leg.quirks)),
     }
 
 
@@ -99,11 +101,17 @@ def _read_leg(record: Mapping[str, Any]) -> LegLine:
         direction=record["direction"],
         proposed=proposed,
         local=local,
+        sending_mki=bytes.fromhex(record["sending_mki"]),
         remote=_crypto(record["remote"]) if record["remote"] else None,
         spent=frozenset(record["spent"]),
         latching=Latching(record["latching"]) if record["latching"] else None,
-        quirks=Quirks(*record["quirks"]),
+        quirks=_read_quirks(*record["quirks"]),
     )
+
+
+def _read_quirks(*values: Any) -> Quirks:
+    *plain, roc = values
+    return replace(Quirks(*plain), roc=RocPolicy(roc))
 
 
 def _crypto(text: str) -> Crypto:

@@ -6,10 +6,10 @@ was.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 
 from appliance.calls import negotiation_keys as keys
-from appliance.calls.media import Address, Latching, LegMedia, StreamMedia, StreamPlacement
+from appliance.calls.media import Address, Latching, LegMedia, RocPolicy, StreamMedia, StreamPlacement
 from appliance.policy.options import SdesOptions
 from appliance.protocols.sdes.crypto import Crypto
 from appliance.protocols.sdp import profiles
@@ -31,18 +31,15 @@ class Quirks:
     max_window: int = 1024
     ssrc_limit: int = 16
     srtcp_tag_as_srtp: bool = False
+    legacy_192: bool = False
+    roc: RocPolicy = RocPolicy.AUTO
 
     @classmethod
     def of(cls, sdes: SdesOptions) -> Quirks:
-        return cls(sdes.window, sdes.max_window, sdes.ssrc_limit, sdes.srtcp_tag_as_srtp)
+        return cls(*(getattr(sdes, quirk.name) for quirk in fields(cls)))
 
     def options(self) -> SdesOptions:
-        return SdesOptions(
-            window=self.window,
-            max_window=self.max_window,
-            ssrc_limit=self.ssrc_limit,
-            srtcp_tag_as_srtp=self.srtcp_tag_as_srtp,
-        )
+        return SdesOptions(**{quirk.name: getattr(self, quirk.name) for quirk in fields(self)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +55,7 @@ class LegLine:
     direction: str = "sendrecv"  # as the peer stated it last
     proposed: tuple[Crypto, ...] = ()  # our a=crypto lines in the SDP this leg got last
     local: Crypto | None = None  # the one of them that holds
+    sending_mki: bytes = b""  # which key of `local` is in use; b"": the first
     remote: Crypto | None = None  # the peer's
     spent: frozenset[str] = frozenset()  # fingerprints of keys of ours that were used and left: never offered again
     latching: Latching | None = None
@@ -85,7 +83,7 @@ class LegLine:
             mux=self.mux,
             secure=self.secure,
             receive=keys.context(self.remote, sdes) if self.remote else None,
-            send=keys.context(self.local, sdes) if self.local else None,
+            send=keys.context(self.local, sdes, self.sending_mki) if self.local else None,
             may_send=sends and partner_receives,
             may_receive=receives and partner_sends,
             latching=self.latching or (Latching.AUTHENTICATED if self.secure else Latching.SIGNALLED_HOST),

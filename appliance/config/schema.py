@@ -229,6 +229,12 @@ class Security(Table):
     sdes_requires_tls: bool = row(
         True, help="Never offer or take SDES keys over SIP that is not TLS (or WSS).", effect=Effect.NEXT_CALL
     )
+    vbr: Literal["forbid", "allow"] = row(
+        "forbid",
+        help="Variable bit rate codecs on secured media, whose packet lengths tell what is said (RFC 6562): opus is "
+        "told cbr=1, others are dropped (forbid); allow: they pass. A trunk's own word goes before.",
+        effect=Effect.NEXT_CALL,
+    )
     allow_null_auth: bool = row(
         False, help="Allow suites without authentication everywhere; better per trunk.", effect=Effect.NEXT_CALL
     )

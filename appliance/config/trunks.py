@@ -10,6 +10,7 @@ from pydantic import AfterValidator
 from appliance.config.rows import Effect, Table, row
 from appliance.config.types import Networks, OptionalIPLiteral, OptionalSipSocket, Words
 from appliance.policy import secure_media
+from appliance.policy.options import MOST_MKI_KEYS
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$"  # of trunks and interfaces: they travel in NG flags and metric labels
 
@@ -27,6 +28,10 @@ def _suites(value: str) -> str:
     return value.strip()
 
 
+def _secure_in(value: str) -> str:
+    return "any" if value.strip().lower() == "any" else _suites(value)
+
+
 def _sip_uri(value: str) -> str:
     if value and not _SIP_URI.match(value):
         raise ValueError(f"{value!r} is not a SIP URI of a next hop, such as sip:192.0.2.1:5060;transport=tcp")
@@ -35,6 +40,7 @@ def _sip_uri(value: str) -> str:
 
 SecureMediaWords = Annotated[str, AfterValidator(_policy)]
 SuiteList = Annotated[str, AfterValidator(_suites)]
+SecureIn = Annotated[str, AfterValidator(_secure_in)]
 NextHop = Annotated[str, AfterValidator(_sip_uri)]
 
 
@@ -91,7 +97,51 @@ class Trunk(Table):
         effect=Effect.NEXT_CALL,
     )
     srtcp_tag: Literal["rfc", "same-as-srtp"] = row(
-        "rfc", help="SRTCP tag of the _32 suites: 80 bit (rfc), or FreeSWITCH's 32 bit.", effect=Effect.NEXT_CALL
+        "rfc",
+        help="SRTCP tag of the _32 suites and of AES_CM_128_NULL_AUTH: 80 bit (rfc), or as FreeSWITCH has it, 32 bit "
+        "and none.",
+        effect=Effect.NEXT_CALL,
+    )
+    legacy_192: bool = row(
+        False,
+        help="Derive AES-192 keys as libsrtp 2.2 to 2.7 does (FreeSWITCH, Asterisk on them): needed when 192-bit "
+        "suites alone fail to authenticate.",
+        effect=Effect.NEXT_CALL,
+    )
+    gcm8_answered_as_gcm: bool = row(
+        False,
+        help="Take AEAD_AES_*_GCM as the answer to our offer of AEAD_AES_*_GCM_8, as some Cisco phones write it; "
+        "media then has 8-octet tags.",
+        effect=Effect.NEXT_CALL,
+    )
+    roc: Literal["auto", "reset", "keep"] = row(
+        "auto",
+        help="Its rollover counter when it sends a new key: 0 (reset, as Teams does), as before (keep), or found out "
+        "by authentication (auto).",
+        effect=Effect.NEXT_CALL,
+    )
+    key_exchange: Literal["dtls_first", "sdes_first"] = row(
+        "dtls_first",
+        help="Which keying is answered where one of its m-lines carries both a fingerprint and crypto lines.",
+        effect=Effect.NEXT_CALL,
+    )
+    sdes_over_cleartext: Literal["refuse", "allow"] = row(
+        "refuse",
+        help="SDES keys to and from it over SIP that is not TLS (or WSS), though security.sdes_requires_tls holds. "
+        "allow: whoever sees its SIP can listen in.",
+        effect=Effect.NEXT_CALL,
+    )
+    secure_out_when_secure_in: SecureIn = row(
+        "",
+        help="Calls that it offers with SRTP over TLS, by a suite of this list (any: by every suite), leave with SRTP "
+        "or not at all, whatever the other trunk's mode says short of forbidden.",
+        effect=Effect.NEXT_CALL,
+    )
+    vbr: Literal["", "forbid", "allow"] = row(
+        "",
+        help="Variable bit rate codecs on secured media: made constant or dropped (forbid), or let pass; empty: as "
+        "security.vbr.",
+        effect=Effect.NEXT_CALL,
     )
     sdes_padding: bool = row(
         True, help="Pad base64 keys with '=' in the crypto lines we write.", effect=Effect.NEXT_CALL
@@ -99,6 +149,16 @@ class Trunk(Table):
     sdes_lifetime_log2: int = row(
         0, help="Write key lifetime 2^n in our crypto lines; 0: leave it out.", effect=Effect.NEXT_CALL,
         unit="log2 packets", ge=0, le=48,
+    )  # fmt: skip
+    sdes_lifetime_floor_log2: int = row(
+        0, help="Refuse crypto lines whose keys live for fewer than 2^n packets (Asterisk: 20); 0: take any.",
+        effect=Effect.NEXT_CALL, unit="log2 packets", ge=0, le=48,
+    )  # fmt: skip
+    sdes_mki: int = row(
+        0,
+        help="Master keys in each crypto line we write, with MKI 1 and up of one octet (as FreeSWITCH's "
+        "rtp_secure_media_mki); 0: one key without MKI. Its own MKIs are understood in any case.",
+        effect=Effect.NEXT_CALL, unit="keys", ge=0, le=MOST_MKI_KEYS,
     )  # fmt: skip
     sdes_liberal_lifetime: bool = row(
         False, help="Clamp a lifetime above the suite's maximum instead of refusing the line.", effect=Effect.NEXT_CALL

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from appliance.policy.options import MediaOptions, SdesOptions
+from appliance.policy.options import MediaOptions, SdesOptions, Vbr
 from appliance.policy.suites import weak_suites
 
 
@@ -13,6 +13,8 @@ class SecuritySettings(Protocol):
 
     @property
     def sdes_requires_tls(self) -> bool: ...
+    @property
+    def vbr(self) -> str: ...
     @property
     def allow_null_auth(self) -> bool: ...
     @property
@@ -27,4 +29,4 @@ def media_options(security: SecuritySettings, *, window: int, ssrc_limit: int) -
         null_auth=security.allow_null_auth, null_cipher=security.allow_null_cipher, gcm_8=security.allow_gcm_8
     )
     sdes = SdesOptions(window=window, max_window=max(window, 1024), ssrc_limit=ssrc_limit, allow_weak=weak)
-    return MediaOptions(sdes_requires_tls=security.sdes_requires_tls, sdes=sdes)
+    return MediaOptions(sdes_requires_tls=security.sdes_requires_tls, sdes=sdes, vbr=Vbr(security.vbr))

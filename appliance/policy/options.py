@@ -10,8 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from appliance.calls.media import Latching
+from appliance.calls.media import Latching, RocPolicy
+from appliance.policy.codec_wishes import CodecWishes
 from appliance.policy.secure_media import SecureMedia
+
+MOST_MKI_KEYS = 4  # keys that a line of ours may carry
 
 
 class Spelling(StrEnum):
@@ -40,6 +43,14 @@ class Ice(StrEnum):
     OPTIONAL = "optional"
 
 
+class Vbr(StrEnum):
+    """What becomes of variable bit rate codecs on secured media, whose packet lengths tell what is said (H09, RFC 6562
+    section 3). RFC 6562's third way, padding every payload to one length, is not available."""
+
+    FORBID = "forbid"  # made constant where the codec's parameters can say so, else dropped
+    ALLOW = "allow"
+
+
 @dataclass(frozen=True, slots=True)
 class SdesOptions:
     """SDES (RFC 4568) towards the side that receives our SDP; `choice` and the allowances also judge the side that
@@ -59,13 +70,20 @@ class SdesOptions:
     pad: bool = True  # base64 padding in the lines we write
     lifetime_log2: int = 0  # write |2^n after each key; 0: leave the field out
     liberal_lifetime: bool = False  # clamp a lifetime above the suite's maximum instead of refusing the line (C05)
+    lifetime_floor_log2: int = 0  # refuse lines whose keys live for fewer than 2^n packets (Asterisk: 20); 0: take any
+    mki_keys: int = 0  # keys in each line we write, MKI 1..n of one octet (C06); 0: one key without MKI
+    over_cleartext: bool = False  # this trunk's keys may travel over signalling that is not protected (SDES-23, C07)
+    preferred: bool = False  # SDES before DTLS-SRTP where an m-line carries both (D07)
     allow_weak: frozenset[str] = (
         frozenset()
     )  # canonical names of weak suites this trunk allows without naming them (B10)
     unencrypted_srtp: bool = False  # RFC 4568 section 6.3.2: write it, and accept it
     unencrypted_srtcp: bool = False
     unauthenticated_srtp: bool = False  # section 6.3.3
-    srtcp_tag_as_srtp: bool = False  # FreeSWITCH's SRTCP tag (spec/mission.md trap 5)
+    srtcp_tag_as_srtp: bool = False  # FreeSWITCH's SRTCP tag: 4 octets of _32, none of NULL_AUTH (mission.md trap 5)
+    legacy_192: bool = False  # AES-192 keys derived as libsrtp 2.2 to 2.7 do (key-management.md section 6, 1)
+    gcm8_answered_as_gcm: bool = False  # Cisco: AEAD_AES_n_GCM answers an offer of AEAD_AES_n_GCM_8 (freeswitch#691)
+    roc: RocPolicy = RocPolicy.AUTO  # what a new key does to the rollover counter (C13, rtpengine#1443)
     window: int = 128  # replay window of our receive contexts, packets; a peer's WSH may raise it up to max_window
     max_window: int = 1024
     ssrc_limit: int = 16  # sources per receive context
@@ -83,11 +101,13 @@ class MediaOptions:
     sdes_requires_tls: bool = True  # C07: keys only over protected signalling
     signalling_secure: bool = False  # this side's SDP came over TLS
     signalling_secure_out: bool = False  # the other side's SDP leaves over TLS
+    vbr: Vbr = Vbr.FORBID  # of streams that are secured on either leg
     dtls: str = ""  # "", "off", "passive", "active"
     dtls_fingerprint: str = ""
     osrtp: frozenset[str] = frozenset()  # "offer", "offer-legacy", "accept-rfc", "accept-legacy"
     ice: Ice = Ice.DEFAULT
     rtcp_mux: frozenset[str] = frozenset()  # "offer", "require", "demux", "accept", "reject"
+    codecs: CodecWishes = field(default_factory=CodecWishes)  # what of this side's codecs the other side is offered
     rtcp_attribute: bool = True  # false: never write a=rtcp
     replace: frozenset[str] = frozenset({"origin", "session-connection"})  # NG words; what of the session part is ours
     interface_a: str = ""  # towards this side ("" : default)

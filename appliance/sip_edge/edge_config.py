@@ -9,6 +9,20 @@ from appliance.sip_edge.routing import RoutingTable
 
 
 @dataclass(frozen=True)
+class TlsFiles:
+    """PEM files of the sip.* settings, where the operator has them."""
+
+    certificate: Path  # chain, the server's own first
+    key: Path
+    client_ca: Path | None = None  # authorities of TLS peers; None: peers are not asked for a certificate
+
+    def copies(self, folder: Path) -> TlsFiles:
+        """The same files where Kamailio's account may read them."""
+        ca = folder / "client-ca.pem" if self.client_ca else None
+        return TlsFiles(folder / "certificate.pem", folder / "key.pem", ca)
+
+
+@dataclass(frozen=True)
 class EdgeConfig:
     """One rendered Kamailio. Paths are absolute; `run` is private to it."""
 
@@ -29,11 +43,17 @@ class EdgeConfig:
     dialog_timeout_s: int = 43_200
     mask_ip: str = "127.0.0.8"
     user_agent: str = "srtpgw"
+    tls: TlsFiles | None = None  # needed by tls: and wss: sockets
     databases: bool = True  # Kamailio's SQLite module is there
 
     @property
     def script(self) -> Path:
         return self.run / "python" / "appliance" / "sip_edge" / "script.py"
+
+    @property
+    def tls_files(self) -> TlsFiles | None:
+        """What Kamailio reads: private copies in its run directory."""
+        return self.tls.copies(self.run / "tls") if self.tls else None
 
     @property
     def database(self) -> str:

@@ -12,7 +12,7 @@ from appliance.policy import secure_media
 from appliance.policy.suites import weak_suites
 from appliance.protocols.srtp import suites
 from appliance.sip_edge import kamailio
-from appliance.sip_edge.edge_config import EdgeConfig
+from appliance.sip_edge.edge_config import EdgeConfig, TlsFiles
 from appliance.sip_edge.routing import MediaPolicy, RoutingTable, Trunk
 
 DEBIAN_USER = "kamailio"
@@ -30,7 +30,18 @@ QUIRKS: tuple[tuple[str, object, str], ...] = (
     ("suite_choice", "offerer", "SDES-choice-offerer"),
     ("suite_spelling", "alias", "SDES-spelling-alias"),
     ("srtcp_tag", "same-as-srtp", "SDES-srtcp-tag-as-srtp"),
+    ("legacy_192", True, "SDES-legacy-192"),
+    ("gcm8_answered_as_gcm", True, "SDES-gcm8-answered-as-gcm"),
+    ("roc", "reset", "SDES-roc-reset"),
+    ("roc", "keep", "SDES-roc-keep"),
+    ("key_exchange", "sdes_first", "SDES-prefer"),
+    ("sdes_over_cleartext", "allow", "SDES-over-cleartext"),
     ("latching", "off", "asymmetric"),
+)
+NUMBERS = (  # the same with a number behind the word; 0 says nothing
+    ("sdes_lifetime_log2", "SDES-lifetime"),
+    ("sdes_lifetime_floor_log2", "SDES-lifetime-floor"),
+    ("sdes_mki", "SDES-mki"),
 )
 
 
@@ -52,6 +63,7 @@ def edge_config(settings: Settings, run: Path) -> EdgeConfig:
         shared_memory_mb=sip.shared_memory_mb, private_memory_mb=sip.private_memory_mb,
         answer_timeout_ms=sip.answer_timeout_ms, ring_timeout_ms=sip.ring_timeout_ms,
         dialog_timeout_s=sip.dialog_timeout_s, user_agent=sip.user_agent,
+        tls=TlsFiles(sip.certificate, sip.key, sip.client_ca) if sip.certificate and sip.key else None,
         databases=(Path(modules) / "db_sqlite.so").exists() and kamailio.SCHEMAS.is_dir(),
     )  # fmt: skip
 
@@ -72,9 +84,8 @@ def trunk(row: TrunkSettings, settings: Settings) -> Trunk:
 def quirk_flags(row: TrunkSettings) -> tuple[str, ...]:
     """NG words of a trunk's quirks, then the words its operator added."""
     flags = [word for name, value, word in QUIRKS if getattr(row, name) == value]
+    flags += [f"{word}-{number}" for name, word in NUMBERS if (number := getattr(row, name))]
     flags += [f"OSRTP-{word}" for word in row.osrtp]
-    if row.sdes_lifetime_log2:
-        flags.append("SDES-lifetime")
     if row.media_address:
         flags.append(f"media-address={row.media_address}")
     return (*flags, *row.flags)

@@ -15,7 +15,7 @@ from appliance.sip_edge.edge_config import EdgeConfig
 
 PACKAGE = Path(__file__).resolve().parents[1]
 SCRIPT_FILES = ("__init__.py", "sip_edge/__init__.py", "sip_edge/script.py", "sip_edge/routing.py",
-                "sip_edge/media_flags.py", "sip_edge/refusal.py")  # fmt: skip
+                "sip_edge/media_flags.py", "sip_edge/fallback.py", "sip_edge/refusal.py")  # fmt: skip
 SCHEMAS = Path("/usr/share/kamailio/db_sqlite")
 SCHEMA_FILES = ("standard-create.sql", "dialog-create.sql")
 CHECK_TIMEOUT_S = 20
@@ -47,6 +47,7 @@ def prepare(edge: EdgeConfig) -> Path:
     edge.run.mkdir(mode=0o700, parents=True, exist_ok=True)
     _copy_script(edge)
     (edge.run / "routing.json").write_text(routing.dump(edge.table))
+    _copy_tls(edge)
     if edge.database:
         _create_database(Path(edge.database))
     cfg = edge.run / "kamailio.cfg"
@@ -79,6 +80,18 @@ def _copy_script(edge: EdgeConfig) -> None:
         target = edge.run / "python" / "appliance" / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(PACKAGE / name, target)
+
+
+def _copy_tls(edge: EdgeConfig) -> None:
+    """Certificate and key where Kamailio's account may read them, whoever the originals belong to."""
+    if edge.tls is None or edge.tls_files is None:
+        return
+    edge.tls_files.key.parent.mkdir(mode=0o700, exist_ok=True)
+    for name in ("certificate", "key", "client_ca"):
+        source, target = getattr(edge.tls, name), getattr(edge.tls_files, name)
+        if source is not None:
+            target.touch(mode=0o600)
+            target.write_bytes(source.read_bytes())
 
 
 def _create_database(path: Path) -> None:

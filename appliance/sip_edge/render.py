@@ -11,9 +11,12 @@ from collections.abc import Iterable
 from appliance.sip_edge.edge_config import EdgeConfig
 
 MODULES = (
+    "tls",  # first: OpenSSL takes Kamailio's shared memory only before anybody else initialises it
     "tm", "sl", "rr", "pv", "maxfwd", "textops", "textopsx", "siputils", "xlog", "sanity", "ctl", "kex", "corex",
     "counters", "jsonrpcs", "db_sqlite", "dialog", "htable", "nathelper", "rtpengine", "uac", "topoh", "app_python3",
 )  # fmt: skip
+
+SDP_VARIABLE = "$var(sdp)"  # where the gateway's SDP waits for the script to put it into a message
 
 Value = int | str
 
@@ -38,7 +41,7 @@ def kamailio_cfg(edge: EdgeConfig) -> str:
 
 
 def _wanted(module: str, edge: EdgeConfig) -> bool:
-    return module != "db_sqlite" or edge.database != ""
+    return {"db_sqlite": edge.database != "", "tls": edge.tls is not None}.get(module, True)
 
 
 def _globals(edge: EdgeConfig) -> Iterable[tuple[str, Value]]:
@@ -48,6 +51,7 @@ def _globals(edge: EdgeConfig) -> Iterable[tuple[str, Value]]:
         ("fork", "yes"),
         ("children", edge.workers),
         ("tcp_children", edge.workers),
+        *((("enable_tls", "yes"),) if edge.tls else ()),
         ("auto_aliases", "no"),
         ("mhomed", 1),  # leave by the socket that the route to the next hop uses
         ("server_signature", "no"),  # no Server or User-Agent of Kamailio's own
@@ -64,6 +68,7 @@ def _globals(edge: EdgeConfig) -> Iterable[tuple[str, Value]]:
 
 def _parameters(edge: EdgeConfig) -> Iterable[tuple[str, str, Value]]:
     return (
+        *_tls_parameters(edge),
         ("tm", "failure_reply_mode", 3),
         ("tm", "fr_timer", edge.answer_timeout_ms),
         ("tm", "fr_inv_timer", edge.ring_timeout_ms),
@@ -91,6 +96,7 @@ def _parameters(edge: EdgeConfig) -> Iterable[tuple[str, str, Value]]:
         ),  # topoh with a masked Call-ID needs it to address the callee
         ("dialog", "event_callback", "ksr_dialog_event"),
         ("rtpengine", "rtpengine_sock", " ".join(f"udp:{address}" for address in edge.ng)),
+        ("rtpengine", "write_sdp_pv", SDP_VARIABLE),
         ("rtpengine", "rtpengine_disable_tout", 1),  # a restarted gateway serves the next call
         ("rtpengine", "rtpengine_tout_ms", 1000),
         ("rtpengine", "rtpengine_retr", 3),
@@ -100,6 +106,21 @@ def _parameters(edge: EdgeConfig) -> Iterable[tuple[str, str, Value]]:
         ("topoh", "sanity_checks", 1),
         ("app_python3", "load", f"{edge.script}"),
     )
+
+
+def _tls_parameters(edge: EdgeConfig) -> Iterable[tuple[str, str, Value]]:
+    """Rows J01, J02, J05: TLS 1.2 and later; peers are verified when their authorities are given."""
+    files = edge.tls_files
+    if files is None:
+        return
+    yield "tls", "tls_method", "TLSv1.2+"
+    yield "tls", "certificate", str(files.certificate)
+    yield "tls", "private_key", str(files.key)
+    if files.client_ca:
+        yield "tls", "ca_list", str(files.client_ca)
+    verify = int(files.client_ca is not None)
+    yield "tls", "verify_certificate", verify
+    yield "tls", "require_certificate", verify
 
 
 def _quoted(value: Value) -> str:

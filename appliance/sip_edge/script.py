@@ -2,7 +2,9 @@
 
     request -> guard (sanity, loops) -> in a dialog?  follow its route, re-offer or delete media
                                      -> out of one?   OPTIONS answered; INVITE: trunk -> next hop -> offer -> relay
-    reply   -> answer media with its SDP -> back;  failure -> delete media
+    branch  -> the gateway's SDP goes in
+    reply   -> answer media with its SDP -> back
+    failure -> a secure offer that was refused and need not be secure: plain, once;  else delete media
 
 Only stand-alone decisions live in `routing` and `media_flags`; here is the order of Kamailio's own verbs. Kamailio
 provides the module `KSR`; tests provide a fake one. Standard library only.
@@ -12,6 +14,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +24,13 @@ if str(_HERE.parents[2]) not in sys.path:  # the package tree that was copied in
 
 import KSR  # noqa: E402
 
-from appliance.sip_edge import media_flags, refusal, routing  # noqa: E402
+from appliance.sip_edge import fallback, media_flags, refusal, routing  # noqa: E402
 
 ALLOW = "INVITE, ACK, CANCEL, BYE, NOTIFY, REFER, MESSAGE, OPTIONS, INFO, SUBSCRIBE, UPDATE, PRACK"
 KNOWN_METHODS = frozenset(ALLOW.split(", "))
 SANITY_CHECKS, SANITY_URI_CHECKS = 17895, 7  # row K02: what Kamailio's own sample configuration uses
 SDP_TYPE = "application/sdp"
+SDP = "$var(sdp)"  # the SDP that the gateway wrote last (modparam write_sdp_pv)
 LATE_OFFER = 1  # message flag: the INVITE had no SDP, so the 200 offers and the ACK answers (RFC 3261 section 13.2.1)
 
 
@@ -112,11 +116,12 @@ class Kamailio:
         _leave_by(callee)
         if not self._offer(caller, callee, caller.destination):
             return 1
+        _hide()
+        KSR.rr.record_route()
         return self._relay_invite()
 
     def _relay_invite(self) -> int:
-        _hide()
-        KSR.rr.record_route()
+        KSR.tm.t_on_branch("ksr_branch")
         KSR.tm.t_on_reply("ksr_reply")
         KSR.tm.t_on_failure("ksr_failure")
         if KSR.tm.t_relay() < 0:
@@ -128,6 +133,7 @@ class Kamailio:
         """Engage the gateway with the SDP of this request; False when the request was answered instead."""
         KSR.pv.sets("$avp(offerer)", offerer.name)
         KSR.pv.sets("$avp(answerer)", answerer.name)
+        KSR.pv.sets(SDP, "")
         if KSR.textops.has_body_type(SDP_TYPE) < 0:
             KSR.setflag(LATE_OFFER)
             return True
@@ -138,9 +144,10 @@ class Kamailio:
         except media_flags.Refused as refused:
             self._refuse(488, "Not Acceptable Here", refused.reason)
             return False
-        if KSR.rtpengine.rtpengine_offer(flags) > 0:
-            return True
         new_call = KSR.siputils.has_totag() < 0
+        if _put_to_gateway(KSR.rtpengine.rtpengine_offer, flags):
+            KSR.pv.sets("$avp(fallback)", "1" if new_call and fallback.possible(answerer, flags) else "")
+            return True
         words = (self.table.ng, _call_id(), KSR.pv.gete("$ft"), KSR.pv.gete("$rb"), flags)
         verdict = refusal.ask(*words, new_call=new_call)
         self._refuse(verdict.status, verdict.phrase, verdict.reason)
@@ -166,6 +173,7 @@ class Kamailio:
         elif method in ("INVITE", "UPDATE"):
             if not self._offer_again(method):
                 return 1
+            KSR.tm.t_on_branch("ksr_branch")
             KSR.tm.t_on_reply("ksr_reply")
             KSR.tm.t_on_failure("ksr_failure_within")
         if method in ("INVITE", "UPDATE", "SUBSCRIBE", "REFER"):
@@ -210,14 +218,33 @@ class Kamailio:
             nobody = routing.Trunk(name="")
             answerer = self.table.by_source(KSR.pv.gete("$si")) or nobody
             offerer = self.table.by_name(KSR.pv.gete("$dlg_var(callee)")) or nobody
-            if KSR.rtpengine.rtpengine_answer(media_flags.answer_flags(answerer, offerer)) < 0:
-                KSR.pv.sets("$dlg_var(unanswerable)", "1")
+            if _put_to_gateway(KSR.rtpengine.rtpengine_answer, media_flags.answer_flags(answerer, offerer)):
+                KSR.textops.set_body(KSR.pv.gete(SDP), SDP_TYPE)
+            else:
+                self._disable("answer_not_acceptable")
 
     def _end_unanswered(self) -> int:
         """The callee's answer was not acceptable: both sides agreed on nothing, so both are told BYE (row H01)."""
-        if KSR.pv.gete("$dlg_var(unanswerable)"):
-            _event("refused", status=488, reason="answer_not_acceptable")
+        reason = KSR.pv.gete("$dlg_var(unanswerable)")
+        if reason:
+            _event("refused", status=488, reason=reason)
             KSR.dialog.dlg_bye("all")
+        return 1
+
+    def _disable(self, reason: str) -> None:
+        """Whatever one side said about media must not reach the other one: it would go round the gateway."""
+        KSR.textops.set_body(media_flags.disabled_answer(KSR.pv.gete("$rb")), SDP_TYPE)
+        if reason:
+            KSR.pv.sets("$dlg_var(unanswerable)", reason)
+
+    # the request as it leaves ---------------------------------------------------------------------------------------
+
+    def ksr_branch(self, message: Any) -> int:
+        """The gateway's SDP in place of the offerer's. Changes of a branch end with it, so that a second attempt
+        starts from the body as it came."""
+        sdp = KSR.pv.gete(SDP)
+        if sdp:
+            KSR.textops.set_body(sdp, SDP_TYPE)
         return 1
 
     # replies --------------------------------------------------------------------------------------------------------
@@ -234,34 +261,60 @@ class Kamailio:
             _event("error", error=repr(error))
             engaged = False
         if engaged:
-            return 1
-        # Whatever the callee said about media must not reach the caller: it would go round the gateway.
-        KSR.textops.set_body(media_flags.disabled_answer(KSR.pv.gete("$rb")), SDP_TYPE)
-        if status >= 200:
-            KSR.pv.sets("$dlg_var(unanswerable)", "1")
+            KSR.textops.set_body(KSR.pv.gete(SDP), SDP_TYPE)
+        else:
+            self._disable(self._why_unanswered() if status >= 200 else "")
         return 1
 
     def _engage_reply(self) -> bool:
         """Hand the SDP of a reply to the gateway: the answer, or the offer when the INVITE had none."""
         offerer, answerer = (self._named(f"$avp({side})") for side in ("offerer", "answerer"))
         if not KSR.isflagset(LATE_OFFER):
-            return bool(KSR.rtpengine.rtpengine_answer(media_flags.answer_flags(answerer, offerer)) > 0)
+            return _put_to_gateway(KSR.rtpengine.rtpengine_answer, media_flags.answer_flags(answerer, offerer))
         try:
             back = f"sip:{KSR.pv.gete('$T_req($si)')};transport={str(KSR.pv.gete('$T_req($proto)')).lower()}"
             flags = media_flags.offer_flags(answerer, offerer, _transport(), back, self.table.sdes_requires_tls)
         except media_flags.Refused:
             return False
         KSR.pv.sets("$dlg_var(late)", offerer.name or "?")
-        return bool(KSR.rtpengine.rtpengine_offer(flags) > 0)
+        return _put_to_gateway(KSR.rtpengine.rtpengine_offer, flags)
+
+    def _why_unanswered(self) -> str:
+        """The word for the log (row H01)."""
+        answer = media_flags.facts(KSR.pv.gete("$rb"))
+        required = self._named("$avp(answerer)").outbound.mode == "mandatory" and not KSR.isflagset(LATE_OFFER)
+        return "crypto_required" if required and not (answer.secure and answer.crypto) else "answer_not_acceptable"
 
     def _named(self, variable: str) -> routing.Trunk:
         return self.table.by_name(KSR.pv.gete(variable)) or routing.Trunk(name="")
 
     def ksr_failure(self, message: Any) -> int:
         """The call did not come about (also after CANCEL and on timeout): nothing may stay behind."""
+        status = int(KSR.pv.get("$T_reply_code") or 0)
+        if status in fallback.NOT_ACCEPTABLE and self._retry_plain(status):
+            return 1
         KSR.rtpengine.rtpengine_delete("")
-        _event("failed", status=int(KSR.pv.get("$T_reply_code") or 0))
+        _event("failed", status=status)
         return 1
+
+    def _retry_plain(self, status: int) -> bool:
+        """The callee refused the secure offer that its trunk's policy leaves open: offer plain RTP on a new branch,
+        once, and not to a caller who has hung up meanwhile (row H02)."""
+        if not KSR.pv.gete("$avp(fallback)") or KSR.tm.t_is_canceled() > 0:
+            return False
+        KSR.pv.sets("$avp(fallback)", "")
+        caller, callee = (self._named(f"$avp({side})") for side in ("offerer", "answerer"))
+        flags = media_flags.offer_flags(
+            caller, fallback.plain(callee), _transport(), caller.destination, self.table.sdes_requires_tls
+        )
+        if not _put_to_gateway(KSR.rtpengine.rtpengine_offer, flags):
+            return False
+        _event("retried_plain", status=status)
+        KSR.pv.sets("$ru", KSR.pv.gete("$ru"))  # a target for the new branch: t_relay takes none that has failed
+        KSR.pv.sets("$du", caller.destination)
+        _leave_by(callee)
+        self._relay_invite()
+        return True
 
     def ksr_failure_within(self, message: Any) -> int:
         """A re-INVITE was refused: the session stays as it was (RFC 3261 section 14.1)."""
@@ -283,6 +336,12 @@ def _reply(status: int, phrase: str, *, allow: bool = False) -> int:
     if KSR.pv.gete("$rm") != "ACK":
         KSR.sl.send_reply(status, phrase)
     return 1
+
+
+def _put_to_gateway(verb: Callable[[str], int], flags: str) -> bool:
+    """Whether the gateway wrote an SDP, which then is in SDP."""
+    KSR.pv.sets(SDP, "")
+    return verb(flags) > 0 and bool(KSR.pv.gete(SDP))
 
 
 def _hide() -> None:

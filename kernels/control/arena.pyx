@@ -9,8 +9,8 @@ from libc.string cimport memset
 from kernels.clib.linux cimport MADV_DONTDUMP, PR_SET_DUMPABLE, explicit_bzero, madvise, mlock, prctl
 from kernels.control.layout cimport (
     ARENA_MAGIC, ARENA_VERSION, HOME_MOVING, MOST_WORKERS, STRUCTS, TRANSFER_RECORDS, ArenaHeader, Capacities, Transfer,
-    WorkerBlock, layout_handoffs, layout_homes, layout_hop_rows, layout_next_hops, layout_structs, layout_transfers,
-    layout_wanted, layout_worker, transfers_octets,
+    WorkerBlock, aligned, layout_handoffs, layout_homes, layout_hop_rows, layout_next_hops, layout_samples,
+    layout_structs, layout_transfers, layout_wanted, layout_worker, transfers_octets,
 )
 from kernels.control.records cimport (
     COMMAND_OCTETS, COMMAND_SLOTS, HANDOFF_OCTETS, HANDOFF_SLOTS, INJECT_OCTETS, INJECT_SLOTS, PUNT_OCTETS, PUNT_SLOTS,
@@ -18,6 +18,7 @@ from kernels.control.records cimport (
 )
 from kernels.control.ring cimport Ring, ring_footprint, ring_format
 from kernels.flow.counters cimport COUNTER_COUNT, COUNTERS
+from kernels.flow.samples cimport Samples
 from kernels.flow.table cimport FLOW_DROPS, Flow
 from kernels.port.nexthop cimport WANTED, NextHop, NextHops, Wanted, wanted_take
 from kernels.wire.packet cimport DROP_COUNT
@@ -30,7 +31,7 @@ PER_CALL = {"flows": 4, "cryptos": 4, "keys": 6, "streams": 8}
 
 NAMES = ("ArenaHeader", "WorkerBlock", "Ring", "Command", "ReplyRecord", "Punt", "Inject", "Flow", "FlowCommand",
          "CryptoCommand", "Peer", "COUNTER_COUNT", "DROP_COUNT", "Crypto", "KeySlot", "Stream", "Handoff",
-         "MoveCommand", "Transfer")
+         "MoveCommand", "Transfer", "Samples")
 
 TRANSFERS = ("empty", "filling", "full", "taken")
 
@@ -48,7 +49,7 @@ cdef Capacities capacities_of(uint32_t workers, uint32_t calls, uint32_t sockets
 
 
 cdef uint64_t regions_start(uint32_t workers, const Capacities *c):
-    return layout_wanted(workers, c) + <uint64_t>workers * WANTED * sizeof(Wanted)
+    return aligned(layout_samples(workers, c) + <uint64_t>workers * sizeof(Samples))
 
 
 def footprint(uint32_t workers, uint32_t calls, uint32_t sockets):
@@ -111,6 +112,7 @@ cdef class Arena:
         header.next_hops = layout_next_hops(workers, &capacities)
         header.next_hop_rows = layout_hop_rows(workers, &capacities)
         header.wanted = layout_wanted(workers, &capacities)
+        header.samples = layout_samples(workers, &capacities)
         for index in range(workers):
             memset(self.base + header.homes + <uint64_t>index * sockets, <int>index, sockets)
         self.format_handoffs(workers)
@@ -229,7 +231,7 @@ def _check_sizes():
             raise ImportError(f"layout: {size} does not fit {room}")
     if TRANSFER_RECORDS != commands.TRANSFER_RECORDS:
         raise ImportError("layout: TRANSFER_RECORDS of layout.pxd and commands.py differ")
-    for size in (sizeof(ArenaHeader), sizeof(WorkerBlock), sizeof(Ring), sizeof(Flow)):
+    for size in (sizeof(ArenaHeader), sizeof(WorkerBlock), sizeof(Ring), sizeof(Flow), sizeof(Samples)):
         if size % 64:
             raise ImportError(f"layout: {size} is no multiple of 64")
 

@@ -1,6 +1,6 @@
 # The arena: one mapping, addressed by offsets from its start, shared by holder, workers and control.
 #
-#   ArenaHeader | WorkerBlock x workers | homes | hand-off rings, from x to | transfers | next hops | wanted |
+#   ArenaHeader | WorkerBlock x workers | homes | hand-off rings, from x to | transfers | next hops | wanted | samples |
 #   per worker: commands replies punts injects flows sockets marks engine
 #
 # Every line of a WorkerBlock has one writer, but that of `asleep`.
@@ -13,6 +13,7 @@ from kernels.control.records cimport (
 )
 from kernels.control.ring cimport Ring, ring_footprint
 from kernels.flow.counters cimport COUNTER_COUNT, COUNTERS
+from kernels.flow.samples cimport Samples
 from kernels.flow.table cimport Flow
 from kernels.port.nexthop cimport WANTED, NextHop, Wanted
 from kernels.srtp.context cimport EngineSizes
@@ -23,7 +24,7 @@ from kernels.wire.packet cimport DROP_COUNT, Peer
 cdef enum:
     ARENA_MAGIC = 0x53475741    # "SGWA"
     ARENA_VERSION = 5           # raise it when a meaning changes and no size does
-    STRUCTS = 19
+    STRUCTS = 20
     HOME_MOVING = 0x80          # in a home: the worker in the other bits is about to take the socket, nobody reads it
     MOST_WORKERS = 127
 
@@ -76,7 +77,9 @@ cdef struct ArenaHeader:
     uint64_t next_hops          # offset: NextHop rows of all workers (kernels/port/nexthop.pxd)
     uint64_t wanted             # offset: WANTED places of each worker
     uint32_t next_hop_rows      # a power of two
-    uint8_t pad0[20]
+    uint8_t pad0[4]
+    uint64_t samples            # offset: Samples of each worker (kernels/flow/samples.pxd)
+    uint8_t pad2[8]
     uint32_t home_changes       # rises with every change of a home: workers look through the table again
     uint8_t pad1[60]
 
@@ -142,6 +145,7 @@ cdef inline void layout_structs(uint32_t *sizes) noexcept nogil:
     sizes[16] = sizeof(Handoff)
     sizes[17] = sizeof(MoveCommand)
     sizes[18] = sizeof(Transfer)
+    sizes[19] = sizeof(Samples)
 
 cdef inline uint64_t layout_homes(uint32_t workers) noexcept nogil:
     """Where the table of homes begins."""
@@ -175,6 +179,9 @@ cdef inline uint64_t layout_next_hops(uint32_t workers, const Capacities *c) noe
 
 cdef inline uint64_t layout_wanted(uint32_t workers, const Capacities *c) noexcept nogil:
     return layout_next_hops(workers, c) + layout_hop_rows(workers, c) * sizeof(NextHop)
+
+cdef inline uint64_t layout_samples(uint32_t workers, const Capacities *c) noexcept nogil:
+    return aligned(layout_wanted(workers, c) + <uint64_t>workers * WANTED * sizeof(Wanted))
 
 cdef inline uint64_t layout_worker(const Capacities *c, uint64_t start, WorkerBlock *block) noexcept nogil:
     """Place a worker's region at `start` (offsets into `block`); returns its end."""

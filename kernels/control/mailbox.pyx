@@ -17,6 +17,7 @@ from kernels.control.sequence cimport sequence_changed, sequence_read
 from kernels.flow.counters cimport COUNTER_BUSY_NS, COUNTER_COUNT, COUNTERS
 from kernels.flow.pipeline cimport MARK_INSTALLED
 from kernels.flow.reception cimport reception_lost
+from kernels.flow.samples cimport SAMPLE_OCTETS, SAMPLES, Sample, Samples
 from kernels.flow.table cimport Flow
 from kernels.port.address cimport peer_address, peer_parse
 from kernels.srtp.context cimport CRYPTO_SEND, EngineSizes
@@ -171,6 +172,22 @@ cdef class Mailbox:
             copy.packets_in, copy.octets_in, copy.packets_out, copy.octets_out, copy.last_in_ns,
             copy.ssrc_in if copy.heard else None, copy.ssrc_changes, reception_lost(&copy),
             {DROPS[i]: copy.drops[i] for i in range(1, <uint32_t>DROP_COUNT) if copy.drops[i]})
+
+    def samples(self, slots):
+        """What is kept of datagrams that failed on these flows, oldest first."""
+        cdef Samples *samples = <Samples *>self.at(self.arena.header().samples) + self.index
+        cdef Sample copy
+        cdef uint32_t i, before
+        found = []
+        for i in range(<uint32_t>SAMPLES):
+            before = sequence_read(&samples.rows[i].sequence)
+            memcpy(&copy, &samples.rows[i], sizeof(Sample))
+            if sequence_changed(&samples.rows[i].sequence, before) or not copy.owner or copy.owner - 1 not in slots:
+                continue                                # being overwritten: the next reading has it
+            found.append(seen.Sample(copy.owner - 1, DROPS[copy.drop], KINDS[copy.kind], copy.received_ns,
+                                     peer_address(&copy.source), copy.length,
+                                     (<char *>copy.data)[:min(copy.kept, SAMPLE_OCTETS)]))
+        return sorted(found, key=lambda sample: sample.received_ns)
 
     cdef int copy_flow(self, const Flow *flow, Flow *copy) except -1:
         cdef uint32_t before

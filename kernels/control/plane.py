@@ -11,7 +11,7 @@ import os
 import select
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -21,7 +21,15 @@ from kernels.control.door import GREETING_OCTETS
 from kernels.control.errors import LayoutMismatch, PlaneBusy, RingFull
 from kernels.control.mailbox import Mailbox
 from kernels.control.next_hops import Gone, Row, write_next_hops
-from kernels.control.status import CryptoStatus, FlowStatus, InterfaceInfo, PlaneInfo, WorkerInfo, WorkerStatus
+from kernels.control.status import (
+    CryptoStatus,
+    FlowStatus,
+    InterfaceInfo,
+    PlaneInfo,
+    Sample,
+    WorkerInfo,
+    WorkerStatus,
+)
 
 __all__ = ["LayoutMismatch", "MediaPlane", "PlaneBusy", "RingFull"]
 
@@ -109,6 +117,10 @@ class MediaPlane:
         """Snapshot of a crypto, without keys. KeyError when the slot is empty."""
         return self._mailboxes[worker].crypto(slot)
 
+    def samples(self, worker: int, slots: Container[int]) -> list[Sample]:
+        """What a worker kept of datagrams that failed on these flows, oldest first."""
+        return self._mailboxes[worker].samples(slots)
+
     def flows(self, worker: int) -> list[int]:
         """Flow slots in use."""
         return self._mailboxes[worker].flows()
@@ -179,7 +191,6 @@ class MediaPlane:
                 continue
             out.append(WorkerNews(news["worker"], news["event"], news["pid"], news["restarts"], news["reason"]))
 
-
     def _port_news(self, news: dict[str, Any]) -> PortNews:
         """Also brings `info` up to date."""
         names = tuple(news["interfaces"])
@@ -215,8 +226,12 @@ def _info(description: dict[str, Any], arena: Arena) -> PlaneInfo:
         ),
         interfaces={
             name: InterfaceInfo(
-                entry["address"], tuple(range(*ports) for ports in entry["ports"]), frozenset(entry["busy"]),
-                entry["port"]["kind"], entry["port"]["why"], entry["port"]["device"],
+                entry["address"],
+                tuple(range(*ports) for ports in entry["ports"]),
+                frozenset(entry["busy"]),
+                entry["port"]["kind"],
+                entry["port"]["why"],
+                entry["port"]["device"],
             )
             for name, entry in description["interfaces"].items()
         },

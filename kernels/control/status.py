@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kernels.control.commands import Address
 
@@ -84,6 +84,20 @@ class FlowStatus:
     ssrc_changes: int
     lost: int  # estimate, RFC 3550 appendix A.3
     drops: dict[str, int]  # by Drop name in lower case, those above 0
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A datagram that was dropped. Whole where the leg is secure (at most 1552 octets) and nothing was decrypted; of
+    all others the header."""
+
+    flow: int  # slot
+    drop: str  # Drop name in lower case
+    kind: str  # rtp, rtcp, ...
+    received_ns: int  # CLOCK_MONOTONIC
+    source: Address | None
+    length: int  # of the datagram
+    data: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

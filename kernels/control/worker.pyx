@@ -30,6 +30,7 @@ from kernels.flow.handoff cimport (
     LOBBY, Handoffs, Neighbour, handoff_doze, handoff_prepare, handoff_rise, handoff_take, handoff_wake, home_owner,
 )
 from kernels.flow.pipeline cimport pipeline_run, pipeline_settle
+from kernels.flow.samples cimport Samples, samples_adopt
 from kernels.flow.table cimport LEARN_OPEN, Flow, flow_at
 from kernels.port.port cimport AnyPort
 from kernels.srtp.context cimport EngineSizes
@@ -227,6 +228,7 @@ cdef int worker_attach(Loop *w, uint8_t *base, const Capacities *c, WorkerBlock 
     if fresh:
         memset(w.path.flows, 0, <uint64_t>c.flows * sizeof(Flow))
         memset(w.path.marks, 0, c.cryptos)
+    samples_adopt(w.path.samples, fresh)
     adopt_flows(w)
     adopt_handoffs(w)
     adopt_counters(w)
@@ -323,6 +325,7 @@ cdef int served_attach(Loop *w, uint8_t *base) noexcept nogil:
         w.served[socket] = <uint8_t>home_owner(&w.path.handoffs, socket)
     w.home_changes = header.home_changes - 1
     w.path.transfers = <Transfer *>(base + header.transfers) if header.transfers else NULL
+    w.path.samples = <Samples *>(base + header.samples) + w.path.handoffs.me
     return 0
 
 

@@ -4,6 +4,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from kernels.control.layout cimport Transfer
 from kernels.control.ring cimport Ring
 from kernels.flow.handoff cimport Handoffs
+from kernels.flow.samples cimport Samples
 from kernels.flow.table cimport Flow
 from kernels.port.port cimport Port
 from kernels.srtp.engine cimport Engine
@@ -27,6 +28,7 @@ cdef struct Path:
     Handoffs handoffs
     Transfer *transfers         # NULL: one worker
     Ring *punts
+    Samples *samples            # of what failed
     uint64_t window_ns          # learning window of plain legs
     uint64_t now
     # the batch in work

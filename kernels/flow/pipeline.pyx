@@ -30,6 +30,7 @@ from kernels.flow.depart cimport depart
 from kernels.flow.handoff cimport handoff_give
 from kernels.flow.pipeline cimport MARK_RTCP_AUTHENTIC, MARK_RTP_AUTHENTIC, Path
 from kernels.flow.reception cimport reception_count
+from kernels.flow.samples cimport SAMPLE_HEADER, SAMPLE_OCTETS, sample_as_received, sample_due, sample_take
 from kernels.flow.source cimport source_accepts, source_learn
 from kernels.flow.table cimport Flow, flow_at
 from kernels.srtp.engine cimport engine_open, engine_seal
@@ -39,12 +40,13 @@ from kernels.wire.packet cimport (
     DROP_SUBSCRIBER, DROP_TOO_SHORT, DROP_UNKNOWN_KIND, KIND_DTLS, KIND_RTCP, KIND_RTP, KIND_STUN, KIND_ZRTP, NO_SLOT,
     Drop, Packet,
 )
-from kernels.wire.rtp cimport classify, rtcp_check, rtp_check, rtp_ssrc
+from kernels.wire.rtp cimport RTCP_FIXED, RTP_FIXED, classify, rtcp_check, rtp_check, rtp_ssrc
 
 cdef enum:                      # Packet.marks between admit and settle
     MARK_PUNTED = 1
     MARK_HANDED = 2             # to the worker that serves its socket
     MARK_GONE = 3               # either: no more work for us
+    MARK_OPENED = 4             # dropped after its context opened it: its octets are no longer what came
 
 
 cdef void pipeline_run(Path *path, Packet **batch, uint32_t n) noexcept nogil:
@@ -59,6 +61,8 @@ cdef void pipeline_run(Path *path, Packet **batch, uint32_t n) noexcept nogil:
     for i in range(n):
         if batch[i].drop == DROP_NONE and not batch[i].marks & MARK_GONE:
             batch[i].drop = accept(path, batch[i], i)
+            if rare(batch[i].drop != DROP_NONE):
+                batch[i].marks |= MARK_OPENED
     if rare(path.copy_count):
         copies_send(path)
     engine_seal(path.engine, batch, n)
@@ -197,6 +201,8 @@ cdef void pipeline_settle(Path *path, Packet **batch, uint32_t n) noexcept nogil
             slot = path.leaves_by[i] if path.leaves_by[i] != NO_SLOT else path.came_by[i]
             if slot != NO_SLOT:
                 path.flows[slot].drops[packet.drop] += 1
+                if path.leaves_by[i] == NO_SLOT:
+                    keep(path, packet, slot)
         elif packet.marks & MARK_HANDED:
             count(path.counters, COUNTER_HANDED_OVER, 1)
         elif packet.marks & MARK_PUNTED:
@@ -207,3 +213,15 @@ cdef void pipeline_settle(Path *path, Packet **batch, uint32_t n) noexcept nogil
             flow.octets_out += packet.length
             count(path.counters, COUNTER_FORWARDED, 1)
             count(path.counters, COUNTER_FORWARDED_OCTETS, packet.length)
+
+
+cdef void keep(Path *path, const Packet *packet, uint32_t slot) noexcept nogil:
+    """A sample of what failed. Whole only where it should be ciphertext; else the conversation stays out."""
+    cdef uint32_t octets = SAMPLE_HEADER
+    if not sample_due(packet.drop, path.flows[slot].drops[packet.drop]):
+        return
+    if packet.marks & MARK_OPENED or not sample_as_received(packet.drop):
+        octets = RTP_FIXED if packet.kind == KIND_RTP else RTCP_FIXED
+    elif path.flows[slot].want.flags & FLOW_SECURE:
+        octets = SAMPLE_OCTETS
+    sample_take(path.samples, packet, slot, octets)

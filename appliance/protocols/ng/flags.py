@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from appliance.calls.media import Latching
-from appliance.policy.options import Choice, Ice, MediaOptions, SdesOptions, Spelling
+from appliance.calls.media import Latching, RocPolicy
+from appliance.policy.options import MOST_MKI_KEYS, Choice, Ice, MediaOptions, SdesOptions, Spelling, Vbr
 from appliance.policy.secure_media import ConfigError, Mode, SecureMedia, parse
 from appliance.protocols.ng.value import Value
 from appliance.protocols.srtp import suites
@@ -183,6 +183,15 @@ def _dtls(wishes: Wishes, key: str, value: Value) -> None:
             wishes.unknown.append(f"DTLS={word}")
 
 
+def _vbr(wishes: Wishes, key: str, value: Value) -> None:
+    """Ours: what becomes of variable bit rate codecs on secured media."""
+    for word in _words(value):
+        if _normal(word) in set(Vbr):
+            wishes.media["vbr"] = Vbr(_normal(word))
+        else:
+            wishes.unknown.append(f"vbr={word}")
+
+
 def _direction(wishes: Wishes, key: str, value: Value) -> None:
     """Interface names: towards the side that sent this, then towards the other; also one by one (`direction=a
     direction=b`). A single name serves both."""
@@ -275,7 +284,7 @@ SDES_WORDS: dict[str, dict[str, Any]] = {
     "lifetime": {"lifetime_log2": 31},
     "nonew": {"nonew": True},
     "static": {"static": True},
-    "prefer": {},  # SDES before DTLS: the only key exchange there is
+    "prefer": {"preferred": True},
     "unencrypted_srtp": {"unencrypted_srtp": True},
     "unencrypted_srtcp": {"unencrypted_srtcp": True},
     "unauthenticated_srtp": {"unauthenticated_srtp": True},
@@ -288,6 +297,13 @@ SDES_WORDS: dict[str, dict[str, Any]] = {
     "spelling_rfc": {"spelling": Spelling.RFC},
     "spelling_alias": {"spelling": Spelling.ALIAS},
     "srtcp_tag_as_srtp": {"srtcp_tag_as_srtp": True},
+    "legacy_192": {"legacy_192": True},
+    "gcm8_answered_as_gcm": {"gcm8_answered_as_gcm": True},
+    "over_cleartext": {"over_cleartext": True},
+    **{f"roc_{policy}": {"roc": policy} for policy in RocPolicy},
+    **{f"lifetime_{power}": {"lifetime_log2": power} for power in range(1, 49)},
+    **{f"lifetime_floor_{power}": {"lifetime_floor_log2": power} for power in range(1, 49)},
+    **{f"mki_{count}": {"mki_keys": count} for count in range(MOST_MKI_KEYS + 1)},
 }
 SDES_LISTS = {
     "only_": _only,
@@ -329,6 +345,7 @@ KEYS: dict[str, Callable[[Wishes, str, Value], None]] = {
     "address-family": _text("address_family"),
     "received-from": _received_from,
     "endpoint-learning": _learning,
+    "vbr": _vbr,
     "label": _text("label"),
     "from-label": _text("label"),
     "rtp-secure-media-inbound": _policy("inbound"),

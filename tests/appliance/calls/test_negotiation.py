@@ -262,7 +262,7 @@ def test_quirks_stay_on_their_leg() -> None:
 def test_declarative_parameters_and_keys_reach_the_contexts() -> None:
     """C04-C06, SDES-15: KDR, WSH, lifetime and two MKI keys belong to the sender's direction only; WSH is capped."""
     first, second = ("QUFB" * 10, "QkJC" * 10)
-    line = f"a=crypto:4 {CM80} inline:{first}|2^31|1:4;inline:{second}|2^20|2:4 KDR=7 WSH=700 FEC_ORDER=SRTP_FEC -x=1"
+    line = f"a=crypto:4 {CM80} inline:{first}|2^31|1:4;inline:{second}|2^20|2:4 KDR=7 WSH=700 FEC_ORDER=FEC_SRTP -x=1"
     call = Call()
     done = call.answer(answering(call.offer(alice("RTP/SAVP", line), options(transport_protocol="RTP/AVP")).sdp))
     leg = done.streams[0].a

@@ -5,6 +5,8 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
+GATEWAY_SDP = "v=0\r\ns=of the gateway\r\n"  # what the gateway makes of every SDP
+
 
 class Verbs:
     """One KEMI module: any method exists, answers what `answers` says (1 by default), is recorded."""
@@ -30,7 +32,10 @@ class FakeKSR:
 
     def __init__(self) -> None:
         self.calls: list[tuple[Any, ...]] = []
-        self.answers: dict[str, Any] = {"siputils.has_totag": -1, "textops.has_body_type": -1, "tm.t_check_trans": -1}
+        self.answers: dict[str, Any] = {
+            "siputils.has_totag": -1, "textops.has_body_type": -1, "tm.t_check_trans": -1, "tm.t_is_canceled": -1,
+            "rtpengine.rtpengine_offer": self._writes_sdp, "rtpengine.rtpengine_answer": self._writes_sdp,
+        }  # fmt: skip
         self.variables: dict[str, Any] = {}
         self.log: list[str] = []
         self.flags: set[int] = set()
@@ -42,6 +47,10 @@ class FakeKSR:
         self.notice = self.log.append
         self.setflag = self.flags.add
         self.isflagset = self.flags.__contains__
+
+    def _writes_sdp(self, flags: str) -> int:
+        self.variables["$var(sdp)"] = GATEWAY_SDP
+        return 1
 
     def force_rport(self) -> int:
         self.calls.append(("force_rport",))

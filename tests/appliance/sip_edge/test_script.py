@@ -12,9 +12,10 @@ import pytest
 
 from appliance.sip_edge import refusal
 from appliance.sip_edge.routing import MediaPolicy, RoutingTable, Trunk
-from tests.appliance.sip_edge.fake_ksr import FakeKSR
+from tests.appliance.sip_edge.fake_ksr import GATEWAY_SDP, FakeKSR
 
 PLAIN = "v=0\r\nm=audio 8000 RTP/AVP 0\r\n"
+KEYLESS = "v=0\r\nm=audio 8000 RTP/SAVP 0\r\n"
 SECURE = "v=0\r\nm=audio 8000 RTP/SAVP 0\r\na=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:x\r\n"
 PHONES = Trunk("phones", ("10.1.0.0/16",), "sip:10.2.0.2:5060", interface="in")
 CORE = Trunk("core", ("10.2.0.0/16",), "sip:10.1.0.2:5060", interface="out", outbound=MediaPolicy("mandatory"))
@@ -201,10 +202,10 @@ def test_a_reply_with_sdp_is_answered_to_the_gateway(ksr: FakeKSR, edge: Any, st
     ksr.variables["$rs"] = status
     edge.ksr_reply(None)
     assert len(ksr.called("rtpengine.rtpengine_answer")) == 1
-    assert not ksr.called("textops.set_body")
+    assert ksr.called("textops.set_body") == [(GATEWAY_SDP, "application/sdp")]
 
 
-@pytest.mark.parametrize("failure", [-1, RuntimeError("bug")])
+@pytest.mark.parametrize("failure", [-1, 1, RuntimeError("bug")])
 def test_an_answer_that_cannot_be_used_never_leaves_as_it_came(ksr: FakeKSR, edge: Any, failure: Any) -> None:
     """Fail closed: no key or address of the callee reaches the caller, and the call is ended after ACK."""
 
@@ -225,6 +226,21 @@ def test_an_answer_that_cannot_be_used_never_leaves_as_it_came(ksr: FakeKSR, edg
     assert ksr.called("dialog.dlg_bye") == [("all",)]
 
 
+@pytest.mark.parametrize(
+    ("answer", "reason"), [(PLAIN, "crypto_required"), (KEYLESS, "crypto_required"), (SECURE, "answer_not_acceptable")]
+)
+def test_the_log_says_why_an_answered_call_was_ended(ksr: FakeKSR, edge: Any, answer: str, reason: str) -> None:
+    """H01: an answer without crypto is torn down with the reason `crypto_required`."""
+    arrive(ksr, "INVITE", sdp=PLAIN)
+    edge.ksr_request_route(None)
+    ksr.answers["rtpengine.rtpengine_answer"] = -1
+    ksr.variables |= {"$rs": 200, "$rb": answer}
+    edge.ksr_reply(None)
+    arrive(ksr, "ACK", in_dialog=True)
+    edge.ksr_request_route(None)
+    assert event(ksr)["reason"] == reason
+
+
 def test_a_late_offer_is_taken_from_the_reply_and_answered_by_the_ack(ksr: FakeKSR, edge: Any) -> None:
     """RFC 3261 section 13.2.1: INVITE without SDP."""
     arrive(ksr, "INVITE")
@@ -237,6 +253,17 @@ def test_a_late_offer_is_taken_from_the_reply_and_answered_by_the_ack(ksr: FakeK
     arrive(ksr, "ACK", sdp=PLAIN, in_dialog=True)
     edge.ksr_request_route(None)
     assert len(ksr.called("rtpengine.rtpengine_answer")) == 1
+    assert ksr.called("textops.set_body")[-1] == (GATEWAY_SDP, "application/sdp")
+
+
+def test_an_ack_whose_answer_cannot_be_used_never_leaves_as_it_came(ksr: FakeKSR, edge: Any) -> None:
+    """Fail closed, late offer: the caller's address does not go round the gateway, and the call is ended."""
+    ksr.answers["rtpengine.rtpengine_answer"] = -1
+    arrive(ksr, "ACK", sdp=PLAIN, in_dialog=True)
+    ksr.variables["$dlg_var(late)"] = "phones"
+    edge.ksr_request_route(None)
+    assert "m=audio 0 RTP/AVP" in ksr.called("textops.set_body")[-1][0]
+    assert ksr.called("dialog.dlg_bye") == [("all",)]
 
 
 def test_events_are_json_with_the_call_id(ksr: FakeKSR, edge: Any) -> None:
