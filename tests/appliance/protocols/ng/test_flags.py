@@ -180,7 +180,7 @@ KEY_EFFECTS: dict[str, tuple[Any, dict[str, Any]]] = {
     "generate-rtcp": ("on", {"unavailable": ("generate-rtcp=on",)}),
     "rtcp-interval": (5000, {}),
     "bundle": (["reject", "accept"], {"unavailable": ("bundle=accept",)}),
-    "replace": (["origin full"], {"replace": frozenset({"origin-full"})}),
+    "replace": (["origin full"], {"replace": frozenset({"origin"})}),
     "direction": (["x", "y"], {"interface_a": "x", "interface_b": "y"}),
     "interface": ("x", {"interface_a": "x", "interface_b": "x"}),
     "from-interface": ("x", {"interface_a": "x"}),
