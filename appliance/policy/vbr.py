@@ -72,9 +72,11 @@ def apply(
 
 def _variable(name: str, said: str, silence_suppression: bool) -> str:
     """Why this codec's packets may differ in length; "" when they do not."""
-    values = _parameters(said)
     if name in VARIABLE:
         return "variable bit rate by nature"
+    if name != "speex" and name not in AMR:
+        return ""
+    values = _parameters(said)
     if name == "speex" and values.get("vbr", "off").lower() in SPEEX_VARIABLE:
         return f"vbr={values['vbr']}"
     if name in AMR:
