@@ -203,9 +203,7 @@ def _treated(branch: Branch, streams: dict[int, StreamMedia]) -> dict[int, Strea
     if branch.treatments == untreated():
         return streams
     a, b = branch.treatments["a"], branch.treatments["b"]
-    return {
-        line: replace(media, a=_treat_leg(media.a, a), b=_treat_leg(media.b, b)) for line, media in streams.items()
-    }
+    return {line: replace(media, a=_treat_leg(media.a, a), b=_treat_leg(media.b, b)) for line, media in streams.items()}
 
 
 def _treat_leg(leg: LegMedia, treatment: Treatment) -> LegMedia:

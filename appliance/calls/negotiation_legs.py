@@ -13,7 +13,7 @@ from appliance.calls.negotiation_read import LinePlan, Target
 from appliance.calls.negotiation_state import LegLine, Quirks, StreamLine
 from appliance.errors import CryptoRequired, NotAcceptable
 from appliance.policy import suites as suite_policy
-from appliance.policy.options import MediaOptions, SdesOptions
+from appliance.policy.options import MediaOptions
 from appliance.policy.secure_media import Mode
 from appliance.protocols.sdes.crypto import Crypto
 from appliance.protocols.sdp import formats, profiles
@@ -134,10 +134,12 @@ def answered(
     values = media.attributes("crypto")
     local = remote = None
     if leg.osrtp and not values:
-        leg = replace(leg, osrtp=False, proposed=())  # the peer does not know RFC 8643: plain, as the offer allowed
+        leg = replace(
+            leg, osrtp=False
+        )  # plain, as the offer allowed; a re-offer repeats our lines, so it stays the same
     if leg.secure:
         try:
-            local, remote = keys.match(values, leg.proposed, _accepting(leg, options), used)
+            local, remote = keys.match(values, leg.proposed, reading.this_side(options), used)
         except keys.NoKey as why:
             raise CryptoRequired(f"answer, m-line {at}: {why}") from None
     elif options.inbound is not None and options.inbound.mode is Mode.MANDATORY:
@@ -180,8 +182,3 @@ def spending(line: StreamLine, before: StreamLine | None, side: str) -> StreamLi
     changed = left.local is not None and (leg.local is None or leg.local.keys != left.local.keys)
     spent = left.spent | {keys.fingerprint(left.local)} if changed and left.local else left.spent
     return line.with_leg(side, replace(leg, spent=spent))
-
-
-def _accepting(leg: LegLine, options: MediaOptions) -> SdesOptions:
-    """How to read the answer's lines: what was offered is settled, only leniency counts."""
-    return replace(reading.this_side(options), window=leg.quirks.window)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from appliance.calls import negotiation_keys as keys
 from appliance.calls import negotiation_streams as places
@@ -193,10 +194,13 @@ def _may_be_seen(options: MediaOptions, sdes: SdesOptions) -> bool:
 def this_side(options: MediaOptions) -> SdesOptions:
     """SDES options of the leg whose SDP is handed in. Without words of its own it gets what may hold for both legs:
     neither the words about our own offer (`only-`, `no-`) nor the other trunk's quirks and weakenings."""
-    if options.sdes_from is not None:
-        return options.sdes_from
+    return options.sdes_from if options.sdes_from is not None else _of_both(options.sdes)
+
+
+@lru_cache(maxsize=256)  # the options of trunks, over and over
+def _of_both(sdes: SdesOptions) -> SdesOptions:
     return replace(
-        options.sdes,
+        sdes,
         suites=(),
         without=frozenset(),
         order=(),
@@ -282,10 +286,11 @@ def endpoint(sdp: Description, media: Media, options: MediaOptions) -> Endpoint:
         raise invalid(number, "no c= line for this m-line")
     if not connection.literal:
         raise invalid(number, "the c= line that holds here has no IP address")
-    zero = connection.host in UNSPECIFIED
+    nowhere = connection.host in UNSPECIFIED
+    zero = nowhere and sdp.attribute(media, "ice-ufrag") is None  # with ICE: no address yet (row G19)
     host = _host(connection, options)
     port = media.media.port
-    rtp = None if zero or port == DISCARD_PORT else Address(host, port)
+    rtp = None if nowhere or port == DISCARD_PORT else Address(host, port)
     direction = _direction(sdp, media)
     if zero:
         direction = "sendonly" if DIRECTIONS[direction][0] else "inactive"

@@ -29,6 +29,8 @@ VARIABLE = frozenset((
 ))  # fmt: skip
 """Codecs whose packets differ in length whatever their parameters say."""
 AMR = frozenset(("amr", "amr-wb"))
+ASKED = VARIABLE | AMR | {"opus", "speex"}
+"""Every codec that this module has something to say about."""
 _CBR = re.compile(r"((?:^|;)\s*)cbr\s*(?:=[^;]*)?(?=;|$)", re.IGNORECASE)
 _USEDTX = re.compile(r"((?:^|;)\s*)usedtx\s*(?:=[^;]*)?(?=;|$)", re.IGNORECASE)
 SPEEX_VARIABLE = frozenset(("on", "any", "vad"))

@@ -80,6 +80,16 @@ class TestTwinsOut:
         assert done.streams[0].b.remote_rtp == Address(BOB, 4000 + 2 * places[0])
         assert shape(done.sdp) == [("RTP/AVP", True, 0)]
 
+    def test_repeated_offer_is_the_same(self) -> None:
+        """A proxy offers once per branch; a refresh after the answer changes nothing either."""
+        call = Call()
+        first = call.offer(plain(), OPTIONAL).sdp
+        assert call.offer(plain(), OPTIONAL).sdp == first
+        call.answer(taking(first, 1))
+        settled = call.offer(plain(), OPTIONAL).sdp
+        call.answer(taking(settled, 1))
+        assert call.offer(plain(), OPTIONAL).sdp == settled
+
     def test_refused_altogether(self) -> None:
         call = Call()
         done = call.answer(taking(call.offer(plain(), OPTIONAL).sdp))
@@ -214,7 +224,10 @@ class TestOsrtpOut:
         done = call.answer(taking(offered, 0, keys=keys))
         assert legs(done) == (False, keys)
         assert shape(done.sdp) == [("RTP/AVP", True, 0)]
-        again = call.offer(plain(version=2), OSRTP)  # asked again, by the same keys where they were taken
+        call.offer(plain(version=2), OSRTP)
+        again = call.offer(plain(version=3), OSRTP)  # asked again, by the same keys: a refresh changes nothing
+        assert again.sdp == call.offer(plain(version=4), OSRTP).sdp
+        assert {line.keys for line in cryptos(again.sdp)} <= {line.keys for line in cryptos(offered)}
         assert shape(again.sdp)[0][0] == "RTP/AVP" and shape(again.sdp)[0][2] > 0
         assert call.answer(taking(again.sdp, 0, keys=keys)).streams == done.streams
 

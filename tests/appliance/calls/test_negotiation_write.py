@@ -71,6 +71,17 @@ def test_rtcp_attribute_read(lines: list[str], remote: Address | None) -> None:
     assert Call().offer(text).streams[0].a.remote_rtcp == remote
 
 
+@pytest.mark.parametrize(("ice", "direction"), [(["a=ice-ufrag:x", "a=ice-pwd:y"], "sendrecv"), ([], "sendonly")])
+def test_no_address_yet_is_no_hold(ice: list[str], direction: str) -> None:
+    """G19: 0.0.0.0 and port 9 with ICE say that candidates come later; without it 0.0.0.0 holds (RFC 2543)."""
+    text = sdp(ALICE, media(9, "RTP/AVPF", "c=IN IP4 0.0.0.0", "a=rtcp:9 IN IP4 0.0.0.0", *ice))
+    offered = Call().offer(text)
+    leg = offered.streams[0].a
+    assert leg.remote_rtp is None and leg.remote_rtcp is None
+    assert leg.may_receive == (direction == "sendrecv")
+    assert read(offered.sdp).media[0].has("sendonly") == (direction == "sendonly")
+
+
 def test_rtcp_attribute_written() -> None:
     """Written when it is not the next port or the other side wrote one; never the other side's."""
     odd = StreamPlacement(0, LocalPorts("192.0.2.10", 30000, 30001), LocalPorts("192.0.2.20", 30002, 30009))
