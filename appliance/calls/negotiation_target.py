@@ -34,18 +34,18 @@ def target(offered: Profile, options: MediaOptions, before: LegLine | None = Non
     mode = options.outbound.mode if options.outbound else None
     chosen = _chosen(offered, options, mode, before)
     words = options.osrtp & {"offer", "offer-legacy"}
-    if mode is Mode.MANDATORY or mode is Mode.FORBIDDEN or not (words or mode is Mode.OPTIONAL):
+    osrtp = "offer" in words or (before is not None and before.osrtp and not chosen.secure)
+    if mode is Mode.MANDATORY or mode is Mode.FORBIDDEN or not (words or osrtp or mode is Mode.OPTIONAL):
         return Target(_permitted(chosen, options, mode))
-    named = bool(options.transport_protocol)
-    if chosen.dtls or (named and not words):
+    if chosen.dtls or (options.transport_protocol and not (words or osrtp)):
         return Target(_permitted(chosen, options, mode))
     if _no_keys(options):
         return Target(profiles.variant(chosen, secure=False))
     was = profiles.find(before.proto) if before else None
-    if before is not None and was is not None and not before.osrtp and (before.secure or "offer" not in words):
+    if before is not None and was is not None and not before.osrtp and (before.secure or not osrtp):
         return Target(_permitted(was, options, mode))  # it is settled what this peer can
     secure = _permitted(profiles.variant(chosen, secure=True), options, mode)
-    if "offer" in words:
+    if osrtp:
         return Target(profiles.variant(secure, secure=False), osrtp=True)
     return Target(secure, twins=before is None)
 

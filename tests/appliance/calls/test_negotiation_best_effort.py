@@ -277,6 +277,25 @@ class TestOsrtpIn:
         assert shape(done.sdp) == [(proto, True, 1)]
         assert legs(done) == (True, False)
 
+    @pytest.mark.parametrize(
+        "wishes", [options(), options(transport_protocol="RTP/AVP"), OPTIONAL], ids=["nothing", "AVP", "optional"]
+    )
+    def test_the_other_side_reoffers(self, wishes: MediaOptions) -> None:
+        """C3: Bob's hold does not turn Alice's secured leg plain: she is asked by RFC 8643 again, keys go on."""
+        call = Call()
+        first = call.answer(answering(call.offer(plain(crypto(1, CM80)), self.ACCEPT).sdp))
+        assert legs(first) == (True, False)
+        towards_alice = call.offer(sdp(BOB, media(4000, "RTP/AVP", "a=sendonly"), version=2), wishes, tag="bob")
+        [(proto, used, lines)] = shape(towards_alice.sdp)
+        assert (proto, used) == ("RTP/AVP", True) and lines > 0
+        tag = cryptos(towards_alice.sdp)[0].tag
+        alices = sdp(ALICE, media(8000, "RTP/AVP", crypto(tag, CM80), "a=recvonly"))
+        [stream] = call.answer(alices, self.ACCEPT, tag="alice").streams
+        assert stream.a.secure and (stream.a.receive, stream.a.send) == (
+            first.streams[0].a.receive,
+            first.streams[0].a.send,
+        )
+
     def test_without_the_word(self) -> None:
         done = self.offer(options(transport_protocol="RTP/AVP"))
         assert shape(done.sdp) == [("RTP/AVP", True, 0)]
