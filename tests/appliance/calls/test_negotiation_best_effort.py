@@ -451,3 +451,41 @@ def test_no_key_is_emitted_twice_over_twins_and_streams() -> None:
     offered = Call().offer(text, options(outbound=SecureMedia(Mode.OPTIONAL), sdes=SdesOptions())).sdp
     drawn = [line.keys[0].material for at in range(len(read(offered).media)) for line in cryptos(offered, at)]
     assert len(drawn) == len(set(drawn)) == 20
+
+
+@pytest.mark.parametrize(("mode", "kept"), [(Mode.MANDATORY, (0,)), (Mode.OPTIONAL, (0, 1)), (Mode.FORBIDDEN, (1,))])
+def test_secure_and_plain_streams_in_one_call(mode: Mode, kept: tuple[int, ...]) -> None:
+    """SDP-12: only where the policy of the side that offers them says so; SDP-13: each stream is one or the other."""
+    text = sdp(ALICE, media(8000, "RTP/SAVP", crypto(1, CM80)), media(8002, "RTP/AVP", kind="video", formats="96"))
+    call = Call()
+    offered = call.offer(text, options(inbound=SecureMedia(mode), transport_protocol="RTP/AVP"))
+    assert offered.lines == kept
+    done = call.answer(answering(offered.sdp))
+    assert [used for _, used, _ in shape(done.sdp)] == [at in kept for at in range(2)]
+    for number, stream in zip(done.lines, done.streams, strict=True):
+        assert stream.a.secure == (number == 0) == (stream.a.receive is not None) == (stream.a.send is not None)
+
+
+@pytest.mark.parametrize("direction", ["sendonly", "recvonly", "inactive"])
+def test_keys_whatever_the_direction(direction: str) -> None:
+    """SDES-9: a key is given and answered also where one side sends nothing."""
+    call = Call()
+    text = sdp(ALICE, media(8000, "RTP/SAVP", crypto(1, CM80), f"a={direction}"))
+    offered = call.offer(text, options(transport_protocol="RTP/SAVP"))
+    assert shape(offered.sdp) == [("RTP/SAVP", True, 10)]
+    done = call.answer(answering(offered.sdp))
+    assert shape(done.sdp) == [("RTP/SAVP", True, 1)]
+    assert cryptos(done.sdp)[0].keys != cryptos(text)[0].keys
+
+
+@pytest.mark.parametrize("word", ["optional", "mandatory"])
+def test_policy_without_a_list(word: str) -> None:
+    """H11: all suites from strongest to weakest are offered, and the strongest common one is taken."""
+    trunk = resolve(word)
+    strongest_last = [crypto(tag, name) for tag, name in enumerate((CM80, "AES_256_CM_HMAC_SHA1_80", GCM), 1)]
+    call = Call()
+    wishes = options(inbound=trunk.inbound, outbound=trunk.outbound)
+    offered = call.offer(sdp(ALICE, media(8000, "RTP/SAVP", *strongest_last)), wishes).sdp
+    assert len(cryptos(offered)) == 10
+    assert cryptos(offered)[0].spelling == GCM
+    assert cryptos(call.answer(taking(offered, 0)).sdp)[0].spelling == GCM
