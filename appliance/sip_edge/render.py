@@ -12,7 +12,7 @@ from appliance.sip_edge.edge_config import EdgeConfig
 
 MODULES = (
     "tls",  # first: OpenSSL takes Kamailio's shared memory only before anybody else initialises it
-    "tm", "sl", "rr", "pv", "maxfwd", "textops", "textopsx", "siputils", "xlog", "sanity", "ctl", "kex", "corex",
+    "tm", "tmx", "sl", "rr", "pv", "maxfwd", "textops", "textopsx", "siputils", "xlog", "sanity", "ctl", "kex", "corex",
     "counters", "jsonrpcs", "db_sqlite", "dialog", "htable", "nathelper", "rtpengine", "uac", "topoh", "app_python3",
 )  # fmt: skip
 
