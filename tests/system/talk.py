@@ -123,7 +123,7 @@ def answered(call: Call) -> list[Pair]:
         Pair(
             _place(invites[tag]), _place(replies[tag]), read_sdp(answer.body), read_sdp(offers[tag].body),
             "a=crypto:" in invites[tag].body, "a=crypto:" in replies[tag].body,
-        )  # fmt: skip
+        )
         for tag, answer in answers.items()
     ]
 
