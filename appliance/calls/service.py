@@ -70,8 +70,10 @@ class CallService:
         clock: Callable[[], float] = time.time,
         drained: DrainedWorkers | None = None,
         rebalance: Callable[[], bool] = lambda: False,
+        key_log: Callable[[str, keying_log.Keyed], None] | None = None,
     ) -> None:
-        self._facts = facts
+        """`key_log` is told the Call-ID and keys of each new context: for a file that an operator asked for."""
+        self._facts, self._key_log = facts, key_log
         self._reconciler, self._snapshots, self._random = reconciler, snapshots, random
         self.ledger = Ledger(reconciler, store, snapshots, random=random, clock=clock, most_calls=facts.most_calls)
         self.control = MediaControl(self.ledger, self._operation)
@@ -133,7 +135,7 @@ class CallService:
             try:
                 with self.ledger.attempt(call, branch):
                     branch.placement = self._reconciler.reserve(_legs(streams))
-                    await self.ledger.carry_out(call, branch, streams)
+                    await self._carry_out(call, branch, streams)
                 self.ledger.publish(EventKind.CREATED, call)
                 return self._snapshots.call(call)
             finally:
@@ -151,7 +153,7 @@ class CallService:
                 with self.ledger.attempt(call, branch):
                     _check_interfaces(placed(branch), streams)
                     self._reconciler.extend(placed(branch), _legs(streams))
-                    await self.ledger.carry_out(call, branch, streams)
+                    await self._carry_out(call, branch, streams)
                 self.ledger.publish(EventKind.UPDATED, call)
                 return self._snapshots.call(call)
             finally:
@@ -290,6 +292,9 @@ class CallService:
         await self.ledger.carry_out(call, branch, streams)
         for event in keying_log.events(before, streams):
             log.log(event.level, event.name, call=call.call_id, **event.facts)
+        if self._key_log is not None:
+            for keyed in keying_log.contexts(before, streams):
+                self._key_log(call.call_id, keyed)
 
     def _new_branch(self, call: Call, request: OfferRequest) -> Branch:
         if call.low_level:

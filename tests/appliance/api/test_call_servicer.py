@@ -8,8 +8,9 @@ import grpc
 import pytest
 
 from appliance import errors
-from appliance.calls.media import Latching
+from appliance.calls.media import Latching, RocPolicy
 from appliance.calls.views import CallState, CallView, OfferRequest
+from appliance.policy.options import Vbr
 from appliance.policy.secure_media import Mode
 from srtpgw.v1 import calls_pb2, calls_pb2_grpc, types_pb2
 from tests.appliance.api.fake_calls import FakeCalls
@@ -47,6 +48,9 @@ async def test_options_reach_the_call_service(stub: calls_pb2_grpc.CallServiceSt
         rtcp_mux=["demux"],
         replace=["origin"],
         latching=types_pb2.LATCHING_OFF,
+        sdes=["nopad", "mki-2"],
+        sdes_from=["legacy-192", "roc-reset"],
+        vbr="allow",
     )
     await stub.Offer(calls_pb2.OfferRequest(options=options, **OFFER))
     request = calls.requests[0]
@@ -58,6 +62,8 @@ async def test_options_reach_the_call_service(stub: calls_pb2_grpc.CallServiceSt
     assert found.outbound is not None and found.outbound.suites == ("AES_256_CM_HMAC_SHA1_80",)
     assert (found.interface_a, found.interface_b, found.media_address) == ("a", "b", "192.0.2.1")
     assert (found.rtcp_mux, found.replace, found.latching) == ({"demux"}, {"origin"}, Latching.OFF)
+    assert (found.sdes.pad, found.sdes.mki_keys, found.vbr) == (False, 2, Vbr.ALLOW)
+    assert found.sdes_from is not None and (found.sdes_from.legacy_192, found.sdes_from.roc) == (True, RocPolicy.RESET)
     assert found.sdes_requires_tls  # the safe side unless the caller says that signalling is secure
 
 
@@ -73,6 +79,9 @@ async def test_options_reach_the_call_service(stub: calls_pb2_grpc.CallServiceSt
         ({"options": calls_pb2.MediaOptions(suites=["AES_CM_128_HMAC_SHA1_80", "NO"])}, "options.suites[1]"),
         ({"options": calls_pb2.MediaOptions(secure_media_outbound="maybe")}, "options.secure_media_outbound"),
         ({"options": calls_pb2.MediaOptions(media_address="host.example")}, "options.media_address"),
+        ({"options": calls_pb2.MediaOptions(sdes=["nopad", "mki-9"])}, "options.sdes"),
+        ({"options": calls_pb2.MediaOptions(sdes_from=["legacy"])}, "options.sdes_from"),
+        ({"options": calls_pb2.MediaOptions(vbr="pad")}, "options.vbr"),
         ({"options": calls_pb2.MediaOptions(rtcp_mux=["sometimes"])}, "options.rtcp_mux"),
     ],
 )
