@@ -39,7 +39,8 @@ class Authority:
         """A certificate whose subject is this IP address (RFC 5922 section 7)."""
         made = Certificate(self._folder / f"{address}.pem", self._folder / f"{address}.key")
         request, extensions = (self._folder / f"{address}.{kind}" for kind in ("csr", "ext"))
-        extensions.write_text(f"subjectAltName=IP:{address},URI:sip:{address}\n")
+        # mbedTLS 2.28 (linphone) compares with DNS names only, also where it connects to an address.
+        extensions.write_text(f"subjectAltName=IP:{address},URI:sip:{address},DNS:{address}\n")
         _openssl("req", *CURVE, "-subj", f"/CN={address}", "-keyout", made.key, "-out", request)
         _openssl("x509", "-req", "-in", request, "-CA", self.own.chain, "-CAkey", self.own.key, "-CAcreateserial",
                  "-days", "2", "-extfile", extensions, "-out", made.chain)  # fmt: skip

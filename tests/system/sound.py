@@ -64,22 +64,23 @@ LIKE = 0.9
 
 def compare(played: Sound, heard: Sound) -> Likeness:
     """Look for each piece of what was heard in what was played, wherever it is there."""
+    size = 1 << (len(played) + PIECE).bit_length()
+    spectrum = np.fft.rfft(played, size)
+    energy = np.concatenate(([0.0], np.cumsum(played**2)))
+    there = np.maximum(energy[PIECE:] - energy[:-PIECE], 1e-12)  # of each stretch that a piece may be
     pieces = [heard[at : at + PIECE] for at in range(0, len(heard) - PIECE, PIECE)]
-    found = [fit for fit in (_fit(played, piece) for piece in pieces if np.any(piece)) if fit[0] > LIKE]
+    fits = [_fit(spectrum, there, piece, size) for piece in pieces if np.any(piece)]
+    found = [fit for fit in fits if fit[0] > LIKE]
     if not found:
         return Likeness(0.0, 0.0, 0.0)
     correlation, level = np.median(np.array(found), axis=0)
     return Likeness(len(found) * PIECE / RATE, float(correlation), float(level))
 
 
-def _fit(played: Sound, piece: Sound) -> tuple[float, float]:
-    """Best normalised cross-correlation of the piece with any place of `played`, and the gain there."""
-    size = 1 << (len(played) + len(piece)).bit_length()
-    product = np.fft.irfft(np.fft.rfft(played, size) * np.conj(np.fft.rfft(piece, size)), size)
-    product = product[: max(1, len(played) - len(piece))]
-    energy = np.concatenate(([0.0], np.cumsum(played**2)))
-    there = energy[len(piece) : len(piece) + len(product)] - energy[: len(product)]
+def _fit(spectrum: npt.NDArray[np.complex128], there: Sound, piece: Sound, size: int) -> tuple[float, float]:
+    """Best normalised cross-correlation of the piece with any place of what was played, and the gain there."""
+    product = np.fft.irfft(spectrum * np.conj(np.fft.rfft(piece, size)), size)[: len(there)]
     own = float(np.sum(piece**2))
-    fit = product / np.sqrt(np.maximum(there * own, 1e-12))
+    fit = product / np.sqrt(there * own)
     best = int(np.argmax(fit))
-    return float(fit[best]), float(np.sqrt(own / max(there[best], 1e-12)))
+    return float(fit[best]), float(np.sqrt(own / there[best]))
