@@ -109,11 +109,13 @@ def _parameters(edge: EdgeConfig) -> Iterable[tuple[str, str, Value]]:
 
 
 def _tls_parameters(edge: EdgeConfig) -> Iterable[tuple[str, str, Value]]:
-    """Rows J01, J02, J05: TLS 1.2 and later; peers are verified when their authorities are given."""
+    """Rows J01, J02, J05, H14, H15; peers are verified when their authorities are given."""
     files = edge.tls_files
     if files is None:
         return
-    yield "tls", "tls_method", "TLSv1.2+"
+    yield "tls", "tls_method", edge.tls_method
+    if edge.tls_ciphers:
+        yield "tls", "cipher_list", edge.tls_ciphers
     yield "tls", "certificate", str(files.certificate)
     yield "tls", "private_key", str(files.key)
     if files.client_ca:
