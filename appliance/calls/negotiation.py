@@ -156,6 +156,12 @@ class Negotiation:
         negotiation._state = record_form.from_record(record)
         return negotiation
 
+    def payload_types(self, line: int) -> tuple[int, ...]:
+        """Payload types of an m-line as offered last, in order; empty: not known."""
+        lines = self._state.lines or self._state.pending
+        words = lines[line].offered.split()[3:] if line < len(lines) else []
+        return tuple(int(word) for word in words if word.isdecimal() and len(word) < 4)
+
     def _side(self, from_tag: str) -> str:
         """Leg a is who offered first. Leg b is known by its tags; an unknown tag after an answer is b's too (a
         transfer)."""

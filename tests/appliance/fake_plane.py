@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Container
 from dataclasses import dataclass, field, replace
 
 from kernels.control.commands import (
@@ -27,6 +28,7 @@ from kernels.control.status import (
     CryptoStatus,
     FlowStatus,
     InterfaceInfo,
+    KeptDatagram,
     PlaneInfo,
     StreamStatus,
     WorkerInfo,
@@ -72,6 +74,7 @@ class FakePlane:
         self.ring = 1024
         self.packets: dict[int, int] = {}  # flow slot -> packets that came in
         self.last_ns = 0
+        self.kept: list[KeptDatagram] = []
         self.news: list[Reply | Punt | WorkerNews] = []
         self._held: list[Reply] = []
         self._ticket = 0
@@ -208,6 +211,9 @@ class FakePlane:
             slot, "ready", crypto.send, transform.cipher, transform.auth, transform.key_octets, transform.rtp_tag,
             transform.rtcp_tag, 1 + len(self.workers[worker].keys[slot]), b"", 7, 1000, 7, 0, 0, 0, 0, 1, (stream,), {},
         )  # fmt: skip
+
+    def samples(self, worker: int, slots: Container[int]) -> list[KeptDatagram]:
+        return [sample for sample in self.kept if sample.flow in slots]
 
     def counters(self, worker: int) -> dict[str, int]:
         return {"received": 10, "forwarded": 9}

@@ -11,6 +11,7 @@ from appliance.errors import UnknownCall
 from tests.appliance.calls.test_service import answer, offer, up
 from tests.appliance.rig import Rig
 
+
 def legs(rig: Rig) -> tuple[LegMedia, LegMedia]:
     call = rig.calls.ledger.registry.get("c1")
     assert call is not None
