@@ -15,9 +15,7 @@ from appliance.placement.load import Sample
 from kernels.control.status import CryptoStatus, FlowStatus, KeptDatagram, WorkerStatus
 from kernels.wire.packet import Drop
 
-DROPS = tuple(
-    drop.name.removeprefix("DROP_").lower() for drop in Drop if drop not in (Drop.DROP_NONE, Drop.DROP_COUNT)
-)
+DROPS = tuple(drop.name.removeprefix("DROP_").lower() for drop in Drop if drop not in (Drop.DROP_NONE, Drop.DROP_COUNT))
 
 
 class Readings(Protocol):

@@ -29,7 +29,7 @@ from kernels.control.errors import LayoutMismatch
 # second master key on half of them and for a second SSRC on each (forks, re-keying, a changed SSRC).
 PER_CALL = {"flows": 4, "cryptos": 4, "keys": 6, "streams": 8}
 
-NAMES = ("ArenaHeader", "WorkerBlock", "Ring", "Command", "ReplyRecord", "Punt", "Inject", "Flow", "FlowParameters",
+NAMES = ("ArenaHeader", "WorkerBlock", "Ring", "Command", "ReplyRecord", "Punt", "Inject", "Flow", "FlowCommand",
          "CryptoCommand", "Peer", "COUNTER_COUNT", "DROP_COUNT", "Crypto", "KeySlot", "Stream", "Handoff",
          "MoveCommand", "Transfer", "Samples")
 

@@ -12,6 +12,9 @@ from typing import Literal
 from kernels.srtp.transform import Transform as Transform  # the suite in numbers
 
 Address = tuple[str, int]  # IP literal, UDP port
+Pairs = tuple[tuple[int, int], ...]
+MOST_TAPS = 8  # of one flow
+MOST_PAYLOAD_TYPES, MOST_EXTENSIONS = 32, 30  # pairs of a flow
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,9 @@ class InstallCrypto:
     authenticate_rtp: bool = True
     ssrc_limit: int = 16
     initial_roc: int = 0
+    legacy_192: bool = False  # AES-192 session keys as libsrtp 2.2 to 2.7 derive them
+    roc: str = "auto"  # an SSRC's rollover counter under a new key: auto, reset, keep
+    also: int | None = None  # receiver: crypto, installed before, that is asked for what this one does not take
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +59,14 @@ class AddKey:
 @dataclass(frozen=True, slots=True)
 class SelectKey:
     """The sender switches to the key with this MKI."""
+
+    slot: int
+    mki: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveKey:
+    """Wipe one of several master keys. Absent is no error. EBUSY: it protects, or is the only one."""
 
     slot: int
     mki: bytes
@@ -84,6 +98,14 @@ class InstallFlow:
     may_send: bool = True
     may_receive: bool = True
     latching: str = "host"  # off, host, once, authenticated
+    blocked: bool = False  # what arrives goes no further
+    feedback: bool = True  # RTCP feedback (RFC 4585) from and to here
+    payload_types: Pairs = ()  # of RTP that leaves here: (number of the leg it comes from, number here)
+    extensions: Pairs | None = None  # same for ids of header extensions, others are blanked. None: left alone
+    tos: int = 0  # IPv4 TOS or IPv6 traffic class octet of what leaves here
+    tap: bool = False  # gets copies of what arrives at its partners; what it sends itself is dropped
+    rtp_tap: int | None = None  # slot of the first tap of arriving RTP; of a tap: of the next one
+    rtcp_tap: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +117,7 @@ class RemoveFlow:
 
 TRANSFER_RECORDS = 32  # streams that may be on their way between workers at one time
 FourSlots = tuple[int | None, int | None, int | None, int | None]
+MoveCryptos = tuple[int | None, ...]  # at most 8: receive and send of each leg, and two more each to receive with
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +129,7 @@ class ExportStream:
     move: int  # 64 bits, unique: who repeats a command names the same move
     to: int  # worker
     flows: FourSlots
-    cryptos: FourSlots
+    cryptos: MoveCryptos
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +140,7 @@ class ImportStream:
     record: int
     move: int
     flows: FourSlots
-    cryptos: FourSlots
+    cryptos: MoveCryptos
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +155,7 @@ Command = (
     InstallCrypto
     | AddKey
     | SelectKey
+    | RemoveKey
     | RemoveCrypto
     | InstallFlow
     | RemoveFlow

@@ -6,14 +6,17 @@ from libc.stdint cimport uint8_t, uint32_t
 from kernels.control.move cimport move_discard, move_export, move_import
 from kernels.control.records cimport (
     COMMAND_ADD_KEY, COMMAND_DISCARD, COMMAND_EXPORT, COMMAND_IMPORT, COMMAND_INSTALL_CRYPTO, COMMAND_INSTALL_FLOW,
-    COMMAND_REMOVE_CRYPTO, COMMAND_REMOVE_FLOW, COMMAND_SELECT_KEY, LATCH_AUTHENTICATED, Command, FlowParameters,
+    COMMAND_REMOVE_CRYPTO, COMMAND_REMOVE_FLOW, COMMAND_REMOVE_KEY, COMMAND_SELECT_KEY, LATCH_AUTHENTICATED,
+    REWRITE_EXTENSIONS, REWRITE_TYPES, Command, FlowCommand, FlowParameters,
 )
 from kernels.control.sequence cimport sequence_begin, sequence_end
 from kernels.control.slots cimport crypto_marks, flow_vacate
 from kernels.flow.pipeline cimport MARK_INSTALLED, Path
 from kernels.flow.table cimport LEARN_OPEN, Flow, peer_equal
 from kernels.srtp.context cimport CryptoParameters
-from kernels.srtp.engine cimport engine_add_key, engine_install, engine_remove, engine_select_key
+from kernels.srtp.engine cimport (
+    engine_add_key, engine_install, engine_remove, engine_remove_key, engine_select_key,
+)
 from kernels.wire.packet cimport NO_SLOT
 
 
@@ -24,6 +27,8 @@ cdef int command_execute(Path *path, const Command *command) noexcept nogil:
         return -engine_add_key(path.engine, command.slot, &command.body.crypto.key)
     if command.kind == COMMAND_SELECT_KEY:
         return -engine_select_key(path.engine, command.slot, command.body.crypto.key.mki)
+    if command.kind == COMMAND_REMOVE_KEY:
+        return -engine_remove_key(path.engine, command.slot, command.body.crypto.key.mki)
     if command.kind == COMMAND_REMOVE_CRYPTO:
         return remove_crypto(path, command.slot)
     if command.kind == COMMAND_INSTALL_FLOW:
@@ -64,10 +69,13 @@ cdef int remove_crypto(Path *path, uint32_t slot) noexcept nogil:
     return error
 
 
-cdef int install_flow(Path *path, uint32_t slot, const FlowParameters *want) noexcept nogil:
+cdef int install_flow(Path *path, uint32_t slot, const FlowCommand *command) noexcept nogil:
     """New on its port: starts clean. Known on its port: keeps counters, and its address unless `remote` changed."""
+    cdef const FlowParameters *want = &command.want
     cdef Flow *flow
     if slot >= path.flow_count or not valid(path, want):
+        return EINVAL
+    if command.rewrite.types > REWRITE_TYPES or command.rewrite.extensions > REWRITE_EXTENSIONS:
         return EINVAL
     if path.sockets[want.socket] != NO_SLOT and path.sockets[want.socket] != slot:
         return EADDRINUSE
@@ -82,6 +90,7 @@ cdef int install_flow(Path *path, uint32_t slot, const FlowParameters *want) noe
         flow.learning = LEARN_OPEN
         flow.learnt = 0
     flow.want = want[0]
+    flow.rewrite = command.rewrite
     flow.used = 1
     sequence_end(&flow.sequence)
     path.sockets[want.socket] = slot
@@ -92,6 +101,8 @@ cdef bint valid(const Path *path, const FlowParameters *want) noexcept nogil:
     return (want.socket < path.socket_count
             and (want.rtp_partner == NO_SLOT or want.rtp_partner < path.flow_count)
             and (want.rtcp_partner == NO_SLOT or want.rtcp_partner < path.flow_count)
+            and (want.rtp_tap == NO_SLOT or want.rtp_tap < path.flow_count)
+            and (want.rtcp_tap == NO_SLOT or want.rtcp_tap < path.flow_count)
             and (want.receive == NO_SLOT or want.receive < path.crypto_count)
             and (want.send == NO_SLOT or want.send < path.crypto_count)
             and want.latching <= LATCH_AUTHENTICATED)

@@ -15,7 +15,7 @@ from libc.string cimport memcpy
 
 from kernels.cipher.job cimport Job
 from kernels.clib.expect cimport rare
-from kernels.srtp.context cimport CIPHER_AES_GCM, CRYPTO_PLAIN_RTP, CRYPTO_SEND
+from kernels.srtp.context cimport CIPHER_AES_GCM, CRYPTO_PLAIN_RTP, CRYPTO_ROC_KEEP, CRYPTO_SEND
 from kernels.srtp.index cimport index_estimate, replay_check, replay_commit, replay_started
 from kernels.srtp.job cimport ENCRYPTED, Round, job_aim, key_used, reject, round_of
 from kernels.srtp.kdf cimport DERIVE_ONCE
@@ -179,10 +179,14 @@ cdef inline Stream *stream_of(Engine *engine, Packet *packet, Job *job) noexcept
     return &engine.streams[job.stream]
 
 cdef inline int64_t next_rtp(const Crypto *crypto, const Stream *stream, uint16_t sequence) noexcept nogil:
-    """The sequence number is the source's own; the ROC is ours, from initial_roc on (RFC 3711 section 3.3.1)."""
-    if not replay_started(&stream.rtp):
-        return (<int64_t>crypto.parameters.initial_roc << 16) | sequence
-    return index_estimate(&stream.rtp, sequence)
+    """The sequence number is the source's own; the ROC is ours, from initial_roc on (RFC 3711 section 3.3.1). With the
+    policy KEEP it goes on under a new key: `newest` is where the SSRC stood."""
+    cdef int64_t index = -1
+    if replay_started(&stream.rtp):
+        return index_estimate(&stream.rtp, sequence)
+    if crypto.parameters.flags & CRYPTO_ROC_KEEP and stream.rtp.newest:
+        index = index_estimate(&stream.rtp, sequence)
+    return index if index >= 0 else (<int64_t>crypto.parameters.initial_roc << 16) | sequence
 
 cdef void run(Engine *engine, Round *pending) noexcept nogil:
     cdef uint32_t i

@@ -23,7 +23,7 @@ cdef struct CryptoImage:
     uint64_t packets
     uint64_t octets
     uint64_t resyncs
-    uint32_t drops[32]
+    uint32_t drops[30]
 
 cdef struct KeyImage:
     MasterKey master            # with the lifetimes
@@ -55,6 +55,7 @@ cdef int32_t crypto_export(const Engine *engine, uint32_t crypto, uint8_t *out, 
     if octets > room:
         return -E2BIG
     image.parameters = owner.parameters
+    image.parameters.also = 0           # a slot number of ours
     image.failures, image.rtcp_floor = engine.lanes[crypto].failures, owner.rtcp_floor
     image.packets, image.octets = engine.lanes[crypto].packets, engine.lanes[crypto].octets
     image.resyncs = owner.resyncs
