@@ -101,7 +101,7 @@ class Ledger:
         streams = _treated(branch, streams)
         change = self.reconciler.apply(placement, streams)
         media, saved = branch.media, branch.saved
-        branch.media = streams
+        branch.take_media(streams)
         branch.saved = branch.negotiation.to_record() if branch.negotiation else None
         call.changed, call.revision = self.clock(), call.revision + 1
         self.count(call, placement.worker)

@@ -5,6 +5,7 @@ An operation: lock the call -> negotiate (pure) -> place -> command and save (`l
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
 import time
@@ -14,7 +15,7 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 
-from appliance.calls import keying_log, moving, switching
+from appliance.calls import diagnosing, keying_log, moving, switching
 from appliance.calls.draining import Draining
 from appliance.calls.ledger import Ledger, Records, placed
 from appliance.calls.media import LegMedia, LocalPorts, StreamMedia, StreamPlacement
@@ -32,6 +33,8 @@ from appliance.calls.views import (
     SessionRequest,
     Statistics,
 )
+from appliance.diagnosis.causes import Finding
+from appliance.diagnosis.diagnose import diagnose
 from appliance.errors import CallExists, GatewayError, InvalidRequest, NoCapacity, UnknownCall
 from appliance.placement.reconciler import Placement, Reconciler
 from appliance.state.drained import DrainedWorkers
@@ -170,6 +173,15 @@ class CallService:
         if call is None or not call.revision:
             raise UnknownCall("no such call")
         return self._snapshots.call(call)
+
+    async def why(self, call_id: str) -> tuple[Finding, ...]:
+        """Why there is no audio, worst cause first. Looks only. UnknownCall."""
+        with self._operation("why"):
+            call = self.ledger.registry.get(call_id)
+            if call is None or not call.revision:
+                raise UnknownCall("no such call")
+            # trial on kept packets takes milliseconds, and nobody's signalling shall wait for it
+            return await asyncio.to_thread(diagnose, diagnosing.gather(call, self._snapshots))
 
     def list(self, limit: int, after: str = "") -> list[CallView]:
         """At most `limit` calls in order of call-id, those after call-id `after`. Cheap views: without counters."""

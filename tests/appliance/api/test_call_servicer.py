@@ -10,6 +10,7 @@ import pytest
 from appliance import errors
 from appliance.calls.media import Latching, RocPolicy
 from appliance.calls.views import CallState, CallView, OfferRequest
+from appliance.diagnosis.causes import ADVICE, Cause
 from appliance.policy.options import Vbr
 from appliance.policy.secure_media import Mode
 from srtpgw.v1 import calls_pb2, calls_pb2_grpc, types_pb2
@@ -34,6 +35,26 @@ async def test_offer_answer_get_delete(stub: calls_pb2_grpc.CallServiceStub, cal
     ended = await stub.Delete(calls_pb2.DeleteCallRequest(call_id="c1", from_tag="f", to_tag="t"))
     assert ended.state == calls_pb2.Call.ENDED
     assert calls.requests[-1] == ("c1", "f", "t", "")
+
+
+async def test_why(stub: calls_pb2_grpc.CallServiceStub) -> None:
+    """Every finding with cause, place, evidence and advice; a call that is not there is NOT_FOUND."""
+    await stub.Offer(calls_pb2.OfferRequest(**OFFER))
+    reply = await stub.Why(calls_pb2.WhyRequest(call_id="c1"))
+    first, whole = reply.findings
+    assert (first.cause, first.confidence) == (calls_pb2.Finding.ROC_OFF, calls_pb2.Finding.CERTAIN)
+    assert (first.stream, first.leg, first.via_branch, first.fault) == (0, "b", "z9hG4bK", True)
+    assert {item.name: item.value for item in first.evidence} == {"roc": "3", "roc-here": "0"}
+    assert first.sentence == "its rollover counter is 3, ours is 0" and first.advice == ADVICE[Cause.ROC_OFF]
+    assert not whole.HasField("stream") and whole.leg == ""
+    missing = await refused(stub.Why(calls_pb2.WhyRequest(call_id="none")))
+    assert (missing.code, missing.reason) == (grpc.StatusCode.NOT_FOUND, "UNKNOWN_CALL")
+
+
+def test_every_cause_has_its_number() -> None:
+    """The enum of the API and the table of causes are one list."""
+    names = [name for name, _ in calls_pb2.Finding.Cause.items() if name != "CAUSE_UNSPECIFIED"]
+    assert names == [cause.name for cause in Cause]
 
 
 async def test_options_reach_the_call_service(stub: calls_pb2_grpc.CallServiceStub, calls: FakeCalls) -> None:
