@@ -165,6 +165,8 @@ class StreamView:
     via_branch: str = ""  # branch of a forked call this stream belongs to
     from_tag: str = ""  # party on leg a
     to_tag: str = ""  # party on leg b; empty before its answer
+    copies_of: int | None = None  # copies of what a leg of this m-line sends, for a subscriber on the same leg here
+    subscriber: str = ""  # its tag
 
 
 @dataclass(frozen=True, slots=True)
