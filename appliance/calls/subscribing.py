@@ -274,8 +274,16 @@ def _copy_in(
     lines = tuple(crypto.parse(text, separate_fec=True) for text in proposed)
     to_rtp, to_rtcp = (None if at is None else Address(*at) for at in (rtp, rtcp))
     wanted, window, ssrc_limit = rest
+    line, of, side, kind, text, proto, interface, mux = named
     return Copy(
-        *named,
+        line,
+        of,
+        side,
+        kind,
+        text,
+        proto,
+        interface,
+        mux,
         proposed=lines,
         chosen=chosen,
         rtp=to_rtp,
