@@ -28,7 +28,7 @@ from appliance.calls.housekeeping import Housekeeping
 from appliance.calls.service import CallService, Facts
 from appliance.calls.snapshots import Snapshots
 from appliance.config.faults import ConfigError
-from appliance.config.load import load
+from appliance.config.load import examine
 from appliance.config.schema import Settings
 from appliance.machine.hardware import Hardware
 from appliance.placement.dispatcher import Dispatcher
@@ -252,8 +252,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     forbid_dumps()
     os.umask(0o077)
     try:
-        settings = load(chosen.config)
+        loaded = examine(chosen.config)
+        settings = loaded.usable()
         logs.configure(settings.log.level, settings.log.format)
+        for fault in loaded.warnings:
+            log.warning("configuration", place=str(fault.place), setting=fault.key, why=fault.message, hint=fault.hint)
         asyncio.run(run(settings))
     except (ConfigError, UnsafeKeyFile) as error:
         print(error, file=sys.stderr)

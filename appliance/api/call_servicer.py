@@ -57,6 +57,10 @@ class CallServicer:
     async def Move(self, request: calls_pb2.MoveCallRequest, context: Any) -> calls_pb2.Call:
         return show.call(await self._calls.move_call(read.name(request.call_id, "call_id"), request.worker))
 
+    async def SwitchKey(self, request: calls_pb2.SwitchKeyRequest, context: Any) -> calls_pb2.Call:
+        call_id, leg = read.name(request.call_id, "call_id"), read.name(request.leg, "leg")
+        return show.call(await self._calls.switch_key(call_id, request.stream, leg, request.mki))
+
     async def Watch(self, request: calls_pb2.WatchRequest, context: Any) -> AsyncIterator[calls_pb2.WatchEvent]:
         events: Any = self._calls.watch()
         async with aclosing(events):

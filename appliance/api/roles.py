@@ -30,6 +30,7 @@ METHODS: Mapping[str, Role] = {
     "/srtpgw.v1.CallService/List": Role.VIEWER,
     "/srtpgw.v1.CallService/Watch": Role.VIEWER,
     "/srtpgw.v1.CallService/Move": Role.ADMIN,
+    "/srtpgw.v1.CallService/SwitchKey": Role.OPERATOR,
     "/srtpgw.v1.SessionService/CreateSession": Role.OPERATOR,
     "/srtpgw.v1.SessionService/UpdateSession": Role.OPERATOR,
     "/srtpgw.v1.SessionService/DeleteSession": Role.OPERATOR,

@@ -1,9 +1,10 @@
 """One call's offer/answer state (RFC 3264 between two legs), sans-I/O. See docs/architecture.md "negotiation (pure)
 <-> calls".
 
-    read_offer:   parse -> decide every m-line (negotiation_read)
-    write_offer:  our answer's keys, our offer's keys (negotiation_keys) -> SDP for the other side (negotiation_write)
-    answer:       parse -> match with what was offered -> SDP for the side that offered
+    read_offer:   parse -> decide every m-line (negotiation_read), find the stream of each (negotiation_streams)
+    write_offer:  both legs of every stream (negotiation_legs), their numbers (negotiation_numbers)
+                  -> the other leg's m-lines -> SDP for the other side (negotiation_write)
+    answer:       parse -> match with what was offered -> SDP for the side that offered, in its own m-lines
 
 Seams for what comes next: profiles are rows of protocols.sdp.profiles; the key exchange of a line is decided in one
 place (`negotiation_read._crypto`) and leaves a `LegLine`, which alone makes contexts.
@@ -16,28 +17,32 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from appliance.calls import negotiation_keys as keys
+from appliance.calls import negotiation_legs as legs
+from appliance.calls import negotiation_numbers as numbers
 from appliance.calls import negotiation_read as reading
 from appliance.calls import negotiation_record as record_form
 from appliance.calls.media import LocalPorts, StreamMedia, StreamPlacement
 from appliance.calls.negotiation_keys import KeySource
-from appliance.calls.negotiation_read import LinePlan
-from appliance.calls.negotiation_state import SIDES, CallState, LegLine, OriginState, Quirks, StreamLine, other
+from appliance.calls.negotiation_legs import Before
+from appliance.calls.negotiation_read import Endpoint, LinePlan, Reading
+from appliance.calls.negotiation_state import SIDES, CallState, Exchange, LegLine, OriginState, Slot, StreamLine, other
+from appliance.calls.negotiation_vbr import constant
 from appliance.calls.negotiation_write import OutLine, out_line, write
-from appliance.errors import CryptoRequired, InvalidRequest, NotAcceptable
-from appliance.policy import suites as suite_policy
-from appliance.policy.options import MediaOptions, SdesOptions
-from appliance.protocols.sdes.crypto import Crypto
+from appliance.errors import InvalidRequest, NotAcceptable
+from appliance.policy.options import MediaOptions
 from appliance.protocols.sdp import profiles
 from appliance.protocols.sdp.description import Description, Media
-from appliance.protocols.sdp.parse import parse
+from appliance.protocols.sdp.fields import MediaLine
+from appliance.protocols.sdp.parse import MAX_MEDIA, parse
+
+NOTHING = MediaLine("", 0, "", ())  # of a place that is not written yet
 
 
 @dataclass(frozen=True, slots=True)
 class StreamNeed:
-    """One m-line that needs ports on both legs. `a` and `b` are interface names; leg a is always the side that made
-    the call's first offer, also when leg b re-offers, so a placement made once stays right. `line` (index of the
-    m-line) identifies the stream for the life of the call: keep placements by it. Place RTP and RTCP on both legs,
-    whatever mux says."""
+    """One stream that needs ports on both legs. `a` and `b` are interface names; leg a is always the side that made
+    the call's first offer, also when leg b re-offers, so a placement made once stays right. `line` numbers the stream
+    for the life of the call: keep placements by it. Place RTP and RTCP on both legs, whatever mux says."""
 
     line: int
     kind: str
@@ -55,11 +60,11 @@ class OfferPlan:
 
 @dataclass(frozen=True, slots=True)
 class Negotiated:
-    """The SDP for the other side, and the desired media of every live stream. A line that is missing was refused or
+    """The SDP for the other side, and the desired media of every live stream. A stream that is missing was refused or
     ended: its ports and contexts may go. Secure legs whose keys are not known yet have secure=True and no contexts."""
 
     sdp: bytes = field(repr=False)  # holds keys
-    lines: tuple[int, ...]  # m-line of each stream
+    lines: tuple[int, ...]  # number of each stream
     streams: tuple[StreamMedia, ...]
 
 
@@ -68,8 +73,16 @@ class _Planned:
     plan: OfferPlan
     offer: Description
     options: MediaOptions
-    lines: list[LinePlan]
+    reading: Reading
     from_tag: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Section:
+    """An answered m-line, in the offerer's numbers."""
+
+    media: Media
+    endpoint: Endpoint
 
 
 class Negotiation:
@@ -86,10 +99,14 @@ class Negotiation:
         NotAcceptable."""
         side = self._side(from_tag)
         offer = parse(sdp)
-        lines = reading.plan(offer, options, self._state.lines, side, self._our_keys())
-        needs = tuple(self._need(at, line, options, side) for at, line in enumerate(lines) if not line.refusal)
+        read = reading.plan(offer, options, self._state.agreed, side, self._our_keys())
+        needs = tuple(
+            self._need(stream, line, options, side)
+            for stream, line in enumerate(read.lines)
+            if line and not line.refusal
+        )
         plan = OfferPlan(side, needs)
-        self._planned = _Planned(plan, offer, options, lines, from_tag)
+        self._planned = _Planned(plan, offer, options, read, from_tag)
         return plan
 
     def write_offer(self, plan: OfferPlan, ports: Sequence[StreamPlacement]) -> Negotiated:
@@ -101,22 +118,21 @@ class Negotiation:
         side = plan.offerer
         draw = KeySource(self._random, self._our_keys())
         placed = {need.line: place for need, place in zip(plan.streams, ports, strict=True)}
-        pending = tuple(
-            self._pending(at, line, planned.options, side, placed.get(at), draw)
-            for at, line in enumerate(planned.lines)
-        )
-        outgoing = [
-            self._outgoing(media, line, other(side), planned_line.endpoint)
-            for media, line, planned_line in zip(planned.offer.media, pending, planned.lines, strict=True)
-        ]
-        sdp, origin = self._write(planned.offer, outgoing, planned.options, other(side))
+        lines, sources = [], []
+        for stream, line_plan in enumerate(planned.reading.lines):
+            line, source = self._pending(stream, line_plan, planned.options, side, placed.get(stream), draw)
+            lines.append(line)
+            sources.append(source)
+        slots = self._slots(planned.reading, lines, sources, other(side))
+        sdp, origin = self._write_offer(planned, slots, lines, sources)
+        pending = Exchange.of(side, tuple(lines), planned.reading.slots, slots)
         first = not self._state.tag_a
-        self._state = replace(
-            self._state, pending=pending, offerer=side,
+        self._state = self._state.moved(
+            other(side), origin, pending=pending, offerer=side,
             tag_a=planned.from_tag if first else self._state.tag_a,
-        ).with_origin(other(side), origin)  # fmt: skip
+        )  # fmt: skip
         self._planned = None
-        return _negotiated(sdp, self._until_answered(pending))
+        return _negotiated(sdp, self._until_answered(lines, side))
 
     def answer(
         self, sdp: bytes, options: MediaOptions, ports: Sequence[StreamPlacement] = (), to_tag: str = ""
@@ -129,21 +145,47 @@ class Negotiation:
             raise InvalidRequest("answer without an offer")
         answerer = other(state.offerer)
         answer = parse(sdp)
-        pending = _placed_anew(state.pending, ports)
-        sections = [answer.media[at] if at < len(answer.media) else None for at in range(len(pending))]
-        lines, outgoing, used = [], [], self._our_keys()
-        for at, (line, media) in enumerate(zip(pending, sections, strict=True), 1):
-            agreed, endpoint = _answered(at, line, answer, media, answerer, options, used)
-            agreed = _spending(agreed, state.lines[at - 1] if at <= len(state.lines) else None, answerer)
-            lines.append(agreed)
-            outgoing.append(self._outgoing(media, agreed, state.offerer, endpoint))
-        text, origin = self._write(answer, outgoing, options, state.offerer)
+        lines, sections, places, used = [], [], {}, self._our_keys()
+        for stream, line in enumerate(_placed_anew(state.pending.lines, ports)):
+            at = _answering(answer, state.pending.slots(answerer), stream) if line.live else None
+            if at is None:
+                line, media = replace(line, placement=None), None
+            else:
+                places[stream] = at
+                line, media = self._answered(answer, at, line, answerer, options, used)
+                before = state.agreed.lines[stream] if stream < len(state.agreed.lines) else None
+                line = legs.spending(line, before, answerer)
+            lines.append(line)
+            sections.append(media)
+        slots = tuple(
+            slot.now(taken=places.get(slot.stream) == at) for at, slot in enumerate(state.pending.slots(answerer))
+        )
+        own = tuple(
+            slot.now(taken=slot.taken and lines[slot.stream].live) for slot in state.pending.slots(state.offerer)
+        )
+        text, origin = self._write_answer(answer, own, lines, sections, options)
         tags = state.tags_b
         if state.offerer == "a" and to_tag:
             tags = (*(tag for tag in tags if tag != to_tag), to_tag)
-        answered = replace(state, lines=tuple(lines), tags_b=tags)
-        self._state = answered.with_origin(state.offerer, origin)
+        agreed = Exchange.of(state.offerer, tuple(lines), own, slots)
+        self._state = state.moved(state.offerer, origin, agreed=agreed, tags_b=tags)
         return _negotiated(text, lines)
+
+    def switch_key(self, line: int, side: str, mki: bytes) -> dict[int, StreamMedia]:
+        """From now on we send towards leg `side` of that stream with another key of our line (C06); every live stream
+        after that. NoKey when the line has no such key."""
+        state = self._state
+        agreed = state.agreed.live(line)
+        leg = agreed.leg(side) if agreed else None
+        if leg is None or leg.local is None:
+            raise keys.NoKey("nothing is keyed by SDES there")
+        keys.switched(keys.context(leg.local, leg.quirks.options()), mki)
+        self._state = replace(
+            state,
+            agreed=state.agreed.sending(line, side, mki),
+            pending=state.pending.sending(line, side, mki),
+        )
+        return {at: stream.media() for at, stream in enumerate(self._state.agreed.lines) if stream.live}
 
     def to_record(self) -> dict[str, Any]:
         """JSON-compatible; contains keys, so the store must wrap it."""
@@ -162,70 +204,146 @@ class Negotiation:
         state = self._state
         if not from_tag or from_tag == state.tag_a or not state.tag_a:
             return "a"
-        return "b" if from_tag in state.tags_b or state.lines else "a"
+        return "b" if from_tag in state.tags_b or state.agreed else "a"
 
     def _our_keys(self) -> set[bytes]:
         """Every key that this call has sent out."""
         return {
             key.material
-            for lines in (self._state.lines, self._state.pending)
-            for line in lines
+            for exchange in (self._state.agreed, self._state.pending)
+            for line in exchange.lines
             for side in SIDES
             for crypto in line.leg(side).proposed
             for key in crypto.keys
         }
 
-    def _before(self, at: int, side: str) -> StreamLine | None:
-        """The line as agreed; before any answer, as offered last by the same side (a repeated or forked offer keeps
+    def _before(self, stream: int, side: str) -> StreamLine | None:
+        """The stream as agreed; before any answer, as offered last by the same side (a repeated or forked offer keeps
         its keys)."""
         state = self._state
-        if at < len(state.lines) and state.lines[at].live:
-            return state.lines[at]
-        if not state.lines and state.offerer == side and at < len(state.pending) and state.pending[at].live:
-            return state.pending[at]
-        return None
+        if state.agreed:
+            return state.agreed.live(stream)
+        return state.pending.live(stream) if state.offerer == side else None
 
-    def _need(self, at: int, line: LinePlan, options: MediaOptions, side: str) -> StreamNeed:
-        before = self._before(at, side)
+    def _need(self, stream: int, line: LinePlan, options: MediaOptions, side: str) -> StreamNeed:
+        before = self._before(stream, side)
         wished = {side: options.interface_a, other(side): options.interface_b}
         a, b = (wished[leg] or (before.leg(leg).interface if before else "") for leg in SIDES)
-        return StreamNeed(at, line.kind, a, b)
+        return StreamNeed(stream, line.kind, a, b)
 
     def _pending(
-        self, at: int, line: LinePlan, options: MediaOptions, side: str, place: StreamPlacement | None, draw: KeySource
-    ) -> StreamLine:
-        if place is None or line.endpoint is None or line.target is None:
-            refused = LegLine(line.proto, direction="inactive")
-            return StreamLine(line.kind, line.offered, refused, refused)
-        before = self._before(at, side)
-        need = self._need(at, line, options, side)
+        self,
+        stream: int,
+        line: LinePlan | None,
+        options: MediaOptions,
+        side: str,
+        place: StreamPlacement | None,
+        draw: KeySource,
+    ) -> tuple[StreamLine, Media | None]:
+        """The stream until it is answered, and the section to write of it."""
+        if place is None or line is None or line.target is None:
+            known = self._state.agreed.lines[stream] if stream < len(self._state.agreed.lines) else None
+            kind = line.kind if line else known.kind if known else ""
+            refused = LegLine(line.proto if line else "", direction="inactive")
+            return StreamLine(kind, refused, refused), line.source if line else None
+        need = self._need(stream, line, options, side)
         interfaces = {"a": need.interface_a, "b": need.interface_b}
-        moved = {leg: before is None or _ports(before.placement, leg) != _ports(place, leg) for leg in SIDES}
-        old = {leg: before.leg(leg) if before and not moved[leg] else None for leg in SIDES}
-        theirs, ours = other(side), side
-        legs = {
-            ours: _offerers_leg(line, options, interfaces[ours], old[ours], draw),
-            theirs: _others_leg(
-                line, options, interfaces[theirs], before.leg(theirs) if before else None, old[theirs], draw
-            ),
+        before = self._before(stream, side)
+        was = {
+            leg: Before(before.leg(leg), _ports(before.placement, leg) == _ports(place, leg)) if before else Before()
+            for leg in SIDES
         }
-        return StreamLine(line.kind, line.offered, legs["a"], legs["b"], place)
+        far = other(side)
+        said = numbers.offered(line.source, was[side].leg, was[far].leg)
+        made = {
+            side: legs.offerers(line, options, interfaces[side], was[side], draw, said),
+            far: legs.others(line, line.target, options, interfaces[far], was[far], draw, said),
+        }
+        return StreamLine(line.kind, made["a"], made["b"], place), said.source
 
-    def _until_answered(self, pending: Sequence[StreamLine]) -> list[StreamLine]:
-        """Agreed streams go on unchanged until the answer, also those that the re-offer ends: it may yet be refused."""
-        agreed = self._state.lines
-        return [
-            replace(agreed[at], placement=line.placement or agreed[at].placement)
-            if at < len(agreed) and agreed[at].live
-            else line
-            for at, line in enumerate(pending)
-        ]
+    def _slots(
+        self, read: Reading, lines: Sequence[StreamLine], sources: Sequence[Media | None], side: str
+    ) -> tuple[Slot, ...]:
+        """The m-lines towards `side`: those it knows in their places, new ones behind. NotAcceptable for too many."""
+        slots = [slot.now(taken=False) for slot in self._state.agreed.slots(side)]
+        was_taken = {slot.stream: at for at, slot in enumerate(self._state.agreed.slots(side)) if slot.taken}
+        for stream, (line, source) in enumerate(zip(lines, sources, strict=True)):
+            plan = read.lines[stream]
+            twins = bool(plan and plan.target and plan.target.twins) and line.live
+            places = [was_taken[stream]] if stream in was_taken else [
+                at for at, slot in enumerate(slots) if slot.stream == stream
+            ]  # fmt: skip
+            if len(places) < 1 + twins:
+                places = [len(slots), len(slots) + 1][: 1 + twins]
+                slots += [Slot(stream, NOTHING, taken=False)] * len(places)
+            if source is None or (not line.live and slots[places[0]].media is not NOTHING):
+                continue
+            formats, proto = source.media.formats, line.leg(side).proto
+            for at, token in zip(places, (proto, _plain(proto)) if twins else (proto,), strict=False):
+                slots[at] = Slot(stream, MediaLine(line.kind, 0, token, formats), taken=line.live)
+        if len(slots) > MAX_MEDIA:
+            raise NotAcceptable(f"the other side would get more than {MAX_MEDIA} m-lines")
+        return tuple(slots)
 
-    def _outgoing(self, media: Media | None, line: StreamLine, side: str, endpoint: reading.Endpoint | None) -> OutLine:
-        ports = _ports(line.placement, side)
-        zero = endpoint is not None and endpoint.zero
-        direction = endpoint.direction if endpoint else ""
-        return out_line(media, line, side, ports, zero=zero, direction=direction)
+    def _until_answered(self, pending: Sequence[StreamLine], side: str) -> list[StreamLine]:
+        """Agreed streams go on unchanged until the answer, also those that the re-offer ends: it may yet be refused.
+        Only new keys of the offerer's are taken up at once beside the old ones (SDES-19)."""
+        lines = []
+        for stream, line in enumerate(pending):
+            agreed = self._state.agreed.live(stream)
+            if agreed is not None:
+                leg, new = agreed.leg(side), line.leg(side).remote
+                if line.live and new is not None and line.leg(side).also and leg.remote is not None:
+                    agreed = agreed.with_leg(side, replace(leg, also=(new,)))
+                line = replace(agreed, placement=line.placement or agreed.placement)
+            lines.append(line)
+        return lines
+
+    def _answered(
+        self, answer: Description, at: int, line: StreamLine, side: str, options: MediaOptions, used: set[bytes]
+    ) -> tuple[StreamLine, _Section]:
+        pending = self._state.pending
+        media, slot = answer.media[at], pending.slots(side)[at]
+        legs.check_answered(at + 1, line, slot.media.proto, media)
+        line, endpoint = legs.answered(
+            at + 1, legs.chosen(line, side, slot.media.proto), answer, media, side, options, used
+        )
+        if line.a.secure or line.b.secure:
+            media, why = constant(media, options.vbr)
+            if why:
+                raise NotAcceptable(f"answer, m-line {at + 1}: {why}")
+        own = next(one for one in pending.slots(other(side)) if one.taken and one.stream == slot.stream)
+        media, line = numbers.answered(media, own.media.formats, line, side)
+        return line, _Section(media, endpoint)
+
+    def _write_offer(
+        self, planned: _Planned, slots: Sequence[Slot], lines: Sequence[StreamLine], sources: Sequence[Media | None]
+    ) -> tuple[bytes, OriginState]:
+        side = other(planned.plan.offerer)
+        out, seen = [], set()
+        for slot in slots:
+            plan = planned.reading.lines[slot.stream]
+            line = lines[slot.stream]
+            endpoint = plan.endpoint if plan else None
+            out.append(_outgoing(slot, sources[slot.stream], line, side, endpoint, twin=slot.stream in seen))
+            if slot.taken:
+                seen.add(slot.stream)
+        return self._write(planned.offer, out, planned.options, side)
+
+    def _write_answer(
+        self,
+        answer: Description,
+        slots: Sequence[Slot],
+        lines: Sequence[StreamLine],
+        sections: Sequence[_Section | None],
+        options: MediaOptions,
+    ) -> tuple[bytes, OriginState]:
+        side, out = self._state.offerer, []
+        for slot in slots:
+            section = sections[slot.stream]
+            media, endpoint = (section.media, section.endpoint) if section else (None, None)
+            out.append(_outgoing(slot, media, lines[slot.stream], side, endpoint))
+        return self._write(answer, out, options, side)
 
     def _write(
         self, base: Description, lines: list[OutLine], options: MediaOptions, side: str
@@ -237,119 +355,26 @@ class Negotiation:
         return write(base, lines, options, origin, session_id)
 
 
-def _offerers_leg(
-    line: LinePlan, options: MediaOptions, interface: str, old: LegLine | None, draw: KeySource
-) -> LegLine:
-    """The leg that offered: its keys are known, ours answer them (and stay while theirs do)."""
-    assert line.endpoint is not None
-    sdes = reading.this_side(options)
-    local, sending_mki = None, b""
-    if line.crypto is not None:
-        unchanged = old is not None and old.remote is not None and keys.same_keys(old.remote, line.crypto)
-        local = keys.reply(line.crypto, sdes, draw, old.local if old and unchanged else None)
-        sending_mki = old.sending_mki if old and unchanged else b""
-    return LegLine(
-        proto=line.proto,
-        interface=interface,
-        rtp=line.endpoint.rtp,
-        rtcp=line.endpoint.rtcp,
-        mux=line.endpoint.mux and "reject" not in options.rtcp_mux,
-        direction=line.endpoint.direction,
-        proposed=(local,) if local else (),
-        local=local,
-        sending_mki=sending_mki,
-        remote=line.crypto,
-        latching=options.latching,
-        quirks=Quirks.of(sdes),
-    )
+def _answering(answer: Description, slots: Sequence[Slot], stream: int) -> int | None:
+    """The m-line of the answer that takes the stream up: of twins the secure one comes first, also when the peer took
+    both. None: refused."""
+    for at, slot in enumerate(slots):
+        if slot.stream == stream and slot.taken and at < len(answer.media) and answer.media[at].media.port:
+            return at
+    return None
 
 
-def _others_leg(
-    line: LinePlan, options: MediaOptions, interface: str, before: LegLine | None, old: LegLine | None, draw: KeySource
-) -> LegLine:
-    """The leg that we offer to. `before`: what is known of it; `old`: the same unless our own ports moved (then new
-    keys)."""
-    assert line.target is not None and line.endpoint is not None
-    proposed: tuple[Crypto, ...] = ()
-    if line.target.secure:
-        theirs = {line.crypto.suite.name} if line.crypto and line.crypto.suite else set()
-        wanted = suite_policy.offered(options.sdes, options.outbound, theirs)
-        if not wanted:
-            raise NotAcceptable("the options leave no crypto suite to offer")
-        proposed = keys.propose(wanted, options.sdes, draw, old.unspent if old else ())
-    words = options.rtcp_mux
-    mux = bool(words & {"offer", "require"}) or (line.endpoint.mux and not words & {"demux", "reject"})
-    return LegLine(
-        proto=line.target.token,
-        interface=interface,
-        rtp=before.rtp if before else None,
-        rtcp=before.rtcp if before else None,
-        mux=mux,
-        mux_required="require" in words,
-        direction=before.direction if before else "sendrecv",
-        proposed=proposed,
-        sending_mki=old.sending_mki if old else b"",
-        latching=options.latching,
-        quirks=Quirks.of(options.sdes),
-    )
+def _outgoing(
+    slot: Slot, media: Media | None, line: StreamLine, side: str, endpoint: Endpoint | None, *, twin: bool = False
+) -> OutLine:
+    if not slot.taken or not line.live:
+        return OutLine(media, replace(slot.media, port=0, count=0))
+    return out_line(media, slot.media, line, side, _ports(line.placement, side), endpoint=endpoint, twin=twin)
 
 
-def _answered(
-    at: int,
-    line: StreamLine,
-    answer: Description,
-    media: Media | None,
-    side: str,
-    options: MediaOptions,
-    used: set[bytes],
-) -> tuple[StreamLine, reading.Endpoint | None]:
-    """One m-line after its answer; placement None when either side refused it."""
-    if not line.live or media is None or media.media.port == 0:
-        return replace(line, placement=None), None
-    leg = line.leg(side)
-    _check_answered(at, line, leg, media)
-    endpoint = reading.endpoint(answer, media, options)
-    local = remote = None
-    if leg.secure:
-        try:
-            local, remote = keys.match(media.attributes("crypto"), leg.proposed, _accepting(leg, options), used)
-        except keys.NoKey as why:
-            raise CryptoRequired(f"answer, m-line {at}: {why}") from None
-    leg = replace(
-        leg, rtp=endpoint.rtp, rtcp=endpoint.rtcp, mux=leg.mux_required or (leg.mux and endpoint.mux),
-        direction=endpoint.direction, local=local, remote=remote,
-    )  # fmt: skip
-    return line.with_leg(side, leg), endpoint
-
-
-def _spending(line: StreamLine, before: StreamLine | None, side: str) -> StreamLine:
-    """A key of ours that was in use and is left for another is never offered again: its packet indices would start
-    anew under the same key (two-time pad, RFC 3711 section 9.1)."""
-    left, leg = before.leg(side) if before else None, line.leg(side)
-    if left is None or not line.live:
-        return line
-    changed = left.local is not None and (leg.local is None or leg.local.keys != left.local.keys)
-    spent = left.spent | {keys.fingerprint(left.local)} if changed and left.local else left.spent
-    return line.with_leg(side, replace(leg, spent=spent))
-
-
-def _accepting(leg: LegLine, options: MediaOptions) -> SdesOptions:
-    """How to read the answer's lines: what was offered is settled, only leniency counts."""
-    return replace(reading.this_side(options), window=leg.quirks.window)
-
-
-def _check_answered(at: int, line: StreamLine, leg: LegLine, media: Media) -> None:
-    if media.media.kind != line.kind:
-        raise NotAcceptable(f"answer, m-line {at} is {media.media.kind} where {line.kind} was offered")
-    profile = profiles.find(media.media.proto)
-    if profile is None or profile.dtls:
-        raise NotAcceptable(f"answer, m-line {at}: {media.media.proto} was not offered")
-    if leg.secure and not profile.secure:
-        raise CryptoRequired(
-            f"answer, m-line {at}: SRTP was offered, the answer is {media.media.proto}"
-        )  # downgrade: C3
-    if profile.secure and not leg.secure:
-        raise NotAcceptable(f"answer, m-line {at}: RTP was offered, the answer is {media.media.proto}")
+def _plain(token: str) -> str:
+    profile = profiles.find(token)
+    return token if profile is None else profiles.variant(profile, secure=False).token
 
 
 def _placed_anew(pending: tuple[StreamLine, ...], ports: Sequence[StreamPlacement]) -> tuple[StreamLine, ...]:

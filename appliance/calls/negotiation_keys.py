@@ -4,7 +4,6 @@ contexts that come of it. Pure; randomness is handed in."""
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 
@@ -12,11 +11,10 @@ from appliance.calls.media import ContextSpec, MasterKey
 from appliance.policy import suites as suite_policy
 from appliance.policy.options import Choice, SdesOptions
 from appliance.policy.secure_media import SecureMedia
-from appliance.protocols.sdes.crypto import Crypto, InlineKey, InvalidCrypto, Parameters, emit, parse
+from appliance.protocols.sdes.crypto import Crypto, InlineKey, InvalidCrypto, Parameters, parse
 from appliance.protocols.srtp.suites import Suite
 
 NO_PARAMETERS = Parameters()
-INLINE_KEY = re.compile(r"inline:[A-Za-z0-9+/=]+")
 DRAWS = 8  # a key drawn twice means a broken random source; do not try for ever
 
 
@@ -231,12 +229,6 @@ def switched(spec: ContextSpec, mki: bytes) -> ContextSpec:
         known = ", ".join(str(int.from_bytes(key.mki, "big")) for key in spec.keys if key.mki) or "none"
         raise NoKey(f"the sender has no key with this MKI; its MKIs: {known}")
     return replace(spec, sending_mki=mki)
-
-
-def redacted(line: Crypto) -> str:
-    """A line for the journal: everything but the keys, as `crypto.emit` writes it (C11)."""
-    text = " ".join(emit(line, pad=False).split())
-    return INLINE_KEY.sub("inline:***", text)
 
 
 def master_key(key: InlineKey, suite: Suite) -> MasterKey:

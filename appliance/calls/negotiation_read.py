@@ -1,5 +1,5 @@
-"""Reading an offer: for every m-line, is it taken, by which keying, and what profile goes to the other side. Pure
-decisions; the order of the questions is the order of the functions."""
+"""Reading an offer: for every m-line, is it taken, by which keying, and what goes to the other side. Pure decisions;
+the order of the questions is the order of the functions."""
 
 from __future__ import annotations
 
@@ -7,18 +7,21 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from appliance.calls import negotiation_keys as keys
+from appliance.calls import negotiation_streams as places
 from appliance.calls.media import Address, RocPolicy
-from appliance.calls.negotiation_state import StreamLine
+from appliance.calls.negotiation_state import Exchange, LegLine, Slot, other
+from appliance.calls.negotiation_streams import DISCARD_PORT
+from appliance.calls.negotiation_vbr import constant
 from appliance.errors import CryptoRequired, InvalidRequest, NotAcceptable
+from appliance.policy.codec_wishes import CodecWishes
 from appliance.policy.options import MediaOptions, SdesOptions
-from appliance.policy.secure_media import Mode, SecureMedia
+from appliance.policy.secure_media import Mode
 from appliance.protocols.sdes.crypto import Crypto
-from appliance.protocols.sdp import profiles
+from appliance.protocols.sdp import formats, profiles
 from appliance.protocols.sdp.description import Description, Media
 from appliance.protocols.sdp.fields import DIRECTIONS, UNSPECIFIED, Connection, family, invalid, parse_rtcp
 from appliance.protocols.sdp.profiles import Profile
 
-DISCARD_PORT = 9  # trickle ICE's "no address yet" (RFC 8839); never a place to send media to
 CLEARTEXT = "sdes_over_cleartext: keys may travel over protected signalling only (RFC 4568 section 8.3)"
 
 
@@ -34,34 +37,64 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class Target:
+    """What goes to the other side: the profile, and how keys are put to a peer that may have none."""
+
+    profile: Profile
+    osrtp: bool = False  # keys under the plain profile: the answer takes them up or not (RFC 8643)
+    twins: bool = False  # the secure m-line, then a plain one for the same stream (row H02)
+
+    @property
+    def secure(self) -> bool:
+        return self.profile.secure or self.osrtp
+
+
+@dataclass(frozen=True, slots=True)
 class LinePlan:
     """The decision about one m-line of an offer. `refusal` is empty for a line that is taken."""
 
     kind: str
-    offered: str
     proto: str
+    source: Media  # what goes on of it: without the codecs that the request takes away
     refusal: str = ""
     crypto_missing: bool = False  # refused because a policy demands keys
     endpoint: Endpoint | None = None
     crypto: Crypto | None = None  # the offered line that we answer
-    target: Profile | None = None  # towards the other side
+    target: Target | None = None
 
 
-def plan(
-    offer: Description, options: MediaOptions, agreed: Sequence[StreamLine], offerer: str, ours: Collection[bytes]
-) -> list[LinePlan]:
-    """One decision per m-line, in order. CryptoRequired or NotAcceptable when nothing is left."""
-    shadowed = _alternatives(offer, options, agreed, offerer, ours)
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What an offer comes to: its m-lines, and the one that speaks for each stream (None: the stream is not in it)."""
+
+    slots: tuple[Slot, ...]
+    lines: tuple[LinePlan | None, ...]  # by stream
+
+
+def plan(offer: Description, options: MediaOptions, agreed: Exchange, side: str, ours: Collection[bytes]) -> Reading:
+    """The decisions about an offer of `side`'s. CryptoRequired or NotAcceptable when nothing is left."""
+    found = places.groups(offer, options, agreed, side)
+    stream_of = places.streams(offer, found, agreed, side)
     lines = []
     for at, media in enumerate(offer.media):
-        line = agreed[at] if at < len(agreed) else None
-        if at in shadowed:
-            lines.append(_refused(media, "another alternative on this port was chosen"))
-        else:
-            lines.append(_line(offer, media, options, line, offerer, ours))
+        lines.append(_line(offer, media, options, agreed, stream_of[at], side, ours))
     if all(line.refusal for line in lines):
         _nothing_left(lines)
-    return lines
+    speaking = {stream_of[group[0]]: _winner(group, lines) for group in found}
+    for at, stream in enumerate(stream_of):
+        speaking.setdefault(stream, at)
+    slots = tuple(
+        Slot(stream, media.media, speaking[stream] == at and not lines[at].refusal)
+        for at, (stream, media) in enumerate(zip(stream_of, offer.media, strict=True))
+    )
+    count = max(len(agreed.lines), max(stream_of) + 1)
+    by_stream = (speaking.get(stream) for stream in range(count))
+    return Reading(slots, tuple(None if at is None else lines[at] for at in by_stream))
+
+
+def _winner(group: Sequence[int], lines: Sequence[LinePlan]) -> int:
+    """Secure before plain, then the offerer's order (G11, SDP-10)."""
+    return min(group, key=lambda at: (bool(lines[at].refusal), lines[at].crypto is None, at))
 
 
 def _nothing_left(lines: Sequence[LinePlan]) -> None:
@@ -71,15 +104,16 @@ def _nothing_left(lines: Sequence[LinePlan]) -> None:
 
 
 def _refused(media: Media, why: str, *, crypto_missing: bool = False) -> LinePlan:
-    return LinePlan(media.media.kind, str(media.media), media.media.proto, why, crypto_missing)
+    return LinePlan(media.media.kind, media.media.proto, media, why, crypto_missing)
 
 
 def _line(
     offer: Description,
     media: Media,
     options: MediaOptions,
-    agreed: StreamLine | None,
-    offerer: str,
+    agreed: Exchange,
+    stream: int,
+    side: str,
     ours: Collection[bytes],
 ) -> LinePlan:
     profile = profiles.find(media.media.proto)
@@ -87,20 +121,35 @@ def _line(
         return _refused(media, "offered with port 0")
     if profile is None:
         return _refused(media, f"protocol {media.media.proto} is not RTP as we know it")
+    before = agreed.live(stream)
     try:
-        kept = agreed.leg(offerer).remote if agreed and agreed.live else None
-        crypto = _crypto(media, profile, options, ours, kept)
+        crypto = _crypto(media, profile, options, ours, before.leg(side).remote if before else None)
     except (NotAcceptable, keys.NoKey) as refusal:
         return _refused(media, str(refusal), crypto_missing=isinstance(refusal, CryptoRequired | keys.NoKey))
-    theirs = agreed.leg("b" if offerer == "a" else "a") if agreed and agreed.live else None
+    source = _codecs(media, options.codecs) if options.codecs else media
+    if not source.media.formats:
+        return _refused(media, "no codec is left of it")
+    towards = target(profile, options, before.leg(other(side)) if before else None)
+    if crypto is not None or towards.secure:
+        source, why = constant(source, options.vbr)
+        if why:
+            return _refused(media, why)
     return LinePlan(
         media.media.kind,
-        str(media.media),
         media.media.proto,
+        source,
         endpoint=endpoint(offer, media, options),
         crypto=crypto,
-        target=target(profile, options, theirs.proto if theirs else ""),
+        target=towards,
     )
+
+
+def _codecs(media: Media, wishes: CodecWishes) -> Media:
+    """The m-line with the codecs that the request lets pass."""
+    named = formats.codecs(media)
+    numbers = list(named)
+    kept = [numbers[at] for at in wishes.choose(list(named.values()))]
+    return formats.only(media, formats.followed(media, kept))
 
 
 def _crypto(
@@ -112,16 +161,33 @@ def _crypto(
     if not profile.secure:
         if mode is Mode.MANDATORY:
             raise CryptoRequired("the policy demands SRTP")
-        return None
+        return _opportunistic(media, options, ours, kept) if "accept-rfc" in options.osrtp else None
     if mode is Mode.FORBIDDEN:
         raise NotAcceptable("the policy forbids SRTP")
     if profile.dtls:
         raise NotAcceptable("DTLS-SRTP is not available")
     values = media.attributes("crypto")
     sdes = this_side(options)
-    if values and options.sdes_requires_tls and not (options.signalling_secure or sdes.over_cleartext):
+    if values and not _may_be_seen(options, sdes):
         raise CryptoRequired(CLEARTEXT)
     return keys.choose(values, sdes, options.inbound, ours, kept)
+
+
+def _opportunistic(media: Media, options: MediaOptions, ours: Collection[bytes], kept: Crypto | None) -> Crypto | None:
+    """Keys under a plain profile (RFC 8643 section 3.1): taken where they can be, ignored where not (SDP-5, SDP-8)."""
+    values, sdes = media.attributes("crypto"), this_side(options)
+    forbidden = options.inbound is not None and options.inbound.mode is Mode.FORBIDDEN
+    if not values or forbidden or not _may_be_seen(options, sdes):
+        return None
+    try:
+        return keys.choose(values, sdes, options.inbound, ours, kept)
+    except keys.NoKey:
+        return None
+
+
+def _may_be_seen(options: MediaOptions, sdes: SdesOptions) -> bool:
+    """May keys be taken from the signalling that this side's SDP came over? (SDES-23)"""
+    return options.signalling_secure or sdes.over_cleartext or not options.sdes_requires_tls
 
 
 def this_side(options: MediaOptions) -> SdesOptions:
@@ -146,25 +212,45 @@ def this_side(options: MediaOptions) -> SdesOptions:
     )
 
 
-def target(offered: Profile, options: MediaOptions, before: str = "") -> Profile:
-    """The profile towards the other side: asked for by name, else by its policy, else as before, else as offered."""
-    policy = options.outbound
+def target(offered: Profile, options: MediaOptions, before: LegLine | None = None) -> Target:
+    """The profile towards the other side: asked for by name, else by its policy, else as before, else as offered; and
+    the form in which a leg that may be secure or plain is asked (SDP-7, SDP-8, SDP-11)."""
+    mode = options.outbound.mode if options.outbound else None
+    chosen = _chosen(offered, options, mode, before)
+    words = options.osrtp & {"offer", "offer-legacy"}
+    if mode is Mode.MANDATORY or mode is Mode.FORBIDDEN or not (words or mode is Mode.OPTIONAL):
+        return Target(_permitted(chosen, options, mode))
+    named = bool(options.transport_protocol)
+    if chosen.dtls or (named and not words):
+        return Target(_permitted(chosen, options, mode))
+    if _no_keys(options):
+        return Target(profiles.variant(chosen, secure=False))
+    was = profiles.find(before.proto) if before else None
+    if before is not None and was is not None and not before.osrtp and (before.secure or "offer" not in words):
+        return Target(_permitted(was, options, mode))  # it is settled what this peer can
+    secure = _permitted(profiles.variant(chosen, secure=True), options, mode)
+    if "offer" in words:
+        return Target(profiles.variant(secure, secure=False), osrtp=True)
+    return Target(secure, twins=before is None)
+
+
+def _chosen(offered: Profile, options: MediaOptions, mode: Mode | None, before: LegLine | None) -> Profile:
     if options.transport_protocol:
         named = profiles.find(options.transport_protocol)
         if named is None:
             raise InvalidRequest(
                 f"unknown transport protocol {options.transport_protocol!r}", field="transport-protocol"
             )
-        chosen = named
-    elif policy is not None:
-        chosen = profiles.variant(offered, secure=policy.mode is not Mode.FORBIDDEN)
-    else:
-        chosen = profiles.find(before) or offered
-    return _permitted(chosen, options, policy)
+        return named
+    was = profiles.find(before.proto) if before else None
+    if mode is Mode.OPTIONAL and was is not None:
+        return was
+    if mode is not None:
+        return profiles.variant(offered, secure=mode is not Mode.FORBIDDEN)
+    return was or offered
 
 
-def _permitted(chosen: Profile, options: MediaOptions, policy: SecureMedia | None) -> Profile:
-    mode = policy.mode if policy else None
+def _permitted(chosen: Profile, options: MediaOptions, mode: Mode | None) -> Profile:
     if not chosen.secure:
         if mode is Mode.MANDATORY:
             raise CryptoRequired("the policy towards the other side demands SRTP")
@@ -173,16 +259,18 @@ def _permitted(chosen: Profile, options: MediaOptions, policy: SecureMedia | Non
         raise NotAcceptable("the policy towards the other side forbids SRTP")
     if chosen.dtls:
         raise NotAcceptable("DTLS-SRTP is not available")
-    refusal = ""
-    if not options.sdes.enabled:
-        refusal = "SDES is switched off and no other key exchange is available"
-    elif options.sdes_requires_tls and not (options.signalling_secure_out or options.sdes.over_cleartext):
-        refusal = CLEARTEXT
-    if refusal and mode is Mode.OPTIONAL and not options.transport_protocol:
-        return profiles.variant(chosen, secure=False)
-    if refusal:
-        raise CryptoRequired(refusal)
+    if why := _no_keys(options):
+        raise CryptoRequired(why)
     return chosen
+
+
+def _no_keys(options: MediaOptions) -> str:
+    """Why no a=crypto may be written towards the other side."""
+    if not options.sdes.enabled:
+        return "SDES is switched off and no other key exchange is available"
+    if options.sdes_requires_tls and not (options.signalling_secure_out or options.sdes.over_cleartext):
+        return CLEARTEXT
+    return ""
 
 
 def endpoint(sdp: Description, media: Media, options: MediaOptions) -> Endpoint:
@@ -229,37 +317,3 @@ def _direction(sdp: Description, media: Media) -> str:
             if type == "a" and value in DIRECTIONS:
                 return value
     return "sendrecv"
-
-
-def _alternatives(
-    offer: Description, options: MediaOptions, agreed: Sequence[StreamLine], offerer: str, ours: Collection[bytes]
-) -> set[int]:
-    """m-lines that lose against another one of the same stream: consecutive, same kind, same port (rows G09, SDP-10:
-    the old best-effort form). Secure before plain, then the offerer's order; a group with nothing acceptable stays
-    whole."""
-    losers: set[int] = set()
-    if any(value.startswith("BUNDLE") for value in offer.session.attributes("group")):
-        return losers
-    for group in _groups(offer.media):
-        plans = {}
-        for at in group:
-            line = agreed[at] if at < len(agreed) else None
-            plans[at] = _line(offer, offer.media[at], options, line, offerer, ours)
-        taken = [at for at in group if not plans[at].refusal]
-        if taken:
-            winner = min(taken, key=lambda at: (plans[at].crypto is None, at))
-            losers.update(at for at in group if at != winner)
-    return losers
-
-
-def _groups(media: Sequence[Media]) -> list[list[int]]:
-    groups: list[list[int]] = []
-    for at, section in enumerate(media):
-        before = media[at - 1].media if at else None
-        now = section.media
-        if before and (before.kind, before.port) == (now.kind, now.port) and now.port not in (0, DISCARD_PORT):
-            if groups and groups[-1][-1] == at - 1:
-                groups[-1].append(at)
-            else:
-                groups.append([at - 1, at])
-    return groups

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import astuple, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import astuple
 from typing import Any
 
 from appliance.calls.media import Address, Latching, LocalPorts, RocPolicy, StreamPlacement
-from appliance.calls.negotiation_state import CallState, LegLine, OriginState, Quirks, StreamLine
+from appliance.calls.negotiation_state import CallState, Exchange, LegLine, OriginState, Quirks, Slot, StreamLine
+from appliance.errors import InvalidSdp
 from appliance.protocols.sdes import crypto
 from appliance.protocols.sdes.crypto import Crypto
+from appliance.protocols.sdp.fields import MediaLine
 
-FORM = 1  # raised when a record of an older form can no longer be read
+FORM = 2  # raised when a record of an older form can no longer be read
 
 
 def to_record(state: CallState) -> dict[str, Any]:
     return {
         "form": FORM,
-        "lines": [_line(line) for line in state.lines],
-        "pending": [_line(line) for line in state.pending],
+        "agreed": _exchange(state.agreed),
+        "pending": _exchange(state.pending),
         "offerer": state.offerer,
         "tag_a": state.tag_a,
         "tags_b": list(state.tags_b),
@@ -33,15 +35,15 @@ def from_record(record: Mapping[str, Any]) -> CallState:
         raise ValueError(f"negotiation record of form {record.get('form')!r}, not {FORM}")
     try:
         return CallState(
-            lines=tuple(_read_line(line) for line in record["lines"]),
-            pending=tuple(_read_line(line) for line in record["pending"]),
+            agreed=_read_exchange(record["agreed"]),
+            pending=_read_exchange(record["pending"]),
             offerer=record["offerer"],
             tag_a=record["tag_a"],
             tags_b=tuple(record["tags_b"]),
             origin_a=OriginState(*record["origin_a"]),
             origin_b=OriginState(*record["origin_b"]),
         )
-    except (KeyError, TypeError, AttributeError) as fault:
+    except (KeyError, TypeError, ValueError, AttributeError, InvalidSdp) as fault:
         raise ValueError(f"negotiation record is damaged: {type(fault).__name__}") from None
 
 
@@ -49,10 +51,30 @@ def _origin(origin: OriginState) -> list[Any]:
     return [origin.session_id, origin.version, origin.digest]
 
 
+def _exchange(exchange: Exchange) -> dict[str, Any]:
+    return {
+        "lines": [_line(line) for line in exchange.lines],
+        "a": [[slot.stream, str(slot.media), slot.taken] for slot in exchange.slots_a],
+        "b": [[slot.stream, str(slot.media), slot.taken] for slot in exchange.slots_b],
+    }
+
+
+def _read_exchange(record: Mapping[str, Any]) -> Exchange:
+    return Exchange(
+        tuple(_read_line(line) for line in record["lines"]),
+        tuple(_read_slot(slot) for slot in record["a"]),
+        tuple(_read_slot(slot) for slot in record["b"]),
+    )
+
+
+def _read_slot(record: list[Any]) -> Slot:
+    stream, media, taken = record
+    return Slot(stream, MediaLine.parse(media, 1), taken)
+
+
 def _line(line: StreamLine) -> dict[str, Any]:
     return {
         "kind": line.kind,
-        "offered": line.offered,
         "a": _leg(line.a),
         "b": _leg(line.b),
         "placement": _placement(line.placement),
@@ -62,7 +84,6 @@ def _line(line: StreamLine) -> dict[str, Any]:
 def _read_line(record: Mapping[str, Any]) -> StreamLine:
     return StreamLine(
         record["kind"],
-        record["offered"],
         _read_leg(record["a"]),
         _read_leg(record["b"]),
         _read_placement(record["placement"]),
@@ -80,12 +101,36 @@ def _leg(leg: LegLine) -> dict[str, Any]:
         "direction": leg.direction,
         "proposed": [crypto.emit(line) for line in leg.proposed],
         "local": leg.local.tag if leg.local else None,
-        "sending_mki": leg.sending_mki.hex(),
         "remote": crypto.emit(leg.remote) if leg.remote else None,
         "spent": sorted(leg.spent),
         "latching": leg.latching.value if leg.latching else None,
-        "quirks": list(astuple(leg.quirks)),
+        "quirks": [*astuple(leg.quirks)],
+        "known": leg.known,
+        **_rare(leg),
     }
+
+
+def _rare(leg: LegLine) -> dict[str, Any]:
+    """What few legs have, where it is not the default: a record is written at every change of a call."""
+    rare: dict[str, Any] = {"osrtp": True} if leg.osrtp else {}
+    if leg.also:
+        rare["also"] = [crypto.emit(line) for line in leg.also]
+    if leg.sending_mki:
+        rare["sending_mki"] = leg.sending_mki.hex()
+    for name in ("told", "ids", "payload_types"):
+        if value := getattr(leg, name):
+            rare[name] = value
+    if leg.extensions is not None:
+        rare["extensions"] = leg.extensions
+    return rare
+
+
+def _read_quirks(window: int, max_window: int, ssrc_limit: int, tag: bool, legacy_192: bool, roc: str) -> Quirks:
+    return Quirks(window, max_window, ssrc_limit, tag, legacy_192, RocPolicy(roc))
+
+
+def _pairs(pairs: Iterable[Any]) -> tuple[Any, ...]:
+    return tuple((one, other) for one, other in pairs)
 
 
 def _read_leg(record: Mapping[str, Any]) -> LegLine:
@@ -101,17 +146,19 @@ def _read_leg(record: Mapping[str, Any]) -> LegLine:
         direction=record["direction"],
         proposed=proposed,
         local=local,
-        sending_mki=bytes.fromhex(record["sending_mki"]),
         remote=_crypto(record["remote"]) if record["remote"] else None,
         spent=frozenset(record["spent"]),
         latching=Latching(record["latching"]) if record["latching"] else None,
         quirks=_read_quirks(*record["quirks"]),
+        osrtp=record.get("osrtp", False),
+        sending_mki=bytes.fromhex(record.get("sending_mki", "")),
+        also=tuple(_crypto(text) for text in record.get("also", ())),
+        known=_pairs(record["known"]),
+        told=_pairs(record.get("told", ())),
+        ids=_pairs(record.get("ids", ())),
+        payload_types=_pairs(record.get("payload_types", ())),
+        extensions=_pairs(record["extensions"]) if "extensions" in record else None,
     )
-
-
-def _read_quirks(*values: Any) -> Quirks:
-    *plain, roc = values
-    return replace(Quirks(*plain), roc=RocPolicy(roc))
 
 
 def _crypto(text: str) -> Crypto:

@@ -1,19 +1,22 @@
-"""What one call's offer/answer remembers: per m-line the state of both legs, per leg the o= line. Plain frozen values.
+"""What one call's offer/answer remembers: per stream the state of both legs, per leg its m-lines and its o= line. Plain
+frozen values.
 
-Nothing of a pending offer touches the agreed state: an offer that is refused or never answered leaves the call as it
-was.
+A stream is what passes through the gateway; a leg's SDP may have several m-lines for one stream (alternatives of which
+one is taken), and the two legs need not have the same number of them. Nothing of a pending offer touches the agreed
+state: an offer that is refused or never answered leaves the call as it was.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from appliance.calls import negotiation_keys as keys
 from appliance.calls.media import Address, Latching, LegMedia, RocPolicy, StreamMedia, StreamPlacement
 from appliance.policy.options import SdesOptions
 from appliance.protocols.sdes.crypto import Crypto
 from appliance.protocols.sdp import profiles
-from appliance.protocols.sdp.fields import DIRECTIONS
+from appliance.protocols.sdp.fields import DIRECTIONS, MediaLine
 
 SIDES = ("a", "b")
 
@@ -36,17 +39,27 @@ class Quirks:
 
     @classmethod
     def of(cls, sdes: SdesOptions) -> Quirks:
-        return cls(*(getattr(sdes, quirk.name) for quirk in fields(cls)))
+        return cls(
+            sdes.window, sdes.max_window, sdes.ssrc_limit, sdes.srtcp_tag_as_srtp, sdes.legacy_192, sdes.roc
+        )  # fmt: skip
 
     def options(self) -> SdesOptions:
-        return SdesOptions(**{quirk.name: getattr(self, quirk.name) for quirk in fields(self)})
+        return SdesOptions(
+            window=self.window,
+            max_window=self.max_window,
+            ssrc_limit=self.ssrc_limit,
+            srtcp_tag_as_srtp=self.srtcp_tag_as_srtp,
+            legacy_192=self.legacy_192,
+            roc=self.roc,
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class LegLine:
-    """One leg's side of one m-line."""
+    """One leg's side of one stream."""
 
     proto: str  # profile token spoken on this leg
+    osrtp: bool = False  # keys under a plain token (RFC 8643): ours when offered, then those that the answer took up
     interface: str = ""
     rtp: Address | None = None  # where the peer wants media; None: nowhere (hold by 0.0.0.0), or not known yet
     rtcp: Address | None = None
@@ -57,14 +70,27 @@ class LegLine:
     local: Crypto | None = None  # the one of them that holds
     sending_mki: bytes = b""  # which key of `local` is in use; b"": the first
     remote: Crypto | None = None  # the peer's
+    also: tuple[
+        Crypto, ...
+    ] = ()  # lines of the peer's that still hold, or may hold soon: one generation (SDES-19, -21)
     spent: frozenset[str] = frozenset()  # fingerprints of keys of ours that were used and left: never offered again
     latching: Latching | None = None
     quirks: Quirks = Quirks()
+    known: tuple[tuple[str, str], ...] = ()  # payload type -> codec, all that was said on this leg (RFC 3264 8.3.2)
+    told: tuple[tuple[str, str], ...] = ()  # of an offer to this leg: (the offerer's payload type, the one we wrote)
+    ids: tuple[tuple[int, str], ...] = ()  # header extension id -> URI, likewise (RFC 8285)
+    payload_types: tuple[tuple[int, int], ...] = ()  # as in LegMedia
+    extensions: tuple[tuple[int, int], ...] | None = None  # as in LegMedia
 
     @property
     def secure(self) -> bool:
         profile = profiles.find(self.proto)
-        return profile is not None and profile.secure
+        return self.osrtp or (profile is not None and profile.secure)
+
+    @property
+    def feedback(self) -> bool:
+        profile = profiles.find(self.proto)
+        return profile is not None and profile.feedback
 
     @property
     def unspent(self) -> tuple[Crypto, ...]:
@@ -86,16 +112,19 @@ class LegLine:
             send=keys.context(self.local, sdes, self.sending_mki) if self.local else None,
             may_send=sends and partner_receives,
             may_receive=receives and partner_sends,
+            feedback=self.feedback,
+            payload_types=self.payload_types,
+            extensions=self.extensions,
+            receive_also=tuple(keys.context(line, sdes) for line in self.also) if self.also else (),
             latching=self.latching or (Latching.AUTHENTICATED if self.secure else Latching.SIGNALLED_HOST),
         )
 
 
 @dataclass(frozen=True, slots=True)
 class StreamLine:
-    """One m-line through the gateway. `offered` is the offerer's m-line value: a refusal repeats it with port 0."""
+    """One stream through the gateway."""
 
     kind: str
-    offered: str
     a: LegLine
     b: LegLine
     placement: StreamPlacement | None = None  # None: refused, or ended
@@ -115,6 +144,51 @@ class StreamLine:
 
 
 @dataclass(frozen=True, slots=True)
+class Slot:
+    """One m-line of a leg's SDP, which keeps its place for the life of the call (RFC 3264 section 8)."""
+
+    stream: int
+    media: MediaLine  # as it was said last: a refusal repeats it with port 0
+    taken: bool = True  # it carries the stream, or may come to: not refused, not an alternative that lost
+
+    def now(self, *, taken: bool) -> Slot:
+        return self if taken == self.taken else Slot(self.stream, self.media, taken)
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One offer with its answer, or without it yet: the streams, and the m-lines that each leg sees."""
+
+    lines: tuple[StreamLine, ...] = ()
+    slots_a: tuple[Slot, ...] = ()
+    slots_b: tuple[Slot, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.lines)
+
+    def slots(self, side: str) -> tuple[Slot, ...]:
+        return self.slots_a if side == "a" else self.slots_b
+
+    def live(self, stream: int) -> StreamLine | None:
+        """The stream, if it is there and in use."""
+        line = self.lines[stream] if stream < len(self.lines) else None
+        return line if line is not None and line.live else None
+
+    def sending(self, stream: int, side: str, mki: bytes) -> Exchange:
+        """The same with another key of ours in use towards one leg of a stream."""
+        changed = tuple(
+            line.with_leg(side, replace(line.leg(side), sending_mki=mki)) if at == stream else line
+            for at, line in enumerate(self.lines)
+        )
+        return replace(self, lines=changed)
+
+    @classmethod
+    def of(cls, side: str, lines: tuple[StreamLine, ...], own: tuple[Slot, ...], others: tuple[Slot, ...]) -> Exchange:
+        """`own`: m-lines of `side`."""
+        return cls(lines, own, others) if side == "a" else cls(lines, others, own)
+
+
+@dataclass(frozen=True, slots=True)
 class OriginState:
     """The o= line we own towards one leg (RFC 3264 section 8): the version moves when the rest of the body does."""
 
@@ -127,8 +201,8 @@ class OriginState:
 class CallState:
     """Everything. `pending` is the exchange whose answer is awaited (and stays for forked or repeated answers)."""
 
-    lines: tuple[StreamLine, ...] = ()
-    pending: tuple[StreamLine, ...] = ()
+    agreed: Exchange = field(default_factory=Exchange)
+    pending: Exchange = field(default_factory=Exchange)
     offerer: str = ""  # who made the pending offer
     tag_a: str = ""
     tags_b: tuple[str, ...] = ()  # the newest answer's last
@@ -138,5 +212,8 @@ class CallState:
     def origin(self, side: str) -> OriginState:
         return self.origin_a if side == "a" else self.origin_b
 
-    def with_origin(self, side: str, origin: OriginState) -> CallState:
-        return replace(self, origin_a=origin) if side == "a" else replace(self, origin_b=origin)
+    def moved(self, side: str, origin: OriginState, **change: Any) -> CallState:
+        """The state after a step that wrote an SDP, and so an o= line, for `side`."""
+        if side == "a":
+            return replace(self, origin_a=origin, **change)
+        return replace(self, origin_b=origin, **change)

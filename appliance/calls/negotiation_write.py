@@ -6,8 +6,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from appliance.calls.media import LocalPorts
+from appliance.calls.negotiation_read import Endpoint
 from appliance.calls.negotiation_state import LegLine, OriginState, StreamLine
 from appliance.policy.options import MediaOptions
 from appliance.protocols.sdes import crypto
@@ -24,6 +26,7 @@ TRANSPORT = ("rtcp", "rtcp-mux", "rtcp-mux-only", "bundle-only")
 CAPABILITIES = ("tcap", "acap", "pcfg", "acfg", "csup", "creq")  # RFC 5939: alternatives that we did not read
 HOP_ATTRIBUTES = frozenset((*KEYING, *ICE, *TRANSPORT, *CAPABILITIES))
 FEEDBACK_ATTRIBUTES = frozenset(("rtcp-fb", "rtcp-rsize"))  # meaningless without AVPF (row G24)
+BROWSER_ATTRIBUTES = frozenset(("msid", "msid-semantic", "ssrc", "ssrc-group"))  # of a WebRTC leg only (row G18)
 OWN_ORIGIN = frozenset(("origin", "sdp-version", "force-increment-sdp-ver"))
 
 
@@ -41,27 +44,36 @@ class OutLine:
     zero: bool = False  # the other side holds by 0.0.0.0
     direction: str = ""  # written instead of the other side's; "": left as it is
     plain_through: bool = False  # both legs plain: ZRTP may pass
+    twin: bool = False  # a second m-line for the same stream
 
 
 def out_line(
-    source: Media | None, line: StreamLine, side: str, ports: LocalPorts | None, *, zero: bool, direction: str
+    source: Media | None,
+    offered: MediaLine,
+    line: StreamLine,
+    side: str,
+    ports: LocalPorts | None,
+    *,
+    endpoint: Endpoint | None,
+    twin: bool,
 ) -> OutLine:
-    """The line towards `side`, whose LegLine says profile, keys and mux."""
+    """The m-line towards `side`, whose LegLine says keys and mux; `offered`: as it was said to or by this leg, which
+    gives the profile. `twin`: the plain alternative behind a secure m-line of the same stream."""
     leg = line.leg(side)
-    offered = MediaLine.parse(line.offered, 1)
-    if ports is None:
-        return OutLine(source, replace(offered, port=0, count=0))
+    zero = endpoint is not None and endpoint.zero
     formats = source.media.formats if source else offered.formats
+    port = ports.rtp if ports else 0
     return OutLine(
         source,
-        MediaLine(line.kind, ports.rtp, leg.proto, formats),
+        MediaLine(line.kind, port, offered.proto, formats),
         leg,
         ports,
-        leg.proposed,
+        () if twin else leg.proposed,
         leg.mux,
         zero,
-        direction if zero else "",
+        endpoint.direction if endpoint is not None and zero else "",
         plain_through=not (line.a.secure or line.b.secure),
+        twin=twin,
     )
 
 
@@ -70,7 +82,8 @@ def write(
 ) -> tuple[bytes, OriginState]:
     """The SDP, and the o= state to keep. `session_id` is used when this leg has none yet."""
     host = options.media_address or next((line.ports.address for line in lines if line.ports), "")
-    head, connection = _session(base, options, host)
+    sip = not any(_browser(line.media.proto) for line in lines if line.ports)
+    head, connection = _session(base, options, host, sip)
     body = [_media(line, options, connection, base.session.end) for line in lines]
     tail = "".join(body)
     owner, origin = _origin(base, options, origin, session_id, host, head + tail)
@@ -78,8 +91,13 @@ def write(
     return text.encode("utf-8", "surrogateescape"), origin
 
 
-def _session(base: Description, options: MediaOptions, host: str) -> tuple[str, str]:
-    """Session part below o=, and the host its c= line says afterwards ("" without one)."""
+def _browser(proto: str) -> bool:
+    profile = profiles.find(proto)
+    return profile is not None and profile.dtls
+
+
+def _session(base: Description, options: MediaOptions, host: str, sip: bool) -> tuple[str, str]:
+    """Session part below o=, and the host its c= line says afterwards ("" without one). `sip`: no WebRTC leg."""
     end, connection, kept = base.session.end, "", []
     for line in base.session.lines:
         value = line.value
@@ -91,7 +109,7 @@ def _session(base: Description, options: MediaOptions, host: str) -> tuple[str, 
             if host and "session-connection" in options.replace:
                 value = str(Connection.to(host))
             connection = value.split()[-1].partition("/")[0]
-        elif line.type == "a" and value.startswith("group:BUNDLE"):
+        elif line.type == "a" and (value.startswith("group:BUNDLE") or (sip and _of_the_hop(line, BROWSER_ATTRIBUTES))):
             continue  # every stream has ports of its own behind us (row G17)
         kept.append(f"{line.type}={value}{end}")
     return "".join(kept), connection
@@ -127,8 +145,7 @@ def _passed(out: OutLine, end: str) -> list[str]:
     """The other side's lines that mean the same on this side."""
     if out.source is None:
         return []
-    profile = profiles.find(out.media.proto)
-    drop = HOP_ATTRIBUTES if profile and profile.feedback else HOP_ATTRIBUTES | FEEDBACK_ATTRIBUTES
+    drop = _dropped(out.media.proto, out.twin)
     kept = []
     for type, value, _ in out.source.lines:
         if type in ("m", "c", "i", "k", ""):
@@ -141,6 +158,16 @@ def _passed(out: OutLine, end: str) -> list[str]:
                 continue
         kept.append(f"{type}={value}{end}")
     return kept
+
+
+@lru_cache(maxsize=64)
+def _dropped(proto: str, twin: bool) -> frozenset[str]:
+    """Attributes that do not go to a leg of this profile. A mid may stand once in an SDP (RFC 5888): not in a twin."""
+    profile = profiles.find(proto)
+    dropped = HOP_ATTRIBUTES if profile and profile.dtls else HOP_ATTRIBUTES | BROWSER_ATTRIBUTES
+    if not (profile and profile.feedback):
+        dropped |= FEEDBACK_ATTRIBUTES
+    return dropped | {"mid"} if twin else dropped
 
 
 def _added(out: OutLine, options: MediaOptions, host: str) -> list[str]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 
-from appliance.calls import moving
+from appliance.calls import keying_log, moving, switching
 from appliance.calls.draining import Draining
 from appliance.calls.ledger import Ledger, Records, placed
 from appliance.calls.media import LegMedia, LocalPorts, StreamMedia, StreamPlacement
@@ -224,6 +224,20 @@ class CallService:
         """Take new calls again."""
         self.ledger.draining = False
 
+    # ---------------------------------------------------------------- keys
+
+    async def switch_key(self, call_id: str, stream: int, leg: str, mki: int) -> CallView:
+        """Send towards leg "a" or "b" of a stream with its key of this MKI from now on (C06, RFC 3711 section 8.1).
+        UnknownCall, InvalidRequest."""
+        with self._operation("switch_key"):
+            call = await self.ledger.existing(call_id)
+            try:
+                await switching.switch_key(self.ledger, call, stream, leg, mki)
+                self.ledger.publish(EventKind.UPDATED, call, "key-switched")
+                return self._snapshots.call(call)
+            finally:
+                self.ledger.unlock(call)
+
     # ---------------------------------------------------------------- where calls live
 
     async def move_call(self, call_id: str, worker: int) -> CallView:
@@ -258,7 +272,7 @@ class CallService:
             negotiated = negotiation.write_offer(plan, self._ports(branch.placement, plan))
             branch.offerer_tag = request.from_tag
             branch.codecs["b" if plan.offerer == "a" else "a"] = codecs(negotiated.sdp)
-            await self.ledger.carry_out(call, branch, dict(zip(negotiated.lines, negotiated.streams, strict=True)))
+            await self._carry_out(call, branch, dict(zip(negotiated.lines, negotiated.streams, strict=True)))
         self.ledger.publish(EventKind.CREATED if first else EventKind.UPDATED, call)
         return SdpReply(negotiated.sdp, call.call_id, request.options.unknown)
 
@@ -270,9 +284,15 @@ class CallService:
                 branch.to_tag = request.to_tag
             branch.answered = True
             branch.codecs["a" if branch.offerer_tag == branch.from_tag else "b"] = codecs(negotiated.sdp)
-            await self.ledger.carry_out(call, branch, dict(zip(negotiated.lines, negotiated.streams, strict=True)))
+            await self._carry_out(call, branch, dict(zip(negotiated.lines, negotiated.streams, strict=True)))
         self.ledger.publish(EventKind.ANSWERED if first else EventKind.UPDATED, call)
         return SdpReply(negotiated.sdp, call.call_id, request.options.unknown)
+
+    async def _carry_out(self, call: Call, branch: Branch, streams: dict[int, StreamMedia]) -> None:
+        before = branch.media
+        await self.ledger.carry_out(call, branch, streams)
+        for event in keying_log.events(before, streams):
+            log.log(event.level, event.name, call=call.call_id, **event.facts)
 
     def _new_branch(self, call: Call, request: OfferRequest) -> Branch:
         if call.low_level:

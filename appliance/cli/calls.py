@@ -1,4 +1,4 @@
-"""`srtpgw calls list|show|delete|move`."""
+"""`srtpgw calls list|show|delete|move|switch-key`."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ def register(app: typer.Typer) -> None:
     calls.command("show")(show)
     calls.command("delete")(delete)
     calls.command("move")(move)
+    calls.command("switch-key")(switch_key)
 
 
 def list_(
@@ -79,6 +80,26 @@ def move(
     with connected(socket) as channel:
         stub = calls_pb2_grpc.CallServiceStub(channel)
         call = stub.Move(calls_pb2.MoveCallRequest(call_id=call_id, worker=worker), timeout=TIMEOUT_S)
+    if as_json:
+        print_json(tree(call))
+    else:
+        _print(call)
+
+
+def switch_key(
+    call_id: CallArgument,
+    mki: Annotated[int, typer.Option(help="Value of the MKI of the key to use.", min=1)],
+    leg: Annotated[str, typer.Option(help="The leg that is sent to: a or b.")],
+    stream: Annotated[int, typer.Option(help="Number of the stream, as `calls show` prints it.", min=0)] = 0,
+    socket: SocketOption = Path(DEFAULT_SOCKET),
+    as_json: JsonOption = False,
+) -> None:
+    """Encrypt towards a leg with another of its master keys."""
+    from srtpgw.v1 import calls_pb2, calls_pb2_grpc
+
+    with connected(socket) as channel:
+        request = calls_pb2.SwitchKeyRequest(call_id=call_id, stream=stream, leg=leg, mki=mki)
+        call = calls_pb2_grpc.CallServiceStub(channel).SwitchKey(request, timeout=TIMEOUT_S)
     if as_json:
         print_json(tree(call))
     else:

@@ -7,12 +7,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from appliance.config import tls_words
 from appliance.config.explain import spelled
 from appliance.config.faults import Fault, Severity
 from appliance.config.positions import Path as Where
 from appliance.config.schema import Settings
 from appliance.config.sources import Layers
+from appliance.config.trunks import Trunk
 from appliance.config.types import HostPort
+from appliance.policy import secure_media
+from appliance.protocols.srtp import suites
 
 PORTS_PER_CALL = 4  # one stream, two legs, RTP and RTCP apart
 
@@ -108,6 +112,24 @@ def _weak_trunk(place: int, settings: Settings) -> Iterator[Finding]:
     for key in ("allow_null_auth", "allow_null_cipher", "sdes_unauthenticated_srtp", "sdes_unencrypted_srtp"):
         if getattr(trunk, key):
             yield _warning(("trunks", place, key), "weakens the media of this trunk")
+    if trunk.sdes_over_cleartext == "allow" and settings.security.sdes_requires_tls:
+        yield _warning(
+            ("trunks", place, "sdes_over_cleartext"),
+            "SDES keys of this trunk may be sent in the clear: whoever sees its SIP can listen in",
+            "use tls, or DTLS-SRTP",
+        )
+    for key, names in _suite_lists(trunk):
+        for suite in filter(None, map(suites.find, names)):
+            if suite.weak:
+                yield _warning(("trunks", place, key), f"names {suite.name}: {suite.weak}")
+
+
+def _suite_lists(trunk: Trunk) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The suite lists of a trunk, by setting."""
+    for key in ("rtp_secure_media", "rtp_secure_media_inbound", "rtp_secure_media_outbound"):
+        if getattr(trunk, key):
+            yield key, secure_media.parse(getattr(trunk, key)).suites
+    yield "rtp_secure_media_suites", secure_media.parse_suites(trunk.rtp_secure_media_suites)
 
 
 def _security(settings: Settings) -> Iterator[Finding]:
@@ -160,6 +182,13 @@ def _tls(settings: Settings) -> Iterator[Finding]:
     for key in ("certificate", "key"):
         if settings.sip.enabled and secure and getattr(settings.sip, key) is None:
             yield Finding(("sip", key), f"must be given with sip.listen {secure[0]}")
+    legacy = ", ".join(tls_words.legacy(tls_words.versions(settings.sip.tls_versions)))
+    if legacy and not settings.sip.allow_legacy_tls:
+        yield Finding(
+            ("sip", "tls_versions"), f"{legacy}: forbidden by RFC 8996", "sip.allow_legacy_tls = true where it must be"
+        )
+    elif legacy and secure:
+        yield _warning(("sip", "tls_versions"), f"{legacy} and the SDES keys that it should protect can be broken")
 
 
 def _files_there(settings: Settings) -> Iterator[Finding]:

@@ -30,6 +30,16 @@ class Loaded:
     def errors(self) -> tuple[Fault, ...]:
         return tuple(fault for fault in self.faults if fault.severity is Severity.ERROR)
 
+    @property
+    def warnings(self) -> tuple[Fault, ...]:
+        return tuple(fault for fault in self.faults if fault.severity is Severity.WARNING)
+
+    def usable(self) -> Settings:
+        """The settings. ConfigError naming every mistake."""
+        if self.settings is None or self.errors:
+            raise ConfigError(self.errors)
+        return self.settings
+
 
 def load(
     paths: Iterable[Path | str] = (),
@@ -41,10 +51,7 @@ def load(
     `environment` None: the process's own. `overrides` are tables from the command line. Raises ConfigError naming
     every mistake.
     """
-    loaded = examine(paths, environment, overrides)
-    if loaded.settings is None or loaded.errors:
-        raise ConfigError(loaded.errors)
-    return loaded.settings
+    return examine(paths, environment, overrides).usable()
 
 
 def examine(

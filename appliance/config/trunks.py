@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, BeforeValidator
 
 from appliance.config.rows import Effect, Table, row
 from appliance.config.types import Networks, OptionalIPLiteral, OptionalSipSocket, Words
@@ -30,6 +30,13 @@ def _suites(value: str) -> str:
 
 def _secure_in(value: str) -> str:
     return "any" if value.strip().lower() == "any" else _suites(value)
+
+
+def no_padding(value: str) -> str:
+    """RFC 6562 section 5 would pad every payload to one length; the data plane cannot."""
+    if value == "pad":
+        raise ValueError("padding payloads to one length (RFC 6562 section 5) is not available; forbid or allow")
+    return value
 
 
 def _sip_uri(value: str) -> str:
@@ -137,7 +144,7 @@ class Trunk(Table):
         "or not at all, whatever the other trunk's mode says short of forbidden.",
         effect=Effect.NEXT_CALL,
     )
-    vbr: Literal["", "forbid", "allow"] = row(
+    vbr: Annotated[Literal["", "forbid", "allow"], BeforeValidator(no_padding)] = row(
         "",
         help="Variable bit rate codecs on secured media: made constant or dropped (forbid), or let pass; empty: as "
         "security.vbr.",

@@ -2,7 +2,7 @@
 such states.
 
 Pure. A stream has up to four flows (RTP and RTCP of legs a and b) and up to four contexts (receive and send of each
-leg):
+leg), and for a time up to two more for each leg to receive with (`LegMedia.receive_also`):
 
     leg a peer -> flow a_rtp -> open with a_receive -> partner flow b_rtp -> seal with b_send -> leg b peer
 
@@ -11,7 +11,7 @@ With rtcp-mux a leg has one flow for both; its RTCP partner pointers lead there.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from appliance.calls.media import Address, ContextSpec, LegMedia, LocalPorts, MasterKey, StreamMedia, StreamPlacement
@@ -29,12 +29,17 @@ from kernels.control.commands import (
     Pairs,
     RemoveCrypto,
     RemoveFlow,
+    RemoveKey,
+    SelectKey,
     Transform,
 )
 
+LEGACY_KEY_OCTETS = 24  # the suites that ContextSpec.legacy_192 is about
 FLOWS = ("a_rtp", "a_rtcp", "b_rtp", "b_rtcp")
 PAYLOAD_TYPES = frozenset((*range(64), *range(96, 128)))  # 64 to 95 would be taken for RTCP (RFC 5761 section 4)
-CRYPTOS = ("a_receive", "a_send", "b_receive", "b_send")
+MOST_ALSO = 2  # of LegMedia.receive_also that the engine asks (kernels/srtp/tables.pxd)
+RECEIVING = {side: (f"{side}_receive", *(f"{side}_receive_also{n}" for n in range(MOST_ALSO))) for side in "ab"}
+CRYPTOS = ("a_receive", "a_send", "b_receive", "b_send", *RECEIVING["a"][1:], *RECEIVING["b"][1:])
 
 
 @dataclass(slots=True)
@@ -56,10 +61,19 @@ class PlacedStream:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """One crypto slot: the command that installs its first key, and the further keys (MKI)."""
+    """One crypto slot: the command that installs its first key, the further keys (MKI), and which of them protects."""
 
     install: InstallCrypto = field(repr=False)
     further: tuple[AddKey, ...] = field(default=(), repr=False)
+    sending: bytes = b""  # MKI, of a sender with several keys
+
+    @property
+    def keys(self) -> tuple[MasterKeyBytes, ...]:
+        return (self.install.key, *(added.key for added in self.further))
+
+    def continues(self, before: Context) -> bool:
+        """Whether a slot that held `before` goes on with its ROC, windows and indices."""
+        return bool(_secrets(self) & _secrets(before))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +103,63 @@ _FLOWS_BY_MUX = {
 }
 
 
-def needed_cryptos(media: StreamMedia) -> list[str]:
-    """Which of CRYPTOS the stream uses."""
-    a, b = media.a, media.b
-    return [
-        name for name, spec in zip(CRYPTOS, (a.receive, a.send, b.receive, b.send), strict=True) if spec is not None
-    ]
+def contexts(media: StreamMedia) -> dict[str, ContextSpec]:
+    """By name of CRYPTOS, those the stream uses. `receive_also` counts beside a `receive`: without it the leg is plain;
+    of equal keys the first counts, and what is beyond MOST_ALSO does not."""
+    named: dict[str, ContextSpec] = {}
+    for side, leg in (("a", media.a), ("b", media.b)):
+        named.update(zip(RECEIVING[side], _different(leg), strict=False))
+        if leg.send is not None:
+            named[f"{side}_send"] = leg.send
+    return named
+
+
+def _different(leg: LegMedia) -> list[ContextSpec]:
+    specs: list[ContextSpec] = []
+    for spec in () if leg.receive is None else (leg.receive, *leg.receive_also):
+        if not any(_spec_secrets(spec) & _spec_secrets(known) for known in specs):
+            specs.append(spec)
+    return specs
+
+
+def assign_cryptos(
+    media: StreamMedia, held: Mapping[str, int], installed: Mapping[int, Context], take: Callable[[], int]
+) -> dict[str, int]:
+    """Slots for the contexts of a stream that has `held` so far. A key keeps its slot, whatever becomes of it: the one
+    before a re-key goes on beside the new one with its ROC and replay windows, an offered one that is answered becomes
+    the first. What is not needed any more keeps a name too, until it is given back."""
+    named = contexts(media)
+    free = dict(held)
+    slots: dict[str, int] = {}
+    for side in RECEIVING:
+        wanted = [name for name in RECEIVING[side] if name in named]
+        for name in wanted:
+            for old in [old for old in RECEIVING[side] if old in free]:
+                if free[old] in installed and _holds(installed[free[old]], named[name]):
+                    slots[name] = free.pop(old)
+                    break
+        for name in wanted:
+            if name not in slots:
+                spare = [old for old in (name, *RECEIVING[side]) if old in free]
+                slots[name] = free.pop(spare[0]) if spare else take()
+        if f"{side}_send" in named:
+            slots[f"{side}_send"] = free.pop(f"{side}_send") if f"{side}_send" in free else take()
+    for old, slot in free.items():
+        vacant = (name for name in (old, *RECEIVING[old[0]]) if name not in slots)
+        slots[next(vacant)] = slot
+    return slots
+
+
+def _holds(context: Context, spec: ContextSpec) -> bool:
+    return bool(_secrets(context) & _spec_secrets(spec))
+
+
+def _spec_secrets(spec: ContextSpec) -> set[tuple[bytes, bytes]]:
+    return {(key.key, key.salt) for key in spec.keys}
+
+
+def _secrets(context: Context) -> set[tuple[bytes, bytes]]:
+    return {(key.key, key.salt) for key in context.keys}
 
 
 def desired_of(streams: Mapping[int, StreamMedia], placed: Mapping[int, PlacedStream]) -> Desired:
@@ -141,15 +206,17 @@ def desired(media: StreamMedia, placed: PlacedStream) -> Desired:
     the suite, or media that would go round in circles."""
     _refuse_loop(media, placed.placement)
     cryptos: dict[int, Context] = {}
-    for name, spec, send in (
-        ("a_receive", media.a.receive, False),
-        ("a_send", media.a.send, True),
-        ("b_receive", media.b.receive, False),
-        ("b_send", media.b.send, True),
-    ):
-        if spec is not None:
-            slot = placed.cryptos[name]
-            cryptos[slot] = _context(slot, spec, send)
+    named = contexts(media)
+    for side in RECEIVING:
+        also = None
+        for name in reversed(RECEIVING[side]):  # the one that is asked first is installed last
+            if name in named:
+                slot = placed.cryptos[name]
+                cryptos[slot] = _context(slot, named[name], False, also)
+                also = slot
+        if f"{side}_send" in named:
+            slot = placed.cryptos[f"{side}_send"]
+            cryptos[slot] = _context(slot, named[f"{side}_send"], True)
     flows: dict[int, InstallFlow] = {}
     ports = placed.placement
     if media.copies_of is not None:
@@ -212,15 +279,33 @@ def diff(installed: Desired, wanted: Desired) -> list[Command]:
 
 
 def _context_commands(before: Context | None, now: Context) -> Iterator[Command]:
-    """A further key alone is added; anything else is installed anew (with the same first key the context continues)."""
+    """Keys come and go one by one, the others keep what they know. Where no key stays, or the length of the MKI
+    changes, the context is installed anew (with a key it has, it continues all the same)."""
     if before == now:
         return
-    if before is None or before.install != now.install:
+    slot, mki = now.install.slot, len(now.install.key.mki)
+    held = {_identity(key): key for key in before.keys} if before else {}
+    kept = {_identity(key): key for key in now.keys if _identity(key) in held}
+    if before is None or not kept or not mki:
         yield now.install
         yield from now.further
+        if now.further and now.sending:
+            yield SelectKey(slot, now.sending)
         return
-    known = set(before.further)
-    yield from (key for key in now.further if key not in known)
+    first = next(iter(kept.values()))
+    if replace(before.install, key=first) != replace(now.install, key=first):
+        yield replace(now.install, key=first)
+    stays = now.sending if now.sending in {key.mki for key in kept.values()} else first.mki
+    if now.install.send and stays != before.sending:
+        yield SelectKey(slot, stays)
+    yield from (RemoveKey(slot, key.mki) for key in before.keys if _identity(key) not in kept)
+    yield from (AddKey(slot, key) for key in now.keys if held.get(_identity(key)) != key)  # also: another lifetime
+    if now.install.send and now.sending != stays:
+        yield SelectKey(slot, now.sending)
+
+
+def _identity(key: MasterKeyBytes) -> tuple[bytes, bytes, bytes]:
+    return key.key, key.salt, key.mki
 
 
 def _leg_flows(
@@ -315,11 +400,9 @@ def _pair(address: Address | None) -> tuple[str, int] | None:
     return None if address is None or not address.port else (address.host, address.port)
 
 
-def _context(slot: int, spec: ContextSpec, send: bool) -> Context:
+def _context(slot: int, spec: ContextSpec, send: bool, also: int | None = None) -> Context:
     transform = transform_of(spec.suite)
-    if not spec.keys:
-        raise InvalidRequest("a context needs at least one master key", "keys")
-    keys = [_key(key, transform) for key in spec.keys]
+    keys = _keys(spec, transform)
     install = InstallCrypto(
         slot=slot,
         transform=transform,
@@ -332,10 +415,27 @@ def _context(slot: int, spec: ContextSpec, send: bool) -> Context:
         authenticate_rtp=spec.authenticate_rtp,
         ssrc_limit=spec.ssrc_limit,
         initial_roc=spec.initial_roc,
+        legacy_192=spec.legacy_192 and transform.key_octets == LEGACY_KEY_OCTETS,
+        roc=spec.roc.value,
+        also=also,
     )
     if spec.srtcp_tag_as_srtp:
         install = replace(install, transform=replace(transform, rtcp_tag=transform.rtp_tag))
-    return Context(install, tuple(AddKey(slot, key) for key in keys[1:]))
+    sending = spec.sending_mki or keys[0].mki if send else b""
+    return Context(install, tuple(AddKey(slot, key) for key in keys[1:]), sending)
+
+
+def _keys(spec: ContextSpec, transform: Transform) -> list[MasterKeyBytes]:
+    """As commands carry them. InvalidRequest: none, of a wrong length, or not to be told apart by MKI (SR-15)."""
+    if not spec.keys:
+        raise InvalidRequest("a context needs at least one master key", "keys")
+    keys = [_key(key, transform) for key in spec.keys]
+    mkis = {key.mki for key in keys}
+    if len(mkis) < len(keys) or len({len(mki) for mki in mkis}) > 1:
+        raise InvalidRequest("several keys need MKIs, different ones of one length", "keys")
+    if spec.sending_mki and spec.sending_mki not in mkis:
+        raise InvalidRequest("no key has the MKI to send with", "sending_mki")
+    return keys
 
 
 def _key(key: MasterKey, transform: Transform) -> MasterKeyBytes:

@@ -29,6 +29,7 @@ from kernels.control.commands import (
     ExportStream,
     FourSlots,
     ImportStream,
+    MoveCryptos,
     RemoveCrypto,
     RemoveFlow,
 )
@@ -271,8 +272,7 @@ def _goal(placement: Movable) -> int:
     return placement.move.to
 
 
-def _slots(of: PlacedStream | Trip) -> tuple[FourSlots, FourSlots]:
+def _slots(of: PlacedStream | Trip) -> tuple[FourSlots, MoveCryptos]:
     """In the order of FLOWS and CRYPTOS: the same place is the same flow at both workers."""
     a, b, c, d = (of.flows.get(name) for name in FLOWS)
-    e, f, g, h = (of.cryptos.get(name) for name in CRYPTOS)
-    return (a, b, c, d), (e, f, g, h)
+    return (a, b, c, d), tuple(of.cryptos.get(name) for name in CRYPTOS)

@@ -19,9 +19,9 @@ from appliance.placement.desired import (
     NOTHING,
     Desired,
     PlacedStream,
+    assign_cryptos,
     desired_of,
     diff,
-    needed_cryptos,
     needed_flows,
 )
 from appliance.placement.dispatcher import Batch, Dispatcher
@@ -60,10 +60,10 @@ class Change:
 
     @property
     def reversible(self) -> bool:
-        """False when a context got another key: ROC and replay state of the old one are gone, and starting it anew
+        """False when a slot got other keys: ROC and replay state of the old ones are gone, and starting them anew
         could use an index twice (RFC 3711 section 9.1)."""
         after = self.placement.installed.cryptos
-        return all(after[slot].install == old.install for slot, old in self.before.cryptos.items() if slot in after)
+        return all(after[slot].continues(old) for slot, old in self.before.cryptos.items() if slot in after)
 
 
 class Reconciler:
@@ -143,7 +143,7 @@ class Reconciler:
         )
         try:
             for line, media in streams.items():
-                self._take_slots(placement.worker, placement.streams[line], media)
+                self._take_slots(placement, placement.streams[line], media)
             wanted = desired_of(streams, placement.streams)
             commands = diff(change.before, wanted)
             change.batch = self.dispatcher.send(placement.worker, commands) if commands else None
@@ -274,14 +274,23 @@ class Reconciler:
 
     # ---------------------------------------------------------------- slots
 
-    def _take_slots(self, worker: int, placed: PlacedStream, media: StreamMedia) -> None:
-        inventory = self.inventory[worker]
+    def _take_slots(self, placement: Placement, placed: PlacedStream, media: StreamMedia) -> None:
+        inventory = self.inventory[placement.worker]
         for name in needed_flows(media):
             if name not in placed.flows:
                 placed.flows[name] = inventory.flows.take()
-        for name in needed_cryptos(media):
-            if name not in placed.cryptos:
-                placed.cryptos[name] = inventory.cryptos.take()
+        taken: list[int] = []
+
+        def take() -> int:
+            taken.append(inventory.cryptos.take())
+            return taken[-1]
+
+        try:
+            placed.cryptos = assign_cryptos(media, placed.cryptos, placement.installed.cryptos, take)
+        except GatewayError:
+            for number in taken:
+                inventory.cryptos.give_back(number)
+            raise
 
     def _give_back_unused(self, placement: Placement, placed: PlacedStream) -> bool:
         """Slots that the last change made superfluous (mux agreed, leg became plain)."""

@@ -6,6 +6,7 @@ import pwd
 import shutil
 from pathlib import Path
 
+from appliance.config import tls_words
 from appliance.config.schema import Settings
 from appliance.config.trunks import Trunk as TrunkSettings
 from appliance.policy import secure_media
@@ -63,6 +64,7 @@ def edge_config(settings: Settings, run: Path) -> EdgeConfig:
         shared_memory_mb=sip.shared_memory_mb, private_memory_mb=sip.private_memory_mb,
         answer_timeout_ms=sip.answer_timeout_ms, ring_timeout_ms=sip.ring_timeout_ms,
         dialog_timeout_s=sip.dialog_timeout_s, user_agent=sip.user_agent,
+        tls_method=tls_words.kamailio_method(tls_words.versions(sip.tls_versions)), tls_ciphers=sip.tls_ciphers,
         tls=TlsFiles(sip.certificate, sip.key, sip.client_ca) if sip.certificate and sip.key else None,
         databases=(Path(modules) / "db_sqlite.so").exists() and kamailio.SCHEMAS.is_dir(),
     )  # fmt: skip
@@ -76,8 +78,12 @@ def trunk(row: TrunkSettings, settings: Settings) -> Trunk:
     return Trunk(
         name=row.name, match=tuple(str(network) for network in row.match), destination=row.destination,
         listen=str(row.listen or ""), interface=row.interface,
-        inbound=_policy(policy.inbound, row, settings), outbound=_policy(policy.outbound, row, settings),
+        inbound=_policy(policy.inbound, row, settings, row.rtp_secure_media_inbound),
+        outbound=_policy(policy.outbound, row, settings, row.rtp_secure_media_outbound),
         flags=quirk_flags(row),
+        sdes_over_cleartext=row.sdes_over_cleartext == "allow",
+        secure_in=_secure_in(row.secure_out_when_secure_in),
+        vbr=row.vbr or settings.security.vbr,
     )  # fmt: skip
 
 
@@ -96,8 +102,15 @@ def module_folder() -> str:
     return next((folder for folder in MODULE_FOLDERS if Path(folder).is_dir()), "")
 
 
-def _policy(policy: secure_media.SecureMedia, row: TrunkSettings, settings: Settings) -> MediaPolicy:
-    return MediaPolicy(policy.mode.value, policy.suites or _permitted(row, settings))
+def _policy(policy: secure_media.SecureMedia, row: TrunkSettings, settings: Settings, direction: str) -> MediaPolicy:
+    stated = bool(row.rtp_secure_media or direction)
+    return MediaPolicy(policy.mode.value, policy.suites or _permitted(row, settings), stated)
+
+
+def _secure_in(setting: str) -> tuple[str, ...]:
+    """The suites of secure_out_when_secure_in in every spelling an offer may have."""
+    named = [suite.name for suite in suites.SUITES] if setting == "any" else secure_media.parse_suites(setting)
+    return tuple(spelling for name in named if (suite := suites.find(name)) for spelling in suite.spellings)
 
 
 def _permitted(row: TrunkSettings, settings: Settings) -> tuple[str, ...]:

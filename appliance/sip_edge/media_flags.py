@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from appliance.sip_edge.routing import MediaPolicy, Trunk, transport_of
 
 _MEDIA_LINE = re.compile(r"^m=\S+ (\d+)\S* (\S+)", re.MULTILINE)
-_CRYPTO_LINE = re.compile(r"^a=crypto:", re.MULTILINE)
+_CRYPTO_LINE = re.compile(r"^a=crypto:[ \t]*\d+[ \t]+(\w+)", re.MULTILINE)
 _SECURE_PROTOCOLS = frozenset({"RTP/SAVP", "RTP/SAVPF", "UDP/TLS/RTP/SAVP", "UDP/TLS/RTP/SAVPF"})
 
 PROTECTED = frozenset({"tls", "wss"})  # SIP transports that hide SDES keys
@@ -37,25 +37,42 @@ class OfferFacts:
 
     secure: int
     plain: int
-    crypto: bool
+    crypto: tuple[str, ...]  # suites of its crypto lines, as spelt, in order (row H12: `rtp_has_crypto`)
 
 
 def facts(sdp: str) -> OfferFacts:
     """Count the m-lines of an SDP body; a disabled one (port 0, RFC 3264 section 6) is neither."""
     used = [protocol.upper() for port, protocol in _MEDIA_LINE.findall(sdp) if port != "0"]
     secure = sum(protocol in _SECURE_PROTOCOLS for protocol in used)
-    return OfferFacts(secure, len(used) - secure, _CRYPTO_LINE.search(sdp) is not None)
+    return OfferFacts(secure, len(used) - secure, tuple(_CRYPTO_LINE.findall(sdp)))
 
 
-def check_offer(sdp: str, policy: MediaPolicy, transport: str, sdes_requires_tls: bool) -> None:
+def check_offer(sdp: str, caller: Trunk, transport: str, sdes_requires_tls: bool) -> None:
     """Refused when the caller's offer contradicts its trunk's policy (rows H01, H03, C07)."""
-    offer = facts(sdp)
-    if policy.mode == "mandatory" and offer.plain:
+    offer, mode = facts(sdp), caller.inbound.mode
+    if mode == "mandatory" and offer.plain and not offer.secure:  # of alternatives, the gateway takes the secure one
         raise Refused("crypto_required")
-    if policy.mode == "forbidden" and offer.secure and not offer.plain:
+    if mode == "forbidden" and offer.secure and not offer.plain:
         raise Refused("crypto_forbidden")
-    if offer.secure and offer.crypto and sdes_requires_tls and transport not in PROTECTED:
+    if offer.secure and offer.crypto and sdes_requires_tls and not _may_show_keys(caller, transport):
         raise Refused("sdes_over_cleartext")
+
+
+def bound(caller: Trunk, callee: Trunk, sdp: str, transport: str) -> Trunk:
+    """The callee; bound to SRTP when the caller's trunk binds calls that come secured, over TLS, by one of its suites
+    (row H12). Refused when the callee's trunk says in words that it never takes SRTP."""
+    offer = facts(sdp)
+    secured = offer.secure and {name.upper() for name in offer.crypto} & set(caller.secure_in)
+    if not secured or transport not in PROTECTED or callee.outbound.mode == "mandatory":
+        return callee
+    if callee.outbound.mode == "forbidden" and callee.outbound.stated:
+        raise Refused("secure_in_forbidden_out")
+    return replace(callee, outbound=replace(callee.outbound, mode="mandatory"))
+
+
+def as_it_offered(caller: Trunk) -> Trunk:
+    """A caller that offered SRTP, when the callee offers to it: what it may answer with is what it may offer (C3)."""
+    return replace(caller, outbound=MediaPolicy("mandatory", caller.inbound.suites))
 
 
 def offer_flags(caller: Trunk, callee: Trunk, transport: str, next_hop: str, sdes_requires_tls: bool) -> str:
@@ -65,8 +82,8 @@ def offer_flags(caller: Trunk, callee: Trunk, transport: str, next_hop: str, sde
     """
     policy = callee.outbound
     wanted = policy.mode != "forbidden"
-    protected = transport_of(next_hop) in PROTECTED
-    if wanted and sdes_requires_tls and not protected:
+    outwards = transport_of(next_hop)
+    if wanted and sdes_requires_tls and not _may_show_keys(callee, outwards):
         if policy.mode == "mandatory":
             raise Refused("sdes_over_cleartext")
         wanted = False
@@ -74,9 +91,13 @@ def offer_flags(caller: Trunk, callee: Trunk, transport: str, next_hop: str, sde
     flags += [f"direction={caller.interface}", f"direction={callee.interface}"]
     flags += [f"rtp-secure-media-inbound={':'.join((caller.inbound.mode, *caller.inbound.suites))}"]
     flags += ["signalling-secure"] if transport in PROTECTED else []
-    flags += ["signalling-secure-out"] if protected else []
-    flags += suite_flags(policy.suites) if wanted else ["SDES-off"]
+    flags += ["signalling-secure-out"] if outwards in PROTECTED else []
+    flags += [*suite_flags(policy.suites), *secure_form(callee)] if wanted else ["SDES-off"]
     return " ".join((*flags, *quirks(caller, callee)))
+
+
+def _may_show_keys(trunk: Trunk, transport: str) -> bool:
+    return transport in PROTECTED or trunk.sdes_over_cleartext
 
 
 def answer_flags(answerer: Trunk, offerer: Trunk) -> str:
@@ -86,8 +107,18 @@ def answer_flags(answerer: Trunk, offerer: Trunk) -> str:
 
 def quirks(sender: Trunk, receiver: Trunk) -> list[str]:
     """The trunks' own words for an SDP on its way: plain SDES words shape what `receiver` gets, `SDES-from-` ones say
-    how the lines of `sender` are judged."""
-    return [*receiver.flags, *(f"SDES-from-{word[5:]}" for word in sender.flags if word.startswith("SDES-"))]
+    how the lines of `sender` are judged. A codec passes both legs, so the stricter word about it holds."""
+    judged = [f"SDES-from-{word[5:]}" for word in sender.flags if word.startswith("SDES-")]
+    vbr = "allow" if sender.vbr == receiver.vbr == "allow" else "forbid"
+    return [*receiver.flags, *judged, f"vbr={vbr}"]
+
+
+def secure_form(callee: Trunk) -> list[str]:
+    """How a callee is asked for SRTP: a mandatory one by RTP/SAVP alone, whatever its trunk says about opportunistic
+    forms; an optional one by its trunk's form, else by two m-lines, RTP/SAVP first (rows H01, H02)."""
+    chosen = any(word.startswith("OSRTP-offer") for word in callee.flags)
+    words = [f"rtp-secure-media-outbound={callee.outbound.mode}"]
+    return [*words, "OSRTP-offer-legacy"] if callee.outbound.mode == "optional" and not chosen else words
 
 
 def suite_flags(suites: Iterable[str]) -> list[str]:

@@ -20,6 +20,7 @@ class MediaPolicy:
 
     mode: str = "forbidden"  # mandatory, optional, forbidden
     suites: tuple[str, ...] = ()
+    stated: bool = True  # false: no setting says so, it is the default (row H06)
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,12 @@ class Trunk:
     destination: str = ""  # next hop for calls that come from this trunk
     listen: str = ""  # our socket towards it ("udp:10.0.0.1:5060"); empty: by route
     interface: str = "default"  # media interface that faces it
-    inbound: MediaPolicy = field(default_factory=lambda: MediaPolicy("optional"))
-    outbound: MediaPolicy = field(default_factory=MediaPolicy)
+    inbound: MediaPolicy = field(default_factory=lambda: MediaPolicy("optional", stated=False))
+    outbound: MediaPolicy = field(default_factory=lambda: MediaPolicy("forbidden", stated=False))
     flags: tuple[str, ...] = ()  # NG flags of its quirks (SDES-nopad, ...)
+    sdes_over_cleartext: bool = False  # its keys may be seen in SIP without TLS
+    secure_in: tuple[str, ...] = ()  # every spelling of the suites that bind the other leg to SRTP too (row H12)
+    vbr: str = "forbid"  # variable bit rate codecs on secured media
 
 
 @dataclass(frozen=True)
@@ -100,8 +104,8 @@ def load(text: str) -> RoutingTable:
 def _trunk(row: dict[str, Any]) -> Trunk:
     known = {item.name for item in fields(Trunk)}
     values: dict[str, Any] = {name: value for name, value in row.items() if name in known}
-    for name in ("match", "flags"):
+    for name in ("match", "flags", "secure_in"):
         values[name] = tuple(row[name])
     for name in ("inbound", "outbound"):
-        values[name] = MediaPolicy(row[name]["mode"], tuple(row[name]["suites"]))
+        values[name] = MediaPolicy(row[name]["mode"], tuple(row[name]["suites"]), row[name]["stated"])
     return Trunk(**values)

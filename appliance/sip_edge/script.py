@@ -114,7 +114,9 @@ class Kamailio:
         KSR.pv.sets("$dlg_var(callee)", callee.name)
         KSR.pv.sets("$du", caller.destination)
         _leave_by(callee)
-        if not self._offer(caller, callee, caller.destination):
+        if caller.inbound.mode != "forbidden" and media_flags.facts(KSR.pv.gete("$rb")).secure:
+            KSR.pv.sets("$dlg_var(secured)", _transport())
+        if not self._offer(caller, callee, caller.destination, by_caller=True):
             return 1
         _hide()
         KSR.rr.record_route()
@@ -129,7 +131,7 @@ class Kamailio:
             KSR.sl.sl_reply_error()
         return 1
 
-    def _offer(self, offerer: routing.Trunk, answerer: routing.Trunk, next_hop: str) -> bool:
+    def _offer(self, offerer: routing.Trunk, answerer: routing.Trunk, next_hop: str, *, by_caller: bool) -> bool:
         """Engage the gateway with the SDP of this request; False when the request was answered instead."""
         KSR.pv.sets("$avp(offerer)", offerer.name)
         KSR.pv.sets("$avp(answerer)", answerer.name)
@@ -139,7 +141,9 @@ class Kamailio:
             return True
         secure_signalling = self.table.sdes_requires_tls
         try:
-            media_flags.check_offer(KSR.pv.gete("$rb"), offerer.inbound, _transport(), secure_signalling)
+            media_flags.check_offer(KSR.pv.gete("$rb"), offerer, _transport(), secure_signalling)
+            if by_caller:
+                answerer = media_flags.bound(offerer, answerer, KSR.pv.gete("$rb"), _transport())
             flags = media_flags.offer_flags(offerer, answerer, _transport(), next_hop, secure_signalling)
         except media_flags.Refused as refused:
             self._refuse(488, "Not Acceptable Here", refused.reason)
@@ -197,7 +201,12 @@ class Kamailio:
             KSR.tm.t_reply(100, "Trying")
         next_hop = KSR.pv.gete("$du") or KSR.pv.gete("$ru")
         offerer, answerer = self._sides(next_hop)
-        return self._offer(offerer, answerer, next_hop)
+        by_caller = KSR.rr.is_direction("upstream") < 0
+        transport = KSR.pv.gete("$dlg_var(secured)")
+        if transport and not by_caller:  # it offered SRTP, over this transport: no re-offer takes that away
+            answerer = media_flags.as_it_offered(answerer)
+            next_hop = f"sip:{answerer.name};transport={transport}"
+        return self._offer(offerer, answerer, next_hop, by_caller=by_caller)
 
     def _sides(self, next_hop: str) -> tuple[routing.Trunk, routing.Trunk]:
         """Trunks (offerer, answerer) of a request in a dialog; by addresses when the dialog's record is lost."""
@@ -228,7 +237,10 @@ class Kamailio:
         reason = KSR.pv.gete("$dlg_var(unanswerable)")
         if reason:
             _event("refused", status=488, reason=reason)
+            # ACK is no transaction of tm's, so the dialog is not at hand by itself.
+            KSR.dialog.dlg_get(_call_id(), KSR.pv.gete("$ft"), KSR.pv.gete("$tt"))
             KSR.dialog.dlg_bye("all")
+            KSR.rtpengine.rtpengine_delete("")
         return 1
 
     def _disable(self, reason: str) -> None:

@@ -43,6 +43,9 @@ class InstallCrypto:
     authenticate_rtp: bool = True
     ssrc_limit: int = 16
     initial_roc: int = 0
+    legacy_192: bool = False  # AES-192 session keys as libsrtp 2.2 to 2.7 derive them
+    roc: str = "auto"  # an SSRC's rollover counter under a new key: auto, reset, keep
+    also: int | None = None  # receiver: crypto, installed before, that is asked for what this one does not take
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,14 @@ class AddKey:
 @dataclass(frozen=True, slots=True)
 class SelectKey:
     """The sender switches to the key with this MKI."""
+
+    slot: int
+    mki: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveKey:
+    """Wipe one of several master keys. Absent is no error. EBUSY: it protects, or is the only one."""
 
     slot: int
     mki: bytes
@@ -106,6 +117,7 @@ class RemoveFlow:
 
 TRANSFER_RECORDS = 32  # streams that may be on their way between workers at one time
 FourSlots = tuple[int | None, int | None, int | None, int | None]
+MoveCryptos = tuple[int | None, ...]  # at most 8: receive and send of each leg, and two more each to receive with
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +129,7 @@ class ExportStream:
     move: int  # 64 bits, unique: who repeats a command names the same move
     to: int  # worker
     flows: FourSlots
-    cryptos: FourSlots
+    cryptos: MoveCryptos
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +140,7 @@ class ImportStream:
     record: int
     move: int
     flows: FourSlots
-    cryptos: FourSlots
+    cryptos: MoveCryptos
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +155,7 @@ Command = (
     InstallCrypto
     | AddKey
     | SelectKey
+    | RemoveKey
     | RemoveCrypto
     | InstallFlow
     | RemoveFlow

@@ -6,15 +6,17 @@ from libc.stdint cimport uint8_t, uint32_t
 from kernels.control.move cimport move_discard, move_export, move_import
 from kernels.control.records cimport (
     COMMAND_ADD_KEY, COMMAND_DISCARD, COMMAND_EXPORT, COMMAND_IMPORT, COMMAND_INSTALL_CRYPTO, COMMAND_INSTALL_FLOW,
-    COMMAND_REMOVE_CRYPTO, COMMAND_REMOVE_FLOW, COMMAND_SELECT_KEY, LATCH_AUTHENTICATED, REWRITE_EXTENSIONS,
-    REWRITE_TYPES, Command, FlowCommand, FlowParameters,
+    COMMAND_REMOVE_CRYPTO, COMMAND_REMOVE_FLOW, COMMAND_REMOVE_KEY, COMMAND_SELECT_KEY, LATCH_AUTHENTICATED,
+    REWRITE_EXTENSIONS, REWRITE_TYPES, Command, FlowCommand, FlowParameters,
 )
 from kernels.control.sequence cimport sequence_begin, sequence_end
 from kernels.control.slots cimport crypto_marks, flow_vacate
 from kernels.flow.pipeline cimport MARK_INSTALLED, Path
 from kernels.flow.table cimport LEARN_OPEN, Flow, peer_equal
 from kernels.srtp.context cimport CryptoParameters
-from kernels.srtp.engine cimport engine_add_key, engine_install, engine_remove, engine_select_key
+from kernels.srtp.engine cimport (
+    engine_add_key, engine_install, engine_remove, engine_remove_key, engine_select_key,
+)
 from kernels.wire.packet cimport NO_SLOT
 
 
@@ -25,6 +27,8 @@ cdef int command_execute(Path *path, const Command *command) noexcept nogil:
         return -engine_add_key(path.engine, command.slot, &command.body.crypto.key)
     if command.kind == COMMAND_SELECT_KEY:
         return -engine_select_key(path.engine, command.slot, command.body.crypto.key.mki)
+    if command.kind == COMMAND_REMOVE_KEY:
+        return -engine_remove_key(path.engine, command.slot, command.body.crypto.key.mki)
     if command.kind == COMMAND_REMOVE_CRYPTO:
         return remove_crypto(path, command.slot)
     if command.kind == COMMAND_INSTALL_FLOW:

@@ -8,8 +8,8 @@ from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 
 from kernels.control.records cimport (
     COMMAND_OCTETS, COMMAND_SLOTS, HANDOFF_OCTETS, HANDOFF_SLOTS, INJECT_OCTETS, INJECT_SLOTS, PUNT_OCTETS, PUNT_SLOTS,
-    MOVE_SLOTS, REPLY_OCTETS, REPLY_SLOTS, Command, CryptoCommand, FlowCommand, Handoff, Inject, MoveCommand, Punt,
-    ReplyRecord,
+    MOVE_CRYPTOS, MOVE_SLOTS, REPLY_OCTETS, REPLY_SLOTS, Command, CryptoCommand, FlowCommand, Handoff, Inject,
+    MoveCommand, Punt, ReplyRecord,
 )
 from kernels.control.ring cimport Ring, ring_footprint
 from kernels.flow.counters cimport COUNTER_COUNT, COUNTERS
@@ -52,15 +52,16 @@ cdef enum TransferState:        # of a stream on its way (kernels/control/move.p
 
 cdef enum:
     TRANSFER_RECORDS = 32
-    TRANSFER_ROOM = 36864       # four cryptos with 16 SSRCs and 16 master keys each
+    TRANSFER_ROOM = 69632       # eight cryptos with 16 SSRCs and 16 master keys each
 
 cdef struct Transfer:           # written by the worker that carries out a command on it, one at a time
     uint32_t state              # TransferState
     uint32_t reserved
     uint64_t id                 # of the move
     uint32_t flow_slots[MOVE_SLOTS]
-    uint32_t crypto_slots[MOVE_SLOTS]
-    uint32_t octets[MOVE_SLOTS]     # of each crypto in `data`, one after the other
+    uint32_t crypto_slots[MOVE_CRYPTOS]
+    uint32_t also[MOVE_CRYPTOS]     # CryptoParameters.also of each, as slots were at the worker that gave it away
+    uint32_t octets[MOVE_CRYPTOS]   # of each crypto in `data`, one after the other
     Flow flows[MOVE_SLOTS]
     uint8_t data[TRANSFER_ROOM]
 

@@ -248,4 +248,7 @@ cdef object crypto_seen(uint32_t slot, const CryptoNumbers *n):
         CIPHER_NAMES[n.parameters.cipher], AUTH_NAMES[n.parameters.auth], n.parameters.key_octets,
         n.parameters.rtp_tag, n.parameters.rtcp_tag, n.keys, (<char *>n.mki)[:n.parameters.mki_octets],
         n.packets, n.octets, n.rtp_packets, n.rtcp_packets, n.rtp_lifetime, n.rtcp_lifetime, n.resyncs, n.streams,
-        streams, {DROPS[i]: n.drops[i] for i in range(1, <uint32_t>DROP_CRYPTO_COUNT) if n.drops[i]})
+        streams, {DROPS[i]: n.drops[i] for i in range(1, <uint32_t>DROP_CRYPTO_COUNT) if n.drops[i]},
+        tuple(seen.KeyStatus((<char *>n.key[i].mki)[:n.parameters.mki_octets], bool(n.key[i].in_use),
+                             n.key[i].rtp_packets, n.key[i].rtcp_packets, n.key[i].rtp_lifetime,
+                             n.key[i].rtcp_lifetime) for i in range(n.keys)))

@@ -9,13 +9,13 @@ from kernels.control.layout cimport (
     HOME_MOVING, TRANSFER_EMPTY, TRANSFER_FILLING, TRANSFER_FULL, TRANSFER_RECORDS, TRANSFER_ROOM, TRANSFER_TAKEN,
     Transfer,
 )
-from kernels.control.records cimport MOVE_SLOTS, FlowParameters, MoveCommand
+from kernels.control.records cimport MOVE_CRYPTOS, MOVE_SLOTS, FlowParameters, MoveCommand
 from kernels.control.sequence cimport sequence_begin, sequence_end
 from kernels.control.slots cimport crypto_marks, flow_vacate
 from kernels.flow.handoff cimport home_owner, home_set
 from kernels.flow.pipeline cimport MARK_INSTALLED, Path
 from kernels.flow.table cimport Flow, flow_at
-from kernels.srtp.engine cimport engine_remove
+from kernels.srtp.engine cimport engine_link, engine_remove
 from kernels.srtp.transfer cimport crypto_export, crypto_import
 from kernels.wire.atomics cimport load_acquire_u32, store_release_u32
 from kernels.wire.packet cimport NO_SLOT
@@ -61,12 +61,13 @@ cdef int fill(Path *path, const MoveCommand *command, Transfer *transfer) noexce
             if flow == NULL:
                 return ENOENT
             transfer.flows[i] = flow[0]
-    for i in range(MOVE_SLOTS):
+    for i in range(MOVE_CRYPTOS):
         if command.cryptos[i] != NO_SLOT:
             octets = crypto_export(path.engine, command.cryptos[i], transfer.data + used, TRANSFER_ROOM - used)
             if octets < 0:
                 return -octets
             transfer.octets[i] = <uint32_t>octets
+            transfer.also[i] = path.engine.cryptos[command.cryptos[i]].parameters.also
             used += <uint32_t>octets
     store_release_u32(&transfer.state, TRANSFER_FULL)
     return 0
@@ -87,6 +88,7 @@ cdef void wipe_source(Path *path, const MoveCommand *command) noexcept nogil:
         flow = flow_at(path.flows, path.flow_count, command.flows[i])
         if flow != NULL:
             flow_vacate(path, flow)
+    for i in range(MOVE_CRYPTOS):
         if command.cryptos[i] < path.crypto_count:
             engine_remove(path.engine, command.cryptos[i])
             path.marks[command.cryptos[i]] = 0
@@ -124,6 +126,7 @@ cdef int importable(const Path *path, const MoveCommand *command, const Transfer
             flow = &path.flows[command.flows[i]]
             if flow.used and flow.want.socket != transfer.flows[i].want.socket:
                 return EADDRINUSE
+    for i in range(MOVE_CRYPTOS):
         if transfer.crypto_slots[i] != NO_SLOT and command.cryptos[i] >= path.crypto_count:
             return EINVAL
     return 0
@@ -133,7 +136,7 @@ cdef int import_cryptos(Path *path, const MoveCommand *command, const Transfer *
     """All or none. Each begins with an empty slot: doing it again gives the same."""
     cdef uint32_t i, j, used = 0
     cdef int error
-    for i in range(MOVE_SLOTS):
+    for i in range(MOVE_CRYPTOS):
         if transfer.crypto_slots[i] == NO_SLOT:
             continue
         path.marks[command.cryptos[i]] = MARK_INSTALLED
@@ -146,6 +149,10 @@ cdef int import_cryptos(Path *path, const MoveCommand *command, const Transfer *
             return error
         path.marks[command.cryptos[i]] = crypto_marks(&path.engine.cryptos[command.cryptos[i]].parameters)
         used += transfer.octets[i]
+    for i in range(MOVE_CRYPTOS):
+        if transfer.crypto_slots[i] != NO_SLOT and transfer.also[i]:
+            engine_link(path.engine, command.cryptos[i],
+                        renumbered(transfer.also[i] - 1, transfer.crypto_slots, command.cryptos, MOVE_CRYPTOS))
     return 0
 
 
@@ -163,21 +170,22 @@ cdef void import_flows(Path *path, const MoveCommand *command, const Transfer *t
         flow[0] = transfer.flows[i]
         flow.sequence = sequence
         want = &flow.want
-        want.rtp_partner = renumbered(want.rtp_partner, transfer.flow_slots, command.flows)
-        want.rtcp_partner = renumbered(want.rtcp_partner, transfer.flow_slots, command.flows)
-        want.rtp_tap = renumbered(want.rtp_tap, transfer.flow_slots, command.flows)
-        want.rtcp_tap = renumbered(want.rtcp_tap, transfer.flow_slots, command.flows)
-        want.receive = renumbered(want.receive, transfer.crypto_slots, command.cryptos)
-        want.send = renumbered(want.send, transfer.crypto_slots, command.cryptos)
+        want.rtp_partner = renumbered(want.rtp_partner, transfer.flow_slots, command.flows, MOVE_SLOTS)
+        want.rtcp_partner = renumbered(want.rtcp_partner, transfer.flow_slots, command.flows, MOVE_SLOTS)
+        want.rtp_tap = renumbered(want.rtp_tap, transfer.flow_slots, command.flows, MOVE_SLOTS)
+        want.rtcp_tap = renumbered(want.rtcp_tap, transfer.flow_slots, command.flows, MOVE_SLOTS)
+        want.receive = renumbered(want.receive, transfer.crypto_slots, command.cryptos, MOVE_CRYPTOS)
+        want.send = renumbered(want.send, transfer.crypto_slots, command.cryptos, MOVE_CRYPTOS)
         sequence_end(&flow.sequence)
         path.sockets[want.socket] = command.flows[i]
         home_set(&path.handoffs, want.socket, path.handoffs.me)
 
 
-cdef inline uint32_t renumbered(uint32_t slot, const uint32_t *before, const uint32_t *now) noexcept nogil:
+cdef inline uint32_t renumbered(uint32_t slot, const uint32_t *before, const uint32_t *now,
+                                uint32_t places) noexcept nogil:
     cdef uint32_t i
     if slot != NO_SLOT:
-        for i in range(MOVE_SLOTS):
+        for i in range(places):
             if before[i] == slot:
                 return now[i]
     return NO_SLOT
@@ -212,3 +220,4 @@ cdef void wipe(Transfer *transfer) noexcept nogil:
     memset(transfer.flows, 0, sizeof(transfer.flows))
     memset(transfer.flow_slots, 0xFF, sizeof(transfer.flow_slots))
     memset(transfer.crypto_slots, 0xFF, sizeof(transfer.crypto_slots))
+    memset(transfer.also, 0, sizeof(transfer.also))

@@ -5,32 +5,34 @@ from libc.string cimport memcpy, memset
 
 from kernels.control.records cimport (
     COMMAND_ADD_KEY, COMMAND_DISCARD, COMMAND_EXPORT, COMMAND_IMPORT, COMMAND_INSTALL_CRYPTO, COMMAND_INSTALL_FLOW,
-    COMMAND_REMOVE_CRYPTO, COMMAND_REMOVE_FLOW, COMMAND_SELECT_KEY, FLOW_BLOCKED, FLOW_EXTENSIONS, FLOW_MAY_RECEIVE,
-    FLOW_MAY_SEND, FLOW_NO_FEEDBACK, FLOW_RTCP, FLOW_RTP, FLOW_SECURE, FLOW_TAP, FLOW_TAPPED, FLOW_TYPES,
-    LATCH_AUTHENTICATED, LATCH_HOST, LATCH_OFF, LATCH_ONCE, MOVE_SLOTS, REWRITE_EXTENSIONS, REWRITE_TYPES, Command,
-    FlowParameters, FlowRewrite, MoveCommand,
+    COMMAND_REMOVE_CRYPTO, COMMAND_REMOVE_FLOW, COMMAND_REMOVE_KEY, COMMAND_SELECT_KEY, FLOW_BLOCKED, FLOW_EXTENSIONS,
+    FLOW_MAY_RECEIVE, FLOW_MAY_SEND, FLOW_NO_FEEDBACK, FLOW_RTCP, FLOW_RTP, FLOW_SECURE, FLOW_TAP, FLOW_TAPPED,
+    FLOW_TYPES, LATCH_AUTHENTICATED, LATCH_HOST, LATCH_OFF, LATCH_ONCE, MOVE_CRYPTOS, MOVE_SLOTS, REWRITE_EXTENSIONS,
+    REWRITE_TYPES, Command, FlowParameters, FlowRewrite, MoveCommand,
 )
 from kernels.port.address cimport peer_parse
 from kernels.srtp.context cimport (
-    AUTH_HMAC_SHA1, AUTH_NONE, CIPHER_AES_CM, CIPHER_AES_F8, CIPHER_AES_GCM, CIPHER_NULL, CRYPTO_PLAIN_RTCP,
-    CRYPTO_PLAIN_RTP, CRYPTO_SEND, CRYPTO_UNAUTHENTICATED_RTP, MAX_KEY, MAX_MKI, MAX_SALT, CryptoParameters, MasterKey,
+    AUTH_HMAC_SHA1, AUTH_NONE, CIPHER_AES_CM, CIPHER_AES_F8, CIPHER_AES_GCM, CIPHER_NULL, CRYPTO_LEGACY_192,
+    CRYPTO_PLAIN_RTCP, CRYPTO_PLAIN_RTP, CRYPTO_ROC_KEEP, CRYPTO_ROC_RESET, CRYPTO_SEND, CRYPTO_UNAUTHENTICATED_RTP,
+    MAX_KEY, MAX_MKI, MAX_SALT, CryptoParameters, MasterKey,
 )
 from kernels.wire.packet cimport NO_SLOT
 
 from kernels.control.commands import (
     AddKey, DiscardTransfer, ExportStream, ImportStream, InstallCrypto, InstallFlow, RemoveCrypto, RemoveFlow,
-    SelectKey,
+    RemoveKey, SelectKey,
 )
 
 CIPHERS = {"NULL": CIPHER_NULL, "AES_CM": CIPHER_AES_CM, "AES_F8": CIPHER_AES_F8, "AES_GCM": CIPHER_AES_GCM}
 AUTHS = {"NONE": AUTH_NONE, "HMAC_SHA1": AUTH_HMAC_SHA1}
 LATCHINGS = {"off": LATCH_OFF, "host": LATCH_HOST, "once": LATCH_ONCE, "authenticated": LATCH_AUTHENTICATED}
+ROCS = {"auto": 0, "reset": CRYPTO_ROC_RESET, "keep": CRYPTO_ROC_KEEP}
 NO_RATE = 255
 
 cdef dict KINDS = {InstallCrypto: COMMAND_INSTALL_CRYPTO, AddKey: COMMAND_ADD_KEY, SelectKey: COMMAND_SELECT_KEY,
-                   RemoveCrypto: COMMAND_REMOVE_CRYPTO, InstallFlow: COMMAND_INSTALL_FLOW,
-                   RemoveFlow: COMMAND_REMOVE_FLOW, ExportStream: COMMAND_EXPORT, ImportStream: COMMAND_IMPORT,
-                   DiscardTransfer: COMMAND_DISCARD}
+                   RemoveKey: COMMAND_REMOVE_KEY, RemoveCrypto: COMMAND_REMOVE_CRYPTO,
+                   InstallFlow: COMMAND_INSTALL_FLOW, RemoveFlow: COMMAND_REMOVE_FLOW,
+                   ExportStream: COMMAND_EXPORT, ImportStream: COMMAND_IMPORT, DiscardTransfer: COMMAND_DISCARD}
 
 
 cdef int pack(Command *record, object command, object socket) except -1:
@@ -46,7 +48,7 @@ cdef int pack(Command *record, object command, object socket) except -1:
         pack_key(&record.body.crypto.key, command.key)
     elif kind == COMMAND_ADD_KEY:
         pack_key(&record.body.crypto.key, command.key)
-    elif kind == COMMAND_SELECT_KEY:
+    elif kind in (COMMAND_SELECT_KEY, COMMAND_REMOVE_KEY):
         pack_octets(record.body.crypto.key.mki, MAX_MKI, command.mki, "mki")
     elif kind == COMMAND_INSTALL_FLOW:
         pack_flow(&record.body.flow.want, command, socket)
@@ -86,9 +88,11 @@ cdef int pack_parameters(CryptoParameters *out, object command) except -1:
     out.flags = ((CRYPTO_SEND if command.send else 0)
                  | (0 if command.encrypt_rtp else CRYPTO_PLAIN_RTP)
                  | (0 if command.encrypt_rtcp else CRYPTO_PLAIN_RTCP)
-                 | (0 if command.authenticate_rtp else CRYPTO_UNAUTHENTICATED_RTP))
+                 | (0 if command.authenticate_rtp else CRYPTO_UNAUTHENTICATED_RTP)
+                 | (CRYPTO_LEGACY_192 if command.legacy_192 else 0) | ROCS[command.roc])
     out.ssrc_limit = command.ssrc_limit
     out.initial_roc = command.initial_roc
+    out.also = 0 if command.also is None else command.also + 1
     return 0
 
 
@@ -100,7 +104,8 @@ cdef int pack_move(MoveCommand *out, uint32_t kind, object command) except -1:
     out.to = command.to if kind == COMMAND_EXPORT else 0
     for i in range(MOVE_SLOTS):
         out.flows[i] = slot_of(command.flows[i])
-        out.cryptos[i] = slot_of(command.cryptos[i])
+    for i in range(MOVE_CRYPTOS):
+        out.cryptos[i] = slot_of(command.cryptos[i]) if i < len(command.cryptos) else NO_SLOT
     return 0
 
 

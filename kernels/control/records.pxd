@@ -15,6 +15,7 @@ cpdef enum CommandKind:
     COMMAND_EXPORT = 7          # of a move (kernels/control/move.pxd); Command.slot is the transfer record
     COMMAND_IMPORT = 8
     COMMAND_DISCARD = 9
+    COMMAND_REMOVE_KEY = 10
 
 cpdef enum Latching:            # appliance.calls.media.Latching in numbers
     LATCH_OFF = 0               # only the signalled address
@@ -70,13 +71,14 @@ cdef struct CryptoCommand:
     MasterKey key
 
 cdef enum:
-    MOVE_SLOTS = 4              # flows, and cryptos, of one stream
+    MOVE_SLOTS = 4              # flows of one stream
+    MOVE_CRYPTOS = 8            # its cryptos: receive and send of each leg, and two more to receive with
 
 cdef struct MoveCommand:
     uint64_t id                 # of the move, unique
     uint32_t to                 # worker that is to import
     uint32_t flows[MOVE_SLOTS]  # slots at the worker that is told, or NO_SLOT; the same place is the same flow at both
-    uint32_t cryptos[MOVE_SLOTS]
+    uint32_t cryptos[MOVE_CRYPTOS]
 
 cdef union CommandBody:
     CryptoCommand crypto

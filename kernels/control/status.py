@@ -113,6 +113,18 @@ class StreamStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyStatus:
+    """One master key of a crypto: how far it is used (RFC 3711 section 9.2), never itself."""
+
+    mki: bytes
+    in_use: bool  # protects; when receiving: the one most used
+    rtp_packets: int
+    rtcp_packets: int
+    rtp_lifetime: int
+    rtcp_lifetime: int
+
+
+@dataclass(frozen=True, slots=True)
 class CryptoStatus:
     """A cryptographic context: numbers, never keys."""
 
@@ -136,3 +148,4 @@ class CryptoStatus:
     stream_count: int
     streams: tuple[StreamStatus, ...]
     drops: dict[str, int]
+    each_key: tuple[KeyStatus, ...] = ()

@@ -4,18 +4,19 @@
 While a command writes, Crypto.generation is odd; an owner that adopts such a slot suspends it until it is installed
 again. Keys go before streams: a key that could still protect never outlives the indices it has used.
 """
-from libc.errno cimport EEXIST, EINVAL, EIO, ENOENT, ENOSPC
+from libc.errno cimport EBUSY, EEXIST, EINVAL, EIO, ENOENT, ENOSPC
 from libc.string cimport memcpy, memset
 
 from kernels.srtp.context cimport (
     AUTH_HMAC_SHA1, AUTH_NONE, CIPHER_AES_F8, CIPHER_AES_GCM, CIPHER_NULL, CRYPTO_LEGACY_192,
-    CRYPTO_PLAIN_RTCP, CRYPTO_PLAIN_RTP, CRYPTO_SEND, CRYPTO_UNAUTHENTICATED_RTP, MAX_MKI,
+    CRYPTO_PLAIN_RTCP, CRYPTO_PLAIN_RTP, CRYPTO_ROC_KEEP, CRYPTO_ROC_RESET, CRYPTO_SEND, CRYPTO_UNAUTHENTICATED_RTP,
+    MAX_MKI,
 )
 from kernels.srtp.kdf cimport DERIVE_ONCE
 from kernels.srtp.lookup cimport key_expired, key_find
 from kernels.srtp.pool cimport (
     key_add, key_drop, key_limit, key_refresh, key_same, keys_release, lane_clear, lane_set,
-    streams_release,
+    streams_rekey, streams_release,
 )
 from kernels.srtp.tables cimport (
     CRYPTO_FREE, CRYPTO_READY, CRYPTO_SUSPENDED, Crypto, Lane, MOST_KEYS, MOST_SSRCS, MOST_WINDOW,
@@ -29,7 +30,8 @@ cdef int install(Engine *engine, uint32_t crypto, const CryptoParameters *parame
     cdef Crypto *owner
     cdef uint32_t held
     cdef int error
-    if crypto >= engine.header.cryptos or not parameters_valid(parameters):
+    if (crypto >= engine.header.cryptos or not parameters_valid(parameters)
+            or not also_valid(engine, crypto, parameters)):
         return -EINVAL
     owner = &engine.cryptos[crypto]
     if owner.state == CRYPTO_FREE:
@@ -40,16 +42,22 @@ cdef int install(Engine *engine, uint32_t crypto, const CryptoParameters *parame
         error = replace(engine, crypto, parameters, key)
     else:
         error = update(engine, crypto, parameters, key, held)
+    if parameters.also and engine.cryptos[parameters.also - 1].state != CRYPTO_FREE:
+        engine.cryptos[parameters.also - 1].linked_by = crypto + 1
     finish(engine, crypto)
     return error
 
 cdef int replace(Engine *engine, uint32_t crypto, const CryptoParameters *parameters,
                  const MasterKey *key) noexcept nogil:
-    """Another master key: all SSRC state starts again, the SRTCP index of a sender goes on."""
+    """Another master key: all SSRC state starts again, the SRTCP index of a sender goes on. Where the ROC of an SSRC
+    stood is kept as far as the policy may want it."""
     cdef Crypto *owner = &engine.cryptos[crypto]
     owner.state = CRYPTO_SUSPENDED
     keys_release(engine, crypto)
-    streams_release(engine, crypto)
+    if roc_of_use(&owner.parameters, parameters):
+        streams_rekey(engine, crypto)
+    else:
+        streams_release(engine, crypto)
     parameters_set(owner, parameters)
     owner.send_key = key_add(engine, crypto, key)
     if owner.send_key == NO_SLOT:
@@ -96,7 +104,10 @@ cdef int add_key(Engine *engine, uint32_t crypto, const MasterKey *key) noexcept
         return -EINVAL                      # nothing on the wire would tell the keys apart
     slot = key_find(engine, owner, key.mki)
     if slot != NO_SLOT:
-        return 0 if key_same(engine, owner, slot, key) else -EEXIST
+        if not key_same(engine, owner, slot, key):
+            return -EEXIST
+        key_limit(&engine.keys[slot], key)
+        return 0
     if key_count(engine, owner) >= MOST_KEYS and not drop_expired(engine, crypto):
         return -ENOSPC
     if key_add(engine, crypto, key) == NO_SLOT:      # valid for running traffic at every step: generation stays even
@@ -115,6 +126,34 @@ cdef int select_key(Engine *engine, uint32_t crypto, const uint8_t *mki) noexcep
     if slot == NO_SLOT:
         return -ENOENT
     store_release_u32(&owner.send_key, slot)
+    return 0
+
+cdef int remove_key(Engine *engine, uint32_t crypto, const uint8_t *mki) noexcept nogil:
+    """One of several keys. Absent is no error; the one that protects, or the only one, is."""
+    cdef Crypto *owner
+    cdef uint32_t slot
+    if crypto >= engine.header.cryptos or engine.cryptos[crypto].state != CRYPTO_READY:
+        return -ENOENT
+    owner = &engine.cryptos[crypto]
+    slot = key_find(engine, owner, mki)
+    if slot == NO_SLOT:
+        return 0
+    if owner.parameters.mki_octets == 0 or key_count(engine, owner) == 1:
+        return -EBUSY
+    if slot == owner.send_key:
+        if owner.parameters.flags & CRYPTO_SEND:
+            return -EBUSY
+        owner.send_key = owner.first_key if owner.first_key != slot else engine.keys[slot].next
+    key_drop(engine, crypto, slot)
+    return 0
+
+cdef int link(Engine *engine, uint32_t crypto, uint32_t also) noexcept nogil:
+    """Of two installed receivers: the second is asked for what the first does not take."""
+    if (crypto >= engine.header.cryptos or also >= engine.header.cryptos or crypto == also
+            or engine.cryptos[crypto].state != CRYPTO_READY or engine.cryptos[also].state != CRYPTO_READY):
+        return -EINVAL
+    engine.cryptos[also].linked_by = crypto + 1
+    engine.cryptos[crypto].parameters.also = also + 1
     return 0
 
 cdef int remove(Engine *engine, uint32_t crypto) noexcept nogil:
@@ -185,6 +224,16 @@ cdef void parameters_set(Crypto *owner, const CryptoParameters *parameters) noex
     owner.rtp_tag = 0 if parameters.flags & CRYPTO_UNAUTHENTICATED_RTP else parameters.rtp_tag
     owner.rtcp_encrypts = not (parameters.flags & CRYPTO_PLAIN_RTCP or parameters.cipher == CIPHER_NULL)
 
+cdef bint roc_of_use(const CryptoParameters *before, const CryptoParameters *now) noexcept nogil:
+    """Whether a re-keyed crypto may want to know where its SSRCs stood: a sender that keeps the ROC, a receiver that
+    keeps it or tries it."""
+    if (before.flags ^ now.flags) & CRYPTO_SEND:
+        return False
+    return now.flags & CRYPTO_ROC_KEEP if now.flags & CRYPTO_SEND else not now.flags & CRYPTO_ROC_RESET
+
+cdef bint also_valid(const Engine *engine, uint32_t crypto, const CryptoParameters *p) noexcept nogil:
+    return p.also == 0 or (p.also <= engine.header.cryptos and p.also - 1 != crypto and not p.flags & CRYPTO_SEND)
+
 cdef bint parameters_derive_alike(const CryptoParameters *a, const CryptoParameters *b) noexcept nogil:
     """Whether session keys and back end state of one serve the other."""
     return (a.cipher == b.cipher and a.auth == b.auth and a.key_octets == b.key_octets
@@ -196,7 +245,10 @@ cdef bint parameters_valid(const CryptoParameters *p) noexcept nogil:
         return False
     if p.kdr_log2 > 24 and p.kdr_log2 != DERIVE_ONCE:
         return False
-    if p.flags & ~(CRYPTO_SEND | CRYPTO_PLAIN_RTP | CRYPTO_PLAIN_RTCP | CRYPTO_UNAUTHENTICATED_RTP | CRYPTO_LEGACY_192):
+    if p.flags & ~(CRYPTO_SEND | CRYPTO_PLAIN_RTP | CRYPTO_PLAIN_RTCP | CRYPTO_UNAUTHENTICATED_RTP | CRYPTO_LEGACY_192
+                   | CRYPTO_ROC_RESET | CRYPTO_ROC_KEEP):
+        return False
+    if p.flags & CRYPTO_ROC_RESET and p.flags & CRYPTO_ROC_KEEP:
         return False
     if p.flags & CRYPTO_LEGACY_192 and p.key_octets != 24:
         return False

@@ -24,6 +24,8 @@ cdef enum:                      # CryptoParameters.flags
     CRYPTO_PLAIN_RTCP = 4       # UNENCRYPTED_SRTCP: E bit 0
     CRYPTO_UNAUTHENTICATED_RTP = 8   # UNAUTHENTICATED_SRTP (RFC 4568 section 6.3.3)
     CRYPTO_LEGACY_192 = 16      # AES-192 session keys as libsrtp 2.2 to 2.7 derive them (FreeSWITCH); not RFC 6188
+    CRYPTO_ROC_RESET = 32       # ROC policy of the peer (row C13). Neither: 0 with a new key, then by trial
+    CRYPTO_ROC_KEEP = 64        # the ROC of an SSRC goes on under a new key
 
 cdef struct CryptoParameters:   # one direction of one stream of one leg; the suite spelt out as numbers
     uint8_t cipher              # CipherKind
@@ -38,6 +40,7 @@ cdef struct CryptoParameters:   # one direction of one stream of one leg; the su
     uint16_t flags
     uint32_t ssrc_limit         # most SSRCs on this context
     uint32_t initial_roc        # ROC of an SSRC's first packet (MIKEY ROC_i); SDES and DTLS: 0
+    uint32_t also               # receiver: crypto + 1 that is tried for what this one does not take; 0: none
 
 cdef struct MasterKey:
     uint8_t key[MAX_KEY]
@@ -63,9 +66,11 @@ cdef struct EngineSizes:        # how many slots of each table
 #   void     engine_detach(Engine *engine)
 #   int      engine_install(Engine *engine, uint32_t crypto, const CryptoParameters *p, const MasterKey *key)
 #            idempotent; with the same parameters and key an existing context continues (RFC 3711: ROC kept),
-#            with another key all SSRC state restarts at initial_roc. The SRTCP index of a sender never resets.
+#            with another key all SSRC state restarts at initial_roc, or as the ROC policy says. The SRTCP index of a
+#            sender never resets. `also` must be installed before, and ends with whichever of the two is removed.
 #   int      engine_add_key(Engine *engine, uint32_t crypto, const MasterKey *key)     further key (MKI)
 #   int      engine_select_key(Engine *engine, uint32_t crypto, const uint8_t *mki)    sender switches
+#   int      engine_remove_key(Engine *engine, uint32_t crypto, const uint8_t *mki)    wipes one of several
 #   int      engine_remove(Engine *engine, uint32_t crypto)        wipes; absent is no error
 #   void     engine_open(Engine *engine, Packet **packets, uint32_t count)
 #   void     engine_seal(Engine *engine, Packet **packets, uint32_t count)

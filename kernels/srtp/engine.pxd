@@ -14,11 +14,13 @@ cdef int engine_attach(Engine *engine, void *memory, const EngineSizes *sizes, b
 cdef void engine_detach(Engine *engine) noexcept nogil
 
 # Commands, idempotent: 0, or negative errno: EINVAL (parameters), ENOENT (no such crypto or MKI), EEXIST (MKI has
-# another key), ENOSPC (pool empty), EIO (libcrypto failed).
+# another key), EBUSY (the key that protects, or the only one), ENOSPC (pool empty), EIO (libcrypto failed).
 cdef int engine_install(Engine *engine, uint32_t crypto, const CryptoParameters *parameters,
                         const MasterKey *key) noexcept nogil
 cdef int engine_add_key(Engine *engine, uint32_t crypto, const MasterKey *key) noexcept nogil
 cdef int engine_select_key(Engine *engine, uint32_t crypto, const uint8_t *mki) noexcept nogil
+cdef int engine_remove_key(Engine *engine, uint32_t crypto, const uint8_t *mki) noexcept nogil
+cdef int engine_link(Engine *engine, uint32_t crypto, uint32_t also) noexcept nogil
 cdef int engine_remove(Engine *engine, uint32_t crypto) noexcept nogil
 
 # The packet path; at most BATCH packets a call are efficient, any count is correct.

@@ -22,6 +22,12 @@ cdef int engine_add_key(Engine *engine, uint32_t crypto, const MasterKey *key) n
 cdef int engine_select_key(Engine *engine, uint32_t crypto, const uint8_t *mki) noexcept nogil:
     return _commands.select_key(engine, crypto, mki)
 
+cdef int engine_remove_key(Engine *engine, uint32_t crypto, const uint8_t *mki) noexcept nogil:
+    return _commands.remove_key(engine, crypto, mki)
+
+cdef int engine_link(Engine *engine, uint32_t crypto, uint32_t also) noexcept nogil:
+    return _commands.link(engine, crypto, also)
+
 cdef int engine_remove(Engine *engine, uint32_t crypto) noexcept nogil:
     return _commands.remove(engine, crypto)
 

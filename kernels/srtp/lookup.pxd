@@ -12,6 +12,14 @@ cdef inline Crypto *crypto_find(const Engine *engine, uint32_t slot) noexcept no
         return NULL
     return &engine.cryptos[slot]
 
+cdef inline uint32_t also_of(const Engine *engine, uint32_t slot) noexcept nogil:
+    """The crypto to ask next for a packet of `slot`, NO_SLOT when there is none. Both ends must name each other: a slot
+    that another call has got since must not open a packet of this one (A05)."""
+    cdef uint32_t following = engine.cryptos[slot].parameters.also - 1
+    if crypto_find(engine, following) == NULL or engine.cryptos[following].linked_by != slot + 1:
+        return NO_SLOT
+    return following
+
 cdef inline uint32_t key_find(const Engine *engine, const Crypto *crypto, const uint8_t *mki) noexcept nogil:
     """Slot of the master key with this MKI (not secret: plain comparison), NO_SLOT when there is none."""
     cdef uint32_t slot = crypto.first_key

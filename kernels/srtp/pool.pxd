@@ -26,6 +26,7 @@ cdef void lane_clear(Engine *engine, uint32_t crypto) noexcept nogil
 # NO_SLOT: limit of the crypto, or pool empty. now_ns: receipt of the packet that asks.
 cdef uint32_t stream_add(Engine *engine, uint32_t crypto, uint32_t ssrc, uint64_t now_ns) noexcept nogil
 cdef void streams_release(Engine *engine, uint32_t crypto) noexcept nogil
+cdef void streams_rekey(Engine *engine, uint32_t crypto) noexcept nogil
 
 # Rebuild chains and free lists from the owner fields and expand the session keys in the back end. 0 or negative errno.
 cdef int pools_adopt(Engine *engine) noexcept nogil

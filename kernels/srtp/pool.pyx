@@ -235,6 +235,32 @@ cdef void streams_release(Engine *engine, uint32_t crypto) noexcept nogil:
         slot = following
 
 
+cdef void streams_rekey(Engine *engine, uint32_t crypto) noexcept nogil:
+    """The key has changed and the crypto goes on: of every SSRC that used the old one, where it stood is kept, with no
+    packet accepted yet. A sender's SRTCP index goes on as it is (RFC 3711 section 3.4)."""
+    cdef Crypto *owner = &engine.cryptos[crypto]
+    cdef bint sends = owner.parameters.flags & CRYPTO_SEND
+    cdef uint32_t *link = &owner.first_stream
+    cdef uint32_t slot, before = owner.streams
+    cdef Stream *stream
+    while link[0] != NO_SLOT:
+        slot = link[0]
+        stream = &engine.streams[slot]
+        if sends and stream.rtcp.newest > owner.rtcp_floor:
+            owner.rtcp_floor = <uint32_t>stream.rtcp.newest & RTCP_INDEX_MASK
+        if replay_started(&stream.rtp):
+            stream.rtp.recent = 0
+            if not sends:
+                stream.rtcp.newest = stream.rtcp.recent = 0
+            link = &stream.next
+        else:                                           # silent under the old key: nothing to go on from
+            link[0] = stream.next
+            owner.streams -= 1
+            stream_release(engine, slot)
+    engine.cryptos_served -= before > 0 and owner.streams == 0
+    engine.lanes[crypto].stream = NO_SLOT
+
+
 # --- adoption --------------------------------------------------------------------------------------------------
 
 cdef int pools_adopt(Engine *engine) noexcept nogil:

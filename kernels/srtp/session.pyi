@@ -8,6 +8,7 @@ _Octets = bytes | bytearray | memoryview
 
 class Session:
     now_ns: int
+    slot: int  # crypto that packets come for
     def __init__(
         self,
         transform: Transform,
@@ -30,6 +31,8 @@ class Session:
         memory: object | None = None,
         fresh: bool = True,
         lane: bool = True,
+        roc: str = "auto",
+        contexts: int = 1,
     ) -> None: ...
     @staticmethod
     def footprint(*, keys: int = 8, ssrc_limit: int = 16) -> int: ...
@@ -52,9 +55,24 @@ class Session:
         self, key: _Octets, salt: _Octets, mki: bytes, *, rtp_lifetime: int = 0, rtcp_lifetime: int = 0
     ) -> None: ...
     def select_key(self, mki: bytes) -> None: ...
-    def remove(self) -> None: ...
+    def remove_key(self, mki: bytes) -> None: ...
+    def place(
+        self,
+        slot: int,
+        transform: Transform,
+        key: _Octets,
+        salt: _Octets,
+        *,
+        mki: bytes = b"",
+        also: int | None = None,
+        roc: str | None = None,
+        unauthenticated_rtp: bool = False,
+        rtp_lifetime: int = 0,
+    ) -> None:
+        """Install another crypto of the same direction; `also` is asked for what this one does not take."""
+    def remove(self, slot: int = 0) -> None: ...
     def reattach(self) -> None: ...
-    def status(self) -> CryptoView | None: ...
+    def status(self, slot: int | None = None) -> CryptoView | None: ...
     @property
     def in_lane(self) -> bool:
         """Whether RTP has taken the short way since the last packet that had to take the long one."""

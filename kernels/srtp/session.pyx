@@ -8,12 +8,12 @@ from libc.string cimport memcpy, memmove, memset
 
 from kernels.clib.openssl cimport OPENSSL_cleanse
 from kernels.srtp.context cimport (
-    CRYPTO_LEGACY_192, CRYPTO_PLAIN_RTCP, CRYPTO_PLAIN_RTP, CRYPTO_SEND, CRYPTO_UNAUTHENTICATED_RTP,
-    CryptoParameters, EngineSizes, MAX_KEY, MAX_MKI, MAX_SALT, MasterKey,
+    CRYPTO_LEGACY_192, CRYPTO_PLAIN_RTCP, CRYPTO_PLAIN_RTP, CRYPTO_ROC_KEEP, CRYPTO_ROC_RESET, CRYPTO_SEND,
+    CRYPTO_UNAUTHENTICATED_RTP, CryptoParameters, EngineSizes, MAX_KEY, MAX_MKI, MAX_SALT, MasterKey,
 )
 from kernels.srtp.engine cimport (
     engine_add_key, engine_attach, engine_detach, engine_footprint, engine_install, engine_open, engine_remove,
-    engine_seal, engine_select_key,
+    engine_remove_key, engine_seal, engine_select_key,
 )
 from kernels.srtp.kdf cimport DERIVE_ONCE
 from kernels.srtp.status cimport CryptoStatus, crypto_status, view
@@ -23,6 +23,8 @@ from kernels.wire.packet cimport (
 )
 
 from kernels.wire.packet import Drop as _Drop
+
+ROC = {"auto": 0, "reset": CRYPTO_ROC_RESET, "keep": CRYPTO_ROC_KEEP}
 
 cdef extern from "stdlib.h" nogil:
     void *aligned_alloc(size_t alignment, size_t size) noexcept
@@ -37,6 +39,7 @@ cdef class Session:
     maximum. memory: 64-aligned writable buffer of Session.footprint(...) octets that outlives the session (its own when
     None); fresh=False adopts what a dead session left there, and then key may be None: nothing is installed.
     lane=False sends every packet the long way (kernels/srtp/lane.pxd), which must make no difference.
+    roc: "auto", "reset" or "keep" (CRYPTO_ROC_*). contexts: cryptos there is room for, packets go to number `slot`.
 
     OSError carries the engine's errno (EINVAL: parameters that do not belong together); ValueError: wrong lengths.
     Not thread-safe.
@@ -52,13 +55,15 @@ cdef class Session:
     cdef object memory
     cdef uint8_t *frames
     cdef public unsigned long long now_ns       # Packet.received_ns of what comes next
+    cdef public unsigned int slot               # crypto that packets come for
 
     def __cinit__(self, transform, key, salt, *, bint send, bytes mki=b"", int window=128, kdr_log2=None,
                   bint plain_rtp=False, bint plain_rtcp=False, bint unauthenticated_rtp=False,
                   bint legacy_192=False, int ssrc_limit=16, unsigned int initial_roc=0,
                   unsigned long long rtp_lifetime=0, unsigned long long rtcp_lifetime=0,
-                  int keys=8, memory=None, bint fresh=True, bint lane=True):
-        self.sizes.cryptos, self.sizes.keys, self.sizes.streams = 1, keys, max(1, min(ssrc_limit, 256))
+                  int keys=8, memory=None, bint fresh=True, bint lane=True, str roc="auto", int contexts=1):
+        self.sizes.cryptos, self.sizes.keys = contexts, keys
+        self.sizes.streams = contexts * max(1, min(ssrc_limit, 256))
         self.frames = <uint8_t *>aligned_alloc(64, BATCH * FRAME)
         if self.frames == NULL:
             raise MemoryError
@@ -70,6 +75,7 @@ cdef class Session:
         self.parameters.flags |= CRYPTO_PLAIN_RTCP if plain_rtcp else 0
         self.parameters.flags |= CRYPTO_UNAUTHENTICATED_RTP if unauthenticated_rtp else 0
         self.parameters.flags |= CRYPTO_LEGACY_192 if legacy_192 else 0
+        self.parameters.flags |= ROC[roc]
         if key is not None:
             self.install(key, salt, mki=mki, rtp_lifetime=rtp_lifetime, rtcp_lifetime=rtcp_lifetime)
 
@@ -133,7 +139,7 @@ cdef class Session:
         memset(&packet, 0, sizeof(Packet))
         packet.data, packet.length, packet.capacity = &frame[0], <uint32_t>length, <uint32_t>frame.shape[0]
         packet.kind = KIND_RTCP if rtcp else KIND_RTP
-        packet.received_ns = self.now_ns
+        packet.received_ns, packet.crypto = self.now_ns, self.slot
         with nogil:
             if self.parameters.flags & CRYPTO_SEND:
                 engine_seal(&self.engine, &packets, 1)
@@ -167,9 +173,34 @@ cdef class Session:
             raise ValueError("MKI of another length")
         _check(engine_select_key(&self.engine, 0, <const uint8_t *>mki))
 
-    def remove(self):
+    def remove_key(self, bytes mki not None):
+        """Wipe one of several keys. OSError EBUSY: it protects, or is the only one."""
+        if len(mki) != self.parameters.mki_octets:
+            raise ValueError("MKI of another length")
+        _check(engine_remove_key(&self.engine, 0, <const uint8_t *>mki))
+
+    def place(self, unsigned int slot, transform, const uint8_t[::1] key not None, const uint8_t[::1] salt not None, *,
+              bytes mki=b"", also=None, roc=None, bint unauthenticated_rtp=False, unsigned long long rtp_lifetime=0):
+        """Install another crypto of the same direction. also: number of the one that is asked for what this does not
+        take."""
+        cdef CryptoParameters kept = self.parameters
+        cdef MasterKey master
+        cdef int error
+        try:
+            self._describe(transform, kept.flags & CRYPTO_SEND, len(mki), kept.window, None, kept.ssrc_limit, 0)
+            self.parameters.flags |= ROC[roc] if roc else kept.flags & (CRYPTO_ROC_KEEP | CRYPTO_ROC_RESET)
+            self.parameters.flags |= CRYPTO_UNAUTHENTICATED_RTP if unauthenticated_rtp else 0
+            self.parameters.also = 0 if also is None else also + 1
+            self._master(&master, key, salt, mki, rtp_lifetime, 0)
+            error = engine_install(&self.engine, slot, &self.parameters, &master)
+            OPENSSL_cleanse(&master, sizeof(master))
+            _check(error)
+        finally:
+            self.parameters = kept
+
+    def remove(self, unsigned int slot=0):
         """Wipe keys and state; packets are DROP_NOT_KEYED from now on."""
-        _check(engine_remove(&self.engine, 0))
+        _check(engine_remove(&self.engine, slot))
 
     def reattach(self):
         """What a replaced worker does: forget everything process-local and adopt the memory as it stands."""
@@ -177,16 +208,17 @@ cdef class Session:
         self.attached = False
         self._attach(False)
 
-    def status(self):
+    def status(self, slot=None):
         """CryptoView (ROC, newest indices, counters; never keys), None when nothing is installed."""
         cdef CryptoStatus status
-        cdef int error = crypto_status(self.base, &self.sizes, 0, &status)
+        cdef uint32_t which = self.slot if slot is None else slot
+        cdef int error = crypto_status(self.base, &self.sizes, which, &status)
         return view(&status) if error == 0 else None
 
     @property
     def in_lane(self):
         """Whether RTP has taken the short way since the last packet that had to take the long one."""
-        return self.engine.lanes[0].credit != 0
+        return self.engine.lanes[self.slot].credit != 0
 
     def __repr__(self):
         return f"<Session {'send' if self.parameters.flags & CRYPTO_SEND else 'receive'}>"
@@ -232,6 +264,7 @@ cdef class Session:
         p.flags = CRYPTO_SEND if send else 0
         p.ssrc_limit = ssrc_limit
         p.initial_roc = initial_roc
+        p.also = 0
         return 0
 
     cdef int _master(self, MasterKey *master, const uint8_t[::1] key, const uint8_t[::1] salt, bytes mki,
@@ -290,7 +323,7 @@ cdef class Session:
         packet.data = self.frames + at * FRAME + HEADROOM
         packet.capacity = FRAME - HEADROOM
         packet.kind = kind
-        packet.received_ns = self.now_ns
+        packet.received_ns, packet.crypto = self.now_ns, self.slot
         if data.shape[0] > FRAME - HEADROOM:
             packet.drop = DROP_TOO_LONG
             return

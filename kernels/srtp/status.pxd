@@ -6,6 +6,7 @@ from kernels.wire.packet cimport DROP_COUNT
 
 cdef enum:
     STATUS_STREAMS = 16             # SSRCs shown; more are only counted
+    STATUS_KEYS = 16
 
 cdef struct StreamStatus:
     uint32_t ssrc
@@ -17,6 +18,14 @@ cdef struct StreamStatus:
     uint8_t reserved[2]
     uint64_t packets
     uint64_t last_ns
+
+cdef struct KeyStatus:              # one master key, without itself
+    uint8_t mki[128]                # CryptoParameters.mki_octets count
+    uint8_t in_use                  # protects; when receiving: the one most used
+    uint64_t rtp_packets            # secured or accepted under it
+    uint64_t rtcp_packets
+    uint64_t rtp_lifetime
+    uint64_t rtcp_lifetime
 
 cdef struct CryptoStatus:
     CryptoParameters parameters
@@ -33,6 +42,7 @@ cdef struct CryptoStatus:
     uint64_t rtcp_lifetime
     uint8_t mki[128]                # of the key in use; parameters.mki_octets count
     StreamStatus stream[16]
+    KeyStatus key[16]
 
 # 0; -ENOENT: nothing installed; -EINVAL: slot out of range; -EAGAIN: the owner is changing it now.
 cdef int crypto_status(const void *memory, const EngineSizes *sizes, uint32_t slot, CryptoStatus *out) noexcept nogil

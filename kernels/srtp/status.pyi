@@ -10,6 +10,15 @@ class SsrcView:
     last_ns: int
 
 @dataclass(frozen=True, slots=True)
+class KeyView:
+    mki: bytes
+    in_use: bool
+    rtp_packets: int
+    rtcp_packets: int
+    rtp_lifetime: int
+    rtcp_lifetime: int
+
+@dataclass(frozen=True, slots=True)
 class CryptoView:
     ready: bool
     send: bool
@@ -25,3 +34,4 @@ class CryptoView:
     streams: int
     ssrcs: tuple[SsrcView, ...]
     drops: dict[str, int]
+    each_key: tuple[KeyView, ...]

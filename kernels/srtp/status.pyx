@@ -10,10 +10,10 @@ from kernels.srtp.attach cimport header_fits
 from kernels.srtp.context cimport CRYPTO_SEND
 from kernels.srtp.index cimport replay_started
 from kernels.srtp.tables cimport (
-    CRYPTO_FREE, CRYPTO_READY, Crypto, Engine, EngineHeader, KeySlot, Lane, MOST_KEYS, MOST_SSRCS, Stream, tables_place,
+    CRYPTO_FREE, CRYPTO_READY, Crypto, Engine, EngineHeader, KeySlot, Lane, MOST_SSRCS, Stream, tables_place,
 )
 from kernels.wire.atomics cimport load_acquire_u32, load_acquire_u64
-from kernels.wire.packet cimport DROP_CRYPTO_COUNT, NO_SLOT
+from kernels.wire.packet cimport DROP_CRYPTO_COUNT
 
 from kernels.wire.packet import Drop as _Drop
 
@@ -45,25 +45,32 @@ cdef int crypto_status(const void *memory, const EngineSizes *sizes, uint32_t sl
 
 cdef void keys_status(const Engine *engine, const EngineSizes *sizes, uint32_t number,
                       CryptoStatus *out) noexcept nogil:
-    """The key in use: the sending one, or when receiving the one most used."""
+    """Each, and which is in use: the sending one, or when receiving the one most used."""
     cdef const KeySlot *keys = engine.keys
     cdef const Crypto *crypto = &engine.cryptos[number]
-    cdef uint32_t slot = crypto.first_key, chosen = NO_SLOT
-    while slot < sizes.keys and out.keys < MOST_KEYS:
+    cdef const Lane *lane = &engine.lanes[number]
+    cdef uint32_t slot = crypto.first_key, chosen = STATUS_KEYS
+    cdef bint sends = crypto.parameters.flags & CRYPTO_SEND
+    cdef KeyStatus *shown
+    while slot < sizes.keys and out.keys < STATUS_KEYS:
+        shown = &out.key[out.keys]
+        memcpy(shown.mki, keys[slot].mki, crypto.parameters.mki_octets if crypto.parameters.mki_octets <= 128 else 0)
+        shown.rtp_packets = keys[slot].rtp_packets - (lane.credit if slot == lane.key else 0)
+        shown.rtcp_packets = keys[slot].rtcp_packets
+        shown.rtp_lifetime, shown.rtcp_lifetime = keys[slot].rtp_lifetime, keys[slot].rtcp_lifetime
+        if slot == crypto.send_key if sends else chosen == STATUS_KEYS or key_use(shown) > key_use(&out.key[chosen]):
+            chosen = out.keys
         out.keys += 1
-        if chosen == NO_SLOT or key_use(&keys[slot]) > key_use(&keys[chosen]):
-            chosen = slot
         slot = keys[slot].next
-    if crypto.parameters.flags & CRYPTO_SEND and crypto.send_key < sizes.keys:
-        chosen = crypto.send_key
-    if chosen == NO_SLOT:
+    if chosen == STATUS_KEYS:
         return
-    out.rtp_packets = keys[chosen].rtp_packets - engine.lanes[number].credit
-    out.rtcp_packets = keys[chosen].rtcp_packets
-    out.rtp_lifetime, out.rtcp_lifetime = keys[chosen].rtp_lifetime, keys[chosen].rtcp_lifetime
-    memcpy(out.mki, keys[chosen].mki, crypto.parameters.mki_octets if crypto.parameters.mki_octets <= 128 else 0)
+    shown = &out.key[chosen]
+    shown.in_use = 1
+    out.rtp_packets, out.rtcp_packets = shown.rtp_packets, shown.rtcp_packets
+    out.rtp_lifetime, out.rtcp_lifetime = shown.rtp_lifetime, shown.rtcp_lifetime
+    memcpy(out.mki, shown.mki, sizeof(shown.mki))
 
-cdef inline uint64_t key_use(const KeySlot *key) noexcept nogil:
+cdef inline uint64_t key_use(const KeyStatus *key) noexcept nogil:
     return key.rtp_packets + key.rtcp_packets
 
 cdef void streams_status(const Engine *engine, const EngineSizes *sizes, const Crypto *crypto,
@@ -100,6 +107,18 @@ class SsrcView:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyView:
+    """One master key of a crypto: packets under it, and after how many it ends (RFC 3711 section 9.2)."""
+
+    mki: bytes
+    in_use: bool
+    rtp_packets: int
+    rtcp_packets: int
+    rtp_lifetime: int
+    rtcp_lifetime: int
+
+
+@dataclass(frozen=True, slots=True)
 class CryptoView:
     """What may be shown of a crypto (row A06): never keys. drops: by Drop name, lower case without DROP_, those > 0."""
 
@@ -117,6 +136,7 @@ class CryptoView:
     streams: int
     ssrcs: tuple[SsrcView, ...]
     drops: dict[str, int]
+    each_key: tuple[KeyView, ...] = ()
 
 
 cdef object view(const CryptoStatus *status):
@@ -130,7 +150,12 @@ cdef object view(const CryptoStatus *status):
         rtp_lifetime=status.rtp_lifetime, rtcp_lifetime=status.rtcp_lifetime, streams=status.streams,
         ssrcs=tuple([ssrc_view(&status.stream[i]) for i in range(shown)]),
         drops={drop.name[5:].lower(): status.drops[<int>drop] for drop in _Drop
-               if drop < DROP_CRYPTO_COUNT and status.drops[<int>drop]})
+               if drop < DROP_CRYPTO_COUNT and status.drops[<int>drop]},
+        each_key=tuple([key_view(&status.key[i], status.parameters.mki_octets) for i in range(status.keys)]))
+
+cdef object key_view(const KeyStatus *key, int mki_octets):
+    return KeyView(mki=(<const char *>key.mki)[:mki_octets], in_use=bool(key.in_use), rtp_packets=key.rtp_packets,
+                   rtcp_packets=key.rtcp_packets, rtp_lifetime=key.rtp_lifetime, rtcp_lifetime=key.rtcp_lifetime)
 
 cdef object ssrc_view(const StreamStatus *stream):
     return SsrcView(ssrc=stream.ssrc, roc=stream.roc, rtp_newest=stream.rtp_newest if stream.rtp_started else None,

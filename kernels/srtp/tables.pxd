@@ -13,12 +13,13 @@ from kernels.srtp.context cimport CryptoParameters, EngineSizes
 from kernels.srtp.kdf cimport Deriver
 
 cdef enum:
-    LAYOUT_VERSION = 2
+    LAYOUT_VERSION = 3
     LAYOUT_MAGIC = 0x53525450       # "SRTP"
     MOST_WINDOW = 1024              # packets
     MOST_KEYS = 16                  # master keys on one crypto
     MOST_SSRCS = 256                # CryptoParameters.ssrc_limit
-    MOST_DROPS = 32                 # room for DROP_COUNT
+    MOST_DROPS = 30                 # room for DROP_COUNT
+    MOST_ALSO = 2                   # further cryptos that are tried for one leg (CryptoParameters.also)
 
 cdef enum CryptoState:
     CRYPTO_FREE = 0
@@ -59,10 +60,11 @@ cdef struct Crypto:                 # 192 octets: one direction of one stream of
     uint8_t rtp_tag                 # as it is on the wire (0 with UNAUTHENTICATED_SRTP)
     uint8_t rtcp_encrypts           # 1: E bit set
     uint8_t reserved[2]
-    CryptoParameters parameters     # 20 octets
-    uint32_t reserved_too
+    CryptoParameters parameters     # 24 octets
     uint64_t resyncs                # ROC found by trial
-    uint32_t drops[32]              # by Drop
+    uint32_t linked_by              # crypto + 1 whose `also` this one is: a link counts when both ends say so
+    uint32_t reserved_too
+    uint32_t drops[30]              # by Drop
 
 cdef struct Lane:                   # 64 octets: all that a packet of the common case reads and writes of its crypto
     uint8_t salt[16]                # of the RTP session keys, while open
@@ -95,7 +97,9 @@ cdef struct KeySlot:                # 768 octets: one master key of one crypto
     uint8_t mki[128]
     uint8_t tail[16]
 
-cdef struct Window:                 # replay state of one index space (RFC 3711 section 3.3.2), with its Ring
+# Replay state of one index space (RFC 3711 section 3.3.2), with its Ring. With no packet yet, `newest` of RTP is where
+# the SSRC stood under the key before, or 0.
+cdef struct Window:
     uint64_t newest                 # highest index accepted; sender: highest used, stored before it is used
     uint64_t recent                 # bits of the 64 indices (aligned) that hold the newest; 0: no packet yet
 
@@ -106,7 +110,9 @@ cdef struct Stream:                 # 64 octets: one SSRC of one crypto
     uint32_t ssrc
     uint32_t next
     uint32_t owner                  # crypto + 1; 0: free
-    uint32_t reserved
+    # sending, of a source that proves nothing (probation in seal.pyx):
+    uint16_t shift                  # what is added to its sequence numbers since it began anew
+    uint16_t expected               # the number that ends its probation; 0: it is on none
     uint64_t last_ns                # Packet.received_ns of the newest packet
     uint64_t packets
     Window rtp

@@ -19,6 +19,7 @@ from kernels.control.commands import (
     Punt,
     RemoveCrypto,
     RemoveFlow,
+    RemoveKey,
     Reply,
     WorkerNews,
 )
@@ -27,6 +28,7 @@ from kernels.control.status import (
     CryptoStatus,
     FlowStatus,
     InterfaceInfo,
+    KeyStatus,
     PlaneInfo,
     StreamStatus,
     WorkerInfo,
@@ -72,6 +74,8 @@ class FakePlane:
         self.ring = 1024
         self.packets: dict[int, int] = {}  # flow slot -> packets that came in
         self.last_ns = 0
+        self.used: dict[bytes, tuple[int, int]] = {}  # master key -> RTP and RTCP packets under it, where not (7, 0)
+        self.resyncs = 0
         self.news: list[Reply | Punt | WorkerNews] = []
         self._held: list[Reply] = []
         self._ticket = 0
@@ -120,12 +124,16 @@ class FakePlane:
                 if held is not None and held.move == command.move:
                     del self.records[command.record]
             case InstallCrypto():
+                if command.also is not None and command.also not in worker.cryptos:
+                    worker.faults.append("link to a context that is not there")
                 worker.cryptos[command.slot] = command
                 worker.keys.setdefault(command.slot, [])
             case AddKey():
                 if command.slot not in worker.cryptos:
                     worker.faults.append("key for a context that is not there")
                 worker.keys[command.slot].append(command)
+            case RemoveKey():
+                worker.keys[command.slot] = [k for k in worker.keys[command.slot] if k.key.mki != command.mki]
             case InstallFlow():
                 for slot in (command.receive, command.send):
                     if slot is not None and slot not in worker.cryptos:
@@ -139,6 +147,9 @@ class FakePlane:
             case RemoveCrypto():
                 if any(command.slot in (f.receive, f.send) for f in worker.flows.values()):
                     worker.faults.append("context removed under a flow")
+                receiving = {f.receive for f in worker.flows.values()}
+                if any(c.also == command.slot and c.slot in receiving for c in worker.cryptos.values()):
+                    worker.faults.append("context removed under a link")
                 worker.cryptos.pop(command.slot, None)
                 worker.keys.pop(command.slot, None)
 
@@ -175,8 +186,9 @@ class FakePlane:
                 )  # fmt: skip
         for slot, crypto in zip(command.cryptos, held.cryptos, strict=True):
             if crypto is not None and slot is not None:
-                worker.cryptos[slot], worker.keys[slot] = replace(crypto[0], slot=slot), crypto[1]
-        held.flows, held.cryptos, held.taken = [], [None] * 4, True
+                installed = replace(crypto[0], slot=slot, also=keys.get(crypto[0].also))
+                worker.cryptos[slot], worker.keys[slot] = installed, crypto[1]
+        held.flows, held.cryptos, held.taken = [], [None] * len(held.cryptos), True
         return None
 
     def transfers(self) -> list[tuple[str, int]]:
@@ -206,7 +218,18 @@ class FakePlane:
         stream = StreamStatus(1, 3, (3 << 16) + 5, None, 7, 1)
         return CryptoStatus(
             slot, "ready", crypto.send, transform.cipher, transform.auth, transform.key_octets, transform.rtp_tag,
-            transform.rtcp_tag, 1 + len(self.workers[worker].keys[slot]), b"", 7, 1000, 7, 0, 0, 0, 0, 1, (stream,), {},
+            transform.rtcp_tag, 1 + len(self.workers[worker].keys[slot]), b"", 7, 1000, 7, 0, 0, 0, self.resyncs, 1,
+            (stream,), {}, self._each_key(worker, slot),
+        )  # fmt: skip
+
+    def _each_key(self, worker: int, slot: int) -> tuple[KeyStatus, ...]:
+        keys = [self.workers[worker].cryptos[slot].key, *(added.key for added in self.workers[worker].keys[slot])]
+        return tuple(
+            KeyStatus(
+                key.mki, place == 0, *self.used.get(key.key, (7, 0)), key.rtp_lifetime or 1 << 48,
+                key.rtcp_lifetime or 1 << 31,
+            )
+            for place, key in enumerate(keys)
         )  # fmt: skip
 
     def counters(self, worker: int) -> dict[str, int]:

@@ -231,8 +231,13 @@ def _policy(name: str) -> Callable[[Wishes, str, Value], None]:
 
 
 def _sdes(wishes: Wishes, key: str, value: Value) -> None:
-    """Words about the a=crypto lines towards the other side."""
-    wishes.unknown += [f"SDES-{word}" for word in _words(value) if not _sdes_word(wishes.sdes, word)]
+    """Words about the a=crypto lines towards the other side. Kamailio's rtpengine module puts every flag that begins
+    with `SDES-` into this list, also the `SDES-from-` ones."""
+    for word in _words(value):
+        if word.lower().startswith("from-"):
+            _sdes_from(wishes, key, word[len("from-") :])
+        elif not _sdes_word(wishes.sdes, word):
+            wishes.unknown.append(f"SDES-{word}")
 
 
 def _sdes_from(wishes: Wishes, key: str, value: Value) -> None:

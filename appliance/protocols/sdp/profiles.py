@@ -35,6 +35,12 @@ def find(token: str) -> Profile | None:
     return PROFILES.get(token) or PROFILES.get(token.upper())
 
 
+def secure(token: str) -> bool:
+    """The token demands SRTP by itself (unknown ones demand nothing)."""
+    profile = find(token)
+    return profile is not None and profile.secure
+
+
 def variant(profile: Profile, *, secure: bool) -> Profile:
     """The same profile with SDP-keyed security switched on or off, feedback kept."""
     return PROFILES[f"RTP/{'S' if secure else ''}AVP{'F' if profile.feedback else ''}"]

@@ -61,6 +61,10 @@ class FakeCalls(CallService):
         self._keep(replace(self.get(call_id), worker=worker), EventKind.MOVED)
         return self.get(call_id)
 
+    async def switch_key(self, call_id: str, stream: int, leg: str, mki: int) -> CallView:
+        self._note((call_id, stream, leg, mki))
+        return self.get(call_id)
+
     async def drain_worker(self, worker: int, drained: bool = True) -> None:
         self._note((worker, drained))
 

@@ -220,7 +220,7 @@ def test_fuzz(offer: list[str], reply: list[str], proto: str) -> None:
     except GatewayError:
         assert call.negotiation.to_record() == Call().negotiation.to_record()
         return
-    assert len(read(offered.sdp).media) == count
+    assert len(read(offered.sdp).media) <= count  # alternatives of one stream go on as one m-line
     before = call.negotiation.to_record()
     for text in ("\r\n".join([*head, *reply]).encode(), answering(offered.sdp)):
         try:

@@ -38,10 +38,20 @@ ERRORS = [
     ("[ng]\nlisten=['127.0.0.1:30100']\n", "ng.listen[0]: 127.0.0.1:30100 lies in media.ports 30000-39999"),
 ]  # fmt: skip
 
+ERRORS += [
+    ("[sip]\nenabled=false\ntls_versions='tlsv1,tlsv1.1,tlsv1.2'\n",  # H14
+     "sip.tls_versions: tlsv1, tlsv1.1: forbidden by RFC 8996 (sip.allow_legacy_tls = true"),
+]  # fmt: skip
 WARNINGS = [
     ("[media]\nports = '30000-30399'\ncalls = 5000\n", "media.ports: has room for 100 calls of the 5000"),
     ("[[trunks]]\nname='a'\nmatch=['10.0.0.0/8']\n", "trunks[0]: calls from 'a' go nowhere"),
     ("[[trunks]]\nname='a'\nallow_null_auth=true\n", "trunks[0].allow_null_auth: weakens the media of this trunk"),
+    ("[[trunks]]\nname='a'\nsdes_over_cleartext='allow'\n",  # SDES-23
+     "trunks[0].sdes_over_cleartext: SDES keys of this trunk may be sent in the clear"),
+    ("[[trunks]]\nname='a'\nrtp_secure_media='optional:AEAD_AES_256_GCM,AEAD_AES_256_GCM_8'\n",  # B10, trap 3
+     "trunks[0].rtp_secure_media: names AEAD_AES_256_GCM_8: an 8-octet AEAD tag is no SRTP standard"),
+    ("[[trunks]]\nname='a'\nrtp_secure_media_suites='AES_CM_128_NULL_AUTH'\n",  # B17
+     "trunks[0].rtp_secure_media_suites: names AES_CM_128_NULL_AUTH: SRTP without authentication"),
     ("[security]\nallow_null_cipher=true\n", "security.allow_null_cipher: weakens the media of every call"),
     ("[security]\nsdes_requires_tls=false\n[sip]\nenabled=true\nlisten=['udp:192.0.2.1:5060']\n",
      "security.sdes_requires_tls: SDES keys may be sent in the clear over udp:192.0.2.1:5060"),

@@ -12,10 +12,10 @@ from appliance.errors import InvalidRequest
 from appliance.placement.desired import (
     NOTHING,
     PlacedStream,
+    contexts,
     desired,
     diff,
     merge,
-    needed_cryptos,
     needed_flows,
     transform_of,
 )
@@ -105,7 +105,7 @@ def test_rtcp_flows_on_hold() -> None:
 
 def test_needs() -> None:
     assert needed_flows(PLAIN) == ("a_rtp", "a_rtcp", "b_rtp", "b_rtcp")
-    assert needed_cryptos(PLAIN) == [] and needed_cryptos(SECURE) == ["b_receive", "b_send"]
+    assert contexts(PLAIN) == {} and list(contexts(SECURE)) == ["b_receive", "b_send"]
 
 
 @pytest.mark.parametrize("suite", suites.SUITES, ids=lambda suite: suite.name)

@@ -44,7 +44,7 @@ def test_a_suite_list_is_only_that_list_in_that_order() -> None:
 
 
 def test_quirks_of_the_callees_trunk_come_along() -> None:
-    assert flags("mandatory")[-1] == "SDES-nopad"
+    assert flags("mandatory")[-2:] == ["SDES-nopad", "vbr=forbid"]
 
 
 def test_keys_never_cross_cleartext_signalling_unless_allowed() -> None:
@@ -65,7 +65,7 @@ def test_the_gateway_is_told_which_signalling_is_protected() -> None:
     ("mode", "sdp", "transport", "reason"),
     [
         ("mandatory", AVP, "tls", "crypto_required"),
-        ("mandatory", AVP + SAVP, "tls", "crypto_required"),
+        ("mandatory", AVP + SAVP, "tls", ""),  # two alternatives, or two streams: the gateway looks at each
         ("mandatory", SAVP + OFF, "tls", ""),
         ("optional", AVP, "udp", ""),
         ("optional", SAVP, "tls", ""),
@@ -78,11 +78,12 @@ def test_the_gateway_is_told_which_signalling_is_protected() -> None:
 )
 def test_offers_against_the_callers_trunk(mode: str, sdp: str, transport: str, reason: str) -> None:
     """H01, H03, C07."""
+    caller = Trunk("a", inbound=MediaPolicy(mode))
     if not reason:
-        media_flags.check_offer(sdp, MediaPolicy(mode), transport, True)
+        media_flags.check_offer(sdp, caller, transport, True)
         return
     with pytest.raises(Refused, match=reason):
-        media_flags.check_offer(sdp, MediaPolicy(mode), transport, True)
+        media_flags.check_offer(sdp, caller, transport, True)
 
 
 def test_a_disabled_answer_keeps_the_lines_and_shows_nothing() -> None:
@@ -97,6 +98,80 @@ def test_a_trunks_quirks_shape_what_it_gets_and_judge_what_it_sent() -> None:
     """The same word means one thing for the receiver of an SDP and another for its sender (trap 5)."""
     plain = Trunk("plain", (), "")
     odd = Trunk("odd", (), "", flags=("SDES-srtcp-tag-as-srtp", "trust-address"))
-    assert media_flags.quirks(plain, odd) == ["SDES-srtcp-tag-as-srtp", "trust-address"]
-    assert media_flags.quirks(odd, plain) == ["SDES-from-srtcp-tag-as-srtp"]
+    assert media_flags.quirks(plain, odd) == ["SDES-srtcp-tag-as-srtp", "trust-address", "vbr=forbid"]
+    assert media_flags.quirks(odd, plain) == ["SDES-from-srtcp-tag-as-srtp", "vbr=forbid"]
     assert "SDES-from-srtcp-tag-as-srtp" in media_flags.answer_flags(odd, plain).split()
+
+
+def test_variable_rate_passes_only_where_both_trunks_let_it() -> None:
+    """H09: a codec is heard on both legs."""
+    strict, lax = Trunk("strict"), Trunk("lax", vbr="allow")
+    assert media_flags.quirks(lax, lax)[-1] == "vbr=allow"
+    assert media_flags.quirks(lax, strict)[-1] == media_flags.quirks(strict, lax)[-1] == "vbr=forbid"
+
+
+OVERRIDE = Trunk("open", sdes_over_cleartext=True, outbound=MediaPolicy("mandatory"))
+
+
+def test_one_trunk_may_show_its_keys() -> None:
+    """SDES-23: the override is the trunk's own, in both directions, and nobody else's."""
+    closed = Trunk("closed", outbound=MediaPolicy("mandatory"))
+    media_flags.check_offer(SAVP, OVERRIDE, "udp", True)
+    assert "transport-protocol=RTP/SAVP" in media_flags.offer_flags(closed, OVERRIDE, "tls", UDP, True).split()
+    with pytest.raises(Refused, match="sdes_over_cleartext"):
+        media_flags.check_offer(SAVP, closed, "udp", True)
+    with pytest.raises(Refused, match="sdes_over_cleartext"):
+        media_flags.offer_flags(OVERRIDE, closed, "udp", UDP, True)
+
+
+BINDING = Trunk("phones", secure_in=("AES_CM_128_HMAC_SHA1_32", "AES_CM_128_HMAC_SHA1_80"))
+CM80 = "m=audio 8000 RTP/SAVP 0\r\na=crypto:1 aes_cm_128_hmac_sha1_80 inline:y\r\n"
+GCM = "m=audio 8000 RTP/SAVP 0\r\na=crypto:1 AEAD_AES_256_GCM inline:y\r\n"
+
+
+def test_the_fact_rtp_has_crypto() -> None:
+    """H12: the suites of an offer, as spelt, in its order."""
+    assert media_flags.facts(GCM + CM80).crypto == ("AEAD_AES_256_GCM", "aes_cm_128_hmac_sha1_80")
+    assert media_flags.facts(AVP).crypto == ()
+
+
+@pytest.mark.parametrize(
+    ("sdp", "transport", "outbound", "mode"),
+    [
+        (CM80, "tls", MediaPolicy("optional"), "mandatory"),
+        (CM80, "wss", MediaPolicy("forbidden", stated=False), "mandatory"),  # unset is no prohibition
+        (CM80, "tls", MediaPolicy("mandatory"), "mandatory"),
+        (CM80, "udp", MediaPolicy("optional"), "optional"),  # "if both TLS and SRTP are active"
+        (GCM, "tls", MediaPolicy("optional"), "optional"),  # not one of the listed suites
+        (AVP, "tls", MediaPolicy("optional"), "optional"),
+        (DTLS, "tls", MediaPolicy("optional"), "optional"),
+    ],
+)
+def test_secure_in_means_secure_out(sdp: str, transport: str, outbound: MediaPolicy, mode: str) -> None:
+    """H12."""
+    callee = Trunk("b", outbound=outbound)
+    assert media_flags.bound(BINDING, callee, sdp, transport).outbound.mode == mode
+    assert media_flags.bound(Trunk("a"), callee, sdp, transport) == callee  # no rule, no change
+
+
+def test_a_trunk_that_forbids_srtp_gets_no_call_that_must_be_secure() -> None:
+    """H12 against H03: refused, never sent on in the clear."""
+    with pytest.raises(Refused, match="secure_in_forbidden_out"):
+        media_flags.bound(BINDING, Trunk("b", outbound=MediaPolicy("forbidden")), CM80, "tls")
+
+
+@pytest.mark.parametrize(
+    ("mode", "flags", "form"),
+    [
+        ("mandatory", (), set()),
+        ("mandatory", ("OSRTP-offer",), {"OSRTP-offer"}),
+        ("optional", (), {"OSRTP-offer-legacy"}),
+        ("optional", ("OSRTP-offer",), {"OSRTP-offer"}),
+    ],
+)
+def test_the_form_in_which_a_callee_is_asked_for_srtp(mode: str, flags: tuple[str, ...], form: set[str]) -> None:
+    """H01, H02: the mode goes along, so that no opportunistic word opens a mandatory trunk to a plain answer."""
+    callee = Trunk("b", outbound=MediaPolicy(mode), flags=flags)
+    words = media_flags.offer_flags(Trunk("a"), callee, "tls", "sip:10.0.0.1;transport=tls", True).split()
+    assert {word for word in words if word.startswith("OSRTP")} == form
+    assert f"rtp-secure-media-outbound={mode}" in words

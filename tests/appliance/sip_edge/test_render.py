@@ -6,11 +6,14 @@ import dataclasses
 import stat
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from appliance.config.load import load
 from appliance.config.schema import Settings
+from appliance.policy.options import SdesOptions
+from appliance.protocols.ng import flags as ng_flags
 from appliance.sip_edge import from_settings, kamailio, render, routing
 from appliance.sip_edge.kamailio import ConfigurationRefused
 from appliance.sip_edge.routing import MediaPolicy
@@ -63,13 +66,15 @@ def self_signed(folder: Path) -> tuple[Path, Path]:
 
 @pytest.mark.parametrize("verified", [False, True])
 def test_tls_sockets_have_their_certificate(settings: Settings, tmp_path: Path, verified: bool) -> None:
-    """J01, J05: sip.certificate, key and client_ca reach Kamailio, as private copies, and Kamailio takes them."""
+    """J01, J05, H14, H15: sip.certificate, key, client_ca, versions and ciphers reach Kamailio, the files as private
+    copies, and Kamailio takes them."""
     if kamailio.find("kamailio") is None:
         pytest.skip("not installed: kamailio")
     certificate, key = self_signed(tmp_path)
     tables = settings.model_dump(mode="json")
     tables["sip"] |= {"listen": ["tls:127.0.0.1:5361"], "certificate": certificate, "key": key}
     tables["sip"] |= {"client_ca": certificate} if verified else {}
+    tables["sip"] |= {"tls_versions": "tlsv1.2", "tls_ciphers": "ALL:!ADH:!LOW:!EXP:!MD5:@STRENGTH"}
     edge = from_settings.edge_config(Settings(**tables), tmp_path / "sip")
     edge = dataclasses.replace(edge, user="")
     text = kamailio.prepare(edge).read_text()
@@ -77,6 +82,8 @@ def test_tls_sockets_have_their_certificate(settings: Settings, tmp_path: Path, 
     assert text.index('loadmodule "tls.so"') < text.index('loadmodule "tm.so"')
     assert f'modparam("tls", "verify_certificate", {int(verified)})' in text
     assert ("ca_list" in text) == verified
+    assert 'modparam("tls", "tls_method", "TLSv1.2")' in text
+    assert 'modparam("tls", "cipher_list", "ALL:!ADH:!LOW:!EXP:!MD5:@STRENGTH")' in text
     copied = edge.run / "tls" / "key.pem"
     assert copied.read_bytes() == key.read_bytes()
     assert stat.S_IMODE(copied.stat().st_mode) == 0o600
@@ -96,7 +103,7 @@ def test_what_is_secret_is_private_and_stays(settings: Settings, tmp_path: Path)
 @pytest.mark.parametrize(
     ("values", "inbound", "outbound"),
     [
-        ({}, MediaPolicy("optional"), MediaPolicy("forbidden")),
+        ({}, MediaPolicy("optional", stated=False), MediaPolicy("forbidden", stated=False)),
         ({"rtp_secure_media": "true"}, MediaPolicy("mandatory"), MediaPolicy("mandatory")),
         (
             {"rtp_secure_media": "optional", "rtp_secure_media_outbound": "mandatory:AES_CM_256_HMAC_SHA1_80"},
@@ -125,3 +132,54 @@ def test_an_allowed_weak_suite_joins_the_built_in_order(settings: Settings) -> N
 def test_quirks_are_said_in_ng_words(settings: Settings) -> None:
     changed = with_trunk(settings, sdes_padding=False, sdes_unencrypted_srtcp=True, flags=["trust-address"])
     assert from_settings.quirk_flags(changed.trunks[0]) == ("SDES-nopad", "SDES-unencrypted_srtcp", "trust-address")
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"legacy_192": True}, ("SDES-legacy-192",)),  # libsrtp 2.2 to 2.7
+        ({"gcm8_answered_as_gcm": True}, ("SDES-gcm8-answered-as-gcm",)),  # freeswitch#691
+        ({"roc": "reset"}, ("SDES-roc-reset",)),  # C13, rtpengine#1443
+        ({"key_exchange": "sdes_first"}, ("SDES-prefer",)),  # D07
+        ({"sdes_over_cleartext": "allow"}, ("SDES-over-cleartext",)),  # SDES-23
+        ({"srtcp_tag": "same-as-srtp"}, ("SDES-srtcp-tag-as-srtp",)),  # trap 5
+        ({"sdes_mki": 2, "sdes_lifetime_log2": 20, "sdes_lifetime_floor_log2": 16},
+         ("SDES-lifetime-20", "SDES-lifetime-floor-16", "SDES-mki-2")),  # C05, C06
+    ],
+)  # fmt: skip
+def test_every_quirk_of_a_trunk_reaches_the_negotiation(
+    settings: Settings, values: dict[str, Any], words: tuple[str, ...]
+) -> None:
+    """The setting becomes a word, and NG understands the word, for either side of a call."""
+    changed = with_trunk(settings, **values)
+    flags = from_settings.quirk_flags(changed.trunks[0])
+    assert flags == ("SDES-pad", *words)
+    options = ng_flags.read({"SDES": [word.removeprefix("SDES-") for word in flags]})
+    assert options.unknown == () and options.sdes != SdesOptions()
+    judged = ng_flags.read({"SDES": [f"from-{word.removeprefix('SDES-')}" for word in flags]})
+    assert judged.sdes_from == options.sdes and judged.sdes == SdesOptions()
+
+
+def test_the_rule_of_a_trunk_names_every_spelling(settings: Settings) -> None:
+    """H12 as a setting: a list, or any suite."""
+    changed = with_trunk(settings, secure_out_when_secure_in="AES_CM_256_HMAC_SHA1_80,AEAD_AES_128_GCM")
+    assert from_settings.trunk(changed.trunks[0], changed).secure_in == (
+        "AES_256_CM_HMAC_SHA1_80", "AES_CM_256_HMAC_SHA1_80", "AEAD_AES_128_GCM",
+    )  # fmt: skip
+    changed = with_trunk(settings, secure_out_when_secure_in="any")
+    assert {"F8_128_HMAC_SHA1_32", "AES_CM_192_HMAC_SHA1_32"} < set(
+        from_settings.trunk(changed.trunks[0], changed).secure_in
+    )
+
+
+@pytest.mark.parametrize(
+    ("trunk", "everywhere", "holds"),
+    [("", "forbid", "forbid"), ("", "allow", "allow"), ("forbid", "allow", "forbid"), ("allow", "forbid", "allow")],
+)
+def test_a_trunks_word_about_variable_rate_goes_first(
+    settings: Settings, trunk: str, everywhere: str, holds: str
+) -> None:
+    """H09."""
+    changed = with_trunk(settings, vbr=trunk)
+    changed = changed.model_copy(update={"security": changed.security.model_copy(update={"vbr": everywhere})})
+    assert from_settings.trunk(changed.trunks[0], changed).vbr == holds

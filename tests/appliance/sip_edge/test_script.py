@@ -187,6 +187,30 @@ def test_a_reinvite_is_offered_from_the_side_that_asks(
     assert f"transport-protocol={wanted}" in ksr.called("rtpengine.rtpengine_offer")[0][0].split()
 
 
+def test_a_callees_reinvite_keeps_the_callers_srtp(ksr: FakeKSR, edge: Any) -> None:
+    """C3: the caller offered SRTP over TLS; its trunk has no outbound word, and still is not offered plain RTP."""
+    arrive(ksr, "INVITE", "10.1.0.2", SECURE)
+    ksr.variables["$proto"] = "TLS"
+    edge.ksr_request_route(None)
+    arrive(ksr, "INVITE", "10.2.0.2", PLAIN, in_dialog=True)
+    ksr.answers["rr.is_direction"] = 1
+    ksr.variables |= {"$ru": "sip:10.9.9.9", "$proto": "UDP"}
+    edge.ksr_request_route(None)
+    flags = ksr.called("rtpengine.rtpengine_offer")[-1][0].split()
+    assert {"transport-protocol=RTP/SAVP", "signalling-secure-out"} <= set(flags)
+
+
+def test_a_call_that_came_secured_leaves_secured(ksr: FakeKSR, script: ModuleType) -> None:
+    """H12, in the script: the callee's trunk is unset, the caller's binds."""
+    binding = Trunk("phones", ("10.1.0.0/16",), "sip:10.2.0.2;transport=tls", secure_in=("AES_CM_128_HMAC_SHA1_80",))
+    edge = script.Kamailio(RoutingTable((binding, Trunk("core", ("10.2.0.0/16",)))))
+    for sdp, wanted in ((SECURE, "RTP/SAVP"), (PLAIN, "RTP/AVP")):
+        arrive(ksr, "INVITE", sdp=sdp)
+        ksr.variables["$proto"] = "TLS"
+        edge.ksr_request_route(None)
+        assert f"transport-protocol={wanted}" in ksr.called("rtpengine.rtpengine_offer")[-1][0].split()
+
+
 def test_a_reinvite_of_a_forgotten_dialog_goes_by_addresses(ksr: FakeKSR, edge: Any) -> None:
     """DESIGN 2: Kamailio restarted without its records still secures the right side."""
     arrive(ksr, "INVITE", "10.1.0.2", PLAIN, in_dialog=True)
@@ -222,8 +246,12 @@ def test_an_answer_that_cannot_be_used_never_leaves_as_it_came(ksr: FakeKSR, edg
     assert "m=audio 0 RTP/SAVP" in body
     assert "crypto" not in body
     arrive(ksr, "ACK", in_dialog=True)
+    ksr.variables["$tt"] = "tag-b"
     edge.ksr_request_route(None)
+    assert order(ksr, "dialog.dlg_get", "dialog.dlg_bye") == ["dialog.dlg_get", "dialog.dlg_bye"]
+    assert ksr.called("dialog.dlg_get") == [("call-1", "tag-a", "tag-b")]
     assert ksr.called("dialog.dlg_bye") == [("all",)]
+    assert len(ksr.called("rtpengine.rtpengine_delete")) == 1
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[3]
 PATHS = {
     "srtp/open": {
         "open_", "open_lane", "open_one", "run", "open_alone", "attempt", "accept", "locate", "locate_rtp",
-        "locate_rtcp", "failed",
+        "locate_rtcp", "failed", "refuse", "elsewhere", "verify", "resync", "begun_again", "stood_at",
     },
     "srtp/seal": {"seal", "seal_lane", "seal_one", "prepare_rtp", "prepare_rtcp", "run", "spoilt"},
     "srtp/pool": {"set_derive", "stream_add", "evict_silent"},
@@ -31,7 +31,7 @@ LANE = (
     "fetch_begin", "fetch_next", "fetch_first", "fetch_second", "lane_find", "lane_fill",
     "lane_record", "credit_take", "credit_return",
 )  # fmt: skip
-NOT_IN_THE_PATH = {"srtp/status": ("view", "ssrc_view")}
+NOT_IN_THE_PATH = {"srtp/status": ("view", "ssrc_view", "key_view")}
 PYTHON = re.compile(r"\bPy[A-Z_]\w*|__Pyx_\w*(?:Err|GIL|Raise|WriteUnraisable|AddTraceback)\w*")
 HARMLESS = {"PyObject", "Py_ssize_t", "PY_SSIZE_T_MAX"}
 

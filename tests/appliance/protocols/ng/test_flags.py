@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.calls.media import Latching
-from appliance.policy.options import Choice, Ice, MediaOptions, SdesOptions, Spelling
+from appliance.calls.media import Latching, RocPolicy
+from appliance.policy.options import Choice, Ice, MediaOptions, SdesOptions, Spelling, Vbr
 from appliance.policy.secure_media import Mode, SecureMedia
 from appliance.policy.suites import offered
 from appliance.protocols.ng.flags import ENVELOPE, KEYS, WORDS, read
@@ -73,6 +73,17 @@ def sdes(**change: Any) -> dict[str, Any]:
         ({"SDES": ["unencrypted_srtp", "encrypted_srtp"]}, sdes()),
         ({"flags": ["SDES-liberal-lifetime", "SDES-choice-offerer", "SDES-spelling-alias", "SDES-srtcp-tag-as-srtp"]},
          sdes(liberal_lifetime=True, choice=Choice.OFFERER, spelling=Spelling.ALIAS, srtcp_tag_as_srtp=True)),
+        ({"SDES": ["mki-2", "lifetime-20", "lifetime-floor-20", "legacy-192", "gcm8-answered-as-gcm", "roc-reset",
+                   "over-cleartext", "prefer"]},
+         sdes(mki_keys=2, lifetime_log2=20, lifetime_floor_log2=20, legacy_192=True, gcm8_answered_as_gcm=True,
+              roc=RocPolicy.RESET, over_cleartext=True, preferred=True)),
+        ({"SDES": ["mki-5", "lifetime-49", "roc-what"]},
+         {"unknown": ("SDES-mki-5", "SDES-lifetime-49", "SDES-roc-what")}),
+        ({"SDES": ["from-roc-keep", "from-nonsense", "nopad"]},  # as Kamailio sends SDES-from-...
+         {"sdes_from": SdesOptions(roc=RocPolicy.KEEP), "sdes": SdesOptions(pad=False),
+          "unknown": ("SDES-from-nonsense",)}),
+        ({"flags": ["vbr=allow"]}, {"vbr": Vbr.ALLOW}),
+        ({"vbr": "pad"}, {"unknown": ("vbr=pad",)}),
         ({"flags": ["SDES-from-nopad", f"SDES-from-only-{CM80}"], "SDES-from": ["what"]},
          {"sdes_from": SdesOptions(pad=False, suites=(CM80,)), "unknown": ("SDES-from-what",)}),
         ({"SDES": [f"no-{CM80}", "no-AES_CM_256_HMAC_SHA1_80"]}, sdes(without=frozenset({CM80, CM256}))),
