@@ -98,7 +98,8 @@ class Ledger:
         """Bring the worker to `streams`, and to the copies of them that are subscribed to. A new control process that
         finds the record before the worker was done brings the two together."""
         placement = placed(branch)
-        streams = _with_copies(branch, _treated(branch, streams))
+        own = {line: media for line, media in streams.items() if media.copies_of is None}
+        streams = _with_copies(branch, _treated(branch, own))
         change = self.reconciler.apply(placement, streams)
         media, saved = branch.media, branch.saved
         branch.media = streams

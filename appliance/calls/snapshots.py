@@ -143,6 +143,8 @@ class Snapshots:
             secure=leg.secure,
             may_send=leg.may_send,
             may_receive=leg.may_receive,
+            blocked=leg.blocked,
+            echo=leg.echo,
             latching=leg.latching.value,
             receive=self._context(worker, leg.receive, placed.cryptos.get(f"{side}_receive"), counters),
             send=self._context(worker, leg.send, placed.cryptos.get(f"{side}_send"), counters),

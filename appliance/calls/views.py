@@ -147,6 +147,8 @@ class LegView:
     secure: bool = False
     may_send: bool = True
     may_receive: bool = True
+    blocked: bool = False  # what it sends goes no further
+    echo: bool = False  # what it sends goes back to it
     latching: str = ""
     receive: ContextView | None = None
     send: ContextView | None = None

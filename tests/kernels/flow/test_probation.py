@@ -1,5 +1,5 @@
-"""A plain source on its way to a secure leg (security-and-faults A1, A2, B5): it may begin anew under the same SSRC, and
-a packet that a stranger sends in its name does not silence it. No index is used twice whatever happens."""
+"""A plain source on its way to a secure leg (security-and-faults A1, A2, B5): it may begin anew under the same SSRC,
+and a packet that a stranger sends in its name does not silence it. No index is used twice whatever happens."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from tests.kernels.rig import (
 )
 from tests.kernels.rig import bridge as plain_bridge
 
+pytestmark = pytest.mark.malformed
 Bridge = tuple[LocalPlane, Session]
 SEED = 20261125
 
