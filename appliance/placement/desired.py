@@ -376,7 +376,7 @@ def _tap_flows(
     """Of a leg that gets copies: as any leg's, but heard by nobody. `_chained` says whom it follows."""
     if leg.interface:
         for flow in _flows(side, leg, interface, ours, placed, None, None):
-            yield replace(flow, tap=True)
+            yield replace(flow, tap=True, may_send=True)  # so that all it sends is dropped under one name
 
 
 def _rewriting(leg: LegMedia) -> tuple[Pairs, Pairs | None]:
