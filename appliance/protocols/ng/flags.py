@@ -38,7 +38,12 @@ class Asked:
         return next(iter(self.values.get(key, ())), "")
 
 
-def read(
+def read(body: Mapping[str, Value], defaults: MediaOptions | None = None) -> MediaOptions:
+    """The wishes about SDP alone, without templates."""
+    return interpret(body, defaults).options
+
+
+def interpret(
     body: Mapping[str, Value],
     defaults: MediaOptions | None = None,
     templates: Mapping[str, str] | None = None,
