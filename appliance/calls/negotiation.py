@@ -198,6 +198,12 @@ class Negotiation:
         negotiation._state = record_form.from_record(record)
         return negotiation
 
+    def payload_types(self, stream: int) -> tuple[int, ...]:
+        """Payload types of a stream as leg a's m-line had them last, in order; empty: not known."""
+        exchange = self._state.agreed or self._state.pending
+        formats = [slot.media.formats for slot in exchange.slots("a") if slot.stream == stream and slot.taken]
+        return tuple(int(word) for word in (formats[0] if formats else ()) if word.isdecimal() and len(word) < 4)
+
     def _side(self, from_tag: str) -> str:
         """Leg a is who offered first. Leg b is known by its tags; an unknown tag after an answer is b's too (a
         transfer)."""
