@@ -95,7 +95,7 @@ def write(
 
 
 def _named_once(lines: Sequence[OutLine]) -> Sequence[OutLine]:
-    """A mid stands once in an SDP (RFC 5888 section 4); the two sides may have chosen the same for different streams."""
+    """A mid stands once in an SDP (RFC 5888 section 4); both sides may have chosen it for different streams."""
     mids = [line.mid for line in lines if line.mid]
     if len(set(mids)) == len(mids):
         return lines
