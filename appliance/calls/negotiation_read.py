@@ -12,7 +12,7 @@ from appliance.calls.media import Address, RocPolicy
 from appliance.calls.negotiation_state import Exchange, LegLine, Slot, other
 from appliance.calls.negotiation_streams import DISCARD_PORT
 from appliance.calls.negotiation_vbr import constant
-from appliance.errors import CryptoRequired, InvalidRequest, NotAcceptable
+from appliance.errors import CryptoRequired, IncompleteSdp, InvalidRequest, NotAcceptable
 from appliance.policy.codec_wishes import CodecWishes
 from appliance.policy.options import MediaOptions, SdesOptions
 from appliance.policy.secure_media import Mode
@@ -279,7 +279,7 @@ def endpoint(sdp: Description, media: Media, options: MediaOptions) -> Endpoint:
     connection = sdp.connection(media)
     number = media.number
     if connection is None:
-        raise invalid(number, "no c= line for this m-line")
+        raise IncompleteSdp(f"SDP line {number}: no c= line for this m-line", field="sdp")
     if not connection.literal:
         raise invalid(number, "the c= line that holds here has no IP address")
     zero = connection.host in UNSPECIFIED
