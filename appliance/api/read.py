@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, NoReturn
 
 from appliance.calls.media import Address, ContextSpec, Latching, LegMedia, MasterKey, StreamMedia
-from appliance.calls.views import AnswerRequest, OfferRequest, SessionRequest
+from appliance.calls.views import AnswerRequest, OfferRequest, Party, SessionRequest, SubscribeRequest
 from appliance.errors import InvalidRequest
 from appliance.policy import secure_media
 from appliance.policy.options import MediaOptions
@@ -68,6 +68,30 @@ def session_request(message: Any, call_id_required: bool = False) -> SessionRequ
         _refuse("streams", f"{len(message.streams)} streams, {MOST_STREAMS} at most")
     streams = tuple(_stream(stream, f"streams[{place}]") for place, stream in enumerate(message.streams))
     return SessionRequest(streams=streams, call_id=call_id, label=label)
+
+
+def party(message: calls_pb2.PartyRequest) -> tuple[str, Party]:
+    """Call-id, and who is meant."""
+    tag, label = name(message.tag, "tag", required=False), name(message.label, "label", required=False)
+    address = _host(message.address, "address") if message.address else ""
+    return name(message.call_id, "call_id"), Party(tag, address, label)
+
+
+def subscribe_request(message: calls_pb2.SubscribeRequest, base: MediaOptions) -> SubscribeRequest:
+    return SubscribeRequest(
+        name(message.call_id, "call_id"),
+        _options(message.options, base),
+        tuple(name(tag, f"from_tags[{n}]") for n, tag in enumerate(message.from_tags)),
+        name(message.to_tag, "to_tag", required=False),
+    )
+
+
+def answer_subscription(
+    message: calls_pb2.AnswerSubscriptionRequest, base: MediaOptions
+) -> tuple[str, str, bytes, MediaOptions]:
+    """Call-id, tag of the subscription, SDP, options."""
+    call_id, to_tag = name(message.call_id, "call_id"), name(message.to_tag, "to_tag")
+    return call_id, to_tag, _sdp(message.sdp), _options(message.options, base)
 
 
 def name(value: str, field: str, required: bool = True) -> str:
