@@ -18,7 +18,7 @@ from typing import Any
 from appliance.calls import negotiation_keys as keys
 from appliance.calls import negotiation_read as reading
 from appliance.calls.media import Address, Latching, LegMedia, LocalPorts, StreamMedia
-from appliance.calls.negotiation_endpoint import endpoint as endpoint_of
+from appliance.calls.negotiation_endpoint import endpoint
 from appliance.calls.negotiation_target import CLEARTEXT
 from appliance.errors import CryptoRequired, NotAcceptable
 from appliance.policy import suites as suite_policy
@@ -189,7 +189,7 @@ def answered(subscription: Subscription, sdp: bytes, options: MediaOptions, ours
             copies.append(replace(copy, rtp=None, rtcp=None, chosen=None))
             continue
         _check(at + 1, copy, media)
-        endpoint = endpoint_of(answer, media, options)
+        there = endpoint(answer, media, options)
         chosen = None
         if copy.profile.secure:
             try:
@@ -200,11 +200,11 @@ def answered(subscription: Subscription, sdp: bytes, options: MediaOptions, ours
         copies.append(
             replace(
                 copy,
-                mux="require" in options.rtcp_mux or (copy.mux and endpoint.mux),
+                mux="require" in options.rtcp_mux or (copy.mux and there.mux),
                 chosen=chosen,
-                rtp=endpoint.rtp,
-                rtcp=endpoint.rtcp,
-                wanted=DIRECTIONS[endpoint.direction][1],
+                rtp=there.rtp,
+                rtcp=there.rtcp,
+                wanted=DIRECTIONS[there.direction][1],
             )
         )
     return replace(subscription, copies=tuple(copies))
