@@ -35,7 +35,7 @@ class NgHttp:
         application.router.add_get("/", self._websocket)
         application.router.add_get("/ping", self._ping)
         self._runner = web.AppRunner(
-            application, access_log=None, keepalive_timeout=idle_s, max_line_size=MOST_HEADERS,
+            application, access_log=None, keepalive_timeout=idle_s, lingering_time=idle_s, max_line_size=MOST_HEADERS,
             max_field_size=MOST_HEADERS, handle_signals=False, shutdown_timeout=1.0,
         )  # fmt: skip
         self._ready = False

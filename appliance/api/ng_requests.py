@@ -70,8 +70,10 @@ class NgRequests:
         self.counts["source_refused"] += 1
         return False
 
-    def take(self, data: bytes, host: str, answer: Answer) -> None:
-        """One message of an admitted host. `answer` is called with each reply, at once or later, or never."""
+    def take(self, data: bytes, host: str, answer: Answer, *, stream: bool = False) -> None:
+        """One message of an admitted host. `answer` is called with the reply, at once or later, or never. A repetition
+        of a request under way is dropped, the answer being on its way; on a stream it is another client's (same
+        host, same cookie) or a later connection's, and waits for the answer too."""
         try:
             message = codec.decode(data)
         except codec.Malformed as malformed:
@@ -89,17 +91,19 @@ class NgRequests:
             self.counts["repeated"] += 1
             if known.answer is not None:
                 answer(known.answer)
+            elif stream:
+                known.waiting.append(answer)
             return
         task = asyncio.get_running_loop().create_task(self._run(message, key, answer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     async def ask(self, data: bytes, host: str) -> bytes:
-        """The reply to one message; b"" when there is none (no cookie, overload, or a repetition under way)."""
+        """The reply to one message of a stream; b"" when there is none (no cookie, overload)."""
         reply: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        before = len(self._tasks)
-        self.take(data, host, lambda answer: None if reply.done() else reply.set_result(answer))
-        if not reply.done() and len(self._tasks) == before:
+        dropped = self.counts["malformed"] + self.counts["overload"]
+        self.take(data, host, lambda answer: None if reply.done() else reply.set_result(answer), stream=True)
+        if not reply.done() and self.counts["malformed"] + self.counts["overload"] > dropped:
             return b""
         return await reply
 

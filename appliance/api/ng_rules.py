@@ -29,7 +29,7 @@ class NgRules:
     def read(self, message: Message) -> flags.Asked:
         """The wishes of a message, interfaces resolved."""
         command = message.word("command").replace(" ", "-")
-        asked = flags.read(message.body, self.defaults(), self.templates, first=("default", command))
+        asked = flags.interpret(message.body, self.defaults(), self.templates, first=("default", command))
         return replace(asked, options=self._interfaces(asked))
 
     def _interfaces(self, asked: flags.Asked) -> MediaOptions:

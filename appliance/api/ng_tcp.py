@@ -43,7 +43,7 @@ class NgConnection(asyncio.Protocol):
             self.close()
             return
         for message in messages:
-            self._requests.take(message, self._host, self._answer)
+            self._requests.take(message, self._host, self._answer, stream=True)
         self._wait_for_the_rest(new=bool(messages))
 
     def connection_lost(self, exc: Exception | None) -> None:

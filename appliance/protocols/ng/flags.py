@@ -38,7 +38,12 @@ class Asked:
         return next(iter(self.values.get(key, ())), "")
 
 
-def read(
+def read(body: Mapping[str, Value], defaults: MediaOptions | None = None) -> MediaOptions:
+    """The wishes about SDP alone, without templates."""
+    return interpret(body, defaults).options
+
+
+def interpret(
     body: Mapping[str, Value],
     defaults: MediaOptions | None = None,
     templates: Mapping[str, str] | None = None,
@@ -214,6 +219,12 @@ def _osrtp(wishes: Wishes, key: str, value: Value) -> None:
     _set("osrtp", OSRTP)(wishes, key, named)
 
 
+def _replace(wishes: Wishes, key: str, value: Value) -> None:
+    """`origin-full` is rtpengine's name for replacing all of o=: ours is made anew in any case."""
+    named = [{"origin-full": "origin"}.get(normal(word), word) for word in words(value)]
+    _set("replace", REPLACE)(wishes, key, named)
+
+
 def _ice(wishes: Wishes, key: str, value: Value) -> None:
     """ICE towards the other side is removed whatever is asked for: this release terminates media without it."""
     for word in words(value):
@@ -324,7 +335,6 @@ LITE = frozenset(word.removeprefix("lite-") for word in ICE_WORDS if word.starts
 REPLACE = frozenset(
     [
         "origin",
-        "origin-full",
         "session-connection",
         "session-name",
         "sdp-version",
@@ -360,7 +370,7 @@ KEYS: dict[str, Key] = {
         _some(frozenset(("reject",)), frozenset(("accept", "offer", "require", "strict"))),
         "`reject` is what always happens (each stream has its ports); the rest is answered with a warning",
     ),
-    "replace": Key(_set("replace", REPLACE), "what of the session part becomes ours: " + ", ".join(sorted(REPLACE))),
+    "replace": Key(_replace, "what of the session part becomes ours: " + ", ".join(sorted(REPLACE))),
     "direction": Key(_direction, "interfaces towards this and the other side"),
     "interface": Key(_direction, "one interface for both sides"),
     "from-interface": Key(_text("interface_a"), "interface towards the side that sent this"),
