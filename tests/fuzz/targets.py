@@ -121,9 +121,9 @@ def _message(data: bytes) -> None:
     """A whole datagram: envelope, dictionary, the options that its words come to. Reading words never raises."""
     message = codec.decode(data)
     try:
-        options = flags.read(message.body)
+        options = flags.interpret(message.body).options
     except GatewayError as error:
-        raise AssertionError(f"flags.read raised {error!r}") from None
+        raise AssertionError(f"flags.interpret raised {error!r}") from None
     assert isinstance(options, MediaOptions)
     for key in ("command", "call-id", "from-tag", "to-tag", "via-branch"):
         assert isinstance(message.word(key), str)
