@@ -7,6 +7,7 @@ import asyncio
 import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import cast
 
 from aiohttp import WSCloseCode, WSMsgType, web
 
@@ -22,14 +23,15 @@ PING_S = 30.0  # a WebSocket client that answers no ping in this time is gone
 
 
 class NgHttp:
-    """The web server: one application on any number of sockets. `idle_s`: longest wait for a request's body, for the
-    next request on a connection, and for a client to take an answer."""
+    """The web server: one application on any number of sockets. `most`: connections. `idle_s`: longest wait for the
+    head and the body of a request, for the next one on a connection, and for a client to take an answer."""
 
     def __init__(self, requests: NgRequests, *, most: int, idle_s: float) -> None:
         self._requests, self._most, self._idle_s = requests, most, idle_s
-        self._open = 0
         self._sockets: set[web.WebSocketResponse] = set()
-        application = web.Application(middlewares=[self._admit], client_max_size=MAX_MESSAGE)
+        self._servers: list[asyncio.Server] = []
+        self._connections: set[asyncio.Transport] = set()
+        application = web.Application(middlewares=[_errors_as_text], client_max_size=MAX_MESSAGE)
         application.router.add_post("/ng", self._post)
         application.router.add_get("/ng", self._websocket)
         application.router.add_get("/", self._websocket)
@@ -45,31 +47,35 @@ class NgHttp:
         if not self._ready:
             await self._runner.setup()
             self._ready = True
-        before = len(self._runner.addresses)
-        await web.TCPSite(self._runner, host, port, ssl_context=tls, backlog=self._most).start()
-        address = self._runner.addresses[before]
+        server = await asyncio.get_running_loop().create_server(
+            lambda: Doorman(self), host, port, ssl=tls, ssl_handshake_timeout=self._idle_s if tls else None
+        )
+        self._servers.append(server)
+        address = server.sockets[0].getsockname()
         return str(address[0]), int(address[1])
 
+    def let_in(self, transport: asyncio.Transport) -> None:
+        """A new connection: to aiohttp, if its host is allowed and there is room. aiohttp (3.14) ends one whose request
+        does not come within its keep-alive time."""
+        if not self._requests.admits(str(transport.get_extra_info("peername")[0])):
+            transport.abort()
+            return
+        self._connections = {one for one in self._connections if not one.is_closing()}
+        if len(self._connections) >= self._most or self._runner.server is None:
+            self._requests.counts["connection_refused"] += 1
+            transport.abort()
+            return
+        self._connections.add(transport)
+        handler = self._runner.server()
+        transport.set_protocol(handler)
+        handler.connection_made(transport)
+
     async def close(self) -> None:
+        for server in self._servers:
+            server.close()
         for socket in list(self._sockets):
             await socket.close(code=WSCloseCode.GOING_AWAY)
         await self._runner.cleanup()
-
-    @web.middleware
-    async def _admit(self, request: web.Request, handler: Handler) -> web.StreamResponse:
-        """Strangers get a bare 403, one client too many a 503."""
-        if not request.remote or not self._requests.admits(request.remote):
-            return _plain("forbidden\n", 403, close=True)
-        if self._open >= self._most:
-            self._requests.counts["connection_refused"] += 1
-            return _plain("too many requests\n", 503, close=True)
-        self._open += 1
-        try:
-            return await handler(request)
-        except web.HTTPException as error:
-            return _plain(f"{error.reason.lower()}\n", error.status, close=error.status == 413)
-        finally:
-            self._open -= 1
 
     async def _ping(self, request: web.Request) -> web.Response:
         return _plain("pong\n", 200)
@@ -126,12 +132,31 @@ class NgHttp:
             await socket.close(code=WSCloseCode.TRY_AGAIN_LATER)
 
 
+class Doorman(asyncio.Protocol):
+    """Stands at the door until the connection is there, and then makes way for aiohttp."""
+
+    def __init__(self, http: NgHttp) -> None:
+        self._http = http
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._http.let_in(cast(asyncio.Transport, transport))
+
+
 def tls_context(certificate: Path, key: Path) -> ssl.SSLContext:
     """Server side, TLS 1.2 and newer. OSError (ssl.SSLError is one)."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(certificate, key)
     return context
+
+
+@web.middleware
+async def _errors_as_text(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """aiohttp's own refusals in rtpengine's form. A body that is too long is not read to its end."""
+    try:
+        return await handler(request)
+    except web.HTTPException as error:
+        return _plain(f"{error.reason.lower()}\n", error.status, close=error.status == 413)
 
 
 def _plain(text: str, status: int, *, close: bool = False) -> web.Response:

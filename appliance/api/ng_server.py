@@ -46,7 +46,7 @@ class NgProtocol(asyncio.DatagramProtocol):
 
 
 class NgServer:
-    """Listens where it is told to. `connections`: most of TCP, and of HTTP requests and WebSockets; `idle_s`: see
+    """Listens where it is told to. `connections`: most of TCP, and of HTTP and WebSocket; `idle_s`: see
     there."""
 
     def __init__(

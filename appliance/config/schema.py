@@ -167,7 +167,7 @@ class Ng(Table):
     key: Path | None = row(None, help="Private key of the certificate, PEM.", effect=Effect.RESTART)
     allow: Networks = row(("127.0.0.0/8", "::1/128"), help="Source networks that are answered.", effect=Effect.AT_ONCE)
     connections: int = row(
-        256, help="Most TCP connections, and most HTTP requests and WebSockets, at one time.", unit="connections",
+        256, help="Most TCP connections, and most HTTP and WebSocket connections, at one time.", unit="connections",
         effect=Effect.RESTART, ge=1, le=10_000,
     )  # fmt: skip
     idle_s: float = row(

@@ -91,11 +91,11 @@ async def test_strangers() -> None:
         host, port = await server.listen_http("127.0.0.1", 0)
         base = f"http://{host}:{port}"
         async with aiohttp.ClientSession() as session:
-            async with session.post(base + "/ng", data=PING, headers={"content-type": CONTENT_TYPE}) as reply:
-                assert reply.status == 403 and await reply.text() == "forbidden\n"
-            with pytest.raises(aiohttp.WSServerHandshakeError):
+            with pytest.raises(aiohttp.ClientError):
+                await session.post(base + "/ng", data=PING, headers={"content-type": CONTENT_TYPE})
+            with pytest.raises(aiohttp.ClientError):
                 await session.ws_connect(base + "/", protocols=[SUBPROTOCOL])
-        assert server.counts["source_refused"] == 3
+        assert server.counts["source_refused"] >= 3
     finally:
         await server.close()
 
@@ -159,6 +159,20 @@ async def test_http_slow_body(server: NgServer) -> None:
     assert b" 408 " in await ended(reader) and server.counts["too_slow"] == 1
 
 
+async def test_http_slow_head(server: NgServer) -> None:
+    """G6: a head that drips, or never begins, is cut off; nobody takes more than his connections."""
+    address = await server.listen_http("127.0.0.1", 0)
+    silent, _ = await asyncio.open_connection(*address)
+    dripping, writer = await asyncio.open_connection(*address)
+    writer.write(b"POST /ng HTTP/1.1\r\nHos")
+    third, _ = await asyncio.open_connection(*address)
+    assert await ended(third) == b"" and server.counts["connection_refused"] == 1
+    assert await ended(silent) == await ended(dripping) == b""
+    again, writer = await asyncio.open_connection(*address)
+    writer.write(b"GET /ping HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    assert (await ended(again)).endswith(b"pong\n")
+
+
 @pytest.mark.parametrize("path", ["/", "/ng"])
 async def test_websocket(web: Web, path: str) -> None:
     """Peers 1.1: sub-protocol ng.rtpengine.com; text answers text, binary binary; many requests at once."""
@@ -190,7 +204,9 @@ async def test_web_clients_are_bounded(web: Web, server: NgServer) -> None:
     session, base = web
     first = await session.ws_connect(base + "/", protocols=[SUBPROTOCOL])
     second = await session.ws_connect(base + "/", protocols=[SUBPROTOCOL])
-    assert (await post(web, PING))[0] == 503 and server.counts["connection_refused"] == 1
+    with pytest.raises(aiohttp.ClientError):
+        await post(web, PING)
+    assert server.counts["connection_refused"] >= 1
     await second.close()
     await first.send_bytes(PING)
     assert await first.receive_bytes() == PONG
