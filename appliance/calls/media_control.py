@@ -229,7 +229,8 @@ def _sources(branch: Branch, from_tags: Sequence[str]) -> Iterable[Source]:
             text = told.get((ours.a if side == "a" else ours.b).rtp)
             if text is not None:
                 leg = media.a if side == "a" else media.b
-                yield Source(line, side, media.kind, text, "RTP/SAVP" if leg.secure else "RTP/AVP")
+                proto = f"RTP/{'S' if leg.secure else ''}AVP{'F' if leg.feedback else ''}"
+                yield Source(line, side, media.kind, text, proto)
 
 
 def _refuse_crowd(others: Mapping[str, Subscription], sources: Mapping[int, Source]) -> None:

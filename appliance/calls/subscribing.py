@@ -236,6 +236,7 @@ def _stream(copy: Copy) -> StreamMedia:
         may_send=False,
         may_receive=copy.wanted,
         feedback=copy.profile.feedback,
+        extensions=(),  # none was offered (row G13)
         latching=Latching.OFF,
     )
     nobody = LegMedia("", mux=True, may_send=False)

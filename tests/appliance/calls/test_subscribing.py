@@ -9,7 +9,15 @@ import pytest
 
 from appliance.calls import adoption
 from appliance.calls.views import Party, SubscribeReply, SubscribeRequest
-from appliance.errors import CryptoRequired, GatewayError, InvalidSdp, NoCapacity, NotAcceptable, UnknownCall
+from appliance.errors import (
+    CryptoRequired,
+    GatewayError,
+    InvalidRequest,
+    InvalidSdp,
+    NoCapacity,
+    NotAcceptable,
+    UnknownCall,
+)
 from appliance.policy.options import MediaOptions
 from appliance.state.store import Loaded
 from kernels.control.commands import MOST_TAPS, InstallFlow
@@ -237,6 +245,21 @@ async def test_who_cannot_be_subscribed_to(call: str) -> None:
         await rig.calls.control.subscribe(request)
     with pytest.raises(UnknownCall):
         await rig.calls.control.unsubscribe("c1", "rec")
+    rig.stop()
+
+
+async def test_a_subscriber_is_no_leg_of_the_call_itself() -> None:
+    """A13: copies that went to a port of the call would be copied again, for ever."""
+    rig = Rig()
+    await up(rig)
+    reply = await subscribe(rig, ("a",))
+    ours = rig.calls.get("c1").streams[0].a.local
+    loop = recorder(reply, ours.rtp).replace(b"127.0.0.9", ours.address.encode())
+    with pytest.raises(InvalidRequest):
+        await rig.calls.control.subscribe_answer("c1", "rec", loop, PLAIN)
+    assert chains(rig) == {}
+    await rig.calls.control.subscribe_answer("c1", "rec", recorder(reply), PLAIN)
+    assert len(chains(rig)) == 2
     rig.stop()
 
 
