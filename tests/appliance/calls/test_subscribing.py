@@ -115,7 +115,8 @@ async def test_after_the_answer_copies_go_where_it_says() -> None:
     }  # fmt: skip
     assert rig.plane.faults() == []
     view = rig.calls.get("c1")
-    assert [(stream.copies_of, stream.subscriber) for stream in view.streams] == [(None, ""), (0, "rec"), (0, "rec")]
+    assert [(stream.copies_of, stream.subscriber) for stream in view.streams] == [(None, "")]
+    assert [(stream.copies_of, stream.subscriber) for stream in view.copies] == [(0, "rec"), (0, "rec")]
     rig.stop()
 
 
