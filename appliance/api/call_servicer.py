@@ -43,6 +43,10 @@ class CallServicer:
     async def Get(self, request: calls_pb2.GetCallRequest, context: Any) -> calls_pb2.Call:
         return show.call(self._calls.get(read.name(request.call_id, "call_id")))
 
+    async def Why(self, request: calls_pb2.WhyRequest, context: Any) -> calls_pb2.WhyReply:
+        call_id = read.name(request.call_id, "call_id")
+        return show.why(call_id, await self._calls.why(call_id))
+
     async def List(self, request: calls_pb2.ListCallsRequest, context: Any) -> calls_pb2.ListCallsResponse:
         if request.page_size < 0:
             raise InvalidRequest("page_size: must not be negative", "page_size")

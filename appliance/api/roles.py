@@ -29,6 +29,7 @@ METHODS: Mapping[str, Role] = {
     "/srtpgw.v1.CallService/Get": Role.VIEWER,
     "/srtpgw.v1.CallService/List": Role.VIEWER,
     "/srtpgw.v1.CallService/Watch": Role.VIEWER,
+    "/srtpgw.v1.CallService/Why": Role.VIEWER,
     "/srtpgw.v1.CallService/Move": Role.ADMIN,
     "/srtpgw.v1.CallService/SwitchKey": Role.OPERATOR,
     "/srtpgw.v1.CallService/Block": Role.OPERATOR,

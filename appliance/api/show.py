@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from appliance.calls.media import Address
 from appliance.calls.views import (
     CallEvent,
@@ -16,9 +18,12 @@ from appliance.calls.views import (
     SubscribeReply,
     WorkerView,
 )
+from appliance.diagnosis.causes import Cause, Confidence, Finding
 from srtpgw.v1 import calls_pb2, system_pb2, types_pb2
 
 _STATES = {state: calls_pb2.Call.State.Value(state.name) for state in CallState}
+_CAUSES = {cause: calls_pb2.Finding.Cause.Value(cause.name) for cause in Cause}
+_CONFIDENCES = {sure: calls_pb2.Finding.Confidence.Value(sure.name) for sure in Confidence}
 _KINDS = {kind: calls_pb2.WatchEvent.Kind.Value(kind.name) for kind in EventKind}
 
 
@@ -51,6 +56,24 @@ def event(view: CallEvent) -> calls_pb2.WatchEvent:
     )
     _moment(message.time, view.time)
     return message
+
+
+def why(call_id: str, findings: Iterable[Finding]) -> calls_pb2.WhyReply:
+    return calls_pb2.WhyReply(call_id=call_id, findings=[_finding(finding) for finding in findings])
+
+
+def _finding(view: Finding) -> calls_pb2.Finding:
+    return calls_pb2.Finding(
+        cause=_CAUSES[view.cause],
+        confidence=_CONFIDENCES[view.confidence],
+        stream=view.stream if view.stream >= 0 else None,
+        leg=view.leg,
+        via_branch=view.via_branch,
+        sentence=view.sentence,
+        advice=view.advice,
+        evidence=[calls_pb2.Evidence(name=name, value=value) for name, value in view.evidence],
+        fault=view.fault,
+    )
 
 
 def status(view: Statistics) -> system_pb2.Status:

@@ -102,7 +102,7 @@ class Ledger:
         streams = _with_copies(branch, _treated(branch, own))
         change = self.reconciler.apply(placement, streams)
         media, saved = branch.media, branch.saved
-        branch.media = streams
+        branch.take_media(streams)
         branch.saved = branch.negotiation.to_record() if branch.negotiation else None
         call.changed, call.revision = self.clock(), call.revision + 1
         self.count(call, placement.worker)
@@ -206,9 +206,7 @@ def _treated(branch: Branch, streams: dict[int, StreamMedia]) -> dict[int, Strea
     if branch.treatments == untreated():
         return streams
     a, b = branch.treatments["a"], branch.treatments["b"]
-    return {
-        line: replace(media, a=_treat_leg(media.a, a), b=_treat_leg(media.b, b)) for line, media in streams.items()
-    }
+    return {line: replace(media, a=_treat_leg(media.a, a), b=_treat_leg(media.b, b)) for line, media in streams.items()}
 
 
 def _with_copies(branch: Branch, streams: dict[int, StreamMedia]) -> dict[int, StreamMedia]:

@@ -5,6 +5,7 @@ An operation: lock the call -> negotiate (pure) -> place -> command and save (`l
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
 import time
@@ -14,7 +15,7 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 
-from appliance.calls import keying_log, moving, switching
+from appliance.calls import diagnosing, keying_log, moving, switching
 from appliance.calls.draining import Draining
 from appliance.calls.ledger import Ledger, Records, placed
 from appliance.calls.media import LegMedia, LocalPorts, StreamMedia, StreamPlacement
@@ -34,6 +35,8 @@ from appliance.calls.views import (
     SessionRequest,
     Statistics,
 )
+from appliance.diagnosis.causes import Finding
+from appliance.diagnosis.diagnose import diagnose
 from appliance.errors import CallExists, GatewayError, InvalidRequest, NoCapacity, UnknownCall
 from appliance.placement.reconciler import Placement, Reconciler
 from appliance.state.drained import DrainedWorkers
@@ -71,8 +74,10 @@ class CallService:
         clock: Callable[[], float] = time.time,
         drained: DrainedWorkers | None = None,
         rebalance: Callable[[], bool] = lambda: False,
+        key_log: Callable[[str, keying_log.Keyed], None] | None = None,
     ) -> None:
-        self._facts = facts
+        """`key_log` is told the Call-ID and keys of each new context: for a file that an operator asked for."""
+        self._facts, self._key_log = facts, key_log
         self._reconciler, self._snapshots, self._random = reconciler, snapshots, random
         self.ledger = Ledger(reconciler, store, snapshots, random=random, clock=clock, most_calls=facts.most_calls)
         self.control = MediaControl(self.ledger, facts, self._operation)
@@ -134,7 +139,7 @@ class CallService:
             try:
                 with self.ledger.attempt(call, branch):
                     branch.placement = self._reconciler.reserve(_legs(streams))
-                    await self.ledger.carry_out(call, branch, streams)
+                    await self._carry_out(call, branch, streams)
                 self.ledger.publish(EventKind.CREATED, call)
                 return self._snapshots.call(call)
             finally:
@@ -152,7 +157,7 @@ class CallService:
                 with self.ledger.attempt(call, branch):
                     _check_interfaces(placed(branch), streams)
                     self._reconciler.extend(placed(branch), _legs(streams))
-                    await self.ledger.carry_out(call, branch, streams)
+                    await self._carry_out(call, branch, streams)
                 self.ledger.publish(EventKind.UPDATED, call)
                 return self._snapshots.call(call)
             finally:
@@ -169,6 +174,15 @@ class CallService:
         if call is None or not call.revision:
             raise UnknownCall("no such call")
         return self._snapshots.call(call)
+
+    async def why(self, call_id: str) -> tuple[Finding, ...]:
+        """Why there is no audio, worst cause first. Looks only. UnknownCall."""
+        with self._operation("why"):
+            call = self.ledger.registry.get(call_id)
+            if call is None or not call.revision:
+                raise UnknownCall("no such call")
+            # trial on kept packets takes milliseconds, and nobody's signalling shall wait for it
+            return await asyncio.to_thread(diagnose, diagnosing.gather(call, self._snapshots))
 
     def list(self, limit: int, after: str = "") -> list[CallView]:
         """At most `limit` calls in order of call-id, those after call-id `after`. Cheap views: without counters."""
@@ -293,6 +307,9 @@ class CallService:
         await self.ledger.carry_out(call, branch, streams)
         for event in keying_log.events(before, streams):
             log.log(event.level, event.name, call=call.call_id, **event.facts)
+        if self._key_log is not None:
+            for keyed in keying_log.contexts(before, streams):
+                self._key_log(call.call_id, keyed)
 
     def _new_branch(self, call: Call, request: OfferRequest) -> Branch:
         if call.low_level:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Protocol
 
 from appliance.calls.media import Address, ContextSpec, LegMedia, LocalPorts
@@ -12,7 +12,7 @@ from appliance.calls.views import CallState, CallView, ContextView, Counters, Le
 from appliance.placement.desired import PlacedStream
 from appliance.placement.inventory import Inventory, WorkerInventory
 from appliance.placement.load import Sample
-from kernels.control.status import CryptoStatus, FlowStatus, WorkerStatus
+from kernels.control.status import CryptoStatus, FlowStatus, KeptDatagram, WorkerStatus
 from kernels.wire.packet import Drop
 
 DROPS = tuple(drop.name.removeprefix("DROP_").lower() for drop in Drop if drop not in (Drop.DROP_NONE, Drop.DROP_COUNT))
@@ -25,6 +25,7 @@ class Readings(Protocol):
     def crypto(self, worker: int, slot: int) -> CryptoStatus: ...
     def counters(self, worker: int) -> dict[str, int]: ...
     def worker(self, worker: int) -> WorkerStatus: ...
+    def samples(self, worker: int, slots: Container[int]) -> list[KeptDatagram]: ...
 
 
 class Snapshots:
@@ -32,6 +33,10 @@ class Snapshots:
 
     def __init__(self, readings: Readings, inventory: Inventory) -> None:
         self._readings, self._inventory = readings, inventory
+
+    @property
+    def readings(self) -> Readings:
+        return self._readings
 
     def call(self, call: Call, branches: Sequence[Branch] | None = None, counters: bool = True) -> CallView:
         """`branches`: only these (those a delete ends). Without `counters` the arena is not read."""

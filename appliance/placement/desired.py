@@ -36,10 +36,10 @@ from kernels.control.commands import (
 
 LEGACY_KEY_OCTETS = 24  # the suites that ContextSpec.legacy_192 is about
 FLOWS = ("a_rtp", "a_rtcp", "b_rtp", "b_rtcp")
-PAYLOAD_TYPES = frozenset((*range(64), *range(96, 128)))  # 64 to 95 would be taken for RTCP (RFC 5761 section 4)
 MOST_ALSO = 2  # of LegMedia.receive_also that the engine asks (kernels/srtp/tables.pxd)
 RECEIVING = {side: (f"{side}_receive", *(f"{side}_receive_also{n}" for n in range(MOST_ALSO))) for side in "ab"}
 CRYPTOS = ("a_receive", "a_send", "b_receive", "b_send", *RECEIVING["a"][1:], *RECEIVING["b"][1:])
+PAYLOAD_TYPES = frozenset((*range(64), *range(96, 128)))  # 64 to 95 would be taken for RTCP (RFC 5761 section 4)
 
 
 @dataclass(slots=True)

@@ -30,6 +30,7 @@ from appliance.calls.views import (
     SubscribeRequest,
     WorkerView,
 )
+from appliance.diagnosis.causes import Cause, Confidence, Finding
 from appliance.errors import CallExists, Draining, NoCapacity, UnknownCall
 from appliance.policy.options import MediaOptions
 
@@ -90,6 +91,14 @@ class FakeCalls(CallService):
         view = replace(self.get(request.call_id), state=CallState.ANSWERED, to_tag=request.to_tag, revision=2)
         self._keep(view, EventKind.ANSWERED)
         return SdpReply(b"v=0\r\n", request.call_id)
+
+    async def why(self, call_id: str) -> tuple[Finding, ...]:
+        self.get(call_id)
+        return (
+            Finding(Cause.ROC_OFF, Confidence.CERTAIN, "its rollover counter is 3, ours is 0", 0, "b", "z9hG4bK",
+                    (("roc", "3"), ("roc-here", "0"))),
+            Finding(Cause.WORKER_DOWN, Confidence.LIKELY, "worker 0 is down"),
+        )  # fmt: skip
 
     async def move_call(self, call_id: str, worker: int) -> CallView:
         self._note((call_id, worker))
