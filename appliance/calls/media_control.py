@@ -99,7 +99,8 @@ class MediaControl:
         options, placement = request.options, placed(branch)
         interface = options.interface_b or self._facts.default_interface
         others = {tag: one for tag, one in branch.subscriptions.items() if tag != to_tag}
-        first = max((FIRST_LINE - 1, *placement.streams)) + 1
+        known = [copy.line for one in branch.subscriptions.values() for copy in one.copies]
+        first = max(FIRST_LINE - 1, *placement.streams, *known) + 1
         sources = dict(enumerate(_sources(branch, request.from_tags), first))
         if not sources:
             raise NotAcceptable("nothing that these parties send was agreed by SDP")

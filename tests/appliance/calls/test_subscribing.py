@@ -8,7 +8,7 @@ import re
 import pytest
 
 from appliance.calls import adoption
-from appliance.calls.views import Party, SubscribeReply, SubscribeRequest
+from appliance.calls.views import AnswerRequest, OfferRequest, Party, SubscribeReply, SubscribeRequest
 from appliance.errors import (
     CryptoRequired,
     GatewayError,
@@ -21,9 +21,9 @@ from appliance.errors import (
 from appliance.policy.options import MediaOptions
 from appliance.state.store import Loaded
 from kernels.control.commands import MOST_TAPS, InstallFlow
-from tests.appliance.calls.test_service import CRYPTO, answer, offer, up
+from tests.appliance.calls.test_service import CRYPTO, answer, answer_to, offer, up
 from tests.appliance.fake_plane import FakePlane
-from tests.appliance.rig import Rig
+from tests.appliance.rig import OFFER, Rig
 
 PLAIN = MediaOptions(transport_protocol="RTP/AVP")
 SECURE = MediaOptions(transport_protocol="RTP/SAVP", sdes_requires_tls=False)
@@ -184,6 +184,33 @@ async def test_a_re_offer_keeps_copies_flowing() -> None:
     assert chains(rig) == before
     assert commanded(rig)[1] == taps
     assert not any(flow.blocked for flow in taps)
+    rig.stop()
+
+
+VIDEO = b"m=video %d RTP/AVP 96\r\na=rtpmap:96 VP8/90000\r\n"
+
+
+async def test_a_stream_that_ends_takes_its_copies_along() -> None:
+    """A re-INVITE without video: no more copies of it, their ports are free; audio's go on; no mix-up later."""
+    rig = Rig()
+    options = MediaOptions(sdes_requires_tls=False)
+
+    async def exchange(video: int) -> None:
+        offered = await rig.calls.offer(OfferRequest("c1", "a", OFFER + VIDEO % video, options))
+        await rig.calls.answer(
+            AnswerRequest("c1", "a", "b", answer_to(offered.sdp) + VIDEO % (video and 50010), options)
+        )
+
+    await exchange(40010)
+    await subscribed(rig, ("a",))
+    assert {key for key in chains(rig) if key[1] == "rtp"} == {(40000, "rtp"), (40010, "rtp")}
+    await exchange(0)
+    assert {key for key in chains(rig) if key[1] == "rtp"} == {(40000, "rtp")}
+    await subscribed(rig, ("a",), to="second")
+    assert chains(rig)[40000, "rtp"] == [60000, 60000]
+    await rig.calls.delete("c1")
+    assert rig.everything_is_free()
+    assert rig.plane.faults() == []
     rig.stop()
 
 
