@@ -167,7 +167,15 @@ def _print(call: Any) -> None:
     columns = (
         "stream", "leg", "media", "ours", "theirs", "seen", ">from it", ">to it", ">rtcp from/to", ">last", "drops",
     )  # fmt: skip
-    print_table(columns, [_leg_row(stream, side) for stream in call.streams for side in ("a", "b")])
+    rows = [_leg_row(stream, side) for stream in call.streams for side in ("a", "b")]
+    copies = [(stream, side) for stream in call.copies for side in ("a", "b") if getattr(stream, side).interface]
+    print_table(columns, [*rows, *(_copy_row(stream, side) for stream, side in copies)])
+
+
+def _copy_row(stream: Any, side: str) -> tuple[object, ...]:
+    """Of a subscriber to a leg."""
+    _, leg, *rest = _leg_row(stream, side)
+    return (f"{stream.copies_of} copied to {stream.subscriber}", leg, *rest)
 
 
 def _leg_row(stream: Any, side: str) -> tuple[object, ...]:
