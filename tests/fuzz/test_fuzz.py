@@ -37,18 +37,23 @@ def test_found_before(path: Path) -> None:
 
 
 def test_a_mistake_is_found() -> None:
-    """A parser that raises IndexError on an empty line, a slow one, and one whose result contradicts itself."""
+    """A parser that raises IndexError on an empty line, and whose result is wrong when it begins with b."""
 
-    def careless(data: bytes) -> None:
+    def careless(data: bytes) -> bytes:
         if b"\n\n" in data:
             raise IndexError("list index out of range")
         if not data:
             raise ValueError("documented")
+        return data
 
-    target = Target("careless", Corpus([b"a\nb\nc\n"], [b"\n"]), careless, (ValueError,))
+    def check(data: bytes, result: bytes) -> None:
+        assert not result.startswith(b"b"), "contradicts itself"
+
+    target = Target("careless", Corpus([b"a\nb\nc\n"], [b"\n"]), careless, (ValueError,), check)
     figures = drive(target, 5000, 1)
-    assert figures.findings and all(what.startswith("IndexError") for what, _ in figures.findings)
-    assert all(b"\n\n" in data for _, data in figures.findings)
+    kinds = {what.partition(":")[0]: data for what, data in figures.findings}
+    assert set(kinds) == {"IndexError", "afterwards AssertionError"}
+    assert b"\n\n" in kinds["IndexError"] and kinds["afterwards AssertionError"].startswith(b"b")
     assert figures.refused > 0
 
 
