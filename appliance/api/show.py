@@ -15,6 +15,7 @@ from appliance.calls.views import (
     LegView,
     Statistics,
     StreamView,
+    SubscribeReply,
     WorkerView,
 )
 from appliance.diagnosis.causes import Cause, Confidence, Finding
@@ -125,6 +126,17 @@ def _worker(view: WorkerView) -> system_pb2.Worker:
     )
 
 
+def subscribed(reply: SubscribeReply) -> calls_pb2.SubscribeReply:
+    lines = zip(reply.from_tags, reply.lines, strict=True)
+    return calls_pb2.SubscribeReply(
+        sdp=reply.sdp.decode("utf-8", "replace"),
+        call_id=reply.call_id,
+        to_tag=reply.to_tag,
+        lines=[calls_pb2.SubscribeReply.Line(from_tag=tag, stream=line) for tag, line in lines],
+        warnings=reply.warnings,
+    )
+
+
 def _stream(view: StreamView, low_level: bool) -> calls_pb2.Stream:
     return calls_pb2.Stream(
         index=view.index,
@@ -134,6 +146,8 @@ def _stream(view: StreamView, low_level: bool) -> calls_pb2.Stream:
         via_branch=view.via_branch,
         from_tag=view.from_tag,
         to_tag=view.to_tag,
+        copies_of=view.copies_of,
+        subscriber=view.subscriber,
     )
 
 
@@ -150,6 +164,8 @@ def _leg(view: LegView, low_level: bool) -> calls_pb2.Leg:
         rtcp_mux=view.mux,
         secure=view.secure,
         key_method=_key_method(view.secure, low_level),
+        blocked=view.blocked,
+        echo=view.echo,
         may_send=view.may_send,
         may_receive=view.may_receive,
         latching=view.latching,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from appliance.calls.media import LocalPorts
-from appliance.calls.negotiation_read import Endpoint
+from appliance.calls.negotiation_endpoint import Endpoint
 from appliance.calls.negotiation_state import LegLine, OriginState, StreamLine
 from appliance.policy.options import MediaOptions
 from appliance.protocols.sdes import crypto

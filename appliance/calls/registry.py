@@ -14,6 +14,7 @@ from typing import Any
 
 from appliance.calls.media import ContextSpec, StreamMedia
 from appliance.calls.negotiation import Negotiation
+from appliance.calls.subscribing import Codecs, Subscription
 from appliance.placement.reconciler import Placement
 
 
@@ -44,6 +45,13 @@ class Branch:
     answered: bool = False
     offerer_tag: str = ""  # who made the offer that is out
     treatments: dict[str, Treatment] = field(default_factory=untreated)  # by leg, "a" and "b"
+    codecs: dict[str, Codecs] = field(default_factory=dict)  # by leg: what its party was told of formats
+    subscriptions: dict[str, Subscription] = field(default_factory=dict)  # by the subscriber's tag
+
+    @property
+    def own_media(self) -> dict[int, StreamMedia]:
+        """The streams of the call, without the copies for subscribers."""
+        return {line: media for line, media in self.media.items() if media.copies_of is None}
 
     def has_tags(self, one: str, other: str) -> bool:
         """Are these the two parties, whichever is which? A tag that is not known yet fits."""

@@ -59,11 +59,12 @@ class Snapshots:
         )
 
     def last_packet_ns(self, branch: Branch) -> int:
-        """CLOCK_MONOTONIC of the newest accepted packet on any flow of the branch; 0: none yet."""
+        """CLOCK_MONOTONIC of the newest accepted packet on any flow of the branch, subscribers' RTCP apart; 0: none
+        yet."""
         if branch.placement is None:
             return 0
         worker = branch.placement.worker
-        readings = (self._flow(worker, slot) for slot in branch.placement.installed.flows)
+        readings = (self._flow(worker, slot) for slot, flow in branch.placement.installed.flows.items() if not flow.tap)
         return max((reading.last_packet_ns for reading in readings if reading), default=0)
 
     def worker(self, index: int, calls: int) -> WorkerView:
@@ -121,6 +122,8 @@ class Snapshots:
                 via_branch=branch.via_branch,
                 from_tag=branch.from_tag,
                 to_tag=branch.to_tag,
+                copies_of=media.copies_of,
+                subscriber=_subscriber(branch, line) if media.copies_of is not None else "",
             )
             for line, media in branch.media.items()
             if line in placement.streams
@@ -145,6 +148,8 @@ class Snapshots:
             secure=leg.secure,
             may_send=leg.may_send,
             may_receive=leg.may_receive,
+            blocked=leg.blocked,
+            echo=leg.echo,
             latching=leg.latching.value,
             receive=self._context(worker, leg.receive, placed.cryptos.get(f"{side}_receive"), counters),
             send=self._context(worker, leg.send, placed.cryptos.get(f"{side}_send"), counters),
@@ -195,6 +200,12 @@ def _state(state: str, inventory: WorkerInventory) -> str:
     if state != "run" or not inventory.drained:
         return state
     return "drain" if inventory.calls else "drained"
+
+
+def _subscriber(branch: Branch, line: int) -> str:
+    """The tag of whose copies a stream is."""
+    subscriptions = branch.subscriptions.values()
+    return next((one.to_tag for one in subscriptions if any(copy.line == line for copy in one.copies)), "")
 
 
 def _learnt(flow: FlowStatus | None) -> Address | None:
