@@ -24,6 +24,7 @@ SILENT_S = 3.0  # no packet for so long: it stopped
 SHARE = 0.05  # of what a leg sent; fewer failures than that are strays while media flows
 COPIES_SHARE = 0.2
 CRYPTO_DROPS = ("auth_fail", "unknown_mki", "too_short", "encryption_flag", "malformed", "replay_old")
+NO_RTP = ("malformed", "too_short", "unknown_kind")
 WORKING = ("run", "drain", "drained")
 PRIVATE = tuple(
     ipaddress.ip_network(network)
@@ -140,8 +141,8 @@ def _ours(stream: StreamFacts, leg: LegFacts, *, answered: bool) -> Iterator[Fin
 
 def _failed(call: CallFacts, stream: StreamFacts, leg: LegFacts) -> Iterator[Finding]:
     drops = leg.view.drops
-    if any(drops.get(name) for name in CRYPTO_DROPS) and leg.media.receive is not None:
-        yield from _by_trial(call, stream, leg)
+    proven = list(_by_trial(call, stream, leg)) if leg.media.receive is not None else []
+    yield from proven
     if drops.get("encryption_flag") and _matters(leg, "encryption_flag", rtcp=True):
         yield _finding(
             stream, leg, Cause.ENCRYPTION_FLAG, Confidence.CERTAIN,
@@ -157,21 +158,39 @@ def _failed(call: CallFacts, stream: StreamFacts, leg: LegFacts) -> Iterator[Fin
     yield from _copies(call, stream, leg)
     yield from _wrong_port(stream, leg)
     yield from _other_source(stream, leg)
-    if leg.media.receive is None and drops.get("malformed") and _matters(leg, "malformed"):
-        yield _finding(
-            stream, leg, Cause.MALFORMED, Confidence.LIKELY, f"what arrives from {_name(leg)} is no RTP",
-            (*_drops(leg, "malformed"), *_sources(leg, "malformed")),
-        )  # fmt: skip
+    if not proven:
+        yield from _unexplained(stream, leg)
 
 
 def _by_trial(call: CallFacts, stream: StreamFacts, leg: LegFacts) -> Iterator[Finding]:
     names = [name for name in CRYPTO_DROPS if leg.view.drops.get(name)]
+    if not names:
+        return
     matters = _matters(leg, *names)
     for cause, confidence, sentence, evidence in crypto.judge(leg, stream, call.streams):
         rtcp_only = cause is Cause.SRTCP_TAG_LENGTH
         if not matters and not rtcp_only:
             cause, sentence = Cause.STRAY_PACKETS, f"a few packets fail while media flows: {sentence}"
         yield _finding(stream, leg, cause, confidence, f"{_name(leg)}: {sentence}", (*_drops(leg, *names), *evidence))
+
+
+def _unexplained(stream: StreamFacts, leg: LegFacts) -> Iterator[Finding]:
+    """Packets that failed and no sample says why: others took its place, or it was longer than is kept."""
+    failed = leg.view.drops.get("auth_fail", 0)
+    tried = any(sample.drop == "auth_fail" and sample.whole for sample in leg.samples)
+    if failed and not tried and _matters(leg, "auth_fail"):
+        yield _finding(
+            stream, leg, Cause.WRONG_KEY, Confidence.POSSIBLE,
+            f"{failed} packets of {_name(leg)} do not authenticate, and none of them is kept whole",
+            _drops(leg, "auth_fail"),
+        )  # fmt: skip
+    crossed = any(_crossed(sample) for sample in leg.samples)
+    names = [name for name in NO_RTP if leg.view.drops.get(name) and not (name == "unknown_kind" and crossed)]
+    if names and _matters(leg, *names):
+        yield _finding(
+            stream, leg, Cause.MALFORMED, Confidence.LIKELY, f"what arrives from {_name(leg)} is no RTP",
+            (*_drops(leg, *names), *_sources(leg, *names)),
+        )  # fmt: skip
 
 
 def _copies(call: CallFacts, stream: StreamFacts, leg: LegFacts) -> Iterator[Finding]:
@@ -201,7 +220,7 @@ def _copies(call: CallFacts, stream: StreamFacts, leg: LegFacts) -> Iterator[Fin
 
 def _wrong_port(stream: StreamFacts, leg: LegFacts) -> Iterator[Finding]:
     """RTP at the RTCP port, RTCP at the RTP port (without rtcp-mux)."""
-    crossed = [s for s in leg.samples if s.drop == "unknown_kind" and s.kind == ("rtp" if s.rtcp_port else "rtcp")]
+    crossed = [sample for sample in leg.samples if _crossed(sample)]
     if not crossed:
         return
     rtp = next((sample for sample in crossed if sample.kind == "rtp"), None)
@@ -213,6 +232,10 @@ def _wrong_port(stream: StreamFacts, leg: LegFacts) -> Iterator[Finding]:
         f"{_name(leg)} sends {sample.kind.upper()} to our port {ours}; it belongs to {other}",
         (*_drops(leg, "unknown_kind"), ("sample-source", str(sample.source)), ("port", str(ours))),
     )  # fmt: skip
+
+
+def _crossed(sample: Sample) -> bool:
+    return sample.drop == "unknown_kind" and sample.kind == ("rtp" if sample.rtcp_port else "rtcp")
 
 
 def _other_source(stream: StreamFacts, leg: LegFacts) -> Iterator[Finding]:
