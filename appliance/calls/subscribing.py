@@ -111,7 +111,7 @@ def profile_for(source: str, options: MediaOptions) -> Profile:
         return profile
     if not options.sdes.enabled:
         raise CryptoRequired("SDES is switched off and no other key exchange is available")
-    if options.sdes_requires_tls and not options.signalling_secure_out:
+    if options.sdes_requires_tls and not (options.signalling_secure_out or options.sdes.over_cleartext):
         raise CryptoRequired(CLEARTEXT)
     return profile
 
