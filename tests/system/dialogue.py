@@ -47,6 +47,16 @@ def is_refused(media: str, status: int) -> str:
     return _whole("caller, refused", _invite(media), *_PROVISIONAL, _receive(status), _ack_of_refusal())
 
 
+def offers_again(media: str, again: str, status: int) -> str:
+    """The caller: in mid-call it offers something else, and is refused with `status`."""
+    more = f"Content-Type: application/sdp\nContent-Length: [len]\n\n{_SESSION}{again}"
+    contact = "Contact: <sip:caller@[local_ip]:[local_port];transport=[transport]>\n"
+    reinvite = _request("INVITE", 2, "retrans").replace("Content-Length: 0\n", contact + more)
+    refused = (*_PROVISIONAL[:1], _receive(status), _request("ACK", 2).replace(_VIA, "[last_Via:]\nMax-Forwards: 70\n"))
+    return _whole("caller, offers again", _invite(media), _ANSWERED, '<pause milliseconds="1500"/>', reinvite, *refused,
+                  "<pause/>", _request("BYE", 3, "retrans"), _receive(200))  # fmt: skip
+
+
 def is_hung_up(media: str) -> str:
     """The caller: is answered, and then the gateway ends the call."""
     return _whole("caller, ended", _invite(media), _ANSWERED, _await("BYE"), _reply("200 OK"))
