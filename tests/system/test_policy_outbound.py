@@ -5,6 +5,7 @@ SIPp calls; the offers are read out of the callee's message trace.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -224,6 +225,36 @@ def test_nobody_rings_after_cancel(gateway: Gateway) -> None:
     caller = dialogue.cancels(dialogue.plain(), status=488)
     done = TRUNKS.call(gateway.lab, "optional", caller, dialogue.refuses_after_cancel(488)).place_call()
     assert len(invites(done)) == 1
+    assert_freed(gateway)
+
+
+ISAC = "m=audio [field0] RTP/AVP 96\na=rtpmap:96 ISAC/16000\n"
+CODECS = (
+    "m=audio [field0] RTP/AVP 96 97 0\na=rtpmap:96 opus/48000/2\na=fmtp:96 useinbandfec=1\n"
+    "a=rtpmap:97 speex/16000\na=fmtp:97 vbr=on\na=rtpmap:0 PCMU/8000\n"
+)
+
+
+def test_no_variable_bit_rate_on_a_secured_leg(gateway: Gateway) -> None:
+    """H09, RFC 6562 section 3: opus is asked for a constant rate, speex with vbr=on is not offered."""
+    callee = dialogue.answers(dialogue.secure(OWN), SDES_80)
+    done = TRUNKS.call(gateway.lab, "mandatory", dialogue.calls(CODECS), callee).place_call()
+    offer = done.invite_at_callee().body
+    assert re.search(r"^m=audio \d+ RTP/SAVP 96 0\s*$", offer, re.MULTILINE)
+    assert re.search(r"^a=fmtp:96 .*\bcbr=1\b", offer, re.MULTILINE)
+    assert "speex" not in offer
+
+
+def test_a_plain_leg_keeps_its_codecs(gateway: Gateway) -> None:
+    """H09 speaks of secured media only."""
+    done = TRUNKS.call(gateway.lab, "unset", dialogue.calls(CODECS), dialogue.answers(dialogue.plain())).place_call()
+    assert re.search(r"^m=audio \d+ RTP/AVP 96 97 0\s*$", done.invite_at_callee().body, re.MULTILINE)
+    assert "cbr" not in done.invite_at_callee().body
+
+
+def test_nothing_but_variable_bit_rate_is_refused(gateway: Gateway) -> None:
+    """H09: nothing is left -> 488."""
+    TRUNKS.call(gateway.lab, "mandatory", dialogue.is_refused(ISAC, 488)).place_call()
     assert_freed(gateway)
 
 
