@@ -193,6 +193,26 @@ def test_a_refused_secure_offer_is_put_again_plain(gateway: Gateway) -> None:
     assert second.body.count("v=0") == 1
 
 
+def test_a_refusal_after_early_media_is_put_again_too(gateway: Gateway) -> None:
+    """H02, RFC 3960: the keys of the 183 are of no use any more; the 200's plain media flows."""
+    early = dialogue.secure(OWN) + dialogue.plain(port="0")
+    callee = dialogue.answers(dialogue.plain(), SDES_80, refuses_first=488, early=early)
+    call = TRUNKS.call(gateway.lab, "optional", dialogue.calls(dialogue.plain()), callee, length_ms=3000)
+    _plain_media_flows(gateway, call)
+    assert len(invites(call)) == 2
+
+
+def test_what_fell_back_stays_plain(gateway: Gateway) -> None:
+    """H02, RFC 3261 section 14: a re-INVITE does not put the refused offer again."""
+    caller = dialogue.offers_again(dialogue.plain(), dialogue.plain(), 200)
+    callee = dialogue.answers(dialogue.plain(), refuses_first=488, invites=2)
+    done = TRUNKS.call(gateway.lab, "optional", caller, callee, length_ms=200).place_call()
+    (again,) = sections(invites(done)[-1])
+    assert len(invites(done)) == 3
+    assert (again.protocol, again.crypto) == ("RTP/AVP", ())
+    assert_freed(gateway)
+
+
 def test_plain_rtp_is_not_offered_a_third_time(gateway: Gateway) -> None:
     """H02: a callee that refuses both has refused the call."""
     done = TRUNKS.call(
