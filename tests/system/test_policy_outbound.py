@@ -238,6 +238,8 @@ def test_busy_is_busy(gateway: Gateway) -> None:
         gateway.lab, "optional", dialogue.is_refused(dialogue.plain(), 486), dialogue.refuses(486)
     ).place_call()
     assert len(invites(done)) == 1
+    call_id = done.at_caller()[0].header("Call-ID")
+    assert any(call_id in line and '"status": 486' in line for line in gateway.log("sip").splitlines())
 
 
 def test_nobody_rings_after_cancel(gateway: Gateway) -> None:
