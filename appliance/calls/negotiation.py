@@ -26,6 +26,7 @@ from appliance.calls.negotiation_keys import KeySource
 from appliance.calls.negotiation_legs import Before
 from appliance.calls.negotiation_read import Endpoint, LinePlan, Reading
 from appliance.calls.negotiation_state import SIDES, CallState, Exchange, LegLine, OriginState, Slot, StreamLine, other
+from appliance.calls.negotiation_vbr import constant
 from appliance.calls.negotiation_write import OutLine, out_line, write
 from appliance.errors import InvalidRequest, NotAcceptable
 from appliance.policy.options import MediaOptions
@@ -320,6 +321,10 @@ class Negotiation:
         line, endpoint = legs.answered(
             at + 1, legs.chosen(line, side, slot.media.proto), answer, media, side, options, used
         )
+        if line.a.secure or line.b.secure:
+            media, why = constant(media, options.vbr)
+            if why:
+                raise NotAcceptable(f"answer, m-line {at + 1}: {why}")
         own = next(one for one in pending.slots(other(side)) if one.taken and one.stream == slot.stream)
         media, line = numbers.answered(media, own.media.formats, line, side)
         return line, _Section(media, endpoint)

@@ -11,6 +11,7 @@ from appliance.calls import negotiation_streams as places
 from appliance.calls.media import Address, RocPolicy
 from appliance.calls.negotiation_state import Exchange, LegLine, Slot, other
 from appliance.calls.negotiation_streams import DISCARD_PORT
+from appliance.calls.negotiation_vbr import constant
 from appliance.errors import CryptoRequired, InvalidRequest, NotAcceptable
 from appliance.policy.codec_wishes import CodecWishes
 from appliance.policy.options import MediaOptions, SdesOptions
@@ -42,6 +43,10 @@ class Target:
     profile: Profile
     osrtp: bool = False  # keys under the plain profile: the answer takes them up or not (RFC 8643)
     twins: bool = False  # the secure m-line, then a plain one for the same stream (row H02)
+
+    @property
+    def secure(self) -> bool:
+        return self.profile.secure or self.osrtp
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,13 +129,18 @@ def _line(
     source = _codecs(media, options.codecs) if options.codecs else media
     if not source.media.formats:
         return _refused(media, "no codec is left of it")
+    towards = target(profile, options, before.leg(other(side)) if before else None)
+    if crypto is not None or towards.secure:
+        source, why = constant(source, options.vbr)
+        if why:
+            return _refused(media, why)
     return LinePlan(
         media.media.kind,
         media.media.proto,
         source,
         endpoint=endpoint(offer, media, options),
         crypto=crypto,
-        target=target(profile, options, before.leg(other(side)) if before else None),
+        target=towards,
     )
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from appliance.config import tls_words
 from appliance.config.explain import spelled
 from appliance.config.faults import Fault, Severity
 from appliance.config.positions import Path as Where
@@ -181,6 +182,13 @@ def _tls(settings: Settings) -> Iterator[Finding]:
     for key in ("certificate", "key"):
         if settings.sip.enabled and secure and getattr(settings.sip, key) is None:
             yield Finding(("sip", key), f"must be given with sip.listen {secure[0]}")
+    legacy = ", ".join(tls_words.legacy(tls_words.versions(settings.sip.tls_versions)))
+    if legacy and not settings.sip.allow_legacy_tls:
+        yield Finding(
+            ("sip", "tls_versions"), f"{legacy}: forbidden by RFC 8996", "sip.allow_legacy_tls = true where it must be"
+        )
+    elif legacy and secure:
+        yield _warning(("sip", "tls_versions"), f"{legacy} and the SDES keys that it should protect can be broken")
 
 
 def _files_there(settings: Settings) -> Iterator[Finding]:

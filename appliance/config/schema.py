@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from appliance.config import tls_words
 from appliance.config.rows import Effect, Table, row
 from appliance.config.trunks import NAME, Trunk, no_padding
 from appliance.config.types import (
@@ -29,6 +30,10 @@ def _window(value: int) -> int:
     if value & (value - 1):
         raise ValueError("must be a power of two")
     return value
+
+
+def _tls_versions(value: str) -> str:
+    return ",".join(tls_words.versions(value))
 
 
 class Media(Table):
@@ -193,6 +198,18 @@ class Sip(Table):
         None,
         help="Authorities for certificates of TLS peers, PEM; unset: peers are not asked for one.",
         effect=Effect.RESTART,
+    )
+    tls_versions: Annotated[str, AfterValidator(_tls_versions)] = row(
+        "tlsv1.2,tlsv1.3",
+        help="TLS versions of tls and wss: one alone, or several, which mean the lowest and all above it (tlsv1, "
+        "tlsv1.1, tlsv1.2, tlsv1.3; sslv23: any). SSL is refused.",
+        effect=Effect.RESTART,
+    )
+    allow_legacy_tls: bool = row(
+        False, help="Let tls_versions name TLS 1.0 and 1.1, which RFC 8996 forbids.", effect=Effect.RESTART
+    )
+    tls_ciphers: Annotated[str, AfterValidator(tls_words.ciphers)] = row(
+        "", help="OpenSSL cipher string for TLS up to 1.2; empty: OpenSSL's own choice.", effect=Effect.RESTART
     )
     program: str = row("kamailio", help="Kamailio program, name or path.", effect=Effect.RESTART, min_length=1)
     modules: str = row(

@@ -18,11 +18,14 @@ from appliance.calls.media import Address, ContextSpec, LegMedia, LocalPorts, Ma
 from appliance.errors import InvalidRequest
 from appliance.protocols.srtp import suites
 from kernels.control.commands import (
+    MOST_EXTENSIONS,
+    MOST_PAYLOAD_TYPES,
     AddKey,
     Command,
     InstallCrypto,
     InstallFlow,
     MasterKeyBytes,
+    Pairs,
     RemoveCrypto,
     RemoveFlow,
     RemoveKey,
@@ -35,6 +38,7 @@ FLOWS = ("a_rtp", "a_rtcp", "b_rtp", "b_rtcp")
 MOST_ALSO = 2  # of LegMedia.receive_also that the engine asks (kernels/srtp/tables.pxd)
 RECEIVING = {side: (f"{side}_receive", *(f"{side}_receive_also{n}" for n in range(MOST_ALSO))) for side in "ab"}
 CRYPTOS = ("a_receive", "a_send", "b_receive", "b_send", *RECEIVING["a"][1:], *RECEIVING["b"][1:])
+PAYLOAD_TYPES = frozenset((*range(64), *range(96, 128)))  # 64 to 95 would be taken for RTCP (RFC 5761 section 4)
 
 
 @dataclass(slots=True)
@@ -252,8 +256,10 @@ def _leg_flows(
 ) -> Iterator[InstallFlow]:
     """The RTP flow of a leg (which carries RTCP too with mux), and its RTCP flow without mux."""
     flows = placed.flows
-    other_rtp = flows[f"{other}_rtp"]
-    other_rtcp = other_rtp if partner.mux else flows[f"{other}_rtcp"]
+    goes_to, taker = (side, leg) if leg.echo else (other, partner)
+    other_rtp = flows[f"{goes_to}_rtp"]
+    other_rtcp = other_rtp if taker.mux else flows[f"{goes_to}_rtcp"]
+    payload_types, extensions = _rewriting(leg)
     rtp = InstallFlow(
         slot=flows[f"{side}_rtp"],
         interface=interface,
@@ -269,6 +275,11 @@ def _leg_flows(
         may_send=leg.may_send,
         may_receive=leg.may_receive,
         latching=leg.latching.value,
+        blocked=leg.blocked,
+        feedback=leg.feedback,
+        payload_types=payload_types,
+        extensions=extensions,
+        tos=leg.tos or 0,
     )
     yield rtp
     if not leg.mux:
@@ -284,7 +295,26 @@ def _leg_flows(
             rtcp_partner=other_rtcp,
             may_send=True,
             may_receive=True,
+            payload_types=(),
+            extensions=None,
         )
+
+
+def _rewriting(leg: LegMedia) -> tuple[Pairs, Pairs | None]:
+    """Numbers for RTP towards a leg. What comes back to its own sender has the right ones. InvalidRequest: more than a
+    flow has room for, or none that RTP can carry (RFC 5761 section 4, RFC 8285)."""
+    types, extensions = leg.payload_types, leg.extensions
+    if len(types) > MOST_PAYLOAD_TYPES or any(
+        not 0 <= before < 128 or now not in PAYLOAD_TYPES for before, now in types
+    ):
+        raise InvalidRequest("payload types cannot be mapped so", "payload_types")
+    if extensions is not None and (
+        len(extensions) > MOST_EXTENSIONS or any(not 0 < number < 256 for pair in extensions for number in pair)
+    ):
+        raise InvalidRequest("header extensions cannot be mapped so", "extensions")
+    if leg.tos is not None and not 0 <= leg.tos < 256:
+        raise InvalidRequest("TOS is one octet", "tos")
+    return ((), None) if leg.echo else (types, extensions)
 
 
 def _pair(address: Address | None) -> tuple[str, int] | None:

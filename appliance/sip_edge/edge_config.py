@@ -44,6 +44,8 @@ class EdgeConfig:
     mask_ip: str = "127.0.0.8"
     user_agent: str = "srtpgw"
     tls: TlsFiles | None = None  # needed by tls: and wss: sockets
+    tls_method: str = "TLSv1.2+"  # in Kamailio's words
+    tls_ciphers: str = ""  # OpenSSL's string; empty: its own choice
     databases: bool = True  # Kamailio's SQLite module is there
 
     @property

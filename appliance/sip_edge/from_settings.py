@@ -6,6 +6,7 @@ import pwd
 import shutil
 from pathlib import Path
 
+from appliance.config import tls_words
 from appliance.config.schema import Settings
 from appliance.config.trunks import Trunk as TrunkSettings
 from appliance.policy import secure_media
@@ -63,6 +64,7 @@ def edge_config(settings: Settings, run: Path) -> EdgeConfig:
         shared_memory_mb=sip.shared_memory_mb, private_memory_mb=sip.private_memory_mb,
         answer_timeout_ms=sip.answer_timeout_ms, ring_timeout_ms=sip.ring_timeout_ms,
         dialog_timeout_s=sip.dialog_timeout_s, user_agent=sip.user_agent,
+        tls_method=tls_words.kamailio_method(tls_words.versions(sip.tls_versions)), tls_ciphers=sip.tls_ciphers,
         tls=TlsFiles(sip.certificate, sip.key, sip.client_ca) if sip.certificate and sip.key else None,
         databases=(Path(modules) / "db_sqlite.so").exists() and kamailio.SCHEMAS.is_dir(),
     )  # fmt: skip

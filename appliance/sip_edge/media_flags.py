@@ -50,7 +50,7 @@ def facts(sdp: str) -> OfferFacts:
 def check_offer(sdp: str, caller: Trunk, transport: str, sdes_requires_tls: bool) -> None:
     """Refused when the caller's offer contradicts its trunk's policy (rows H01, H03, C07)."""
     offer, mode = facts(sdp), caller.inbound.mode
-    if mode == "mandatory" and offer.plain:
+    if mode == "mandatory" and offer.plain and not offer.secure:  # of alternatives, the gateway takes the secure one
         raise Refused("crypto_required")
     if mode == "forbidden" and offer.secure and not offer.plain:
         raise Refused("crypto_forbidden")
@@ -92,7 +92,7 @@ def offer_flags(caller: Trunk, callee: Trunk, transport: str, next_hop: str, sde
     flags += [f"rtp-secure-media-inbound={':'.join((caller.inbound.mode, *caller.inbound.suites))}"]
     flags += ["signalling-secure"] if transport in PROTECTED else []
     flags += ["signalling-secure-out"] if outwards in PROTECTED else []
-    flags += suite_flags(policy.suites) if wanted else ["SDES-off"]
+    flags += [*suite_flags(policy.suites), *secure_form(callee)] if wanted else ["SDES-off"]
     return " ".join((*flags, *quirks(caller, callee)))
 
 
@@ -111,6 +111,14 @@ def quirks(sender: Trunk, receiver: Trunk) -> list[str]:
     judged = [f"SDES-from-{word[5:]}" for word in sender.flags if word.startswith("SDES-")]
     vbr = "allow" if sender.vbr == receiver.vbr == "allow" else "forbid"
     return [*receiver.flags, *judged, f"vbr={vbr}"]
+
+
+def secure_form(callee: Trunk) -> list[str]:
+    """How a callee is asked for SRTP: a mandatory one by RTP/SAVP alone, whatever its trunk says about opportunistic
+    forms; an optional one by its trunk's form, else by two m-lines, RTP/SAVP first (rows H01, H02)."""
+    chosen = any(word.startswith("OSRTP-offer") for word in callee.flags)
+    words = [f"rtp-secure-media-outbound={callee.outbound.mode}"]
+    return [*words, "OSRTP-offer-legacy"] if callee.outbound.mode == "optional" and not chosen else words
 
 
 def suite_flags(suites: Iterable[str]) -> list[str]:

@@ -12,7 +12,7 @@ from appliance.sip_edge.edge_config import EdgeConfig
 
 MODULES = (
     "tls",  # first: OpenSSL takes Kamailio's shared memory only before anybody else initialises it
-    "tm", "sl", "rr", "pv", "maxfwd", "textops", "textopsx", "siputils", "xlog", "sanity", "ctl", "kex", "corex",
+    "tm", "tmx", "sl", "rr", "pv", "maxfwd", "textops", "textopsx", "siputils", "xlog", "sanity", "ctl", "kex", "corex",
     "counters", "jsonrpcs", "db_sqlite", "dialog", "htable", "nathelper", "rtpengine", "uac", "topoh", "app_python3",
 )  # fmt: skip
 
@@ -109,11 +109,13 @@ def _parameters(edge: EdgeConfig) -> Iterable[tuple[str, str, Value]]:
 
 
 def _tls_parameters(edge: EdgeConfig) -> Iterable[tuple[str, str, Value]]:
-    """Rows J01, J02, J05: TLS 1.2 and later; peers are verified when their authorities are given."""
+    """Rows J01, J02, J05, H14, H15; peers are verified when their authorities are given."""
     files = edge.tls_files
     if files is None:
         return
-    yield "tls", "tls_method", "TLSv1.2+"
+    yield "tls", "tls_method", edge.tls_method
+    if edge.tls_ciphers:
+        yield "tls", "cipher_list", edge.tls_ciphers
     yield "tls", "certificate", str(files.certificate)
     yield "tls", "private_key", str(files.key)
     if files.client_ca:

@@ -237,7 +237,10 @@ class Kamailio:
         reason = KSR.pv.gete("$dlg_var(unanswerable)")
         if reason:
             _event("refused", status=488, reason=reason)
+            # ACK is no transaction of tm's, so the dialog is not at hand by itself.
+            KSR.dialog.dlg_get(_call_id(), KSR.pv.gete("$ft"), KSR.pv.gete("$tt"))
             KSR.dialog.dlg_bye("all")
+            KSR.rtpengine.rtpengine_delete("")
         return 1
 
     def _disable(self, reason: str) -> None:

@@ -72,6 +72,8 @@ cdef extern from "<netinet/in.h>" nogil:
         IPPROTO_UDP
         IPV6_V6ONLY
         IP_ORIGDSTADDR
+        IP_TOS
+        IPV6_TCLASS
         IPV6_ORIGDSTADDR
     uint16_t htons(uint16_t value)
     uint16_t ntohs(uint16_t value)

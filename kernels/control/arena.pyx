@@ -30,7 +30,7 @@ from kernels.control.errors import LayoutMismatch
 # SSRC).
 PER_CALL = {"flows": 4, "cryptos": 5, "keys": 6, "streams": 9}
 
-NAMES = ("ArenaHeader", "WorkerBlock", "Ring", "Command", "ReplyRecord", "Punt", "Inject", "Flow", "FlowParameters",
+NAMES = ("ArenaHeader", "WorkerBlock", "Ring", "Command", "ReplyRecord", "Punt", "Inject", "Flow", "FlowCommand",
          "CryptoCommand", "Peer", "COUNTER_COUNT", "DROP_COUNT", "Crypto", "KeySlot", "Stream", "Handoff",
          "MoveCommand", "Transfer", "Samples")
 

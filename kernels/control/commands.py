@@ -12,6 +12,9 @@ from typing import Literal
 from kernels.srtp.transform import Transform as Transform  # the suite in numbers
 
 Address = tuple[str, int]  # IP literal, UDP port
+Pairs = tuple[tuple[int, int], ...]
+MOST_TAPS = 8  # of one flow
+MOST_PAYLOAD_TYPES, MOST_EXTENSIONS = 32, 30  # pairs of a flow
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +98,14 @@ class InstallFlow:
     may_send: bool = True
     may_receive: bool = True
     latching: str = "host"  # off, host, once, authenticated
+    blocked: bool = False  # what arrives goes no further
+    feedback: bool = True  # RTCP feedback (RFC 4585) from and to here
+    payload_types: Pairs = ()  # of RTP that leaves here: (number of the leg it comes from, number here)
+    extensions: Pairs | None = None  # same for ids of header extensions, others are blanked. None: left alone
+    tos: int = 0  # IPv4 TOS or IPv6 traffic class octet of what leaves here
+    tap: bool = False  # gets copies of what arrives at its partners; what it sends itself is dropped
+    rtp_tap: int | None = None  # slot of the first tap of arriving RTP; of a tap: of the next one
+    rtcp_tap: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ from libc.stdint cimport uint8_t, uint32_t
 from kernels.control.move cimport move_discard, move_export, move_import
 from kernels.control.records cimport (
     COMMAND_ADD_KEY, COMMAND_DISCARD, COMMAND_EXPORT, COMMAND_IMPORT, COMMAND_INSTALL_CRYPTO, COMMAND_INSTALL_FLOW,
-    COMMAND_REMOVE_CRYPTO, COMMAND_REMOVE_FLOW, COMMAND_REMOVE_KEY, COMMAND_SELECT_KEY, LATCH_AUTHENTICATED, Command,
-    FlowParameters,
+    COMMAND_REMOVE_CRYPTO, COMMAND_REMOVE_FLOW, COMMAND_REMOVE_KEY, COMMAND_SELECT_KEY, LATCH_AUTHENTICATED,
+    REWRITE_EXTENSIONS, REWRITE_TYPES, Command, FlowCommand, FlowParameters,
 )
 from kernels.control.sequence cimport sequence_begin, sequence_end
 from kernels.control.slots cimport crypto_marks, flow_vacate
@@ -69,10 +69,13 @@ cdef int remove_crypto(Path *path, uint32_t slot) noexcept nogil:
     return error
 
 
-cdef int install_flow(Path *path, uint32_t slot, const FlowParameters *want) noexcept nogil:
+cdef int install_flow(Path *path, uint32_t slot, const FlowCommand *command) noexcept nogil:
     """New on its port: starts clean. Known on its port: keeps counters, and its address unless `remote` changed."""
+    cdef const FlowParameters *want = &command.want
     cdef Flow *flow
     if slot >= path.flow_count or not valid(path, want):
+        return EINVAL
+    if command.rewrite.types > REWRITE_TYPES or command.rewrite.extensions > REWRITE_EXTENSIONS:
         return EINVAL
     if path.sockets[want.socket] != NO_SLOT and path.sockets[want.socket] != slot:
         return EADDRINUSE
@@ -87,6 +90,7 @@ cdef int install_flow(Path *path, uint32_t slot, const FlowParameters *want) noe
         flow.learning = LEARN_OPEN
         flow.learnt = 0
     flow.want = want[0]
+    flow.rewrite = command.rewrite
     flow.used = 1
     sequence_end(&flow.sequence)
     path.sockets[want.socket] = slot
@@ -97,6 +101,8 @@ cdef bint valid(const Path *path, const FlowParameters *want) noexcept nogil:
     return (want.socket < path.socket_count
             and (want.rtp_partner == NO_SLOT or want.rtp_partner < path.flow_count)
             and (want.rtcp_partner == NO_SLOT or want.rtcp_partner < path.flow_count)
+            and (want.rtp_tap == NO_SLOT or want.rtp_tap < path.flow_count)
+            and (want.rtcp_tap == NO_SLOT or want.rtcp_tap < path.flow_count)
             and (want.receive == NO_SLOT or want.receive < path.crypto_count)
             and (want.send == NO_SLOT or want.send < path.crypto_count)
             and want.latching <= LATCH_AUTHENTICATED)

@@ -8,7 +8,7 @@ from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 
 from kernels.control.records cimport (
     COMMAND_OCTETS, COMMAND_SLOTS, HANDOFF_OCTETS, HANDOFF_SLOTS, INJECT_OCTETS, INJECT_SLOTS, PUNT_OCTETS, PUNT_SLOTS,
-    MOVE_CRYPTOS, MOVE_SLOTS, REPLY_OCTETS, REPLY_SLOTS, Command, CryptoCommand, FlowParameters, Handoff, Inject,
+    MOVE_CRYPTOS, MOVE_SLOTS, REPLY_OCTETS, REPLY_SLOTS, Command, CryptoCommand, FlowCommand, Handoff, Inject,
     MoveCommand, Punt, ReplyRecord,
 )
 from kernels.control.ring cimport Ring, ring_footprint
@@ -135,7 +135,7 @@ cdef inline void layout_structs(uint32_t *sizes) noexcept nogil:
     sizes[5] = sizeof(Punt)
     sizes[6] = sizeof(Inject)
     sizes[7] = sizeof(Flow)
-    sizes[8] = sizeof(FlowParameters)
+    sizes[8] = sizeof(FlowCommand)
     sizes[9] = sizeof(CryptoCommand)
     sizes[10] = sizeof(Peer)
     sizes[11] = COUNTER_COUNT

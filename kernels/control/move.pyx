@@ -172,6 +172,8 @@ cdef void import_flows(Path *path, const MoveCommand *command, const Transfer *t
         want = &flow.want
         want.rtp_partner = renumbered(want.rtp_partner, transfer.flow_slots, command.flows, MOVE_SLOTS)
         want.rtcp_partner = renumbered(want.rtcp_partner, transfer.flow_slots, command.flows, MOVE_SLOTS)
+        want.rtp_tap = renumbered(want.rtp_tap, transfer.flow_slots, command.flows, MOVE_SLOTS)
+        want.rtcp_tap = renumbered(want.rtcp_tap, transfer.flow_slots, command.flows, MOVE_SLOTS)
         want.receive = renumbered(want.receive, transfer.crypto_slots, command.cryptos, MOVE_CRYPTOS)
         want.send = renumbered(want.send, transfer.crypto_slots, command.cryptos, MOVE_CRYPTOS)
         sequence_end(&flow.sequence)

@@ -5,9 +5,10 @@ from libc.string cimport memcpy, memset
 
 from kernels.control.records cimport (
     COMMAND_ADD_KEY, COMMAND_DISCARD, COMMAND_EXPORT, COMMAND_IMPORT, COMMAND_INSTALL_CRYPTO, COMMAND_INSTALL_FLOW,
-    COMMAND_REMOVE_CRYPTO, COMMAND_REMOVE_FLOW, COMMAND_REMOVE_KEY, COMMAND_SELECT_KEY, FLOW_MAY_RECEIVE,
-    FLOW_MAY_SEND, FLOW_RTCP, FLOW_RTP, FLOW_SECURE, LATCH_AUTHENTICATED, LATCH_HOST, LATCH_OFF, LATCH_ONCE,
-    MOVE_CRYPTOS, MOVE_SLOTS, Command, FlowParameters, MoveCommand,
+    COMMAND_REMOVE_CRYPTO, COMMAND_REMOVE_FLOW, COMMAND_REMOVE_KEY, COMMAND_SELECT_KEY, FLOW_BLOCKED, FLOW_EXTENSIONS,
+    FLOW_MAY_RECEIVE, FLOW_MAY_SEND, FLOW_NO_FEEDBACK, FLOW_RTCP, FLOW_RTP, FLOW_SECURE, FLOW_TAP, FLOW_TAPPED,
+    FLOW_TYPES, LATCH_AUTHENTICATED, LATCH_HOST, LATCH_OFF, LATCH_ONCE, MOVE_CRYPTOS, MOVE_SLOTS, REWRITE_EXTENSIONS,
+    REWRITE_TYPES, Command, FlowParameters, FlowRewrite, MoveCommand,
 )
 from kernels.port.address cimport peer_parse
 from kernels.srtp.context cimport (
@@ -50,7 +51,8 @@ cdef int pack(Command *record, object command, object socket) except -1:
     elif kind in (COMMAND_SELECT_KEY, COMMAND_REMOVE_KEY):
         pack_octets(record.body.crypto.key.mki, MAX_MKI, command.mki, "mki")
     elif kind == COMMAND_INSTALL_FLOW:
-        pack_flow(&record.body.flow, command, socket)
+        pack_flow(&record.body.flow.want, command, socket)
+        pack_rewrite(&record.body.flow.rewrite, command)
     return 0
 
 
@@ -119,8 +121,32 @@ cdef int pack_flow(FlowParameters *out, object command, object socket) except -1
     out.send = slot_of(command.send)
     out.flags = ((FLOW_RTP if command.rtp else 0) | (FLOW_RTCP if command.rtcp else 0)
                  | (FLOW_SECURE if command.secure else 0) | (FLOW_MAY_SEND if command.may_send else 0)
-                 | (FLOW_MAY_RECEIVE if command.may_receive else 0))
+                 | (FLOW_MAY_RECEIVE if command.may_receive else 0) | (FLOW_BLOCKED if command.blocked else 0)
+                 | (0 if command.feedback else FLOW_NO_FEEDBACK) | (FLOW_TAP if command.tap else 0)
+                 | (FLOW_TYPES if command.payload_types else 0)
+                 | (0 if command.extensions is None else FLOW_EXTENSIONS)
+                 | (0 if command.rtp_tap is None and command.rtcp_tap is None else FLOW_TAPPED))
+    out.rtp_tap, out.rtcp_tap = slot_of(command.rtp_tap), slot_of(command.rtcp_tap)
+    out.tos = command.tos
     out.latching = LATCHINGS[command.latching]
     if command.remote is not None:
         out.remote = peer_parse(command.remote[0], command.remote[1])
+    return 0
+
+
+cdef int pack_rewrite(FlowRewrite *out, object command) except -1:
+    """ValueError: more pairs than there is room for, or numbers that no packet can carry."""
+    cdef Py_ssize_t i
+    extensions = command.extensions or ()
+    if len(command.payload_types) > REWRITE_TYPES or len(extensions) > REWRITE_EXTENSIONS:
+        raise ValueError(f"at most {REWRITE_TYPES} payload types and {REWRITE_EXTENSIONS} extensions")
+    for i, (before, now) in enumerate(command.payload_types):
+        if not (0 <= before < 128 and 0 <= now < 128) or 64 <= now < 96:
+            raise ValueError("no payload type of RTP (RFC 5761 section 4)")
+        out.type_from[i], out.type_to[i] = before, now
+    for i, (before, now) in enumerate(extensions):
+        if not (0 < before < 256 and 0 < now < 256):
+            raise ValueError("no id of a header extension (RFC 8285)")
+        out.extension_from[i], out.extension_to[i] = before, now
+    out.types, out.extensions = len(command.payload_types), len(extensions)
     return 0

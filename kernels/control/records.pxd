@@ -29,6 +29,12 @@ cdef enum:                      # FlowParameters.flags
     FLOW_SECURE = 4             # keys are required: without them nothing passes
     FLOW_MAY_SEND = 8           # media that arrives here is let in
     FLOW_MAY_RECEIVE = 16       # media may leave here
+    FLOW_BLOCKED = 32           # what arrives goes no further
+    FLOW_TAPPED = 64            # copies of what arrives go to the taps
+    FLOW_TAP = 128              # gets copies, is heard by nobody; its partners are whose copies it gets
+    FLOW_NO_FEEDBACK = 256      # RTCP feedback neither from nor to here
+    FLOW_TYPES = 512            # RTP that leaves here: payload types by the rewrite table
+    FLOW_EXTENSIONS = 1024      # RTP that leaves here: header extension ids by the rewrite table
 
 cdef struct FlowParameters:     # desired state of one flow, as commanded
     uint32_t socket             # socket number (kernels/port/port.pxd)
@@ -38,8 +44,27 @@ cdef struct FlowParameters:     # desired state of one flow, as commanded
     uint32_t send
     uint16_t flags
     uint8_t latching            # Latching
-    uint8_t reserved
+    uint8_t tos                 # of what leaves here
+    uint32_t rtp_tap            # first flow that gets copies of arriving RTP; of a tap: the next one; or NO_SLOT
+    uint32_t rtcp_tap
     Peer remote                 # family 0: not known yet
+
+cdef enum:
+    REWRITE_TYPES = 32
+    REWRITE_EXTENSIONS = 30
+
+cdef struct FlowRewrite:        # of RTP that leaves by a flow: numbers of the leg it comes from, and of this one
+    uint8_t types               # pairs in use
+    uint8_t extensions
+    uint8_t reserved[2]
+    uint8_t type_from[REWRITE_TYPES]
+    uint8_t type_to[REWRITE_TYPES]
+    uint8_t extension_from[REWRITE_EXTENSIONS]
+    uint8_t extension_to[REWRITE_EXTENSIONS]
+
+cdef struct FlowCommand:
+    FlowParameters want
+    FlowRewrite rewrite
 
 cdef struct CryptoCommand:
     CryptoParameters parameters
@@ -58,7 +83,7 @@ cdef struct MoveCommand:
 cdef union CommandBody:
     CryptoCommand crypto
     MoveCommand move
-    FlowParameters flow
+    FlowCommand flow
 
 cdef struct Command:
     uint32_t ticket

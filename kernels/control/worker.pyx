@@ -177,6 +177,7 @@ cdef bint send_injection(Loop *w, Inject *record) noexcept nogil:
     packet.flow = flow.want.socket
     packet.crypto = NO_SLOT
     packet.peer = record.to
+    packet.peer.tos = flow.want.tos
     w.port.transmit(w.port, &batch, 1)
     return packet.drop == DROP_NONE
 
@@ -345,7 +346,10 @@ cdef class Worker:
         self.loop = <Loop *>calloc(1, sizeof(Loop))
         if self.loop == NULL:
             raise MemoryError
-        self.loop.port = port.port
+        self.loop.port = self.loop.path.port = port.port
+        self.loop.path.copy_frames = <uint8_t *>calloc(BATCH, FRAME)
+        if self.loop.path.copy_frames == NULL:
+            raise MemoryError
         self.loop.news = news
         self.loop.path.window_ns = learning_ms * 1000000
         arena.block(index)                              # IndexError
@@ -369,6 +373,7 @@ cdef class Worker:
             engine_detach(&self.loop.engine)
             free(self.loop.path.handoffs.neighbours)
             free(self.loop.path.handoffs.frames)
+            free(self.loop.path.copy_frames)
             free(self.loop.served)
             free(self.loop)
 

@@ -29,7 +29,9 @@ cpdef enum Counter:
     COUNTER_RING_SENT = 18      # datagrams sent through AF_XDP rings; the other forwarded ones by kernel sockets
     COUNTER_RING_LOST = 19      # frames the kernel dropped: a receive or fill ring had no room
     COUNTER_RING_FULL = 20      # of those dropped as `send`: transmit ring full, or no free frame
-    COUNTER_COUNT = 21
+    COUNTER_COPIED = 21         # copies handed to the kernel for subscribers; none of these two counts as forwarded
+    COUNTER_COPY_DROPPED = 22   # copies that went no further; the subscriber's flow says why
+    COUNTER_COUNT = 23
 
 cdef enum:
     COUNTERS = 64               # room for COUNTER_COUNT + DROP_COUNT, checked at start

@@ -6,6 +6,7 @@ from kernels.control.ring cimport Ring
 from kernels.flow.handoff cimport Handoffs
 from kernels.flow.samples cimport Samples
 from kernels.flow.table cimport Flow
+from kernels.port.port cimport Port
 from kernels.srtp.engine cimport Engine
 from kernels.wire.packet cimport BATCH, Packet
 
@@ -35,6 +36,13 @@ cdef struct Path:
     uint32_t leaves_by[BATCH]   # flow it leaves by, or NO_SLOT
     Packet *live[BATCH]         # what the port is to send
     uint32_t live_count
+    # copies for subscribers, sent whenever there are as many as fit (copies.pxd)
+    Port *port
+    uint8_t *copy_frames        # BATCH of them
+    Packet copies[BATCH]
+    Packet *copied[BATCH]       # in order
+    uint32_t copy_slots[BATCH]  # flow each leaves by
+    uint32_t copy_count
 
 cdef void pipeline_run(Path *path, Packet **batch, uint32_t count) noexcept nogil
 cdef void pipeline_settle(Path *path, Packet **batch, uint32_t count) noexcept nogil

@@ -3,7 +3,8 @@
 
     1. admit    socket -> flow, what kind, whose; what is not media goes up, what another worker serves goes there
     2. open     the flow's receiving context authenticates and decrypts        (engine)
-    3. accept   well-formed? learn the address, count, find the partner
+    3. accept   well-formed? learn the address, count, find the partner; copies for subscribers (copies.pxd),
+                and what the partner negotiated otherwise is rewritten (rewrite.pxd)
     4. seal     the partner's sending context protects                         (engine)
     5. address  where the partner sends to
     -- the port sends --
@@ -17,13 +18,15 @@ from libc.string cimport memcpy
 
 from kernels.clib.expect cimport rare
 from kernels.control.records cimport (
-    FLOW_MAY_RECEIVE, FLOW_MAY_SEND, FLOW_RTCP, FLOW_RTP, FLOW_SECURE, Punt,
+    FLOW_BLOCKED, FLOW_MAY_SEND, FLOW_RTCP, FLOW_RTP, FLOW_SECURE, FLOW_TAP, FLOW_TAPPED, Punt,
 )
 from kernels.control.ring cimport ring_reserve, ring_submit
+from kernels.flow.copies cimport copies_make, copies_send
 from kernels.flow.counters cimport (
     COUNTER_COUNT, COUNTER_FORWARDED, COUNTER_FORWARDED_OCTETS, COUNTER_HANDED_OVER, COUNTER_LEARNT, COUNTER_PUNTED,
     COUNTER_RECEIVED, COUNTER_RECEIVED_OCTETS, count,
 )
+from kernels.flow.depart cimport depart
 from kernels.flow.handoff cimport handoff_give
 from kernels.flow.pipeline cimport MARK_RTCP_AUTHENTIC, MARK_RTP_AUTHENTIC, Path
 from kernels.flow.reception cimport reception_count
@@ -33,8 +36,9 @@ from kernels.flow.table cimport Flow, flow_at
 from kernels.srtp.engine cimport engine_open, engine_seal
 from kernels.wire.octets cimport load_be16
 from kernels.wire.packet cimport (
-    DROP_DIRECTION, DROP_NO_FLOW, DROP_NO_PARTNER, DROP_NONE, DROP_NOT_KEYED, DROP_PUNT_FULL, DROP_SOURCE,
-    DROP_TOO_SHORT, DROP_UNKNOWN_KIND, KIND_DTLS, KIND_RTCP, KIND_RTP, KIND_STUN, KIND_ZRTP, NO_SLOT, Drop, Packet,
+    DROP_BLOCKED, DROP_DIRECTION, DROP_NO_FLOW, DROP_NONE, DROP_NOT_KEYED, DROP_PUNT_FULL, DROP_SOURCE,
+    DROP_SUBSCRIBER, DROP_TOO_SHORT, DROP_UNKNOWN_KIND, KIND_DTLS, KIND_RTCP, KIND_RTP, KIND_STUN, KIND_ZRTP, NO_SLOT,
+    Drop, Packet,
 )
 from kernels.wire.rtp cimport RTCP_FIXED, RTP_FIXED, classify, rtcp_check, rtp_check, rtp_ssrc
 
@@ -59,11 +63,14 @@ cdef void pipeline_run(Path *path, Packet **batch, uint32_t n) noexcept nogil:
             batch[i].drop = accept(path, batch[i], i)
             if rare(batch[i].drop != DROP_NONE):
                 batch[i].marks |= MARK_OPENED
+    if rare(path.copy_count):
+        copies_send(path)
     engine_seal(path.engine, batch, n)
     path.live_count = 0
     for i in range(n):
         if batch[i].drop == DROP_NONE and not batch[i].marks & MARK_GONE:
             batch[i].peer = path.flows[path.leaves_by[i]].current
+            batch[i].peer.tos = path.flows[path.leaves_by[i]].want.tos
             batch[i].flow = path.flows[path.leaves_by[i]].want.socket
             path.live[path.live_count] = batch[i]
             path.live_count += 1
@@ -155,8 +162,16 @@ cdef inline Drop accept(Path *path, Packet *packet, uint32_t i) noexcept nogil:
         return DROP_SOURCE
     if rtp and not flow.want.flags & FLOW_MAY_SEND:
         return DROP_DIRECTION                           # after opening: ROC and address follow a held stream too
-    packet.flow = flow.want.rtp_partner if rtp else flow.want.rtcp_partner
-    return depart(path, packet, i)
+    if rare(flow.want.flags & (FLOW_BLOCKED | FLOW_TAPPED | FLOW_TAP)):
+        if flow.want.flags & FLOW_TAP:
+            return DROP_SUBSCRIBER
+        if flow.want.flags & FLOW_BLOCKED:
+            return DROP_BLOCKED                         # no copy either: it goes no further
+        copies_make(path, flow, packet)
+    verdict = depart(path, packet, flow.want.rtp_partner if rtp else flow.want.rtcp_partner, flow.want.flags)
+    if verdict == DROP_NONE:
+        path.leaves_by[i] = packet.flow
+    return verdict
 
 
 cdef inline bint note(Path *path, Flow *flow, const Packet *packet) noexcept nogil:
@@ -172,21 +187,6 @@ cdef inline bint note(Path *path, Flow *flow, const Packet *packet) noexcept nog
     if packet.kind == KIND_RTP:
         reception_count(flow, rtp_ssrc(packet.data), load_be16(packet.data + 2))
     return True
-
-
-cdef inline Drop depart(Path *path, Packet *packet, uint32_t i) noexcept nogil:
-    """May it leave by the partner, and under which context?"""
-    cdef Flow *partner = flow_at(path.flows, path.flow_count, packet.flow)
-    packet.crypto = NO_SLOT
-    if partner == NULL or partner.current.family == 0:
-        return DROP_NO_PARTNER
-    if packet.kind == KIND_RTP and not partner.want.flags & FLOW_MAY_RECEIVE:
-        return DROP_DIRECTION
-    if partner.want.flags & FLOW_SECURE and partner.want.send == NO_SLOT:
-        return DROP_NOT_KEYED
-    path.leaves_by[i] = packet.flow
-    packet.crypto = partner.want.send
-    return DROP_NONE
 
 
 cdef void pipeline_settle(Path *path, Packet **batch, uint32_t n) noexcept nogil:

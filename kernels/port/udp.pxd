@@ -63,6 +63,7 @@ cdef struct Udp:
     sockaddr_storage sources[BATCH]
     uint8_t control[BATCH][CONTROL]
     mmsghdr outgoing[BATCH]
+    uint64_t marks[BATCH][4]    # control message with the TOS octet of each, where one is set
     iovec outgoing_data[2 * BATCH]
     sockaddr_storage destinations[BATCH]
     Wild wild

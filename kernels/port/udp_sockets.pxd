@@ -1,12 +1,12 @@
 # cython: cdivision=True
 # A socket for each local port: one system call per socket that is ready, one per socket that sends.
-from libc.stdint cimport uint16_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy, memset
 
 from kernels.clib.linux cimport (
-    CMSG_DATA, CMSG_FIRSTHDR, CMSG_LEN, CMSG_NXTHDR, CMSG_SPACE, IPPROTO_UDP, MSG_DONTWAIT, MSG_TRUNC, SO_RXQ_OVFL,
-    SOL_SOCKET, UDP_SEGMENT, cmsghdr, mmsghdr, msghdr, recvfrom, recvmmsg, sendmmsg, sendmsg, sendto, sockaddr,
-    sockaddr_storage, socklen_t,
+    CMSG_DATA, CMSG_FIRSTHDR, CMSG_LEN, CMSG_NXTHDR, CMSG_SPACE, IP_TOS, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_UDP,
+    IPV6_TCLASS, MSG_DONTWAIT, MSG_TRUNC, SO_RXQ_OVFL, SOL_SOCKET, UDP_SEGMENT, cmsghdr, iovec, mmsghdr, msghdr,
+    recvfrom, recvmmsg, sendmmsg, sendmsg, sendto, sockaddr, sockaddr_storage, socklen_t,
 )
 from kernels.port.address cimport peer_read, peer_write
 from kernels.port.udp cimport CONTROL, DEEPEST, LISTEN, Socket, Udp, udp_describe
@@ -106,8 +106,34 @@ cdef inline void sockets_send(Udp *udp, Packet **batch, uint32_t count) noexcept
 cdef inline void sockets_send_one(int fd, Packet *packet) noexcept nogil:
     cdef sockaddr_storage name
     cdef socklen_t size = peer_write(&packet.peer, &name)
-    if sendto(fd, packet.data, packet.length, MSG_DONTWAIT, <sockaddr *>&name, size) < 0:
+    if packet.peer.tos:
+        sockets_send_marked(fd, packet, &name, size)
+    elif sendto(fd, packet.data, packet.length, MSG_DONTWAIT, <sockaddr *>&name, size) < 0:
         packet.drop = DROP_SEND
+
+cdef inline void sockets_send_marked(int fd, Packet *packet, sockaddr_storage *name, socklen_t size) noexcept nogil:
+    """One with a TOS octet of its own; its socket may carry other flows' packets next (a spare of the wildcard)."""
+    cdef uint64_t control[8]
+    cdef msghdr message
+    cdef iovec data
+    data.iov_base, data.iov_len = packet.data, packet.length
+    memset(&message, 0, sizeof(message))
+    message.msg_name, message.msg_namelen = name, size
+    message.msg_iov, message.msg_iovlen = &data, 1
+    message.msg_control = control
+    message.msg_controllen = sizeof(control)
+    message.msg_controllen = sockets_mark(CMSG_FIRSTHDR(&message), &packet.peer)
+    if sendmsg(fd, &message, MSG_DONTWAIT) < 0:
+        packet.drop = DROP_SEND
+
+cdef inline size_t sockets_mark(cmsghdr *header, const Peer *to) noexcept nogil:
+    """The control message that sets the TOS octet; its length."""
+    cdef int value = to.tos
+    header.cmsg_level = IPPROTO_IP if to.family == 4 else IPPROTO_IPV6
+    header.cmsg_type = IP_TOS if to.family == 4 else IPV6_TCLASS
+    header.cmsg_len = CMSG_LEN(sizeof(value))
+    memcpy(CMSG_DATA(header), &value, sizeof(value))
+    return CMSG_SPACE(sizeof(value))
 
 cdef inline void sockets_send_chain(Udp *udp, Packet **batch, const uint32_t *following, uint32_t first) noexcept nogil:
     cdef Packet *members[BATCH]
@@ -121,7 +147,7 @@ cdef inline void sockets_send_chain(Udp *udp, Packet **batch, const uint32_t *fo
         count += 1
         i = following[i]
     sockets_lay_out(udp, members, count)
-    if sockets_alike(members, count) and sockets_send_segments(udp, fd, members[0].length, count):
+    if sockets_alike(members, count) and sockets_send_segments(udp, fd, members[0], count):
         return
     while done < count:
         sent = sendmmsg(fd, &udp.outgoing[done], count - done, MSG_DONTWAIT)
@@ -139,6 +165,11 @@ cdef inline void sockets_lay_out(Udp *udp, Packet **members, uint32_t count) noe
         udp.outgoing[i].msg_hdr.msg_iov = &udp.outgoing_data[i]
         udp.outgoing[i].msg_hdr.msg_iovlen = 1
         udp.outgoing[i].msg_hdr.msg_namelen = peer_write(&members[i].peer, &udp.destinations[i])
+        udp.outgoing[i].msg_hdr.msg_control = NULL
+        udp.outgoing[i].msg_hdr.msg_controllen = 0
+        if members[i].peer.tos:
+            udp.outgoing[i].msg_hdr.msg_control = udp.marks[i]
+            udp.outgoing[i].msg_hdr.msg_controllen = sockets_mark(<cmsghdr *>udp.marks[i], &members[i].peer)
 
 cdef inline bint sockets_alike(Packet **members, uint32_t count) noexcept nogil:
     """One destination, one length, only the last may be shorter: a burst of video, or a stream that catches up."""
@@ -153,13 +184,13 @@ cdef inline bint sockets_alike(Packet **members, uint32_t count) noexcept nogil:
             return False
     return True
 
-cdef inline bint sockets_send_segments(Udp *udp, int fd, uint32_t octets, uint32_t count) noexcept nogil:
+cdef inline bint sockets_send_segments(Udp *udp, int fd, const Packet *longest, uint32_t count) noexcept nogil:
     """All in one go through the kernel (UDP_SEGMENT), which cuts them apart again. False: refused, nothing was sent (no
     route, longer than the path takes, a device that cannot): one by one will say which and why."""
     cdef uint64_t control[8]
     cdef msghdr message
     cdef cmsghdr *header
-    cdef uint16_t segment = <uint16_t>octets
+    cdef uint16_t segment = <uint16_t>longest.length
     memset(&message, 0, sizeof(message))
     message.msg_name = &udp.destinations[0]
     message.msg_namelen = udp.outgoing[0].msg_hdr.msg_namelen
@@ -172,4 +203,7 @@ cdef inline bint sockets_send_segments(Udp *udp, int fd, uint32_t octets, uint32
     header.cmsg_type = UDP_SEGMENT
     header.cmsg_len = CMSG_LEN(sizeof(segment))
     memcpy(CMSG_DATA(header), &segment, sizeof(segment))
+    if longest.peer.tos:
+        header = <cmsghdr *>(<uint8_t *>control + message.msg_controllen)
+        message.msg_controllen += sockets_mark(header, &longest.peer)
     return sendmsg(fd, &message, MSG_DONTWAIT) >= 0

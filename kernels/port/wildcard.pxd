@@ -144,6 +144,7 @@ cdef inline void wildcard_ipv4(uint8_t *header, const Local *local, const Packet
     """RFC 791 section 3.1; the kernel fills in identification and header checksum."""
     memset(header, 0, IPV4_OCTETS)
     header[0] = 0x45
+    header[1] = packet.peer.tos
     store_be16(header + 2, <uint16_t>(IPV4_OCTETS + UDP_OCTETS + packet.length))
     header[6] = DO_NOT_FRAGMENT
     header[8] = HOPS
@@ -154,7 +155,8 @@ cdef inline void wildcard_ipv4(uint8_t *header, const Local *local, const Packet
 cdef inline void wildcard_ipv6(uint8_t *header, const Local *local, const Packet *packet) noexcept nogil:
     """RFC 8200 section 3."""
     memset(header, 0, 8)
-    header[0] = 0x60
+    header[0] = 0x60 | packet.peer.tos >> 4
+    header[1] = <uint8_t>(packet.peer.tos << 4)
     store_be16(header + 4, <uint16_t>(UDP_OCTETS + packet.length))
     header[6] = IPPROTO_UDP
     header[7] = HOPS

@@ -157,7 +157,7 @@ cdef inline void frame_write(uint8_t *datagram, uint32_t length, const Way *way,
     store_be16(udp + 6, 0)
     if to.family == 4:
         store_be16(at, ETHERTYPE_IPV4)
-        store_be32(ip, 0x45000000 | (octets + 20))
+        store_be32(ip, 0x45000000 | <uint32_t>to.tos << 16 | (octets + 20))
         store_be32(ip + 4, 0x4000)
         store_be32(ip + 8, HOP_LIMIT << 24 | 17 << 16)
         memcpy(ip + 12, local, 4)
@@ -166,7 +166,7 @@ cdef inline void frame_write(uint8_t *datagram, uint32_t length, const Way *way,
         pseudo = checksum_pseudo(ip + 12, 8, octets)
     else:
         store_be16(at, ETHERTYPE_IPV6)
-        store_be32(ip, 0x60000000)
+        store_be32(ip, 0x60000000 | <uint32_t>to.tos << 20)
         store_be32(ip + 4, octets << 16 | 17 << 8 | HOP_LIMIT)
         memcpy(ip + 8, local, 16)
         memcpy(ip + 24, to.ip, 16)

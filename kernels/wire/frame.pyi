@@ -12,5 +12,6 @@ def write(
     destination: Address,
     datagram: bytes,
     vlans: tuple[int, ...] = (),
+    tos: int = 0,
 ) -> bytes:
-    """A frame as the `xdp` port sends it. ValueError."""
+    """A frame as the `xdp` port sends it; tos: TOS or traffic class octet. ValueError."""

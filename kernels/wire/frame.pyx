@@ -29,8 +29,9 @@ def read(const uint8_t[::1] frame):
     return source, destination, vlans, bytes(frame[seen.at:seen.at + seen.length])
 
 
-def write(bytes source_mac, bytes destination_mac, tuple source, tuple destination, bytes datagram, vlans=()):
-    """A frame as the `xdp` port sends it. ValueError."""
+def write(bytes source_mac, bytes destination_mac, tuple source, tuple destination, bytes datagram, vlans=(),
+          uint8_t tos=0):
+    """A frame as the `xdp` port sends it; tos: TOS or traffic class octet. ValueError."""
     cdef Way way
     cdef Peer local = peer_parse(source[0], source[1])
     cdef Peer to = peer_parse(destination[0], destination[1])
@@ -38,6 +39,7 @@ def write(bytes source_mac, bytes destination_mac, tuple source, tuple destinati
     cdef uint8_t[::1] view = room
     if local.family != to.family or len(source_mac) != 6 or len(destination_mac) != 6:
         raise ValueError("families differ, or a MAC has not six octets")
+    to.tos = tos
     memset(&way, 0, sizeof(way))
     memcpy(way.source_mac, <const char *>source_mac, 6)
     memcpy(way.destination_mac, <const char *>destination_mac, 6)

@@ -48,7 +48,11 @@ cpdef enum Drop:
     DROP_HANDOFF_LATE = 23      # waited too long for a flow that is being moved
     DROP_FRAME = 24             # frame in a ring that is no plain UDP, or whose lengths lie
     DROP_CHECKSUM = 25          # IPv4 header or UDP checksum is wrong
-    DROP_COUNT = 26
+    DROP_BLOCKED = 26           # what this leg sends is blocked by command
+    DROP_FEEDBACK = 27          # RTCP that is all feedback, from or to a leg without AVPF
+    DROP_SUBSCRIBER = 28        # sent by a subscriber, who is sent copies and has no say
+    DROP_PROBATION = 29         # plain leg: first packet after a jump of sequence numbers (RFC 3550 appendix A.1)
+    DROP_COUNT = 30
 
 cdef enum:
     DROP_CRYPTO_COUNT = 22      # the drops below it are the ones that a crypto can be to blame for
@@ -57,7 +61,7 @@ cdef struct Peer:               # a socket address in the packet path, both fami
     uint8_t ip[16]              # IPv4 in the first four octets
     uint16_t port
     uint8_t family              # 0 none, 4, 6
-    uint8_t reserved
+    uint8_t tos                 # of a destination: IPv4 TOS or IPv6 traffic class octet; nobody compares it
 
 cdef struct Packet:
     uint8_t *data               # first octet of the datagram; HEADROOM before it belongs to the frame

@@ -18,7 +18,9 @@ SIP, MEDIA = 5060, 20000
 
 @dataclass
 class Call:
-    """A caller in access, a callee in core. Directories hold the traces (and with them keys)."""
+    """A caller in access, a callee in core (or none: ""). Directories hold the traces (and with them keys).
+
+    A scenario may use @inline@ (its side's key of `suite`)."""
 
     lab: labs.Lab
     suite: str = "AES_CM_128_HMAC_SHA1_80"
@@ -28,12 +30,14 @@ class Call:
     calls: int = 1
     rate: int = 10
     timeout_s: int = 20
-    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    here: str = labs.ADDRESS["access"]  # the caller's address
+    there: str = labs.ADDRESS["core"]
+    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         row = suites.find(self.suite)
         assert row is not None
-        self.key = os.urandom(row.master_octets)
+        self.key, self.caller_key = (os.urandom(row.master_octets) for _ in range(2))
         self.place = self.lab.directory / f"call-{os.urandom(4).hex()}"
 
     @property
@@ -46,21 +50,23 @@ class Call:
 
     def start(self) -> Call:
         self.place.mkdir(mode=0o700)
-        values = {"suites": self.suite, "inline": base64.b64encode(self.key).decode()}
+        keys = (base64.b64encode(key).decode() for key in (self.key, self.caller_key))
+        own, callers = ({"suites": self.suite, "inline": key} for key in keys)
         ports = [MEDIA + 4 * place for place in range(self.calls)]
         common = sipp.Side("", "", SIP, "", ports, calls=self.calls, rate=self.rate, timeout_s=self.timeout_s)
-        core, access = labs.ADDRESS["core"], labs.ADDRESS["access"]
-        callee = replace(common, scenario=self.callee, local=core, media=core, values=values)
-        caller = replace(common, scenario=self.caller, local=access, media=access, length_ms=self.length_ms,
-                         remote=f"{labs.GATEWAY['access']}:{SIP}", keys={"number": "9999999999"})  # fmt: skip
-        self._run("core", callee, self.callee_place)
-        labs.wait_for(lambda: listening("core", SIP), 5, "the callee's SIPp did not start")
+        callee = replace(common, scenario=self.callee, local=self.there, media=self.there, values=own)
+        caller = replace(common, scenario=self.caller, local=self.here, media=self.here, values=callers,
+                         length_ms=self.length_ms, remote=f"{labs.GATEWAY['access']}:{SIP}",
+                         keys={"number": "9999999999"})  # fmt: skip
+        if self.callee:
+            self._run("core", callee, self.callee_place)
+            labs.wait_for(lambda: listening("core", SIP, self.there), 5, "the callee's SIPp did not start")
         self._run("access", caller, self.caller_place)
         return self
 
     def finish(self) -> Call:
         """Both SIPps end by themselves, without a failed call."""
-        for name, process in zip(("callee", "caller"), self.processes, strict=True):
+        for name, process in self.processes.items():
             status = process.wait(self.timeout_s + 10)
             assert status == 0, f"{name}: {self.errors(name)}"
         return self
@@ -97,11 +103,12 @@ class Call:
     def _run(self, role: str, side: sipp.Side, place: Path) -> None:
         words = sipp.command(side, place)
         name = os.path.relpath(place, self.lab.directory)
-        self.processes.append(self.lab.start(role, words, f"{name}/screen.log", cwd=place))
+        self.processes[place.name] = self.lab.start(role, words, f"{name}/screen.log", cwd=place)
 
 
-def listening(role: str, port: int) -> bool:
-    """Whether a UDP socket is bound to `port` inside the namespace."""
-    done = subprocess.run(["ip", "netns", "exec", labs.name(role), "ss", "-Hlnu", f"sport = :{port}"],
+def listening(role: str, port: int, address: str = "") -> bool:
+    """Whether a UDP socket is bound to `port` inside the namespace (at `address`)."""
+    which = f"src {address}:{port}" if address else f"sport = :{port}"
+    done = subprocess.run(["ip", "netns", "exec", labs.name(role), "ss", "-Hlnu", which],
                           capture_output=True, text=True, check=False, timeout=10)  # fmt: skip
     return bool(done.stdout.strip())

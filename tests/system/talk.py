@@ -67,7 +67,7 @@ class Talk:
         return Heard(self.access.report(), self.core.report())
 
     def _open(self, role: str) -> Endpoints:
-        host, side = labs.ADDRESS[role], 0 if role == "access" else 1
+        host, side = (self.call.here, 0) if role == "access" else (self.call.there, 1)
         return self._stack.enter_context(
             closing(
                 Endpoints(
@@ -91,8 +91,13 @@ class Talk:
         for pair in self.pairs:
             self.access.connect(pair.caller_place, pair.answer.rtp, pair.answer.rtcp)
             self.core.connect(pair.callee_place, pair.offer.rtp, pair.offer.rtcp)
-            ours, theirs = split(suite, self.call.key), split(suite, pair.offer.keys[self.call.suite])
-            self.core.secure(pair.callee_place, transform(suite), ours, theirs)
+            for ends, place, key, gateway, keyed in (
+                (self.access, pair.caller_place, self.call.caller_key, pair.answer, pair.caller_keyed),
+                (self.core, pair.callee_place, self.call.key, pair.offer, pair.callee_keyed),
+            ):
+                if gateway.keys and keyed:
+                    theirs = split(suite, gateway.keys[self.call.suite])
+                    ends.secure(place, transform(suite), split(suite, key), theirs)
 
 
 @dataclass(frozen=True)
@@ -103,6 +108,8 @@ class Pair:
     callee_place: int
     answer: SdpMedia
     offer: SdpMedia
+    caller_keyed: bool  # its own SDP has a key: with the gateway's, the leg is SRTP
+    callee_keyed: bool
 
 
 def answered(call: Call) -> list[Pair]:
@@ -113,7 +120,10 @@ def answered(call: Call) -> list[Pair]:
     offers = _by_tag(there, "INVITE", sent=False)
     replies = _by_tag(there, "SIP/2.0 200", sent=True)
     return [
-        Pair(_place(invites[tag]), _place(replies[tag]), read_sdp(answer.body), read_sdp(offers[tag].body))
+        Pair(
+            _place(invites[tag]), _place(replies[tag]), read_sdp(answer.body), read_sdp(offers[tag].body),
+            "a=crypto:" in invites[tag].body, "a=crypto:" in replies[tag].body,
+        )
         for tag, answer in answers.items()
     ]
 
@@ -125,6 +135,6 @@ def _by_tag(messages: Sequence[sipp.Message], start: str, *, sent: bool) -> dict
 
 
 def _place(message: sipp.Message) -> int:
-    found = re.search(r"^m=audio (\d+)", message.body, re.MULTILINE)
+    found = re.search(r"^m=audio ([1-9]\d*)", message.body, re.MULTILINE)
     assert found is not None
     return (int(found[1]) - MEDIA) // 4

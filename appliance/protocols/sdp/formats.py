@@ -89,6 +89,24 @@ def _number(value: str) -> str:
     return rest.partition(" ")[0] if name in NUMBERED else ""
 
 
+def with_parameters(media: Media, changed: Mapping[str, str]) -> Media:
+    """The section with other `a=fmtp` values (payload type -> text), behind the rtpmap where there was none."""
+    lines, left = [], dict(changed)
+    for line in media.lines:
+        name, _, rest = line.value.partition(":")
+        number = rest.partition(" ")[0]
+        if line.type == "a" and name == "fmtp" and number in changed:
+            if number in left:
+                lines.append(Line("a", f"fmtp:{number} {left.pop(number)}", line.end))
+            continue
+        lines.append(line)
+    for at in range(len(lines) - 1, -1, -1):
+        name, _, rest = lines[at].value.partition(":")
+        if lines[at].type == "a" and name == "rtpmap" and (number := rest.partition(" ")[0]) in left:
+            lines.insert(at + 1, Line("a", f"fmtp:{number} {left.pop(number)}", media.end))
+    return _section(media, lines, media.media.formats)
+
+
 def followed(media: Media, kept: Sequence[str]) -> list[str]:
     """`kept` without RTX and RED formats whose primary is not among them: they carry nothing alone."""
     named, said, here = codecs(media), parameters(media), set(kept)

@@ -10,12 +10,13 @@ from appliance.calls.media import StreamMedia
 from appliance.calls.negotiation import Negotiation
 from appliance.errors import NotAcceptable
 from appliance.policy.codec_wishes import CodecWishes
+from appliance.policy.options import Vbr
 from tests.appliance.protocols.sdp import fixtures
 
 from .sdps import ALICE, BOB, Call, answering, counting, media, options, read, sdp
 
 LEVEL, MID = "urn:ietf:params:rtp-hdrext:ssrc-audio-level", "urn:ietf:params:rtp-hdrext:sdes:mid"
-PLAIN = options(transport_protocol="RTP/AVP")
+PLAIN = options(transport_protocol="RTP/AVP", vbr=Vbr.ALLOW)
 
 
 def audio(host: str, *codecs: str, lines: tuple[str, ...] = (), version: int = 1, proto: str = "RTP/AVP") -> bytes:

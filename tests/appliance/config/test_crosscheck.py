@@ -38,6 +38,10 @@ ERRORS = [
     ("[ng]\nlisten=['127.0.0.1:30100']\n", "ng.listen[0]: 127.0.0.1:30100 lies in media.ports 30000-39999"),
 ]  # fmt: skip
 
+ERRORS += [
+    ("[sip]\nenabled=false\ntls_versions='tlsv1,tlsv1.1,tlsv1.2'\n",  # H14
+     "sip.tls_versions: tlsv1, tlsv1.1: forbidden by RFC 8996 (sip.allow_legacy_tls = true"),
+]  # fmt: skip
 WARNINGS = [
     ("[media]\nports = '30000-30399'\ncalls = 5000\n", "media.ports: has room for 100 calls of the 5000"),
     ("[[trunks]]\nname='a'\nmatch=['10.0.0.0/8']\n", "trunks[0]: calls from 'a' go nowhere"),

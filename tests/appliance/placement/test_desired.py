@@ -147,3 +147,54 @@ def test_a_leg_may_not_name_the_streams_own_ports(leg: str, component: str, port
 
 def test_another_calls_port_is_a_hairpin_not_a_loop() -> None:
     desired(replace(PLAIN, a=replace(PLAIN.a, remote_rtp=Address("127.0.0.1", 30004))), PLACED)
+
+
+def flows_of(a: dict[str, object], b: dict[str, object]) -> list[InstallFlow]:
+    media = replace(PLAIN, a=replace(PLAIN.a, **a), b=replace(PLAIN.b, **b))  # type: ignore[arg-type]
+    wanted = desired(media, PLACED).flows
+    return [wanted[FLOWS[name]] for name in ("a_rtp", "a_rtcp", "b_rtp", "b_rtcp")]
+
+
+def test_what_a_leg_wants_of_the_packet_path() -> None:
+    """A22, G13, G25, TOS: blocking, feedback and TOS concern both flows of a leg, rewriting its RTP only."""
+    types, ids = ((96, 111),), ((1, 2),)
+    a_rtp, a_rtcp, b_rtp, b_rtcp = flows_of(
+        {"blocked": True, "tos": 0xB8}, {"feedback": False, "payload_types": types, "extensions": ids}
+    )
+    assert [flow.blocked for flow in (a_rtp, a_rtcp, b_rtp, b_rtcp)] == [True, True, False, False]
+    assert [flow.tos for flow in (a_rtp, a_rtcp, b_rtp, b_rtcp)] == [0xB8, 0xB8, 0, 0]
+    assert [flow.feedback for flow in (a_rtp, a_rtcp, b_rtp, b_rtcp)] == [True, True, False, False]
+    assert [flow.payload_types for flow in (a_rtp, a_rtcp, b_rtp, b_rtcp)] == [(), (), types, ()]
+    assert [flow.extensions for flow in (a_rtp, a_rtcp, b_rtp, b_rtcp)] == [None, None, ids, None]
+
+
+@pytest.mark.parametrize("mux", [False, True])
+def test_an_echoing_leg_is_its_own_partner(mux: bool) -> None:
+    """peers 1.1 media echo: what it sends goes back to it as it came; what the other leg sends still reaches it."""
+    a_rtp, *_ = flows_of({"echo": True, "mux": False, "payload_types": ((0, 8),)}, {"payload_types": ((8, 0),)})
+    assert (a_rtp.rtp_partner, a_rtp.payload_types) == (FLOWS["a_rtp"], ())
+    media = replace(PLAIN, a=replace(PLAIN.a, echo=True, mux=mux))
+    placed = replace(PLACED, flows={name: FLOWS[name] for name in needed_flows(media)})
+    wanted = desired(media, placed).flows
+    rtcp = FLOWS["a_rtp" if mux else "a_rtcp"]
+    assert wanted[FLOWS["a_rtp"]].rtp_partner == FLOWS["a_rtp"]
+    assert wanted[rtcp].rtcp_partner == rtcp
+    assert (wanted[FLOWS["b_rtp"]].rtp_partner, wanted[FLOWS["b_rtcp"]].rtcp_partner) == (FLOWS["a_rtp"], rtcp)
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"payload_types": ((0, 72),)}, "payload_types"),
+        ({"payload_types": ((128, 0),)}, "payload_types"),
+        ({"payload_types": tuple((n, n) for n in range(33))}, "payload_types"),
+        ({"extensions": ((0, 1),)}, "extensions"),
+        ({"extensions": ((1, 256),)}, "extensions"),
+        ({"extensions": tuple((n, n) for n in range(1, 32))}, "extensions"),
+        ({"tos": 256}, "tos"),
+    ],
+)
+def test_rewriting_that_no_flow_can_do_is_refused(change: dict[str, object], field: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        flows_of({}, change)
+    assert refused.value.field == field

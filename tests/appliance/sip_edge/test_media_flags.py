@@ -65,7 +65,7 @@ def test_the_gateway_is_told_which_signalling_is_protected() -> None:
     ("mode", "sdp", "transport", "reason"),
     [
         ("mandatory", AVP, "tls", "crypto_required"),
-        ("mandatory", AVP + SAVP, "tls", "crypto_required"),
+        ("mandatory", AVP + SAVP, "tls", ""),  # two alternatives, or two streams: the gateway looks at each
         ("mandatory", SAVP + OFF, "tls", ""),
         ("optional", AVP, "udp", ""),
         ("optional", SAVP, "tls", ""),
@@ -158,3 +158,20 @@ def test_a_trunk_that_forbids_srtp_gets_no_call_that_must_be_secure() -> None:
     """H12 against H03: refused, never sent on in the clear."""
     with pytest.raises(Refused, match="secure_in_forbidden_out"):
         media_flags.bound(BINDING, Trunk("b", outbound=MediaPolicy("forbidden")), CM80, "tls")
+
+
+@pytest.mark.parametrize(
+    ("mode", "flags", "form"),
+    [
+        ("mandatory", (), set()),
+        ("mandatory", ("OSRTP-offer",), {"OSRTP-offer"}),
+        ("optional", (), {"OSRTP-offer-legacy"}),
+        ("optional", ("OSRTP-offer",), {"OSRTP-offer"}),
+    ],
+)
+def test_the_form_in_which_a_callee_is_asked_for_srtp(mode: str, flags: tuple[str, ...], form: set[str]) -> None:
+    """H01, H02: the mode goes along, so that no opportunistic word opens a mandatory trunk to a plain answer."""
+    callee = Trunk("b", outbound=MediaPolicy(mode), flags=flags)
+    words = media_flags.offer_flags(Trunk("a"), callee, "tls", "sip:10.0.0.1;transport=tls", True).split()
+    assert {word for word in words if word.startswith("OSRTP")} == form
+    assert f"rtp-secure-media-outbound={mode}" in words

@@ -246,8 +246,12 @@ def test_an_answer_that_cannot_be_used_never_leaves_as_it_came(ksr: FakeKSR, edg
     assert "m=audio 0 RTP/SAVP" in body
     assert "crypto" not in body
     arrive(ksr, "ACK", in_dialog=True)
+    ksr.variables["$tt"] = "tag-b"
     edge.ksr_request_route(None)
+    assert order(ksr, "dialog.dlg_get", "dialog.dlg_bye") == ["dialog.dlg_get", "dialog.dlg_bye"]
+    assert ksr.called("dialog.dlg_get") == [("call-1", "tag-a", "tag-b")]
     assert ksr.called("dialog.dlg_bye") == [("all",)]
+    assert len(ksr.called("rtpengine.rtpengine_delete")) == 1
 
 
 @pytest.mark.parametrize(

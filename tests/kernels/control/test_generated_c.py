@@ -27,7 +27,9 @@ PATHS = {
         "import_flows", "renumbered", "empty", "wipe",
     },
     "flow/pipeline": {
-        "pipeline_run", "pipeline_settle", "admit", "hand_over", "screen", "punt", "accept", "note", "depart",
+        "pipeline_run", "pipeline_settle", "admit", "hand_over", "screen", "punt", "accept", "note", "depart.depart",
+        "copies.copies_make", "copies.copy_to", "copies.copies_send", "rewrite.rewrite_rtp", "rewrite.rewrite_type",
+        "rewrite.rewrite_id", "rewrite.rewrite_one_byte", "rewrite.rewrite_two_byte", "rewrite.feedback_cut",
     },
     "flow/handoff": {
         "handoff_give", "handoff_wake", "handoff_doze", "handoff_rise", "handoff_take", "handoff_prepare", "coming",
@@ -38,6 +40,7 @@ PATHS = {
         "udp_sockets.sockets_read", "udp_sockets.sockets_read_one", "udp_sockets.sockets_read_deep",
         "udp_sockets.sockets_control", "udp_sockets.sockets_overflowed", "udp_sockets.sockets_send",
         "udp_sockets.sockets_send_one", "udp_sockets.sockets_send_chain",
+        "udp_sockets.sockets_send_marked", "udp_sockets.sockets_mark", "udp_sockets.sockets_send_segments",
         "wildcard.wildcard_read", "wildcard.wildcard_control", "wildcard.wildcard_serve", "wildcard.wildcard_send",
         "wildcard.wildcard_send_by", "wildcard.wildcard_wrap", "wildcard.wildcard_ipv4", "wildcard.wildcard_ipv6",
         "wildcard.wildcard_udp", "wildcard.wildcard_send_long", "wildcard.wildcard_spare",

@@ -63,14 +63,16 @@ def test_damaged_frames() -> None:
 @pytest.mark.parametrize("vlans", [(), (100,), (100, 200)])
 @pytest.mark.parametrize(("local", "to"), [(corpus.HERE4, corpus.FAR4), (corpus.HERE6, corpus.FAR6)])
 def test_what_is_written_is_right(vlans: tuple[int, ...], local: str, to: str) -> None:
-    """Lengths 0 to 200 and longest: read back, and checksums by another implementation (RFC 1071)."""
+    """Lengths 0 to 200 and longest, any TOS octet: read back, and checksums by another implementation (RFC 1071)."""
     chance = random.Random(SEED)
     for length in (*range(201), 1400):
         data = chance.randbytes(length)
-        made = frame.write(corpus.MACS[6:], corpus.MACS[:6], (local, 30_000), (to, 5004), data, vlans)
+        tos = chance.randrange(256)
+        made = frame.write(corpus.MACS[6:], corpus.MACS[:6], (local, 30_000), (to, 5004), data, vlans, tos)
         assert made[:12] == corpus.MACS
         assert frame.read(made) == ((local, 30_000), (to, 5004), vlans, data)
         packet = made[14 + 4 * len(vlans) :]
+        assert tos == (int.from_bytes(packet[:2]) >> 4 & 0xFF if ":" in local else packet[1])
         if ":" in local:
             pseudo, segment = packet[8:40], packet[40:]
         else:

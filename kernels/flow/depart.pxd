@@ -1,0 +1,34 @@
+# Whether a packet may leave by a flow, and what it looks like then: direction, keys, and what this leg negotiated
+# otherwise than the one the packet comes from.
+from libc.stdint cimport uint32_t
+
+from kernels.clib.expect cimport rare
+from kernels.control.records cimport (
+    FLOW_EXTENSIONS, FLOW_MAY_RECEIVE, FLOW_NO_FEEDBACK, FLOW_SECURE, FLOW_TYPES,
+)
+from kernels.flow.pipeline cimport Path
+from kernels.flow.rewrite cimport feedback_cut, rewrite_rtp
+from kernels.flow.table cimport Flow, flow_at
+from kernels.wire.packet cimport (
+    DROP_DIRECTION, DROP_FEEDBACK, DROP_NO_PARTNER, DROP_NONE, DROP_NOT_KEYED, KIND_RTP, NO_SLOT, Drop, Packet,
+)
+
+cdef inline Drop depart(Path *path, Packet *packet, uint32_t slot, uint32_t flags) noexcept nogil:
+    """May it leave by the flow in `slot`, under which context, and saying what? `flags`: of the flow it came by."""
+    cdef Flow *partner = flow_at(path.flows, path.flow_count, slot)
+    packet.flow, packet.crypto = slot, NO_SLOT
+    if partner == NULL or partner.current.family == 0:
+        return DROP_NO_PARTNER
+    if packet.kind == KIND_RTP and not partner.want.flags & FLOW_MAY_RECEIVE:
+        return DROP_DIRECTION
+    if partner.want.flags & FLOW_SECURE and partner.want.send == NO_SLOT:
+        return DROP_NOT_KEYED
+    if packet.kind == KIND_RTP:
+        if rare(partner.want.flags & (FLOW_TYPES | FLOW_EXTENSIONS)):
+            rewrite_rtp(packet.data, partner.want.flags, &partner.rewrite)
+    elif rare((partner.want.flags | flags) & FLOW_NO_FEEDBACK):
+        packet.length = feedback_cut(packet.data, packet.length)
+        if packet.length == 0:
+            return DROP_FEEDBACK
+    packet.crypto = partner.want.send
+    return DROP_NONE
