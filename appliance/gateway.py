@@ -43,6 +43,7 @@ from appliance.state.store import CallStore
 from appliance.state.vault import UnsafeKeyFile, Vault, load_key
 from appliance.telemetry import logs, metrics
 from appliance.telemetry.endpoint import MetricsEndpoint
+from appliance.telemetry.key_log import KeyLog
 from firmware_iface import cpu
 from firmware_iface.clock import core_hertz
 from firmware_iface.nexthop import Change
@@ -73,6 +74,8 @@ class Gateway:
         self.inventory = Inventory(plane.info, rules=self.rules, nodes=core_nodes(), hertz=core_hertz)
         self.reconciler = Reconciler(self.inventory, self.dispatcher, plane)
         self.snapshots = Snapshots(plane, self.inventory)
+        key_log = settings.security.log_srtp_keys
+        self.key_log = KeyLog(key_log) if key_log else None
         self.calls = CallService(
             self.reconciler,
             self.store,
@@ -80,6 +83,7 @@ class Gateway:
             _facts(settings, plane),
             drained=DrainedWorkers(run / "drained.json"),
             rebalance=lambda: self.settings.media.rebalance,
+            key_log=self.key_log.write if self.key_log else None,
         )
         self.housekeeping = Housekeeping(
             self.calls.ledger,
@@ -182,6 +186,8 @@ class Gateway:
         self.hardware.stop()
         self.calls.ledger.bus.close()
         self.store.close()
+        if self.key_log:
+            self.key_log.close()
 
     def pump(self) -> None:
         """The plane is readable."""

@@ -16,6 +16,7 @@ FORBIDDEN: dict[str, set[str]] = {
     "firmware_iface": {"appliance", "kernels", "grpc", "srtpgw"},
     "appliance/protocols": NETWORK | {"kernels", "srtpgw", "time", "random", "logging", "structlog"},
     "appliance/policy": NETWORK | {"kernels", "srtpgw", "time", "random"},
+    "appliance/diagnosis": NETWORK | {"kernels", "srtpgw", "time", "random", "logging", "structlog"},
     "appliance/calls/media.py": NETWORK | {"kernels", "srtpgw"},
     "appliance/calls/negotiation.py": NETWORK | {"kernels", "srtpgw", "time", "random"},
     "appliance/placement/placer.py": NETWORK | {"kernels", "srtpgw", "time", "random"},

@@ -43,6 +43,10 @@ class CallServicer:
     async def Get(self, request: calls_pb2.GetCallRequest, context: Any) -> calls_pb2.Call:
         return show.call(self._calls.get(read.name(request.call_id, "call_id")))
 
+    async def Why(self, request: calls_pb2.WhyRequest, context: Any) -> calls_pb2.WhyReply:
+        call_id = read.name(request.call_id, "call_id")
+        return show.why(call_id, await self._calls.why(call_id))
+
     async def List(self, request: calls_pb2.ListCallsRequest, context: Any) -> calls_pb2.ListCallsResponse:
         if request.page_size < 0:
             raise InvalidRequest("page_size: must not be negative", "page_size")
@@ -60,6 +64,29 @@ class CallServicer:
     async def SwitchKey(self, request: calls_pb2.SwitchKeyRequest, context: Any) -> calls_pb2.Call:
         call_id, leg = read.name(request.call_id, "call_id"), read.name(request.leg, "leg")
         return show.call(await self._calls.switch_key(call_id, request.stream, leg, request.mki))
+
+    async def Block(self, request: calls_pb2.PartyRequest, context: Any) -> calls_pb2.Call:
+        return show.call(await self._calls.control.block_media(*read.party(request)))
+
+    async def Unblock(self, request: calls_pb2.PartyRequest, context: Any) -> calls_pb2.Call:
+        return show.call(await self._calls.control.unblock_media(*read.party(request)))
+
+    async def StartEcho(self, request: calls_pb2.PartyRequest, context: Any) -> calls_pb2.Call:
+        return show.call(await self._calls.control.echo_media(*read.party(request)))
+
+    async def StopEcho(self, request: calls_pb2.PartyRequest, context: Any) -> calls_pb2.Call:
+        return show.call(await self._calls.control.echo_media(*read.party(request), echo=False))
+
+    async def Subscribe(self, request: calls_pb2.SubscribeRequest, context: Any) -> calls_pb2.SubscribeReply:
+        return show.subscribed(await self._calls.control.subscribe(read.subscribe_request(request, self._options())))
+
+    async def AnswerSubscription(self, request: calls_pb2.AnswerSubscriptionRequest, context: Any) -> calls_pb2.Call:
+        answer = read.answer_subscription(request, self._options())
+        return show.call(await self._calls.control.subscribe_answer(*answer))
+
+    async def Unsubscribe(self, request: calls_pb2.UnsubscribeRequest, context: Any) -> calls_pb2.Call:
+        call_id, to_tag = read.name(request.call_id, "call_id"), read.name(request.to_tag, "to_tag")
+        return show.call(await self._calls.control.unsubscribe(call_id, to_tag))
 
     async def Watch(self, request: calls_pb2.WatchRequest, context: Any) -> AsyncIterator[calls_pb2.WatchEvent]:
         events: Any = self._calls.watch()

@@ -8,11 +8,12 @@ from dataclasses import replace
 from typing import Any, NoReturn
 
 from appliance.calls.media import Address, ContextSpec, Latching, LegMedia, MasterKey, RocPolicy, StreamMedia
-from appliance.calls.views import AnswerRequest, OfferRequest, SessionRequest
+from appliance.calls.views import AnswerRequest, OfferRequest, Party, SessionRequest, SubscribeRequest
 from appliance.errors import InvalidRequest
 from appliance.placement.desired import MOST_ALSO
 from appliance.policy import secure_media
 from appliance.policy.options import MediaOptions
+from appliance.protocols.ng import flags as ng_flags
 from appliance.protocols.srtp import suites
 from srtpgw.v1 import calls_pb2, sessions_pb2, types_pb2
 
@@ -75,6 +76,30 @@ def session_request(message: Any, call_id_required: bool = False) -> SessionRequ
     return SessionRequest(streams=streams, call_id=call_id, label=label)
 
 
+def party(message: calls_pb2.PartyRequest) -> tuple[str, Party]:
+    """Call-id, and who is meant."""
+    tag, label = name(message.tag, "tag", required=False), name(message.label, "label", required=False)
+    address = _host(message.address, "address") if message.address else ""
+    return name(message.call_id, "call_id"), Party(tag, address, label)
+
+
+def subscribe_request(message: calls_pb2.SubscribeRequest, base: MediaOptions) -> SubscribeRequest:
+    return SubscribeRequest(
+        name(message.call_id, "call_id"),
+        _options(message.options, base),
+        tuple(name(tag, f"from_tags[{n}]") for n, tag in enumerate(message.from_tags)),
+        name(message.to_tag, "to_tag", required=False),
+    )
+
+
+def answer_subscription(
+    message: calls_pb2.AnswerSubscriptionRequest, base: MediaOptions
+) -> tuple[str, str, bytes, MediaOptions]:
+    """Call-id, tag of the subscription, SDP, options."""
+    call_id, to_tag = name(message.call_id, "call_id"), name(message.to_tag, "to_tag")
+    return call_id, to_tag, _sdp(message.sdp), _options(message.options, base)
+
+
 def name(value: str, field: str, required: bool = True) -> str:
     """A call-id, tag, branch or label: printable, not too long."""
     if not value:
@@ -94,12 +119,24 @@ def _sdp(text: str) -> bytes:
     return text.encode()
 
 
+def _sdes(message: calls_pb2.MediaOptions, base: MediaOptions) -> MediaOptions:
+    """The fields whose words are NG's, by NG's own tables."""
+    for field in ("sdes", "sdes_from", "vbr"):
+        value = getattr(message, field)
+        if value:
+            base = ng_flags.read({field.replace("_", "-"): value if field == "vbr" else list(value)}, base)
+        if base.unknown:
+            _refuse(f"options.{field}", f"{base.unknown[0]}: not understood")
+    return base
+
+
 def _options(message: calls_pb2.MediaOptions, base: MediaOptions) -> MediaOptions:
     if message.transport_protocol not in _PROTOCOLS:
         _refuse("options.transport_protocol", f"not one of {', '.join(_PROTOCOLS[1:])}")
     mux = frozenset(message.rtcp_mux)
     if not mux <= _MUX_WORDS:
         _refuse("options.rtcp_mux", f"not one of {', '.join(sorted(_MUX_WORDS))}")
+    base = _sdes(message, base)
     inbound, outbound = message.secure_media_inbound, message.secure_media_outbound
     suite_names = tuple(_suite(suite, f"options.suites[{n}]").name for n, suite in enumerate(message.suites))
     return replace(
@@ -107,7 +144,9 @@ def _options(message: calls_pb2.MediaOptions, base: MediaOptions) -> MediaOption
         transport_protocol=message.transport_protocol,
         inbound=_policy(inbound, "options.secure_media_inbound", secure_media.parse) if inbound else None,
         outbound=_policy(outbound, "options.secure_media_outbound", secure_media.parse) if outbound else None,
-        sdes=replace(base.sdes, enabled=not message.sdes_off, suites=suite_names),
+        sdes=replace(
+            base.sdes, enabled=base.sdes.enabled and not message.sdes_off, suites=suite_names or base.sdes.suites
+        ),
         signalling_secure=message.signalling_secure,
         signalling_secure_out=message.signalling_secure_out,
         rtcp_mux=mux,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from appliance.calls.media import Address
 from appliance.calls.views import (
     CallEvent,
@@ -13,11 +15,15 @@ from appliance.calls.views import (
     LegView,
     Statistics,
     StreamView,
+    SubscribeReply,
     WorkerView,
 )
+from appliance.diagnosis.causes import Cause, Confidence, Finding
 from srtpgw.v1 import calls_pb2, system_pb2, types_pb2
 
 _STATES = {state: calls_pb2.Call.State.Value(state.name) for state in CallState}
+_CAUSES = {cause: calls_pb2.Finding.Cause.Value(cause.name) for cause in Cause}
+_CONFIDENCES = {sure: calls_pb2.Finding.Confidence.Value(sure.name) for sure in Confidence}
 _KINDS = {kind: calls_pb2.WatchEvent.Kind.Value(kind.name) for kind in EventKind}
 
 
@@ -49,6 +55,24 @@ def event(view: CallEvent) -> calls_pb2.WatchEvent:
     )
     _moment(message.time, view.time)
     return message
+
+
+def why(call_id: str, findings: Iterable[Finding]) -> calls_pb2.WhyReply:
+    return calls_pb2.WhyReply(call_id=call_id, findings=[_finding(finding) for finding in findings])
+
+
+def _finding(view: Finding) -> calls_pb2.Finding:
+    return calls_pb2.Finding(
+        cause=_CAUSES[view.cause],
+        confidence=_CONFIDENCES[view.confidence],
+        stream=view.stream if view.stream >= 0 else None,
+        leg=view.leg,
+        via_branch=view.via_branch,
+        sentence=view.sentence,
+        advice=view.advice,
+        evidence=[calls_pb2.Evidence(name=name, value=value) for name, value in view.evidence],
+        fault=view.fault,
+    )
 
 
 def status(view: Statistics) -> system_pb2.Status:
@@ -102,6 +126,17 @@ def _worker(view: WorkerView) -> system_pb2.Worker:
     )
 
 
+def subscribed(reply: SubscribeReply) -> calls_pb2.SubscribeReply:
+    lines = zip(reply.from_tags, reply.lines, strict=True)
+    return calls_pb2.SubscribeReply(
+        sdp=reply.sdp.decode("utf-8", "replace"),
+        call_id=reply.call_id,
+        to_tag=reply.to_tag,
+        lines=[calls_pb2.SubscribeReply.Line(from_tag=tag, stream=line) for tag, line in lines],
+        warnings=reply.warnings,
+    )
+
+
 def _stream(view: StreamView, low_level: bool) -> calls_pb2.Stream:
     return calls_pb2.Stream(
         index=view.index,
@@ -111,6 +146,8 @@ def _stream(view: StreamView, low_level: bool) -> calls_pb2.Stream:
         via_branch=view.via_branch,
         from_tag=view.from_tag,
         to_tag=view.to_tag,
+        copies_of=view.copies_of,
+        subscriber=view.subscriber,
     )
 
 
@@ -127,6 +164,8 @@ def _leg(view: LegView, low_level: bool) -> calls_pb2.Leg:
         rtcp_mux=view.mux,
         secure=view.secure,
         key_method=_key_method(view.secure, low_level),
+        blocked=view.blocked,
+        echo=view.echo,
         may_send=view.may_send,
         may_receive=view.may_receive,
         latching=view.latching,

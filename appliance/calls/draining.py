@@ -106,7 +106,7 @@ class Draining:
 def _need(call: Call) -> Need:
     """Slots for all of its branches; its ports it keeps."""
     streams = [placed for branch in call.branches if branch.placement for placed in branch.placement.streams.values()]
-    interfaces = {name for placed in streams for name in (placed.interface_a, placed.interface_b)}
+    interfaces = {name for placed in streams for name, _ in placed.ends}
     return Need(
         flows=sum(len(placed.flows) for placed in streams),
         cryptos=sum(len(placed.cryptos) for placed in streams),

@@ -20,29 +20,49 @@ class Event:
     level: int = logging.DEBUG
 
 
+@dataclass(frozen=True, slots=True)
+class Keyed:
+    """A context and where it belongs: `local` is what we send with, `remote` what the peer sends with."""
+
+    stream: str
+    leg: str
+    direction: str
+    spec: ContextSpec
+    rekeyed: bool
+
+
 def events(before: Mapping[int, StreamMedia], after: Mapping[int, StreamMedia]) -> Iterator[Event]:
     """`srtp_keys` for every context that is new or has other keys, `srtp_key_kept_on_new_address` where a peer moved
     and did not change its key (SDES-20: it should; the field does not, so the context goes on and the journal says
     so)."""
+    for keyed in contexts(before, after):
+        facts = {"stream": keyed.stream, "leg": keyed.leg, "direction": keyed.direction, "rekeyed": keyed.rekeyed}
+        yield Event("srtp_keys", facts | _shown(keyed.spec))
+    for stream, leg, now, was in _legs(before, after):
+        moved = was is not None and None not in (was.remote_rtp, now.remote_rtp) and was.remote_rtp != now.remote_rtp
+        if moved and was and now.receive is not None and _same_keys(now.receive, was.receive):
+            facts = {"stream": stream, "leg": leg, "was": str(was.remote_rtp), "now": str(now.remote_rtp)}
+            yield Event("srtp_key_kept_on_new_address", facts, logging.INFO)
+
+
+def contexts(before: Mapping[int, StreamMedia], after: Mapping[int, StreamMedia]) -> Iterator[Keyed]:
+    """Every context of `after` that is new or has other keys."""
+    for stream, leg, now, was in _legs(before, after):
+        for direction, spec, old in (
+            ("local", now.send, was.send if was else None),
+            ("remote", now.receive, was.receive if was else None),
+        ):
+            if spec is not None and not _same_keys(spec, old):
+                yield Keyed(stream, leg, direction, spec, old is not None)
+
+
+def _legs(
+    before: Mapping[int, StreamMedia], after: Mapping[int, StreamMedia]
+) -> Iterator[tuple[str, str, LegMedia, LegMedia | None]]:
     for line, stream in after.items():
-        old = before.get(line)
-        for leg in ("a", "b"):
-            now, was = getattr(stream, leg), getattr(old, leg) if old else None
-            yield from _leg(f"{line} {stream.kind}", leg, now, was)
-
-
-def _leg(stream: str, name: str, now: LegMedia, was: LegMedia | None) -> Iterator[Event]:
-    for direction, spec, old in (
-        ("local", now.send, was.send if was else None),
-        ("remote", now.receive, was.receive if was else None),
-    ):
-        if spec is not None and not _same_keys(spec, old):
-            facts = {"stream": stream, "leg": name, "direction": direction, "rekeyed": old is not None}
-            yield Event("srtp_keys", facts | _shown(spec))
-    moved = was is not None and None not in (was.remote_rtp, now.remote_rtp) and was.remote_rtp != now.remote_rtp
-    if moved and was and now.receive is not None and _same_keys(now.receive, was.receive):
-        facts = {"stream": stream, "leg": name, "was": str(was.remote_rtp), "now": str(now.remote_rtp)}
-        yield Event("srtp_key_kept_on_new_address", facts, logging.INFO)
+        old, name = before.get(line), f"{line} {stream.kind}"
+        yield name, "a", stream.a, old.a if old else None
+        yield name, "b", stream.b, old.b if old else None
 
 
 def _same_keys(spec: ContextSpec, other: ContextSpec | None) -> bool:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Protocol
 
-from appliance.calls import persistence
+from appliance.calls import persistence, subscribing
 from appliance.calls.events import EventBus
 from appliance.calls.media import LegMedia, StreamMedia
 from appliance.calls.negotiation import Negotiation
@@ -95,13 +95,14 @@ class Ledger:
     # ---------------------------------------------------------------- change
 
     async def carry_out(self, call: Call, branch: Branch, streams: dict[int, StreamMedia]) -> None:
-        """Bring the worker to `streams`. A new control process that finds the record before the worker was done
-        brings the two together."""
+        """Bring the worker to `streams`, and to the copies of them that are subscribed to. A new control process that
+        finds the record before the worker was done brings the two together."""
         placement = placed(branch)
-        streams = _treated(branch, streams)
+        own = {line: media for line, media in streams.items() if media.copies_of is None}
+        streams = _with_copies(branch, _treated(branch, own))
         change = self.reconciler.apply(placement, streams)
         media, saved = branch.media, branch.saved
-        branch.media = streams
+        branch.take_media(streams)
         branch.saved = branch.negotiation.to_record() if branch.negotiation else None
         call.changed, call.revision = self.clock(), call.revision + 1
         self.count(call, placement.worker)
@@ -118,10 +119,12 @@ class Ledger:
     def attempt(self, call: Call, branch: Branch) -> Iterator[None]:
         """Undo what a failed step did to the branch; one that was never up, or that is lost, disappears."""
         tags, was_up = (branch.to_tag, branch.answered, branch.offerer_tag), bool(branch.media)
+        codecs = dict(branch.codecs)
         try:
             yield
         except BaseException as error:
             branch.to_tag, branch.answered, branch.offerer_tag = tags
+            branch.codecs = codecs
             call.failure = error.reason if isinstance(error, GatewayError) else "internal"
             if was_up and placed(branch).streams:
                 self._restore(branch)
@@ -203,9 +206,18 @@ def _treated(branch: Branch, streams: dict[int, StreamMedia]) -> dict[int, Strea
     if branch.treatments == untreated():
         return streams
     a, b = branch.treatments["a"], branch.treatments["b"]
-    return {
-        line: replace(media, a=_treat_leg(media.a, a), b=_treat_leg(media.b, b)) for line, media in streams.items()
+    return {line: replace(media, a=_treat_leg(media.a, a), b=_treat_leg(media.b, b)) for line, media in streams.items()}
+
+
+def _with_copies(branch: Branch, streams: dict[int, StreamMedia]) -> dict[int, StreamMedia]:
+    """Copies of a stream that is no more end with it, for good: their ports are gone."""
+    copies = {
+        line: media
+        for subscription in branch.subscriptions.values()
+        for line, media in subscribing.media(subscription).items()
+        if media.copies_of in streams and line in placed(branch).streams
     }
+    return {**streams, **copies} if copies else streams
 
 
 def _treat_leg(leg: LegMedia, treatment: Treatment) -> LegMedia:

@@ -98,6 +98,9 @@ class StreamMedia:
     kind: str  # audio, video, text, ...
     a: LegMedia  # towards the one who offered
     b: LegMedia
+    # m-line whose packets are copied: to leg a what leg a of it sends, to leg b what leg b sends. A leg without
+    # interface gets nothing. What the legs of such a stream send goes nowhere. None: a stream of the call itself
+    copies_of: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,21 +21,19 @@ from appliance.calls import negotiation_legs as legs
 from appliance.calls import negotiation_numbers as numbers
 from appliance.calls import negotiation_read as reading
 from appliance.calls import negotiation_record as record_form
+from appliance.calls import negotiation_slots as places
 from appliance.calls.media import LegMedia, LocalPorts, StreamMedia, StreamPlacement
+from appliance.calls.negotiation_endpoint import Endpoint
 from appliance.calls.negotiation_keys import KeySource
 from appliance.calls.negotiation_legs import Before
-from appliance.calls.negotiation_read import Endpoint, LinePlan, Reading
+from appliance.calls.negotiation_read import LinePlan, Reading
 from appliance.calls.negotiation_state import SIDES, CallState, Exchange, LegLine, OriginState, Slot, StreamLine, other
 from appliance.calls.negotiation_vbr import constant
 from appliance.calls.negotiation_write import OutLine, out_line, write
 from appliance.errors import InvalidRequest, NotAcceptable
 from appliance.policy.options import MediaOptions
-from appliance.protocols.sdp import profiles
 from appliance.protocols.sdp.description import Description, Media
-from appliance.protocols.sdp.fields import MediaLine
-from appliance.protocols.sdp.parse import MAX_MEDIA, parse
-
-NOTHING = MediaLine("", 0, "", ())  # of a place that is not written yet
+from appliance.protocols.sdp.parse import parse
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +121,9 @@ class Negotiation:
             line, source = self._pending(stream, line_plan, planned.options, side, placed.get(stream), draw)
             lines.append(line)
             sources.append(source)
-        slots = self._slots(planned.reading, lines, sources, other(side))
+        slots = places.towards(
+            self._state.agreed.slots(other(side)), planned.reading.lines, lines, sources, other(side)
+        )
         sdp, origin = self._write_offer(planned, slots, lines, sources)
         pending = Exchange.of(side, tuple(lines), planned.reading.slots, slots)
         first = not self._state.tag_a
@@ -145,20 +145,20 @@ class Negotiation:
             raise InvalidRequest("answer without an offer")
         answerer = other(state.offerer)
         answer = parse(sdp)
-        lines, sections, places, used = [], [], {}, self._our_keys()
+        lines, sections, taken, used = [], [], {}, self._our_keys()
         for stream, line in enumerate(_placed_anew(state.pending.lines, ports)):
-            at = _answering(answer, state.pending.slots(answerer), stream) if line.live else None
+            at = places.answering(answer, state.pending.slots(answerer), stream) if line.live else None
             if at is None:
                 line, media = replace(line, placement=None), None
             else:
-                places[stream] = at
+                taken[stream] = at
                 line, media = self._answered(answer, at, line, answerer, options, used)
                 before = state.agreed.lines[stream] if stream < len(state.agreed.lines) else None
                 line = legs.spending(line, before, answerer)
             lines.append(line)
             sections.append(media)
         slots = tuple(
-            slot.now(taken=places.get(slot.stream) == at) for at, slot in enumerate(state.pending.slots(answerer))
+            slot.now(taken=taken.get(slot.stream) == at) for at, slot in enumerate(state.pending.slots(answerer))
         )
         own = tuple(
             slot.now(taken=slot.taken and lines[slot.stream].live) for slot in state.pending.slots(state.offerer)
@@ -210,6 +210,12 @@ class Negotiation:
         negotiation = cls(random)
         negotiation._state = record_form.from_record(record)
         return negotiation
+
+    def payload_types(self, stream: int) -> tuple[int, ...]:
+        """Payload types of a stream as leg a's m-line had them last, in order; empty: not known."""
+        exchange = self._state.agreed or self._state.pending
+        formats = [slot.media.formats for slot in exchange.slots("a") if slot.stream == stream and slot.taken]
+        return tuple(int(word) for word in (formats[0] if formats else ()) if word.isdecimal() and len(word) < 4)
 
     def _side(self, from_tag: str) -> str:
         """Leg a is who offered first. Leg b is known by its tags; an unknown tag after an answer is b's too (a
@@ -273,30 +279,6 @@ class Negotiation:
             far: legs.others(line, line.target, options, interfaces[far], was[far], draw, said),
         }
         return StreamLine(line.kind, made["a"], made["b"], place), said.source
-
-    def _slots(
-        self, read: Reading, lines: Sequence[StreamLine], sources: Sequence[Media | None], side: str
-    ) -> tuple[Slot, ...]:
-        """The m-lines towards `side`: those it knows in their places, new ones behind. NotAcceptable for too many."""
-        slots = [slot.now(taken=False) for slot in self._state.agreed.slots(side)]
-        was_taken = {slot.stream: at for at, slot in enumerate(self._state.agreed.slots(side)) if slot.taken}
-        for stream, (line, source) in enumerate(zip(lines, sources, strict=True)):
-            plan = read.lines[stream]
-            twins = bool(plan and plan.target and plan.target.twins) and line.live
-            places = [was_taken[stream]] if stream in was_taken else [
-                at for at, slot in enumerate(slots) if slot.stream == stream
-            ]  # fmt: skip
-            if len(places) < 1 + twins:
-                places = [len(slots), len(slots) + 1][: 1 + twins]
-                slots += [Slot(stream, NOTHING, taken=False)] * len(places)
-            if source is None or (not line.live and slots[places[0]].media is not NOTHING):
-                continue
-            formats, proto = source.media.formats, line.leg(side).proto
-            for at, token in zip(places, (proto, _plain(proto)) if twins else (proto,), strict=False):
-                slots[at] = Slot(stream, MediaLine(line.kind, 0, token, formats), taken=line.live)
-        if len(slots) > MAX_MEDIA:
-            raise NotAcceptable(f"the other side would get more than {MAX_MEDIA} m-lines")
-        return tuple(slots)
 
     def _until_answered(self, pending: Sequence[StreamLine], side: str) -> list[StreamLine]:
         """Agreed streams go on unchanged until the answer, also those that the re-offer ends: it may yet be refused.
@@ -368,26 +350,12 @@ class Negotiation:
         return write(base, lines, options, origin, session_id)
 
 
-def _answering(answer: Description, slots: Sequence[Slot], stream: int) -> int | None:
-    """The m-line of the answer that takes the stream up: of twins the secure one comes first, also when the peer took
-    both. None: refused."""
-    for at, slot in enumerate(slots):
-        if slot.stream == stream and slot.taken and at < len(answer.media) and answer.media[at].media.port:
-            return at
-    return None
-
-
 def _outgoing(
     slot: Slot, media: Media | None, line: StreamLine, side: str, endpoint: Endpoint | None, *, twin: bool = False
 ) -> OutLine:
     if not slot.taken or not line.live:
         return OutLine(media, replace(slot.media, port=0, count=0))
     return out_line(media, slot.media, line, side, _ports(line.placement, side), endpoint=endpoint, twin=twin)
-
-
-def _plain(token: str) -> str:
-    profile = profiles.find(token)
-    return token if profile is None else profiles.variant(profile, secure=False).token
 
 
 def _placed_anew(pending: tuple[StreamLine, ...], ports: Sequence[StreamPlacement]) -> tuple[StreamLine, ...]:

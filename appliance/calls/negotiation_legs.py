@@ -7,13 +7,15 @@ from dataclasses import dataclass, replace
 
 from appliance.calls import negotiation_keys as keys
 from appliance.calls import negotiation_read as reading
+from appliance.calls.negotiation_endpoint import Endpoint, endpoint
 from appliance.calls.negotiation_keys import KeySource
 from appliance.calls.negotiation_numbers import Said
-from appliance.calls.negotiation_read import LinePlan, Target
+from appliance.calls.negotiation_read import LinePlan
 from appliance.calls.negotiation_state import LegLine, Quirks, StreamLine
+from appliance.calls.negotiation_target import Target
 from appliance.errors import CryptoRequired, NotAcceptable
 from appliance.policy import suites as suite_policy
-from appliance.policy.options import MediaOptions, SdesOptions
+from appliance.policy.options import MediaOptions
 from appliance.policy.secure_media import Mode
 from appliance.protocols.sdes.crypto import Crypto
 from appliance.protocols.sdp import formats, profiles
@@ -126,28 +128,28 @@ def answered(
     side: str,
     options: MediaOptions,
     used: Collection[bytes],
-) -> tuple[StreamLine, reading.Endpoint]:
+) -> tuple[StreamLine, Endpoint]:
     """One stream after its answer, the m-line `media` (number `at`, from 1) of the answerer `side`. NotAcceptable,
     CryptoRequired."""
     leg = line.leg(side)
-    endpoint = reading.endpoint(answer, media, options)
+    there = endpoint(answer, media, options)
     values = media.attributes("crypto")
     local = remote = None
     if leg.osrtp and not values:
-        leg = replace(leg, osrtp=False, proposed=())  # the peer does not know RFC 8643: plain, as the offer allowed
+        leg = replace(leg, osrtp=False)  # plain, as the offer allowed; our lines stay, so that a re-offer repeats them
     if leg.secure:
         try:
-            local, remote = keys.match(values, leg.proposed, _accepting(leg, options), used)
+            local, remote = keys.match(values, leg.proposed, reading.this_side(options), used)
         except keys.NoKey as why:
             raise CryptoRequired(f"answer, m-line {at}: {why}") from None
     elif options.inbound is not None and options.inbound.mode is Mode.MANDATORY:
         raise CryptoRequired(f"answer, m-line {at}: the policy demands SRTP")
     leg = replace(
-        leg, rtp=endpoint.rtp, rtcp=endpoint.rtcp, mux=leg.mux_required or (leg.mux and endpoint.mux),
-        direction=endpoint.direction, local=local, remote=remote,
+        leg, rtp=there.rtp, rtcp=there.rtcp, mux=leg.mux_required or (leg.mux and there.mux),
+        direction=there.direction, local=local, remote=remote,
         also=tuple(earlier for earlier in leg.also if remote and not keys.same_keys(earlier, remote)),
     )  # fmt: skip
-    return line.with_leg(side, leg), endpoint
+    return line.with_leg(side, leg), there
 
 
 def chosen(line: StreamLine, side: str, proto: str) -> StreamLine:
@@ -180,8 +182,3 @@ def spending(line: StreamLine, before: StreamLine | None, side: str) -> StreamLi
     changed = left.local is not None and (leg.local is None or leg.local.keys != left.local.keys)
     spent = left.spent | {keys.fingerprint(left.local)} if changed and left.local else left.spent
     return line.with_leg(side, replace(leg, spent=spent))
-
-
-def _accepting(leg: LegLine, options: MediaOptions) -> SdesOptions:
-    """How to read the answer's lines: what was offered is settled, only leniency counts."""
-    return replace(reading.this_side(options), window=leg.quirks.window)

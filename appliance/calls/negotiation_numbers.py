@@ -9,7 +9,7 @@ everything carries the number that leg's own SDP says, and a number that the pee
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -94,13 +94,16 @@ def _moved(codecs: Mapping[str, str], known: Mapping[str, str]) -> dict[str, str
     return moved
 
 
-def answered(media: Media, offer_formats: Iterable[str], line: StreamLine, side: str) -> tuple[Media, StreamLine]:
+def answered(media: Media, offer_formats: Collection[str], line: StreamLine, side: str) -> tuple[Media, StreamLine]:
     """An answer of `side`'s: the section to write for the offerer, and the stream with both legs' translations.
     `offer_formats`: of the m-line that the offerer wrote."""
     mine, offerer = line.leg(side), line.leg(other(side))
     codecs = formats.codecs(media)
     known = dict(offerer.known)
-    if mine.told or any(codec and known.get(number) != codec for number, codec in codecs.items()):
+    same = all(
+        number in offer_formats and (not codec or known.get(number) == codec) for number, codec in codecs.items()
+    )
+    if mine.told or not same:
         media, mine, offerer = _translated(media, codecs, offer_formats, mine, offerer)
     if offerer.ids or mine.ids:
         media, mine, offerer = _extensions_answered(media, mine, offerer)

@@ -5,48 +5,23 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from appliance.calls import negotiation_keys as keys
 from appliance.calls import negotiation_streams as places
-from appliance.calls.media import Address, RocPolicy
-from appliance.calls.negotiation_state import Exchange, LegLine, Slot, other
-from appliance.calls.negotiation_streams import DISCARD_PORT
+from appliance.calls.media import RocPolicy
+from appliance.calls.negotiation_endpoint import Endpoint, endpoint
+from appliance.calls.negotiation_state import Exchange, Slot, other
+from appliance.calls.negotiation_target import CLEARTEXT, Target, target
 from appliance.calls.negotiation_vbr import constant
-from appliance.errors import CryptoRequired, InvalidRequest, NotAcceptable
+from appliance.errors import CryptoRequired, NotAcceptable
 from appliance.policy.codec_wishes import CodecWishes
 from appliance.policy.options import MediaOptions, SdesOptions
 from appliance.policy.secure_media import Mode
 from appliance.protocols.sdes.crypto import Crypto
 from appliance.protocols.sdp import formats, profiles
 from appliance.protocols.sdp.description import Description, Media
-from appliance.protocols.sdp.fields import DIRECTIONS, UNSPECIFIED, Connection, family, invalid, parse_rtcp
 from appliance.protocols.sdp.profiles import Profile
-
-CLEARTEXT = "sdes_over_cleartext: keys may travel over protected signalling only (RFC 4568 section 8.3)"
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """Where a peer wants media and which way it flows, as its SDP says."""
-
-    rtp: Address | None
-    rtcp: Address | None
-    direction: str
-    zero: bool  # held the old way, by 0.0.0.0 (RFC 2543)
-    mux: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """What goes to the other side: the profile, and how keys are put to a peer that may have none."""
-
-    profile: Profile
-    osrtp: bool = False  # keys under the plain profile: the answer takes them up or not (RFC 8643)
-    twins: bool = False  # the secure m-line, then a plain one for the same stream (row H02)
-
-    @property
-    def secure(self) -> bool:
-        return self.profile.secure or self.osrtp
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,10 +168,13 @@ def _may_be_seen(options: MediaOptions, sdes: SdesOptions) -> bool:
 def this_side(options: MediaOptions) -> SdesOptions:
     """SDES options of the leg whose SDP is handed in. Without words of its own it gets what may hold for both legs:
     neither the words about our own offer (`only-`, `no-`) nor the other trunk's quirks and weakenings."""
-    if options.sdes_from is not None:
-        return options.sdes_from
+    return options.sdes_from if options.sdes_from is not None else _of_both(options.sdes)
+
+
+@lru_cache(maxsize=256)  # the options of trunks, over and over
+def _of_both(sdes: SdesOptions) -> SdesOptions:
     return replace(
-        options.sdes,
+        sdes,
         suites=(),
         without=frozenset(),
         order=(),
@@ -210,110 +188,3 @@ def this_side(options: MediaOptions) -> SdesOptions:
         unencrypted_srtcp=False,
         unauthenticated_srtp=False,
     )
-
-
-def target(offered: Profile, options: MediaOptions, before: LegLine | None = None) -> Target:
-    """The profile towards the other side: asked for by name, else by its policy, else as before, else as offered; and
-    the form in which a leg that may be secure or plain is asked (SDP-7, SDP-8, SDP-11)."""
-    mode = options.outbound.mode if options.outbound else None
-    chosen = _chosen(offered, options, mode, before)
-    words = options.osrtp & {"offer", "offer-legacy"}
-    if mode is Mode.MANDATORY or mode is Mode.FORBIDDEN or not (words or mode is Mode.OPTIONAL):
-        return Target(_permitted(chosen, options, mode))
-    named = bool(options.transport_protocol)
-    if chosen.dtls or (named and not words):
-        return Target(_permitted(chosen, options, mode))
-    if _no_keys(options):
-        return Target(profiles.variant(chosen, secure=False))
-    was = profiles.find(before.proto) if before else None
-    if before is not None and was is not None and not before.osrtp and (before.secure or "offer" not in words):
-        return Target(_permitted(was, options, mode))  # it is settled what this peer can
-    secure = _permitted(profiles.variant(chosen, secure=True), options, mode)
-    if "offer" in words:
-        return Target(profiles.variant(secure, secure=False), osrtp=True)
-    return Target(secure, twins=before is None)
-
-
-def _chosen(offered: Profile, options: MediaOptions, mode: Mode | None, before: LegLine | None) -> Profile:
-    if options.transport_protocol:
-        named = profiles.find(options.transport_protocol)
-        if named is None:
-            raise InvalidRequest(
-                f"unknown transport protocol {options.transport_protocol!r}", field="transport-protocol"
-            )
-        return named
-    was = profiles.find(before.proto) if before else None
-    if mode is Mode.OPTIONAL and was is not None:
-        return was
-    if mode is not None:
-        return profiles.variant(offered, secure=mode is not Mode.FORBIDDEN)
-    return was or offered
-
-
-def _permitted(chosen: Profile, options: MediaOptions, mode: Mode | None) -> Profile:
-    if not chosen.secure:
-        if mode is Mode.MANDATORY:
-            raise CryptoRequired("the policy towards the other side demands SRTP")
-        return chosen
-    if mode is Mode.FORBIDDEN:
-        raise NotAcceptable("the policy towards the other side forbids SRTP")
-    if chosen.dtls:
-        raise NotAcceptable("DTLS-SRTP is not available")
-    if why := _no_keys(options):
-        raise CryptoRequired(why)
-    return chosen
-
-
-def _no_keys(options: MediaOptions) -> str:
-    """Why no a=crypto may be written towards the other side."""
-    if not options.sdes.enabled:
-        return "SDES is switched off and no other key exchange is available"
-    if options.sdes_requires_tls and not (options.signalling_secure_out or options.sdes.over_cleartext):
-        return CLEARTEXT
-    return ""
-
-
-def endpoint(sdp: Description, media: Media, options: MediaOptions) -> Endpoint:
-    """Address, RTCP address, direction and mux of an m-line that is in use. InvalidSdp when there is no address to
-    send to."""
-    connection = sdp.connection(media)
-    number = media.number
-    if connection is None:
-        raise invalid(number, "no c= line for this m-line")
-    if not connection.literal:
-        raise invalid(number, "the c= line that holds here has no IP address")
-    zero = connection.host in UNSPECIFIED
-    host = _host(connection, options)
-    port = media.media.port
-    rtp = None if zero or port == DISCARD_PORT else Address(host, port)
-    direction = _direction(sdp, media)
-    if zero:
-        direction = "sendonly" if DIRECTIONS[direction][0] else "inactive"
-    return Endpoint(rtp, _rtcp(media, rtp), direction, zero, media.has("rtcp-mux"))
-
-
-def _host(connection: Connection, options: MediaOptions) -> str:
-    if options.use_received_from and family(options.received_from):
-        return options.received_from
-    return connection.host
-
-
-def _rtcp(media: Media, rtp: Address | None) -> Address | None:
-    """`a=rtcp`, else the next port (RFC 3605, RFC 3550 section 11)."""
-    if rtp is None:
-        return None
-    for at, line in enumerate(media.lines):
-        if line.type == "a" and line.value.startswith("rtcp:"):
-            port, host = parse_rtcp(line.value[5:], media.number + at)
-            if host in UNSPECIFIED or port in (0, DISCARD_PORT):
-                return None
-            return Address(host or rtp.host, port)
-    return Address(rtp.host, rtp.port + 1) if rtp.port < 65535 else None
-
-
-def _direction(sdp: Description, media: Media) -> str:
-    for section in (media, sdp.session):
-        for type, value, _ in section.lines:
-            if type == "a" and value in DIRECTIONS:
-                return value
-    return "sendrecv"

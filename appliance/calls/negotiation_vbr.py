@@ -15,6 +15,8 @@ def constant(media: Media, mode: Vbr) -> tuple[Media, str]:
     if mode is Vbr.ALLOW or media.media.kind != "audio":
         return media, ""
     codecs = formats.codecs(media)
+    if vbr.ASKED.isdisjoint([codec.partition("/")[0] for codec in codecs.values()]):
+        return media, ""
     silence = not any(value.startswith("off") for value in media.attributes("silenceSupp"))
     verdict = vbr.apply(codecs, formats.parameters(media), mode, silence_suppression=silence)
     if not verdict:

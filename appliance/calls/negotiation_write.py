@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from appliance.calls.media import LocalPorts
-from appliance.calls.negotiation_read import Endpoint
+from appliance.calls.negotiation_endpoint import Endpoint
 from appliance.calls.negotiation_state import LegLine, OriginState, StreamLine
 from appliance.policy.options import MediaOptions
 from appliance.protocols.sdes import crypto
@@ -108,7 +108,7 @@ def _session(base: Description, options: MediaOptions, host: str, sip: bool) -> 
         elif line.type == "c":
             if host and "session-connection" in options.replace:
                 value = str(Connection.to(host))
-            connection = value.split()[-1].partition("/")[0]
+            connection = value.rpartition(" ")[2].partition("/")[0]  # the parser takes any text, none too
         elif line.type == "a" and (value.startswith("group:BUNDLE") or (sip and _of_the_hop(line, BROWSER_ATTRIBUTES))):
             continue  # every stream has ports of its own behind us (row G17)
         kept.append(f"{line.type}={value}{end}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from appliance.calls import subscribing
 from appliance.calls.negotiation import Negotiation
 from appliance.calls.registry import Branch, Call, Treatment
 from appliance.state import records
@@ -52,6 +53,7 @@ def _branch_out(branch: Branch) -> dict[str, Any]:
         "via": branch.via_branch,
         "answered": branch.answered,
         "offerer": branch.offerer_tag,
+        "codecs": branch.codecs,
         "negotiation": branch.saved,
         "placement": records.placement_out(branch.placement) if branch.placement else None,
         "media": records.media_out(branch.media),
@@ -70,6 +72,8 @@ def _branch_in(value: dict[str, Any], random: Callable[[int], bytes]) -> Branch:
         negotiation=None if saved is None else Negotiation.from_record(saved, random),
         placement=None if placement is None else records.placement_in(placement),
         media=records.media_in(value["media"]),
+        codecs={side: tuple((port, text) for port, text in told) for side, told in value.get("codecs", {}).items()},
+        subscriptions={one.to_tag: one for one in map(subscribing.from_record, value.get("subscriptions", []))},
         treatments={side: _treatment_in(value.get("treated", {}).get(side, [])) for side in ("a", "b")},
     )
 
@@ -81,7 +85,10 @@ def _rare_out(branch: Branch) -> dict[str, Any]:
         for side, treatment in branch.treatments.items()
         if treatment != Treatment()
     }
-    return {"treated": treated} if treated else {}
+    rare: dict[str, Any] = {"treated": treated} if treated else {}
+    if branch.subscriptions:
+        rare["subscriptions"] = [subscribing.to_record(one) for one in branch.subscriptions.values()]
+    return rare
 
 
 def _treatment_in(value: list[Any]) -> Treatment:

@@ -12,8 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from appliance.calls.media import StreamMedia
+from appliance.calls.media import ContextSpec, StreamMedia
 from appliance.calls.negotiation import Negotiation
+from appliance.calls.subscribing import Codecs, Subscription
 from appliance.placement.reconciler import Placement
 
 
@@ -40,13 +41,31 @@ class Branch:
     saved: dict[str, Any] | None = field(default=None, repr=False)  # negotiation.to_record() after the last good step
     placement: Placement | None = None
     media: dict[int, StreamMedia] = field(default_factory=dict, repr=False)  # by m-line
+    earlier: dict[tuple[int, str], ContextSpec] = field(default_factory=dict, repr=False)  # its peer's keys
     answered: bool = False
     offerer_tag: str = ""  # who made the offer that is out
     treatments: dict[str, Treatment] = field(default_factory=untreated)  # by leg, "a" and "b"
+    codecs: dict[str, Codecs] = field(default_factory=dict)  # by leg: what its party was told of formats
+    subscriptions: dict[str, Subscription] = field(default_factory=dict)  # by the subscriber's tag
+
+    @property
+    def own_media(self) -> dict[int, StreamMedia]:
+        """The streams of the call, without the copies for subscribers."""
+        return {line: media for line, media in self.media.items() if media.copies_of is None}
 
     def has_tags(self, one: str, other: str) -> bool:
         """Are these the two parties, whichever is which? A tag that is not known yet fits."""
         return (self._is_a(one) and self._is_b(other)) or (self._is_a(other) and self._is_b(one))
+
+    def take_media(self, streams: dict[int, StreamMedia]) -> None:
+        """From now on. What the peers sent with until now is remembered: one that missed its re-key is then told so."""
+        for line, now in streams.items():
+            before = self.media.get(line)
+            for side in ("a", "b") if before is not None else ():
+                was, now_receive = getattr(before, side).receive, getattr(now, side).receive
+                if was is not None and was != now_receive:
+                    self.earlier[line, side] = was
+        self.media = streams
 
     def _is_a(self, tag: str) -> bool:
         return tag == self.from_tag

@@ -5,6 +5,7 @@ An operation: lock the call -> negotiate (pure) -> place -> command and save (`l
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
 import time
@@ -14,15 +15,17 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 
-from appliance.calls import keying_log, moving, switching
+from appliance.calls import diagnosing, keying_log, moving, switching
 from appliance.calls.draining import Draining
 from appliance.calls.ledger import Ledger, Records, placed
 from appliance.calls.media import LegMedia, LocalPorts, StreamMedia, StreamPlacement
 from appliance.calls.media_control import MediaControl
+from appliance.calls.names import check_names
 from appliance.calls.negotiation import Negotiation, OfferPlan
 from appliance.calls.registry import Branch, Call
 from appliance.calls.session_keys import check_keys
 from appliance.calls.snapshots import Snapshots
+from appliance.calls.subscribing import codecs
 from appliance.calls.views import (
     AnswerRequest,
     CallEvent,
@@ -33,11 +36,12 @@ from appliance.calls.views import (
     SessionRequest,
     Statistics,
 )
+from appliance.diagnosis.causes import Finding
+from appliance.diagnosis.diagnose import diagnose
 from appliance.errors import CallExists, GatewayError, InvalidRequest, NoCapacity, UnknownCall
 from appliance.placement.reconciler import Placement, Reconciler
 from appliance.state.drained import DrainedWorkers
 
-LONGEST_NAME = 1024  # characters of a Call-ID, tag or label; longer ones are an attack (G5)
 MOST_STREAMS = 64
 MOST_BRANCHES = 32
 
@@ -71,11 +75,13 @@ class CallService:
         clock: Callable[[], float] = time.time,
         drained: DrainedWorkers | None = None,
         rebalance: Callable[[], bool] = lambda: False,
+        key_log: Callable[[str, keying_log.Keyed], None] | None = None,
     ) -> None:
-        self._facts = facts
+        """`key_log` is told the Call-ID and keys of each new context: for a file that an operator asked for."""
+        self._facts, self._key_log = facts, key_log
         self._reconciler, self._snapshots, self._random = reconciler, snapshots, random
         self.ledger = Ledger(reconciler, store, snapshots, random=random, clock=clock, most_calls=facts.most_calls)
-        self.control = MediaControl(self.ledger, self._operation)
+        self.control = MediaControl(self.ledger, facts, self._operation)
         self.drains = Draining(self.ledger, drained or DrainedWorkers(), rebalance)
 
     # ---------------------------------------------------------------- SDP
@@ -83,7 +89,7 @@ class CallService:
     async def offer(self, request: OfferRequest) -> SdpReply:
         """First offer, repeated offer, re-INVITE by either party, or a further branch of a forked call."""
         with self._operation("offer"):
-            _check_names(request.call_id, request.from_tag, request.to_tag, request.via_branch, request.label)
+            check_names(request.call_id, request.from_tag, request.to_tag, request.via_branch, request.label)
             ledger = self.ledger
             call = await ledger.locked(request.call_id) or await ledger.begin(request.call_id, request.label)
             try:
@@ -95,7 +101,7 @@ class CallService:
     async def answer(self, request: AnswerRequest) -> SdpReply:
         """The answer to the offer that is out. UnknownCall, InvalidSdp, NotAcceptable."""
         with self._operation("answer"):
-            _check_names(request.call_id, request.from_tag, request.to_tag, request.via_branch)
+            check_names(request.call_id, request.from_tag, request.to_tag, request.via_branch)
             call = await self.ledger.existing(request.call_id)
             try:
                 branch = call.for_answer(request.from_tag, request.to_tag, request.via_branch)
@@ -123,7 +129,7 @@ class CallService:
         """Low-level session. CallExists, NoCapacity, InvalidRequest."""
         with self._operation("create_session"):
             call_id = request.call_id or secrets.token_hex(16)
-            _check_names(call_id, request.label)
+            check_names(call_id, request.label)
             streams = self._session_streams(request)
             if self.ledger.registry.get(call_id) is not None:
                 raise CallExists("a call of this name is up")
@@ -134,7 +140,7 @@ class CallService:
             try:
                 with self.ledger.attempt(call, branch):
                     branch.placement = self._reconciler.reserve(_legs(streams))
-                    await self.ledger.carry_out(call, branch, streams)
+                    await self._carry_out(call, branch, streams)
                 self.ledger.publish(EventKind.CREATED, call)
                 return self._snapshots.call(call)
             finally:
@@ -152,7 +158,7 @@ class CallService:
                 with self.ledger.attempt(call, branch):
                     _check_interfaces(placed(branch), streams)
                     self._reconciler.extend(placed(branch), _legs(streams))
-                    await self.ledger.carry_out(call, branch, streams)
+                    await self._carry_out(call, branch, streams)
                 self.ledger.publish(EventKind.UPDATED, call)
                 return self._snapshots.call(call)
             finally:
@@ -169,6 +175,15 @@ class CallService:
         if call is None or not call.revision:
             raise UnknownCall("no such call")
         return self._snapshots.call(call)
+
+    async def why(self, call_id: str) -> tuple[Finding, ...]:
+        """Why there is no audio, worst cause first. Looks only. UnknownCall."""
+        with self._operation("why"):
+            call = self.ledger.registry.get(call_id)
+            if call is None or not call.revision:
+                raise UnknownCall("no such call")
+            # trial on kept packets takes milliseconds, and nobody's signalling shall wait for it
+            return await asyncio.to_thread(diagnose, diagnosing.gather(call, self._snapshots))
 
     def list(self, limit: int, after: str = "") -> list[CallView]:
         """At most `limit` calls in order of call-id, those after call-id `after`. Cheap views: without counters."""
@@ -271,6 +286,7 @@ class CallService:
                 self._reconciler.extend(branch.placement, legs)
             negotiated = negotiation.write_offer(plan, self._ports(branch.placement, plan))
             branch.offerer_tag = request.from_tag
+            branch.codecs["b" if plan.offerer == "a" else "a"] = codecs(negotiated.sdp)
             await self._carry_out(call, branch, dict(zip(negotiated.lines, negotiated.streams, strict=True)))
         self.ledger.publish(EventKind.CREATED if first else EventKind.UPDATED, call)
         return SdpReply(negotiated.sdp, call.call_id, request.options.unknown)
@@ -282,6 +298,7 @@ class CallService:
             if branch.offerer_tag == branch.from_tag:
                 branch.to_tag = request.to_tag
             branch.answered = True
+            branch.codecs["a" if branch.offerer_tag == branch.from_tag else "b"] = codecs(negotiated.sdp)
             await self._carry_out(call, branch, dict(zip(negotiated.lines, negotiated.streams, strict=True)))
         self.ledger.publish(EventKind.ANSWERED if first else EventKind.UPDATED, call)
         return SdpReply(negotiated.sdp, call.call_id, request.options.unknown)
@@ -291,6 +308,9 @@ class CallService:
         await self.ledger.carry_out(call, branch, streams)
         for event in keying_log.events(before, streams):
             log.log(event.level, event.name, call=call.call_id, **event.facts)
+        if self._key_log is not None:
+            for keyed in keying_log.contexts(before, streams):
+                self._key_log(call.call_id, keyed)
 
     def _new_branch(self, call: Call, request: OfferRequest) -> Branch:
         if call.low_level:
@@ -361,14 +381,6 @@ def _check_interfaces(placement: Placement, streams: Mapping[int, StreamMedia]) 
         stream = placement.streams.get(line)
         if stream is not None and (stream.interface_a, stream.interface_b) != (a, b):
             raise InvalidRequest(f"stream {line} cannot move to another interface", "interface")
-
-
-def _check_names(call_id: str, *names: str) -> None:
-    """InvalidRequest."""
-    if not call_id:
-        raise InvalidRequest("Call-ID is missing", "call_id")
-    if len(call_id) > LONGEST_NAME or any(len(name) > LONGEST_NAME for name in names):
-        raise InvalidRequest(f"names are at most {LONGEST_NAME} characters long", "call_id")
 
 
 def _where(error: BaseException) -> str:

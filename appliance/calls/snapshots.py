@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Protocol
 
 from appliance.calls.media import Address, ContextSpec, LocalPorts, StreamMedia
@@ -12,7 +12,7 @@ from appliance.calls.views import CallState, CallView, ContextView, Counters, Ke
 from appliance.placement.desired import RECEIVING, PlacedStream, contexts
 from appliance.placement.inventory import Inventory, WorkerInventory
 from appliance.placement.load import Sample
-from kernels.control.status import CryptoStatus, FlowStatus, KeyStatus, WorkerStatus
+from kernels.control.status import CryptoStatus, FlowStatus, KeptDatagram, KeyStatus, WorkerStatus
 from kernels.wire.packet import Drop
 
 DROPS = tuple(drop.name.removeprefix("DROP_").lower() for drop in Drop if drop not in (Drop.DROP_NONE, Drop.DROP_COUNT))
@@ -25,6 +25,7 @@ class Readings(Protocol):
     def crypto(self, worker: int, slot: int) -> CryptoStatus: ...
     def counters(self, worker: int) -> dict[str, int]: ...
     def worker(self, worker: int) -> WorkerStatus: ...
+    def samples(self, worker: int, slots: Container[int]) -> list[KeptDatagram]: ...
 
 
 class Snapshots:
@@ -32,6 +33,10 @@ class Snapshots:
 
     def __init__(self, readings: Readings, inventory: Inventory) -> None:
         self._readings, self._inventory = readings, inventory
+
+    @property
+    def readings(self) -> Readings:
+        return self._readings
 
     def call(self, call: Call, branches: Sequence[Branch] | None = None, counters: bool = True) -> CallView:
         """`branches`: only these (those a delete ends). Without `counters` the arena is not read."""
@@ -54,11 +59,12 @@ class Snapshots:
         )
 
     def last_packet_ns(self, branch: Branch) -> int:
-        """CLOCK_MONOTONIC of the newest accepted packet on any flow of the branch; 0: none yet."""
+        """CLOCK_MONOTONIC of the newest accepted packet on any flow of the branch, subscribers' RTCP apart; 0: none
+        yet."""
         if branch.placement is None:
             return 0
         worker = branch.placement.worker
-        readings = (self._flow(worker, slot) for slot in branch.placement.installed.flows)
+        readings = (self._flow(worker, slot) for slot, flow in branch.placement.installed.flows.items() if not flow.tap)
         return max((reading.last_packet_ns for reading in readings if reading), default=0)
 
     def worker(self, index: int, calls: int) -> WorkerView:
@@ -116,6 +122,8 @@ class Snapshots:
                 via_branch=branch.via_branch,
                 from_tag=branch.from_tag,
                 to_tag=branch.to_tag,
+                copies_of=media.copies_of,
+                subscriber=_subscriber(branch, line) if media.copies_of is not None else "",
             )
             for line, media in branch.media.items()
             if line in placement.streams
@@ -141,6 +149,8 @@ class Snapshots:
             secure=leg.secure,
             may_send=leg.may_send,
             may_receive=leg.may_receive,
+            blocked=leg.blocked,
+            echo=leg.echo,
             latching=leg.latching.value,
             receive=self._context(worker, leg.receive, placed.cryptos.get(f"{side}_receive"), counters),
             send=self._context(worker, leg.send, placed.cryptos.get(f"{side}_send"), counters),
@@ -218,6 +228,12 @@ def _state(state: str, inventory: WorkerInventory) -> str:
     if state != "run" or not inventory.drained:
         return state
     return "drain" if inventory.calls else "drained"
+
+
+def _subscriber(branch: Branch, line: int) -> str:
+    """The tag of whose copies a stream is."""
+    subscriptions = branch.subscriptions.values()
+    return next((one.to_tag for one in subscriptions if any(copy.line == line for copy in one.copies)), "")
 
 
 def _learnt(flow: FlowStatus | None) -> Address | None:

@@ -167,6 +167,8 @@ class LegView:
     secure: bool = False
     may_send: bool = True
     may_receive: bool = True
+    blocked: bool = False  # what it sends goes no further
+    echo: bool = False  # what it sends goes back to it
     latching: str = ""
     receive: ContextView | None = None
     send: ContextView | None = None
@@ -186,6 +188,8 @@ class StreamView:
     via_branch: str = ""  # branch of a forked call this stream belongs to
     from_tag: str = ""  # party on leg a
     to_tag: str = ""  # party on leg b; empty before its answer
+    copies_of: int | None = None  # copies of what a leg of this m-line sends, for a subscriber on the same leg here
+    subscriber: str = ""  # its tag
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""`srtpgw calls list|show|delete|move|switch-key`."""
+"""`srtpgw calls list|show|why|delete|move|switch-key`."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(calls, name="calls", help="Calls and low-level sessions.")
     calls.command("list")(list_)
     calls.command("show")(show)
+    calls.command("why")(why)
     calls.command("delete")(delete)
     calls.command("move")(move)
     calls.command("switch-key")(switch_key)
@@ -53,6 +54,19 @@ def show(call_id: CallArgument, socket: SocketOption = Path(DEFAULT_SOCKET), as_
         print_json(tree(call))
     else:
         _print(call)
+
+
+def why(call_id: CallArgument, socket: SocketOption = Path(DEFAULT_SOCKET), as_json: JsonOption = False) -> None:
+    """Why is there no audio? Likely causes, worst first, with the evidence and what to do."""
+    from srtpgw.v1 import calls_pb2, calls_pb2_grpc
+
+    with connected(socket) as channel:
+        reply = calls_pb2_grpc.CallServiceStub(channel).Why(calls_pb2.WhyRequest(call_id=call_id), timeout=TIMEOUT_S)
+    if as_json:
+        print_json(tree(reply))
+        return
+    for number, finding in enumerate(reply.findings, 1):
+        _print_finding(number, finding)
 
 
 def delete(call_id: CallArgument, socket: SocketOption = Path(DEFAULT_SOCKET), as_json: JsonOption = False) -> None:
@@ -104,6 +118,20 @@ def switch_key(
         print_json(tree(call))
     else:
         _print(call)
+
+
+def _print_finding(number: int, finding: Any) -> None:
+    """A paragraph: what and where, how sure, what speaks for it, what to do."""
+    cause = type(finding).Cause.Name(finding.cause).lower().replace("_", "-")
+    sure = type(finding).Confidence.Name(finding.confidence).lower()
+    place = [f"stream {finding.stream}"] if finding.HasField("stream") else []
+    place += [f"leg {finding.leg}"] if finding.leg else []
+    place += [f"branch {finding.via_branch}"] if finding.via_branch else []
+    typer.echo(f"{number}. {cause} ({', '.join([*place, sure])})")
+    typer.echo(f"   {finding.sentence}")
+    if finding.evidence:
+        typer.echo("   seen: " + ", ".join(f"{item.name} {item.value}" for item in finding.evidence))
+    typer.echo(f"   do:   {finding.advice}")
 
 
 def _pages(channel: Any, limit: int) -> Iterator[Any]:

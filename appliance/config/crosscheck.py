@@ -138,6 +138,11 @@ def _security(settings: Settings) -> Iterator[Finding]:
             yield _warning(
                 ("security", key), "weakens the media of every call", "set it on the one trunk that needs it"
             )
+    if settings.security.log_srtp_keys is not None:
+        yield _warning(
+            ("security", "log_srtp_keys"), f"every SRTP key is written to {settings.security.log_srtp_keys}",
+            "for a lab only: unset it and delete the file",
+        )  # fmt: skip
     outside = [listen for listen in settings.sip.listen if not listen.at.loopback]
     clear = [listen for listen in outside if listen.transport not in ("tls", "wss")]
     if settings.sip.enabled and clear and not settings.security.sdes_requires_tls:

@@ -254,6 +254,12 @@ class Security(Table):
     sdes_requires_tls: bool = row(
         True, help="Never offer or take SDES keys over SIP that is not TLS (or WSS).", effect=Effect.NEXT_CALL
     )
+    log_srtp_keys: Path | None = row(
+        None,
+        help="File that every SRTP master key is written to, to decrypt captures in a lab (mode 0600); unset: nowhere. "
+        "Who reads it hears the calls.",
+        effect=Effect.RESTART,
+    )
     vbr: Annotated[Literal["forbid", "allow"], BeforeValidator(no_padding)] = row(
         "forbid",
         help="Variable bit rate codecs on secured media, whose packet lengths tell what is said (RFC 6562): opus is "

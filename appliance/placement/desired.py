@@ -15,11 +15,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from appliance.calls.media import Address, ContextSpec, LegMedia, LocalPorts, MasterKey, StreamMedia, StreamPlacement
-from appliance.errors import InvalidRequest
+from appliance.errors import InvalidRequest, NoCapacity
 from appliance.protocols.srtp import suites
 from kernels.control.commands import (
     MOST_EXTENSIONS,
     MOST_PAYLOAD_TYPES,
+    MOST_TAPS,
     AddKey,
     Command,
     InstallCrypto,
@@ -46,10 +47,16 @@ class PlacedStream:
     """A stream where it lives: its ports, and the slots taken for it so far, by the names above."""
 
     placement: StreamPlacement
-    interface_a: str
+    interface_a: str  # "": this leg has no ports (StreamMedia.copies_of)
     interface_b: str
     flows: dict[str, int] = field(default_factory=dict)
     cryptos: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def ends(self) -> list[tuple[str, LocalPorts]]:
+        """Interface and ports of each leg that has some."""
+        both = ((self.interface_a, self.placement.a), (self.interface_b, self.placement.b))
+        return [(interface, ours) for interface, ours in both if interface]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +89,10 @@ NOTHING = Desired()
 
 def needed_flows(media: StreamMedia) -> tuple[str, ...]:
     """Which of FLOWS the stream uses: no RTCP flow on a leg with rtcp-mux."""
-    return _FLOWS_BY_MUX[media.a.mux, media.b.mux]
+    if media.copies_of is None:
+        return _FLOWS_BY_MUX[media.a.mux, media.b.mux]
+    absent = [side for side, leg in (("a", media.a), ("b", media.b)) if not leg.interface]
+    return tuple(name for name in _FLOWS_BY_MUX[media.a.mux, media.b.mux] if name[0] not in absent)
 
 
 _FLOWS_BY_MUX = {
@@ -152,6 +162,45 @@ def _secrets(context: Context) -> set[tuple[bytes, bytes]]:
     return {(key.key, key.salt) for key in context.keys}
 
 
+def desired_of(streams: Mapping[int, StreamMedia], placed: Mapping[int, PlacedStream]) -> Desired:
+    """`desired` of all streams of a branch, by m-line, with the chains of those that are copies of others."""
+    state = merge([desired(media, placed[line]) for line, media in streams.items()])
+    taps = {line: media for line, media in streams.items() if media.copies_of in streams}
+    return _chained(state, streams, placed, taps) if taps else state
+
+
+def _chained(
+    state: Desired,
+    streams: Mapping[int, StreamMedia],
+    placed: Mapping[int, PlacedStream],
+    taps: Mapping[int, StreamMedia],
+) -> Desired:
+    """Each flow names the first of its taps, each tap the next and whom it follows (kernels/flow/copies.pxd). Taps
+    that have nowhere to send to yet stay outside. NoCapacity: more taps than the packet path walks along."""
+    flows = dict(state.flows)
+    ends: dict[tuple[int, str, str], tuple[int, int]] = {}  # source: last flow of its chain, taps in it
+    for line, media in taps.items():
+        source = media.copies_of
+        for side, leg in (("a", media.a), ("b", media.b)):
+            if source is None or not leg.interface or leg.remote_rtp is None:
+                continue
+            heard = streams[source].a if side == "a" else streams[source].b
+            for kind in ("rtp", "rtcp"):
+                before, count = ends.get((source, side, kind), (placed[source].flows[_flow(side, kind, heard)], 0))
+                mine = placed[line].flows[_flow(side, kind, leg)]
+                if count == MOST_TAPS:
+                    raise NoCapacity("as many subscribers as one party can have")
+                tap, follows = ("rtp_tap", "rtp_partner") if kind == "rtp" else ("rtcp_tap", "rtcp_partner")
+                flows[before] = replace(flows[before], **{tap: mine})  # type: ignore[arg-type]
+                flows[mine] = replace(flows[mine], **{follows: before})  # type: ignore[arg-type]
+                ends[source, side, kind] = (mine, count + 1)
+    return Desired(state.cryptos, flows)
+
+
+def _flow(side: str, kind: str, leg: LegMedia) -> str:
+    return f"{side}_rtp" if leg.mux else f"{side}_{kind}"
+
+
 def desired(media: StreamMedia, placed: PlacedStream) -> Desired:
     """What the worker should hold. Every needed slot must have been taken. InvalidRequest: keys that do not fit
     the suite, or media that would go round in circles."""
@@ -170,6 +219,11 @@ def desired(media: StreamMedia, placed: PlacedStream) -> Desired:
             cryptos[slot] = _context(slot, named[f"{side}_send"], True)
     flows: dict[int, InstallFlow] = {}
     ports = placed.placement
+    if media.copies_of is not None:
+        taps = (("a", media.a, placed.interface_a, ports.a), ("b", media.b, placed.interface_b, ports.b))
+        for side, leg, interface, ours in taps:
+            flows.update({flow.slot: flow for flow in _tap_flows(side, leg, interface, ours, placed)})
+        return Desired(cryptos, flows)
     for flow in (
         *_leg_flows("a", media.a, placed.interface_a, ports.a, placed, "b", media.b),
         *_leg_flows("b", media.b, placed.interface_b, ports.b, placed, "a", media.a),
@@ -182,7 +236,10 @@ def _refuse_loop(media: StreamMedia, placement: StreamPlacement) -> None:
     """A leg that names one of the stream's own ports would send every packet round for ever (A13 of
     security-and-faults). Ports of another call are somebody's legitimate hairpin."""
     ours = {
-        Address(local.address, port) for local in (placement.a, placement.b) for port in (local.rtp, local.rtcp)
+        Address(local.address, port)
+        for local in (placement.a, placement.b)
+        for port in (local.rtp, local.rtcp)
+        if local.address
     }
     for remote in (media.a.remote_rtp, media.a.remote_rtcp, media.b.remote_rtp, media.b.remote_rtcp):
         if remote in ours:
@@ -259,9 +316,22 @@ def _leg_flows(
     goes_to, taker = (side, leg) if leg.echo else (other, partner)
     other_rtp = flows[f"{goes_to}_rtp"]
     other_rtcp = other_rtp if taker.mux else flows[f"{goes_to}_rtcp"]
+    yield from _flows(side, leg, interface, ours, placed, other_rtp, other_rtcp)
+
+
+def _flows(
+    side: str,
+    leg: LegMedia,
+    interface: str,
+    ours: LocalPorts,
+    placed: PlacedStream,
+    other_rtp: int | None,
+    other_rtcp: int | None,
+) -> Iterator[InstallFlow]:
+    """The flows of a leg whose arrivals leave by those two."""
     payload_types, extensions = _rewriting(leg)
     rtp = InstallFlow(
-        slot=flows[f"{side}_rtp"],
+        slot=placed.flows[f"{side}_rtp"],
         interface=interface,
         port=ours.rtp,
         rtp=True,
@@ -286,7 +356,7 @@ def _leg_flows(
         # RTCP flows whatever the direction attribute says (RFC 3264 section 5.1)
         yield replace(
             rtp,
-            slot=flows[f"{side}_rtcp"],
+            slot=placed.flows[f"{side}_rtcp"],
             port=ours.rtcp,
             rtp=False,
             rtcp=True,
@@ -298,6 +368,15 @@ def _leg_flows(
             payload_types=(),
             extensions=None,
         )
+
+
+def _tap_flows(
+    side: str, leg: LegMedia, interface: str, ours: LocalPorts, placed: PlacedStream
+) -> Iterator[InstallFlow]:
+    """Of a leg that gets copies: as any leg's, but heard by nobody. `_chained` says whom it follows."""
+    if leg.interface:
+        for flow in _flows(side, leg, interface, ours, placed, None, None):
+            yield replace(flow, tap=True, may_send=True)  # so that all it sends is dropped under one name
 
 
 def _rewriting(leg: LegMedia) -> tuple[Pairs, Pairs | None]:

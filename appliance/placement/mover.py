@@ -226,7 +226,7 @@ class Mover:
     def tell_steering(self, placed: PlacedStream, worker: int) -> None:
         """Packets of these ports are this worker's from now on."""
         if self.steer is not None:
-            for interface, ours in ((placed.interface_a, placed.placement.a), (placed.interface_b, placed.placement.b)):
+            for interface, ours in placed.ends:
                 self.steer(interface, ours.rtp & ~1, worker)
 
     async def close(self, trips: Iterable[tuple[int, Trip]]) -> None:

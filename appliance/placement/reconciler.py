@@ -20,9 +20,8 @@ from appliance.placement.desired import (
     Desired,
     PlacedStream,
     assign_cryptos,
-    desired,
+    desired_of,
     diff,
-    merge,
     needed_flows,
 )
 from appliance.placement.dispatcher import Batch, Dispatcher
@@ -97,7 +96,7 @@ class Reconciler:
 
     def extend(self, placement: Placement, legs: Sequence[tuple[int, str, str]]) -> None:
         """Ports for those of the lines that have none yet; one that has keeps them, whatever interface is wished now.
-        NoCapacity, InvalidRequest; then nothing was taken."""
+        A leg with interface "" gets none. NoCapacity, InvalidRequest; then nothing was taken."""
         taken: list[int] = []
         try:
             for line, a, b in legs:
@@ -114,11 +113,14 @@ class Reconciler:
         try:
             ours_b = self._pair(worker, b)
         except GatewayError:
-            self.inventory.ports_of(a, ours_a.rtp).give_back((ours_a.rtp, ours_a.rtp + 1), self._now())
+            if a:
+                self.inventory.ports_of(a, ours_a.rtp).give_back((ours_a.rtp, ours_a.rtp + 1), self._now())
             raise
         return PlacedStream(StreamPlacement(worker, ours_a, ours_b), a, b)
 
     def _pair(self, worker: int, interface: str) -> LocalPorts:
+        if not interface:
+            return LocalPorts("", 0, 0)
         allocator = self.inventory[worker].ports.get(interface)
         if allocator is None:
             raise InvalidRequest(f"no such interface: {interface[:40]!r}", "interface")
@@ -140,12 +142,9 @@ class Reconciler:
             {line: (dict(placed.flows), dict(placed.cryptos)) for line, placed in placement.streams.items()},
         )
         try:
-            parts = []
             for line, media in streams.items():
-                placed = placement.streams[line]
-                self._take_slots(placement, placed, media)
-                parts.append(desired(media, placed))
-            wanted = merge(parts)
+                self._take_slots(placement, placement.streams[line], media)
+            wanted = desired_of(streams, placement.streams)
             commands = diff(change.before, wanted)
             change.batch = self.dispatcher.send(placement.worker, commands) if commands else None
         except GatewayError:
@@ -221,19 +220,19 @@ class Reconciler:
             self.mover.adopt(placement)
             undo.pop_all()
         for placed in placement.streams.values():
-            if self.inventory.owner(placed.interface_a, placed.placement.a.rtp) != placement.worker:
+            if self._owner(placed) != placement.worker:
                 self.mover.tell_steering(placed, placement.worker)
 
     def know(self, placement: Placement, streams: dict[int, StreamMedia]) -> None:
         """Take for installed what these media come to, with the slots as they are."""
-        placement.installed = merge([desired(media, placement.streams[line]) for line, media in streams.items()])
+        placement.installed = desired_of(streams, placement.streams)
 
     def _adopt(self, worker: WorkerInventory, placed: PlacedStream, undo: ExitStack) -> None:
         for allocator, slots in ((worker.flows, placed.flows), (worker.cryptos, placed.cryptos)):
             for number in slots.values():
                 allocator.adopt(number)
                 undo.callback(allocator.give_back, number)
-        for interface, ours in ((placed.interface_a, placed.placement.a), (placed.interface_b, placed.placement.b)):
+        for interface, ours in placed.ends:
             if interface not in worker.ports or self.inventory.addresses[interface] != ours.address:
                 raise NoCapacity(f"interface {interface[:40]!r} is gone")
             pair = (ours.rtp & ~1, ours.rtp | 1)
@@ -321,12 +320,17 @@ class Reconciler:
             inventory.flows.give_back(number)
         for number in placed.cryptos.values():
             inventory.cryptos.give_back(number)
-        for interface, ours in ((placed.interface_a, placed.placement.a), (placed.interface_b, placed.placement.b)):
+        for interface, ours in placed.ends:
             self.inventory.ports_of(interface, ours.rtp).give_back((ours.rtp & ~1, ours.rtp | 1), now)
-        owner = self.inventory.owner(placed.interface_a, placed.placement.a.rtp)
+        owner = self._owner(placed)
         if owner != worker:
             self.mover.tell_steering(placed, owner)
         placed.flows, placed.cryptos = {}, {}
+
+    def _owner(self, placed: PlacedStream) -> int:
+        """The worker in whose range a stream's ports are."""
+        interface, ours = placed.ends[0]
+        return self.inventory.owner(interface, ours.rtp)
 
     def _send_quietly(self, worker: int, commands: list[Command]) -> Batch | None:
         """For clean-up: a worker that takes nothing now is in `dirty` and is audited later."""

@@ -29,6 +29,8 @@ VARIABLE = frozenset((
 ))  # fmt: skip
 """Codecs whose packets differ in length whatever their parameters say."""
 AMR = frozenset(("amr", "amr-wb"))
+ASKED = VARIABLE | AMR | {"opus", "speex"}
+"""Every codec that this module has something to say about."""
 _CBR = re.compile(r"((?:^|;)\s*)cbr\s*(?:=[^;]*)?(?=;|$)", re.IGNORECASE)
 _USEDTX = re.compile(r"((?:^|;)\s*)usedtx\s*(?:=[^;]*)?(?=;|$)", re.IGNORECASE)
 SPEEX_VARIABLE = frozenset(("on", "any", "vad"))
@@ -72,9 +74,11 @@ def apply(
 
 def _variable(name: str, said: str, silence_suppression: bool) -> str:
     """Why this codec's packets may differ in length; "" when they do not."""
-    values = _parameters(said)
     if name in VARIABLE:
         return "variable bit rate by nature"
+    if name != "speex" and name not in AMR:
+        return ""
+    values = _parameters(said)
     if name == "speex" and values.get("vbr", "off").lower() in SPEEX_VARIABLE:
         return f"vbr={values['vbr']}"
     if name in AMR:

@@ -19,6 +19,8 @@ _SECURE_PROTOCOLS = frozenset({"RTP/SAVP", "RTP/SAVPF", "UDP/TLS/RTP/SAVP", "UDP
 
 PROTECTED = frozenset({"tls", "wss"})  # SIP transports that hide SDES keys
 
+SMIME = frozenset({"application/pkcs7-mime", "application/x-pkcs7-mime", "multipart/signed", "multipart/encrypted"})
+
 # Always: hide the other side's addresses, terminate ICE and multiplexing, and leave DTLS to a later face.
 COMMON = ("replace-origin", "replace-session-connection", "ICE=remove", "rtcp-mux-demux", "DTLS=off")
 
@@ -56,6 +58,15 @@ def check_offer(sdp: str, caller: Trunk, transport: str, sdes_requires_tls: bool
         raise Refused("crypto_forbidden")
     if offer.secure and offer.crypto and sdes_requires_tls and not _may_show_keys(caller, transport):
         raise Refused("sdes_over_cleartext")
+
+
+def unreadable(content_type: str) -> tuple[int, str, str]:
+    """Status, phrase and reason for an offer whose body is no SDP: S/MIME (RFC 3261 section 23, row C08), which we have
+    no key for, or any other type (section 21.4.13). It is never passed on: it may hold addresses and keys."""
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind in SMIME:
+        return 488, "Not Acceptable Here", "smime_without_key"
+    return 415, "Unsupported Media Type", "body_not_sdp"
 
 
 def bound(caller: Trunk, callee: Trunk, sdp: str, transport: str) -> Trunk:

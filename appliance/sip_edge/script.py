@@ -137,6 +137,9 @@ class Kamailio:
         KSR.pv.sets("$avp(answerer)", answerer.name)
         KSR.pv.sets(SDP, "")
         if KSR.textops.has_body_type(SDP_TYPE) < 0:
+            if KSR.pv.gete("$rb"):  # media described in a way that we cannot read would go round the gateway
+                self._refuse(*media_flags.unreadable(KSR.pv.gete("$cT")))
+                return False
             KSR.setflag(LATE_OFFER)
             return True
         secure_signalling = self.table.sdes_requires_tls
@@ -265,7 +268,10 @@ class Kamailio:
         KSR.hdr.remove("Server")
         KSR.hdr.remove("User-Agent")
         status = int(KSR.pv.get("$rs") or 0)
-        if not 180 <= status < 300 or KSR.textops.has_body_type(SDP_TYPE) < 0:
+        if not 180 <= status < 300 or not KSR.pv.gete("$rb"):
+            return 1
+        if KSR.textops.has_body_type(SDP_TYPE) < 0:
+            self._disable(media_flags.unreadable(KSR.pv.gete("$cT"))[2] if status >= 200 else "")
             return 1
         try:
             engaged = self._engage_reply()
@@ -345,6 +351,8 @@ class Kamailio:
 def _reply(status: int, phrase: str, *, allow: bool = False) -> int:
     if allow:
         KSR.hdr.append_to_reply(f"Allow: {ALLOW}\r\n")
+    if status == 415:  # RFC 3261 section 21.4.13
+        KSR.hdr.append_to_reply(f"Accept: {SDP_TYPE}\r\n")
     if KSR.pv.gete("$rm") != "ACK":
         KSR.sl.send_reply(status, phrase)
     return 1

@@ -65,11 +65,20 @@ def placement_in(value: Mapping[str, Any]) -> Placement:
 
 
 def media_out(streams: Mapping[int, StreamMedia]) -> list[Any]:
-    return [[line, media.kind, _leg_out(media.a), _leg_out(media.b)] for line, media in streams.items()]
+    return [
+        [
+            line,
+            media.kind,
+            _leg_out(media.a),
+            _leg_out(media.b),
+            *([] if media.copies_of is None else [media.copies_of]),
+        ]
+        for line, media in streams.items()
+    ]
 
 
 def media_in(value: list[Any]) -> dict[int, StreamMedia]:
-    return {int(line): StreamMedia(kind, _leg_in(a), _leg_in(b)) for line, kind, a, b in value}
+    return {int(line): StreamMedia(kind, _leg_in(a), _leg_in(b), *rest) for line, kind, a, b, *rest in value}
 
 
 # ---------------------------------------------------------------- parts

@@ -2,7 +2,7 @@ from collections.abc import Callable, Container
 
 from kernels.control.arena import Arena
 from kernels.control.commands import Command, PortNews, Punt, Reply, WorkerNews
-from kernels.control.status import CryptoStatus, FlowStatus, Sample, WorkerStatus
+from kernels.control.status import CryptoStatus, FlowStatus, KeptDatagram, WorkerStatus
 
 DROPS: list[str]  # by Drop
 COUNTER_NAMES: list[str]  # by Counter
@@ -27,7 +27,7 @@ class Mailbox:
         """Crypto slots in use."""
     def flow(self, slot: int, locate: Callable[[int], tuple[str, int]]) -> FlowStatus:
         """FlowStatus of a slot; `locate(socket)` names (interface, port). KeyError: not in use."""
-    def samples(self, slots: Container[int]) -> list[Sample]:
+    def samples(self, slots: Container[int]) -> list[KeptDatagram]:
         """What is kept of datagrams that failed on these flows, oldest first."""
     def crypto(self, slot: int) -> CryptoStatus:
         """CryptoStatus of a slot. KeyError: not in use; BlockingIOError: being changed now."""

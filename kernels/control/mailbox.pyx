@@ -184,9 +184,9 @@ cdef class Mailbox:
             memcpy(&copy, &samples.rows[i], sizeof(Sample))
             if sequence_changed(&samples.rows[i].sequence, before) or not copy.owner or copy.owner - 1 not in slots:
                 continue                                # being overwritten: the next reading has it
-            found.append(seen.Sample(copy.owner - 1, DROPS[copy.drop], KINDS[copy.kind], copy.received_ns,
-                                     peer_address(&copy.source), copy.length,
-                                     (<char *>copy.data)[:min(copy.kept, SAMPLE_OCTETS)]))
+            found.append(seen.KeptDatagram(copy.owner - 1, DROPS[copy.drop], KINDS[copy.kind], copy.received_ns,
+                                           peer_address(&copy.source), copy.length,
+                                           (<char *>copy.data)[:min(copy.kept, SAMPLE_OCTETS)]))
         return sorted(found, key=lambda sample: sample.received_ns)
 
     cdef int copy_flow(self, const Flow *flow, Flow *copy) except -1:

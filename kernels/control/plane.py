@@ -25,8 +25,8 @@ from kernels.control.status import (
     CryptoStatus,
     FlowStatus,
     InterfaceInfo,
+    KeptDatagram,
     PlaneInfo,
-    Sample,
     WorkerInfo,
     WorkerStatus,
 )
@@ -117,7 +117,7 @@ class MediaPlane:
         """Snapshot of a crypto, without keys. KeyError when the slot is empty."""
         return self._mailboxes[worker].crypto(slot)
 
-    def samples(self, worker: int, slots: Container[int]) -> list[Sample]:
+    def samples(self, worker: int, slots: Container[int]) -> list[KeptDatagram]:
         """What a worker kept of datagrams that failed on these flows, oldest first."""
         return self._mailboxes[worker].samples(slots)
 

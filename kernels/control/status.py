@@ -87,7 +87,7 @@ class FlowStatus:
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class KeptDatagram:
     """A datagram that was dropped. Whole where the leg is secure (at most 1552 octets) and nothing was decrypted; of
     all others the header."""
 

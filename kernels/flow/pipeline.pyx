@@ -37,8 +37,8 @@ from kernels.srtp.engine cimport engine_open, engine_seal
 from kernels.wire.octets cimport load_be16
 from kernels.wire.packet cimport (
     DROP_BLOCKED, DROP_DIRECTION, DROP_NO_FLOW, DROP_NONE, DROP_NOT_KEYED, DROP_PUNT_FULL, DROP_SOURCE,
-    DROP_SUBSCRIBER, DROP_TOO_SHORT, DROP_UNKNOWN_KIND, KIND_DTLS, KIND_RTCP, KIND_RTP, KIND_STUN, KIND_ZRTP, NO_SLOT,
-    Drop, Packet,
+    DROP_SUBSCRIBER, DROP_TOO_SHORT, DROP_UNKNOWN_KIND, KIND_DTLS, KIND_RTCP, KIND_RTP, KIND_STUN, KIND_ZRTP,
+    MARK_UNPROVEN, NO_SLOT, Drop, Packet,
 )
 from kernels.wire.rtp cimport RTCP_FIXED, RTP_FIXED, classify, rtcp_check, rtp_check, rtp_ssrc
 
@@ -174,7 +174,7 @@ cdef inline Drop accept(Path *path, Packet *packet, uint32_t i) noexcept nogil:
     return verdict
 
 
-cdef inline bint note(Path *path, Flow *flow, const Packet *packet) noexcept nogil:
+cdef inline bint note(Path *path, Flow *flow, Packet *packet) noexcept nogil:
     """Learn and count. False when an earlier packet of the batch has just fixed another source."""
     cdef bint proven = proves(path, flow, packet)
     if not source_accepts(flow, &packet.peer, proven, path.now):
@@ -184,6 +184,8 @@ cdef inline bint note(Path *path, Flow *flow, const Packet *packet) noexcept nog
     flow.packets_in += 1
     flow.octets_in += packet.length
     flow.last_in_ns = packet.received_ns
+    if not proven:
+        packet.marks |= MARK_UNPROVEN
     if packet.kind == KIND_RTP:
         reception_count(flow, rtp_ssrc(packet.data), load_be16(packet.data + 2))
     return True

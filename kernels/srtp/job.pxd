@@ -8,7 +8,7 @@ from kernels.srtp.lookup cimport epoch_of, set_find
 from kernels.srtp.pool cimport set_derive
 from kernels.srtp.tables cimport Crypto, Engine, KeySlot, SET_RTCP, SET_RTP, backend_slot
 from kernels.wire.octets cimport load_be32, store_be32
-from kernels.wire.packet cimport BATCH, Drop, Packet
+from kernels.wire.packet cimport BATCH, DROP_CRYPTO_COUNT, Drop, Packet
 
 cdef enum:
     ENCRYPTED = 0x80000000     # E bit of the word E || SRTCP index
@@ -21,7 +21,8 @@ cdef struct Round:              # jobs of one call of the back end: independent 
 
 cdef inline void reject(Crypto *crypto, Packet *packet, uint32_t drop) noexcept nogil:
     packet.drop = <uint16_t>drop
-    crypto.drops[drop] += 1
+    if drop < DROP_CRYPTO_COUNT:                        # the others are the flow's to count
+        crypto.drops[drop] += 1
 
 cdef inline bint job_aim(Engine *engine, Crypto *crypto, Job *job, uint64_t index) noexcept nogil:
     """Point a located job (data, clear, body, rtcp, key, ssrc; SRTCP: extra too) at an index: session keys, IV, ROC.

@@ -1,6 +1,6 @@
 # cython: cdivision=True
 # The short way of the common packet: RTP of a crypto with one key and no MKI, session keys derived once, a stream that
-# has started, a sequence number up to a quarter turn ahead. It reads one line of its crypto, the Lane, and one of the
+# has started, a sequence number up to MAX_DROPOUT ahead. It reads one line of its crypto, the Lane, and one of the
 # stream, and none of the key: lifetime comes in credits. Whatever is not so goes the long way through the same round,
 # which owns every verdict: the lane never rejects.
 #
@@ -23,6 +23,7 @@ from kernels.wire.rtp cimport RTP_FIXED, rtp_header_octets, rtp_ssrc
 
 cdef enum:
     QUARTER = 0x4000            # a jump that cannot be mistaken while 64 packets are under way
+    MAX_DROPOUT = 3000          # a larger one may be no loss (RFC 3550 appendix A.1): the long way judges it
     CREDIT = 4096               # most packets of a key's lifetime taken at a time ...
     CREDIT_PART = 16            # ... and which part of what is left
     FIRST = 8                   # packets between asking for the lines that a packet names and reading them
@@ -97,7 +98,8 @@ cdef inline bint lane_find(Engine *engine, Lane *lane, const Packet *packet, uin
     stream = &engine.streams[slot]
     newest = stream.rtp.newest
     gap = <uint16_t>(load_be16(data + 2) - <uint16_t>newest)
-    if rare(not replay_started(&stream.rtp) or gap - 1 >= QUARTER or (newest + gap) >> 48 != 0):
+    if rare(not replay_started(&stream.rtp) or gap - 1 >= MAX_DROPOUT or stream.shift != 0
+            or (newest + gap) >> 48 != 0):
         return False
     if rare(lane.credit == 0) and not credit_take(engine, lane):
         return False

@@ -4,7 +4,7 @@
     1. crypto and its sending key            DROP_NOT_KEYED, DROP_KEY_EXPIRED
     2. header, room for MKI, tag, index      DROP_TOO_SHORT, DROP_MALFORMED, DROP_TOO_LONG
     3. stream of the SSRC                    DROP_SSRC_LIMIT
-    4. index, never used before              DROP_TX_REPLAY
+    4. index, never used before              DROP_PROBATION, DROP_TX_REPLAY
     5. the index is stored                   ... before anything is encrypted under it
     6. back end: encrypt, authenticate       DROP_CIPHER
 
@@ -19,14 +19,17 @@ from kernels.srtp.context cimport CIPHER_AES_GCM, CRYPTO_PLAIN_RTP, CRYPTO_ROC_K
 from kernels.srtp.index cimport index_estimate, replay_check, replay_commit, replay_started
 from kernels.srtp.job cimport ENCRYPTED, Round, job_aim, key_used, reject, round_of
 from kernels.srtp.kdf cimport DERIVE_ONCE
-from kernels.srtp.lane cimport Found, credit_return, fetch_begin, fetch_next, lane_fill, lane_find, lane_record
+from kernels.srtp.lane cimport (
+    MAX_DROPOUT, Found, credit_return, fetch_begin, fetch_next, lane_fill, lane_find, lane_record,
+)
 from kernels.srtp.lookup cimport crypto_find, key_expired, stream_find
 from kernels.srtp.pool cimport stream_add
 from kernels.srtp.tables cimport Crypto, Lane, Stream
-from kernels.wire.octets cimport load_be16, store_be32
+from kernels.wire.octets cimport load_be16, store_be16, store_be32
 from kernels.wire.packet cimport (
-    BATCH, DROP_CIPHER, DROP_KEY_EXPIRED, DROP_MALFORMED, DROP_NONE, DROP_NOT_KEYED, DROP_SSRC_LIMIT, DROP_TOO_LONG,
-    DROP_TOO_SHORT, DROP_TX_REPLAY, FRAME, KIND_RTCP, KIND_RTP, NO_SLOT,
+    BATCH, DROP_CIPHER, DROP_KEY_EXPIRED, DROP_MALFORMED, DROP_NONE, DROP_NOT_KEYED, DROP_PROBATION, DROP_SSRC_LIMIT,
+    DROP_TOO_LONG, DROP_TOO_SHORT, DROP_TX_REPLAY, FRAME, KIND_RTCP, KIND_RTP, MARK_UNPROVEN,
+    NO_SLOT,
 )
 from kernels.wire.rtp cimport RTCP_FIXED, rtcp_ssrc, rtp_header_octets, rtp_ssrc
 
@@ -110,7 +113,9 @@ cdef uint32_t prepare_rtp(Engine *engine, Crypto *crypto, Packet *packet, Job *j
     stream = stream_of(engine, packet, job)
     if stream == NULL:
         return DROP_SSRC_LIMIT
-    index = next_rtp(crypto, stream, load_be16(packet.data + 2))
+    index = next_rtp(crypto, stream, <uint16_t>(load_be16(packet.data + 2) + stream.shift))
+    if packet.marks & MARK_UNPROVEN and not credible(crypto, stream, packet, &index):
+        return DROP_PROBATION
     drop = replay_check(&stream.rtp, &engine.rings[2 * job.stream], index, crypto.parameters.window)
     if drop != DROP_NONE:
         return drop if drop == DROP_KEY_EXPIRED else DROP_TX_REPLAY
@@ -121,6 +126,7 @@ cdef uint32_t prepare_rtp(Engine *engine, Crypto *crypto, Packet *packet, Job *j
     if not job_aim(engine, crypto, job, <uint64_t>index):
         return DROP_CIPHER
     replay_commit(&stream.rtp, &engine.rings[2 * job.stream], <uint64_t>index)
+    store_be16(packet.data + 2, <uint16_t>index)
     key_used(&engine.keys[job.key], job)
     stream.packets += 1
     stream.last_ns = packet.received_ns
@@ -187,6 +193,23 @@ cdef inline int64_t next_rtp(const Crypto *crypto, const Stream *stream, uint16_
     if crypto.parameters.flags & CRYPTO_ROC_KEEP and stream.rtp.newest:
         index = index_estimate(&stream.rtp, sequence)
     return index if index >= 0 else (<int64_t>crypto.parameters.initial_roc << 16) | sequence
+
+cdef bint credible(const Crypto *crypto, Stream *stream, const Packet *packet, int64_t *index) noexcept nogil:
+    """RFC 3550 appendix A.1 for a source that proves nothing: a jump needs two packets in a row, so that one with a
+    forged address cannot push the index away from the real source. A source that has begun anew, behind the window,
+    goes on with the next index that was never used: its numbers are shifted from then on, receivers see no gap."""
+    cdef uint16_t said = load_be16(packet.data + 2)
+    cdef int64_t gap = index[0] - <int64_t>stream.rtp.newest
+    if not replay_started(&stream.rtp) or -<int64_t>crypto.parameters.window < gap <= MAX_DROPOUT:
+        return True
+    if stream.expected == 0 or said != stream.expected:
+        stream.expected = <uint16_t>(said + 1)          # 0 after 65,535: one packet more is needed
+        return False
+    stream.expected = 0
+    if gap < 0:
+        index[0] = <int64_t>stream.rtp.newest + 1
+        stream.shift = <uint16_t>(index[0] - said)
+    return True
 
 cdef void run(Engine *engine, Round *pending) noexcept nogil:
     cdef uint32_t i

@@ -110,7 +110,9 @@ cdef struct Stream:                 # 64 octets: one SSRC of one crypto
     uint32_t ssrc
     uint32_t next
     uint32_t owner                  # crypto + 1; 0: free
-    uint32_t reserved
+    # sending, of a source that proves nothing (probation in seal.pyx):
+    uint16_t shift                  # what is added to its sequence numbers since it began anew
+    uint16_t expected               # the number that ends its probation; 0: it is on none
     uint64_t last_ns                # Packet.received_ns of the newest packet
     uint64_t packets
     Window rtp

@@ -2,7 +2,7 @@
 """Moving a crypto between engines; see transfer.pxd. The source must not be usable any more before the copy is: that is
 the caller's to see to (kernels/control/move)."""
 from libc.errno cimport E2BIG, EINVAL, ENOENT, ENOSPC
-from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
 from kernels.srtp.context cimport CRYPTO_SEND, CryptoParameters, MasterKey
@@ -32,7 +32,8 @@ cdef struct KeyImage:
 
 cdef struct StreamImage:
     uint32_t ssrc
-    uint32_t reserved
+    uint16_t shift
+    uint16_t expected
     uint64_t last_ns
     uint64_t packets
     Window rtp
@@ -117,6 +118,7 @@ cdef void export_streams(const Engine *engine, const Crypto *owner, CryptoImage 
         stream = &engine.streams[slot]
         memset(out, 0, sizeof(StreamImage))
         out.ssrc, out.last_ns, out.packets = stream.ssrc, stream.last_ns, stream.packets
+        out.shift, out.expected = stream.shift, stream.expected
         out.rtp, out.rtcp = stream.rtp, stream.rtcp
         out.rtp_seen, out.rtcp_seen = engine.rings[2 * slot], engine.rings[2 * slot + 1]
         out += 1
@@ -173,6 +175,7 @@ cdef int import_state(Engine *engine, uint32_t crypto, const CryptoImage *image)
             store_release_u32(&owner.generation, owner.generation + 1)
             return -ENOSPC
         stream = &engine.streams[slot]
+        stream.shift, stream.expected = streams[image.streams - 1 - i].shift, streams[image.streams - 1 - i].expected
         stream.rtp, stream.rtcp = streams[image.streams - 1 - i].rtp, streams[image.streams - 1 - i].rtcp
         engine.rings[2 * slot] = streams[image.streams - 1 - i].rtp_seen
         engine.rings[2 * slot + 1] = streams[image.streams - 1 - i].rtcp_seen

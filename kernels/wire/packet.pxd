@@ -63,6 +63,9 @@ cdef struct Peer:               # a socket address in the packet path, both fami
     uint8_t family              # 0 none, 4, 6
     uint8_t tos                 # of a destination: IPv4 TOS or IPv6 traffic class octet; nobody compares it
 
+cdef enum:
+    MARK_UNPROVEN = 128         # in Packet.marks: nothing but its source address says who sent it
+
 cdef struct Packet:
     uint8_t *data               # first octet of the datagram; HEADROOM before it belongs to the frame
     uint32_t length             # octets of the datagram now
@@ -71,6 +74,6 @@ cdef struct Packet:
     uint32_t crypto             # slot of the context to apply next, or NO_SLOT for none
     uint16_t drop               # Drop
     uint8_t kind                # Kind
-    uint8_t marks               # the pipeline's
+    uint8_t marks               # the pipeline's; MARK_UNPROVEN is for the engine too
     Peer peer                   # where it came from, later where it goes
     uint64_t received_ns        # CLOCK_MONOTONIC at receipt

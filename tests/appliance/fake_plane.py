@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Container
 from dataclasses import dataclass, field, replace
 
 from kernels.control.commands import (
@@ -28,6 +29,7 @@ from kernels.control.status import (
     CryptoStatus,
     FlowStatus,
     InterfaceInfo,
+    KeptDatagram,
     KeyStatus,
     PlaneInfo,
     StreamStatus,
@@ -74,6 +76,7 @@ class FakePlane:
         self.ring = 1024
         self.packets: dict[int, int] = {}  # flow slot -> packets that came in
         self.last_ns = 0
+        self.kept: list[KeptDatagram] = []
         self.used: dict[bytes, tuple[int, int]] = {}  # master key -> RTP and RTCP packets under it, where not (7, 0)
         self.resyncs = 0
         self.news: list[Reply | Punt | WorkerNews] = []
@@ -231,6 +234,9 @@ class FakePlane:
             )
             for place, key in enumerate(keys)
         )  # fmt: skip
+
+    def samples(self, worker: int, slots: Container[int]) -> list[KeptDatagram]:
+        return [sample for sample in self.kept if sample.flow in slots]
 
     def counters(self, worker: int) -> dict[str, int]:
         return {"received": 10, "forwarded": 9}

@@ -105,7 +105,7 @@ class NgClient:
         cookie = f"{os.getpid()}_{self.serial}".encode()
         named = {key.replace("_", "-"): value for key, value in body.items()}
         request = cookie + b" " + json.dumps({**named, "command": command}).encode()
-        for _ in range(20):
+        for _ in range(100):
             try:
                 self.socket.send(request)
                 reply = self.socket.recv(65535)

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,8 @@ class Gateway:
     lab: labs.Lab
     policy: str = "mandatory"
     extra: str = ""
+    settings: str = TOML
+    values: Mapping[str, object] = field(default_factory=dict)  # what else `settings` has places for
     process: subprocess.Popen[bytes] = field(init=False)
 
     @property
@@ -64,9 +67,9 @@ class Gateway:
 
     def start(self) -> Gateway:
         config = self.lab.directory / "srtpgw.toml"
-        config.write_text(TOML.format(
+        config.write_text(self.settings.format(
             ports=PORTS, run=self.run, state=self.lab.directory / "state", access=labs.GATEWAY["access"],
-            core=labs.GATEWAY["core"], policy=self.policy, extra=self.extra,
+            core=labs.GATEWAY["core"], policy=self.policy, extra=self.extra, **self.values,
         ))  # fmt: skip
         words = [sys.executable, "-m", "appliance.cli.main", "up", "--config", str(config)]
         environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}

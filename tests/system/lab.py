@@ -60,12 +60,14 @@ class Lab:
         for role in ROLES:
             _ip("netns", "delete", name(role), check=False)
 
-    def start(self, role: str, command: Sequence[str], log: str, **options: Any) -> subprocess.Popen[bytes]:
+    def start(
+        self, role: str, command: Sequence[str], log: str, stdin: int = subprocess.DEVNULL, **options: Any
+    ) -> subprocess.Popen[bytes]:
         """Run `command` inside a namespace, output to `directory/log`; ended with the lab."""
         with (self.directory / log).open("wb") as output:
             process = subprocess.Popen(
                 ["ip", "netns", "exec", name(role), *command],
-                stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True, **options,
+                stdin=stdin, stdout=output, stderr=subprocess.STDOUT, start_new_session=True, **options,
             )  # fmt: skip
         self.processes.append(process)
         return process

@@ -120,10 +120,8 @@ def answered(call: Call) -> list[Pair]:
     offers = _by_tag(there, "INVITE", sent=False)
     replies = _by_tag(there, "SIP/2.0 200", sent=True)
     return [
-        Pair(
-            _place(invites[tag]), _place(replies[tag]), read_sdp(answer.body), read_sdp(offers[tag].body),
-            "a=crypto:" in invites[tag].body, "a=crypto:" in replies[tag].body,
-        )
+        Pair(_place(invites[tag]), _place(replies[tag]), read_sdp(answer.body), read_sdp(offers[tag].body),
+             _keyed(invites[tag]), _keyed(replies[tag]))
         for tag, answer in answers.items()
     ]
 
@@ -132,6 +130,10 @@ def _by_tag(messages: Sequence[sipp.Message], start: str, *, sent: bool) -> dict
     """The last message of each call: after a re-INVITE its SDP is the one in force."""
     wanted = [m for m in messages if m.sent == sent and m.start_line.startswith(start) and m.body.strip()]
     return {m.header("From").rpartition("tag=")[2]: m for m in wanted}
+
+
+def _keyed(message: sipp.Message) -> bool:
+    return "a=crypto:" in message.body
 
 
 def _place(message: sipp.Message) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from appliance.protocols.sdp.description import Line, Media
 
@@ -42,6 +43,7 @@ def codecs(media: Media) -> dict[str, str]:
     return {number: said.get(number) or STATIC.get(number, "") for number in media.media.formats}
 
 
+@lru_cache(maxsize=1024)  # the field knows a few dozen; a line may be long, but not by the thousands
 def _normal(name: str) -> str:
     return name.strip().lower().removesuffix("/1") if name.count("/") > 1 else name.strip().lower()
 

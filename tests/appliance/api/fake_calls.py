@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 from appliance.calls.media import ContextSpec, LegMedia, LocalPorts, StreamMedia
+from appliance.calls.media_control import MediaControl
 from appliance.calls.service import CallService
 from appliance.calls.views import (
     AnswerRequest,
@@ -21,13 +22,47 @@ from appliance.calls.views import (
     KeyView,
     LegView,
     OfferRequest,
+    Party,
     SdpReply,
     SessionRequest,
     Statistics,
     StreamView,
+    SubscribeReply,
+    SubscribeRequest,
     WorkerView,
 )
+from appliance.diagnosis.causes import Cause, Confidence, Finding
 from appliance.errors import CallExists, Draining, NoCapacity, UnknownCall
+from appliance.policy.options import MediaOptions
+
+
+class FakeControl(MediaControl):
+    """The same for what is done beside offer and answer."""
+
+    def __init__(self, calls: FakeCalls) -> None:
+        self._calls = calls
+
+    async def block_media(self, call_id: str, party: Party, blocked: bool = True) -> CallView:
+        self._calls._note((call_id, party, "block" if blocked else "unblock"))
+        return self._calls.get(call_id)
+
+    async def echo_media(self, call_id: str, party: Party, echo: bool = True) -> CallView:
+        self._calls._note((call_id, party, "echo" if echo else "no echo"))
+        return self._calls.get(call_id)
+
+    async def subscribe(self, request: SubscribeRequest) -> SubscribeReply:
+        self._calls._note(request)
+        self._calls.get(request.call_id)
+        to_tag = request.to_tag or "made"
+        return SubscribeReply(b"v=0\r\n", request.call_id, to_tag, ("f", "t"), (0, 0), ("a word not understood",))
+
+    async def subscribe_answer(self, call_id: str, to_tag: str, sdp: bytes, options: MediaOptions) -> CallView:
+        self._calls._note((call_id, to_tag, sdp, options))
+        return self._calls.get(call_id)
+
+    async def unsubscribe(self, call_id: str, to_tag: str) -> CallView:
+        self._calls._note((call_id, to_tag))
+        return self._calls.get(call_id)
 
 
 class FakeCalls(CallService):
@@ -35,6 +70,7 @@ class FakeCalls(CallService):
 
     def __init__(self) -> None:
         self.calls: dict[str, CallView] = {}
+        self.control = FakeControl(self)
         self.requests: list[object] = []
         self.fail: Exception | None = None
         self.draining = False
@@ -56,6 +92,14 @@ class FakeCalls(CallService):
         view = replace(self.get(request.call_id), state=CallState.ANSWERED, to_tag=request.to_tag, revision=2)
         self._keep(view, EventKind.ANSWERED)
         return SdpReply(b"v=0\r\n", request.call_id)
+
+    async def why(self, call_id: str) -> tuple[Finding, ...]:
+        self.get(call_id)
+        return (
+            Finding(Cause.ROC_OFF, Confidence.CERTAIN, "its rollover counter is 3, ours is 0", 0, "b", "z9hG4bK",
+                    (("roc", "3"), ("roc-here", "0"))),
+            Finding(Cause.WORKER_DOWN, Confidence.LIKELY, "worker 0 is down"),
+        )  # fmt: skip
 
     async def move_call(self, call_id: str, worker: int) -> CallView:
         self._note((call_id, worker))

@@ -8,8 +8,10 @@ import grpc
 import pytest
 
 from appliance import errors
-from appliance.calls.media import Latching
-from appliance.calls.views import CallState, CallView, OfferRequest
+from appliance.calls.media import Latching, RocPolicy
+from appliance.calls.views import CallState, CallView, OfferRequest, Party, SubscribeRequest
+from appliance.diagnosis.causes import ADVICE, Cause
+from appliance.policy.options import Vbr
 from appliance.policy.secure_media import Mode
 from srtpgw.v1 import calls_pb2, calls_pb2_grpc, types_pb2
 from tests.appliance.api.fake_calls import FakeCalls
@@ -35,6 +37,26 @@ async def test_offer_answer_get_delete(stub: calls_pb2_grpc.CallServiceStub, cal
     assert calls.requests[-1] == ("c1", "f", "t", "")
 
 
+async def test_why(stub: calls_pb2_grpc.CallServiceStub) -> None:
+    """Every finding with cause, place, evidence and advice; a call that is not there is NOT_FOUND."""
+    await stub.Offer(calls_pb2.OfferRequest(**OFFER))
+    reply = await stub.Why(calls_pb2.WhyRequest(call_id="c1"))
+    first, whole = reply.findings
+    assert (first.cause, first.confidence) == (calls_pb2.Finding.ROC_OFF, calls_pb2.Finding.CERTAIN)
+    assert (first.stream, first.leg, first.via_branch, first.fault) == (0, "b", "z9hG4bK", True)
+    assert {item.name: item.value for item in first.evidence} == {"roc": "3", "roc-here": "0"}
+    assert first.sentence == "its rollover counter is 3, ours is 0" and first.advice == ADVICE[Cause.ROC_OFF]
+    assert not whole.HasField("stream") and whole.leg == ""
+    missing = await refused(stub.Why(calls_pb2.WhyRequest(call_id="none")))
+    assert (missing.code, missing.reason) == (grpc.StatusCode.NOT_FOUND, "UNKNOWN_CALL")
+
+
+def test_every_cause_has_its_number() -> None:
+    """The enum of the API and the table of causes are one list."""
+    names = [name for name, _ in calls_pb2.Finding.Cause.items() if name != "CAUSE_UNSPECIFIED"]
+    assert names == [cause.name for cause in Cause]
+
+
 async def test_options_reach_the_call_service(stub: calls_pb2_grpc.CallServiceStub, calls: FakeCalls) -> None:
     options = calls_pb2.MediaOptions(
         transport_protocol="RTP/SAVP",
@@ -47,6 +69,9 @@ async def test_options_reach_the_call_service(stub: calls_pb2_grpc.CallServiceSt
         rtcp_mux=["demux"],
         replace=["origin"],
         latching=types_pb2.LATCHING_OFF,
+        sdes=["nopad", "mki-2"],
+        sdes_from=["legacy-192", "roc-reset"],
+        vbr="allow",
     )
     await stub.Offer(calls_pb2.OfferRequest(options=options, **OFFER))
     request = calls.requests[0]
@@ -58,7 +83,55 @@ async def test_options_reach_the_call_service(stub: calls_pb2_grpc.CallServiceSt
     assert found.outbound is not None and found.outbound.suites == ("AES_256_CM_HMAC_SHA1_80",)
     assert (found.interface_a, found.interface_b, found.media_address) == ("a", "b", "192.0.2.1")
     assert (found.rtcp_mux, found.replace, found.latching) == ({"demux"}, {"origin"}, Latching.OFF)
+    assert (found.sdes.pad, found.sdes.mki_keys, found.vbr) == (False, 2, Vbr.ALLOW)
+    assert found.sdes_from is not None and (found.sdes_from.legacy_192, found.sdes_from.roc) == (True, RocPolicy.RESET)
     assert found.sdes_requires_tls  # the safe side unless the caller says that signalling is secure
+
+
+async def test_block_and_echo_name_the_party(stub: calls_pb2_grpc.CallServiceStub, calls: FakeCalls) -> None:
+    await stub.Offer(calls_pb2.OfferRequest(**OFFER))
+    for method, party, expected in (
+        (stub.Block, {"tag": "f"}, (Party(tag="f"), "block")),
+        (stub.Unblock, {"address": "192.0.2.1"}, (Party(address="192.0.2.1"), "unblock")),
+        (stub.StartEcho, {"label": "x"}, (Party(label="x"), "echo")),
+        (stub.StopEcho, {}, (Party(), "no echo")),
+    ):
+        call = await method(calls_pb2.PartyRequest(call_id="c1", **party))
+        assert call.call_id == "c1"
+        assert calls.requests[-1] == ("c1", *expected)
+
+
+async def test_subscribe_answer_unsubscribe(stub: calls_pb2_grpc.CallServiceStub, calls: FakeCalls) -> None:
+    await stub.Offer(calls_pb2.OfferRequest(**OFFER))
+    options = calls_pb2.MediaOptions(transport_protocol="RTP/SAVP")
+    reply = await stub.Subscribe(calls_pb2.SubscribeRequest(call_id="c1", from_tags=["f"], options=options))
+    assert (reply.sdp, reply.to_tag, reply.warnings) == ("v=0\r\n", "made", ["a word not understood"])
+    assert [(line.from_tag, line.stream) for line in reply.lines] == [("f", 0), ("t", 0)]
+    request = calls.requests[-1]
+    assert isinstance(request, SubscribeRequest)
+    assert (request.from_tags, request.options.transport_protocol) == (("f",), "RTP/SAVP")
+    await stub.AnswerSubscription(calls_pb2.AnswerSubscriptionRequest(call_id="c1", to_tag="made", sdp="v=0\r\n"))
+    assert isinstance(calls.requests[-1], tuple)
+    assert calls.requests[-1][:3] == ("c1", "made", b"v=0\r\n")
+    await stub.Unsubscribe(calls_pb2.UnsubscribeRequest(call_id="c1", to_tag="made"))
+    assert calls.requests[-1] == ("c1", "made")
+
+
+@pytest.mark.parametrize(
+    ("method", "request_", "field"),
+    [
+        ("Block", calls_pb2.PartyRequest(), "call_id"),
+        ("Block", calls_pb2.PartyRequest(call_id="c1", address="host.example"), "address"),
+        ("Subscribe", calls_pb2.SubscribeRequest(call_id="c1", from_tags=["f", ""]), "from_tags[1]"),
+        ("AnswerSubscription", calls_pb2.AnswerSubscriptionRequest(call_id="c1", to_tag="x"), "sdp"),
+        ("Unsubscribe", calls_pb2.UnsubscribeRequest(call_id="c1"), "to_tag"),
+    ],
+)
+async def test_malformed_control_names_the_field(
+    stub: calls_pb2_grpc.CallServiceStub, method: str, request_: object, field: str
+) -> None:
+    found = await refused(getattr(stub, method)(request_))
+    assert (found.code, found.field) == (grpc.StatusCode.INVALID_ARGUMENT, field)
 
 
 @pytest.mark.parametrize(
@@ -73,6 +146,9 @@ async def test_options_reach_the_call_service(stub: calls_pb2_grpc.CallServiceSt
         ({"options": calls_pb2.MediaOptions(suites=["AES_CM_128_HMAC_SHA1_80", "NO"])}, "options.suites[1]"),
         ({"options": calls_pb2.MediaOptions(secure_media_outbound="maybe")}, "options.secure_media_outbound"),
         ({"options": calls_pb2.MediaOptions(media_address="host.example")}, "options.media_address"),
+        ({"options": calls_pb2.MediaOptions(sdes=["nopad", "mki-9"])}, "options.sdes"),
+        ({"options": calls_pb2.MediaOptions(sdes_from=["legacy"])}, "options.sdes_from"),
+        ({"options": calls_pb2.MediaOptions(vbr="pad")}, "options.vbr"),
         ({"options": calls_pb2.MediaOptions(rtcp_mux=["sometimes"])}, "options.rtcp_mux"),
     ],
 )

@@ -9,6 +9,7 @@ from appliance.api.roles import METHODS
 from appliance.api.server import SERVICES
 from appliance.cli.exits import Exit
 from appliance.cli.main import COMMANDS
+from appliance.diagnosis.causes import ADVICE, Cause
 
 TEXT = (Path(__file__).parents[3] / "docs" / "api.md").read_text()
 
@@ -33,3 +34,11 @@ def test_commands_and_exit_codes() -> None:
         assert f"`srtpgw {name}" in TEXT
     for code in Exit:
         assert f"\n| {int(code)} | " in TEXT
+
+
+def test_every_cause_is_explained() -> None:
+    """docs/operations.md has each cause with an example and the advice that is given."""
+    text = (Path(__file__).parents[3] / "docs" / "operations.md").read_text()
+    for cause in Cause:
+        row = next(line for line in text.splitlines() if line.startswith(f"| `{cause.value}` | "))
+        assert row.endswith(f"| {ADVICE[cause]} |")

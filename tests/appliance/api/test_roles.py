@@ -61,6 +61,6 @@ def test_role_of_a_client(peer: str, names: list[bytes], role: Role) -> None:
 def test_viewer_looks_and_nothing_else() -> None:
     may = {method for method in METHODS if allowed(Role.VIEWER, method)}
     assert {method.rpartition("/")[2] for method in may} == {
-        "Get", "List", "Watch", "GetStatus", "GetHardware", "Check", "ServerReflectionInfo",
+        "Get", "List", "Watch", "Why", "GetStatus", "GetHardware", "Check", "ServerReflectionInfo",
     }  # fmt: skip
     assert roles.METHODS["/srtpgw.v1.SystemService/Drain"] is Role.ADMIN

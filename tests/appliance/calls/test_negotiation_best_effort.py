@@ -80,6 +80,16 @@ class TestTwinsOut:
         assert done.streams[0].b.remote_rtp == Address(BOB, 4000 + 2 * places[0])
         assert shape(done.sdp) == [("RTP/AVP", True, 0)]
 
+    def test_repeated_offer_is_the_same(self) -> None:
+        """A proxy offers once per branch; a refresh after the answer changes nothing either."""
+        call = Call()
+        first = call.offer(plain(), OPTIONAL).sdp
+        assert call.offer(plain(), OPTIONAL).sdp == first
+        call.answer(taking(first, 1))
+        settled = call.offer(plain(), OPTIONAL).sdp
+        call.answer(taking(settled, 1))
+        assert call.offer(plain(), OPTIONAL).sdp == settled
+
     def test_refused_altogether(self) -> None:
         call = Call()
         done = call.answer(taking(call.offer(plain(), OPTIONAL).sdp))
@@ -214,7 +224,10 @@ class TestOsrtpOut:
         done = call.answer(taking(offered, 0, keys=keys))
         assert legs(done) == (False, keys)
         assert shape(done.sdp) == [("RTP/AVP", True, 0)]
-        again = call.offer(plain(version=2), OSRTP)  # asked again, by the same keys where they were taken
+        call.offer(plain(version=2), OSRTP)
+        again = call.offer(plain(version=3), OSRTP)  # asked again, by the same keys: a refresh changes nothing
+        assert again.sdp == call.offer(plain(version=4), OSRTP).sdp
+        assert {line.keys for line in cryptos(again.sdp)} <= {line.keys for line in cryptos(offered)}
         assert shape(again.sdp)[0][0] == "RTP/AVP" and shape(again.sdp)[0][2] > 0
         assert call.answer(taking(again.sdp, 0, keys=keys)).streams == done.streams
 
@@ -263,6 +276,25 @@ class TestOsrtpIn:
         done = self.offer(self.ACCEPT, proto=proto)
         assert shape(done.sdp) == [(proto, True, 1)]
         assert legs(done) == (True, False)
+
+    @pytest.mark.parametrize(
+        "wishes", [options(), options(transport_protocol="RTP/AVP"), OPTIONAL], ids=["nothing", "AVP", "optional"]
+    )
+    def test_the_other_side_reoffers(self, wishes: MediaOptions) -> None:
+        """C3: Bob's hold does not turn Alice's secured leg plain: she is asked by RFC 8643 again, keys go on."""
+        call = Call()
+        first = call.answer(answering(call.offer(plain(crypto(1, CM80)), self.ACCEPT).sdp))
+        assert legs(first) == (True, False)
+        towards_alice = call.offer(sdp(BOB, media(4000, "RTP/AVP", "a=sendonly"), version=2), wishes, tag="bob")
+        [(proto, used, lines)] = shape(towards_alice.sdp)
+        assert (proto, used) == ("RTP/AVP", True) and lines > 0
+        tag = cryptos(towards_alice.sdp)[0].tag
+        alices = sdp(ALICE, media(8000, "RTP/AVP", crypto(tag, CM80), "a=recvonly"))
+        [stream] = call.answer(alices, self.ACCEPT, tag="alice").streams
+        assert stream.a.secure and (stream.a.receive, stream.a.send) == (
+            first.streams[0].a.receive,
+            first.streams[0].a.send,
+        )
 
     def test_without_the_word(self) -> None:
         done = self.offer(options(transport_protocol="RTP/AVP"))
@@ -419,3 +451,41 @@ def test_no_key_is_emitted_twice_over_twins_and_streams() -> None:
     offered = Call().offer(text, options(outbound=SecureMedia(Mode.OPTIONAL), sdes=SdesOptions())).sdp
     drawn = [line.keys[0].material for at in range(len(read(offered).media)) for line in cryptos(offered, at)]
     assert len(drawn) == len(set(drawn)) == 20
+
+
+@pytest.mark.parametrize(("mode", "kept"), [(Mode.MANDATORY, (0,)), (Mode.OPTIONAL, (0, 1)), (Mode.FORBIDDEN, (1,))])
+def test_secure_and_plain_streams_in_one_call(mode: Mode, kept: tuple[int, ...]) -> None:
+    """SDP-12: only where the policy of the side that offers them says so; SDP-13: each stream is one or the other."""
+    text = sdp(ALICE, media(8000, "RTP/SAVP", crypto(1, CM80)), media(8002, "RTP/AVP", kind="video", formats="96"))
+    call = Call()
+    offered = call.offer(text, options(inbound=SecureMedia(mode), transport_protocol="RTP/AVP"))
+    assert offered.lines == kept
+    done = call.answer(answering(offered.sdp))
+    assert [used for _, used, _ in shape(done.sdp)] == [at in kept for at in range(2)]
+    for number, stream in zip(done.lines, done.streams, strict=True):
+        assert stream.a.secure == (number == 0) == (stream.a.receive is not None) == (stream.a.send is not None)
+
+
+@pytest.mark.parametrize("direction", ["sendonly", "recvonly", "inactive"])
+def test_keys_whatever_the_direction(direction: str) -> None:
+    """SDES-9: a key is given and answered also where one side sends nothing."""
+    call = Call()
+    text = sdp(ALICE, media(8000, "RTP/SAVP", crypto(1, CM80), f"a={direction}"))
+    offered = call.offer(text, options(transport_protocol="RTP/SAVP"))
+    assert shape(offered.sdp) == [("RTP/SAVP", True, 10)]
+    done = call.answer(answering(offered.sdp))
+    assert shape(done.sdp) == [("RTP/SAVP", True, 1)]
+    assert cryptos(done.sdp)[0].keys != cryptos(text)[0].keys
+
+
+@pytest.mark.parametrize("word", ["optional", "mandatory"])
+def test_policy_without_a_list(word: str) -> None:
+    """H11: all suites from strongest to weakest are offered, and the strongest common one is taken."""
+    trunk = resolve(word)
+    strongest_last = [crypto(tag, name) for tag, name in enumerate((CM80, "AES_256_CM_HMAC_SHA1_80", GCM), 1)]
+    call = Call()
+    wishes = options(inbound=trunk.inbound, outbound=trunk.outbound)
+    offered = call.offer(sdp(ALICE, media(8000, "RTP/SAVP", *strongest_last)), wishes).sdp
+    assert len(cryptos(offered)) == 10
+    assert cryptos(offered)[0].spelling == GCM
+    assert cryptos(call.answer(taking(offered, 0)).sdp)[0].spelling == GCM

@@ -123,6 +123,16 @@ class TestOffers:
         assert taken(*lines).tag == 2
         assert taken(*lines, sdes=SdesOptions(choice=Choice.OFFERER)).tag == 1
 
+    def test_no_line_left(self) -> None:
+        """SDES-8: every line has its reason in the refusal, none its key."""
+        lines = (value(1, CM80).replace(CM80, "NEW_SUITE_1"), value(2, GCM_8), f"3 {CM80} inline:QUFB")
+        with pytest.raises(NoKey) as refused:
+            taken(*lines, value(4, CM80) + "|0")
+        text = str(refused.value)
+        for reason in ("unknown suite", "not allowed here", "octets", "lifetime"):
+            assert reason in text
+        assert "QUFB" not in text
+
     def test_our_own_key_sent_back(self) -> None:
         """SDES-9, B5: a two-time pad."""
         ours = {parse(value(1, CM80)).keys[0].material}
@@ -221,6 +231,14 @@ class TestSeveralKeys:
 def test_quirks_of_contexts(field: str, wished: Any, suite: str, expected: Any) -> None:
     spec = keys.context(parse(value(1, suite)), SdesOptions(**{field: wished}))
     assert getattr(spec, field) == expected
+
+
+@pytest.mark.parametrize("suite", [row for row in suites.SUITES if row.rtp_tag == 4], ids=lambda suite: suite.name)
+def test_srtcp_keeps_80_bits(suite: suites.Suite) -> None:
+    """SDES-24, trap 5: the _32 suites are short in SRTP only, unless the trunk has FreeSWITCH's quirk."""
+    line = parse(value(1, suite.name))
+    assert suite.rtcp_tag == 10 and not keys.context(line, PLAIN).srtcp_tag_as_srtp
+    assert keys.context(line, SdesOptions(srtcp_tag_as_srtp=True)).srtcp_tag_as_srtp
 
 
 def test_a_hundred_thousand_keys() -> None:

@@ -71,6 +71,17 @@ def test_answer_by_the_answerers_numbers() -> None:
     assert towards(done.streams[0]) == (((96, 111), (97, 101)), ((111, 96), (101, 97)))
 
 
+def test_two_numbers_of_one_codec() -> None:
+    """Bob answered opus as 120 and offers it as 96: Alice's 120 is told him as 96, the number of this offer."""
+    call = Call()
+    call.offer(audio(ALICE, "96 opus/48000/2"), PLAIN)
+    call.answer(audio(BOB, "120 opus/48000/2"))
+    call.offer(audio(BOB, "96 opus/48000/2", version=2), PLAIN, tag="bob")
+    done = call.answer(audio(ALICE, "120 opus/48000/2"), options(), tag="alice")
+    assert said(done.sdp) == {"96": "opus/48000/2"}
+    assert towards(done.streams[0]) == (((96, 120),), ((120, 96),))
+
+
 def test_swapped_numbers() -> None:
     """Two numbers the other way round: sent by either convention they would be ambiguous, so ours holds: the peer
     sends what it was told (RFC 3264), and gets what it said."""

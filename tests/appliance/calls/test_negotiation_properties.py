@@ -4,7 +4,7 @@ order (RFC 3264 sections 6 and 8), a leg that must be secure is never plain, no 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,6 +13,7 @@ from appliance.calls.negotiation import Negotiated, Negotiation
 from appliance.errors import GatewayError
 from appliance.policy.options import MediaOptions
 from appliance.policy.secure_media import Mode, SecureMedia
+from appliance.protocols.sdp import formats
 
 from .sdps import ALICE, BOB, Call, crypto, cryptos, media, options, read, sdp
 
@@ -30,7 +31,7 @@ class Section:
     port: int
     kind: str
     keys: tuple[tuple[str, int], ...]
-    opus: int
+    codec: str  # "payload-type rtpmap"
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ SECTIONS = st.builds(
     st.sampled_from([0, 1, 2, 2, 2]),
     st.sampled_from(["audio", "audio", "video"]),
     st.lists(st.tuples(st.sampled_from([CM80, GCM, F8]), st.integers(0x80, 0x84)), max_size=2).map(tuple),
-    st.sampled_from([96, 111, 8]),
+    st.sampled_from(["96 opus/48000/2", "111 opus/48000/2", "96 speex/16000", "111 speex/16000", "8 PCMA/8000"]),
 )
 STEPS = st.builds(
     Step,
@@ -74,10 +75,8 @@ def offer_of(step: Step, least: int) -> bytes:
     for section in step.sections:
         port += 10 * (section.port == 2)
         keys = [crypto(tag, name, octet) for tag, (name, octet) in enumerate(section.keys, 1)]
-        codec = ["a=rtpmap:96 opus/48000/2", "a=rtpmap:111 speex/16000"][section.opus == 111]
-        formats = f"{section.opus} 0"
-        lines = [*keys, codec] if section.opus != 8 else keys
-        sections.append(media(port if section.port else 0, section.proto, *lines, kind=section.kind, formats=formats))
+        numbers, lines = f"{section.codec.split()[0]} 0", [*keys, f"a=rtpmap:{section.codec}"]
+        sections.append(media(port if section.port else 0, section.proto, *lines, kind=section.kind, formats=numbers))
     sections += [media(0, "RTP/AVP")] * (least - len(sections))
     return sdp(HOSTS[step.side], *sections)
 
@@ -93,7 +92,12 @@ def reply_to(offer: bytes, step: Step) -> bytes:
         if lines and how != "plain":
             chosen = lines[step.octet % len(lines)]
             keys = [crypto(chosen.tag + 900 * (how == "foreign"), chosen.spelling, step.octet)]
-        sections.append(media(4000 + 2 * at, line.proto, *keys, kind=line.kind, formats=" ".join(line.formats)))
+        maps = [f"a=rtpmap:{value}" for value in section.attributes("rtpmap")]
+        if step.octet % 2:  # a peer that answers by numbers of its own
+            maps = [one.replace(":96 ", ":120 ").replace(":111 ", ":96 ") for one in maps]
+            renamed = {"96": "120", "111": "96"}
+            line = replace(line, formats=tuple(renamed.get(number, number) for number in line.formats))
+        sections.append(media(4000 + 2 * at, line.proto, *keys, *maps, kind=line.kind, formats=" ".join(line.formats)))
     return sdp(HOSTS["b" if step.side == "a" else "a"], *sections)
 
 
@@ -141,6 +145,24 @@ class Witness:
                     before.append(ours.key + ours.salt)
 
 
+def check_translation(call: Call, done: Negotiated, listener: str, reply: bytes) -> None:
+    """G25: media that carries a number of the answer as told the offerer reaches the answerer under the number by
+    which the answerer itself knows that codec."""
+    exchange = call.negotiation._state.agreed
+    sections = {
+        slot.stream: section
+        for slot, section in zip(exchange.slots(listener), read(reply).media, strict=True)
+        if slot.taken
+    }
+    told = {slot.stream: section for slot, section in zip(
+        exchange.slots("b" if listener == "a" else "a"), read(done.sdp).media, strict=True) if slot.taken}  # fmt: skip
+    for number, stream in zip(done.lines, done.streams, strict=True):
+        leg = stream.a if listener == "a" else stream.b
+        translate, theirs = dict(leg.payload_types), formats.codecs(sections[number])
+        for sent, codec in formats.codecs(told[number]).items():
+            assert theirs[str(translate.get(int(sent), int(sent)))] == codec
+
+
 @settings(max_examples=250, deadline=None)
 @given(st.lists(STEPS, min_size=1, max_size=6))
 def test_any_sequence(steps: list[Step]) -> None:
@@ -175,18 +197,21 @@ def test_any_sequence(steps: list[Step]) -> None:
         assert again.to_record() == call.negotiation.to_record()
         record = call.negotiation.to_record()
         try:
-            done = call.answer(reply_to(offered.sdp, step), options(), TAGS[far])
+            reply = reply_to(offered.sdp, step)
+            done = call.answer(reply, options(), TAGS[far])
         except GatewayError:
             assert call.negotiation.to_record() == record
             continue
         witness.emitted(done.sdp, speaker)
         witness.agreed(done)
+        check_translation(call, done, listener, reply)
         asked, told = read(text).media, read(done.sdp).media
         assert len(asked) == len(told)
         for theirs, ours in zip(asked, told, strict=True):
             assert (ours.media.kind, ours.media.proto) == (theirs.media.kind, theirs.media.proto)
             if ours.media.port:
                 assert theirs.media.port
-                assert set(ours.media.formats) <= set(theirs.media.formats)
+                meant, answered = formats.codecs(theirs), formats.codecs(ours)
+                assert answered == {number: meant[number] for number in answered}  # G25: in its own numbers
         assert sum(section.media.port != 0 for section in told) == len(done.lines)
         witness.seen = {speaker: len(asked), listener: count}

@@ -71,6 +71,17 @@ def test_rtcp_attribute_read(lines: list[str], remote: Address | None) -> None:
     assert Call().offer(text).streams[0].a.remote_rtcp == remote
 
 
+@pytest.mark.parametrize(("ice", "direction"), [(["a=ice-ufrag:x", "a=ice-pwd:y"], "sendrecv"), ([], "sendonly")])
+def test_no_address_yet_is_no_hold(ice: list[str], direction: str) -> None:
+    """G19: 0.0.0.0 and port 9 with ICE say that candidates come later; without it 0.0.0.0 holds (RFC 2543)."""
+    text = sdp(ALICE, media(9, "RTP/AVPF", "c=IN IP4 0.0.0.0", "a=rtcp:9 IN IP4 0.0.0.0", *ice))
+    offered = Call().offer(text)
+    leg = offered.streams[0].a
+    assert leg.remote_rtp is None and leg.remote_rtcp is None
+    assert leg.may_receive == (direction == "sendrecv")
+    assert read(offered.sdp).media[0].has("sendonly") == (direction == "sendonly")
+
+
 def test_rtcp_attribute_written() -> None:
     """Written when it is not the next port or the other side wrote one; never the other side's."""
     odd = StreamPlacement(0, LocalPorts("192.0.2.10", 30000, 30001), LocalPorts("192.0.2.20", 30002, 30009))
@@ -249,3 +260,33 @@ def test_cost() -> None:
         call.answer(reply, wishes)
         spent.append(time.process_time() - start)
     assert min(spent) < 0.001
+
+
+def test_bundle_is_broken_up() -> None:
+    """G17, SDP-15, G22: towards SIP no group, ports of their own, mids kept; a mid in the group that has no m-line is
+    ignored; the answer has no group either, so the offerer does not bundle."""
+    lines = [media(8000, "RTP/AVP", "a=mid:0"), media(8000, "RTP/AVP", "a=mid:2", kind="video", formats="96")]
+    call = Call()
+    offered = call.offer(sdp(ALICE, *lines, session=["a=group:BUNDLE 0 1 2", "a=group:LS 0 2"]))
+    assert offered.lines == (0, 1)
+    sections = read(offered.sdp).media
+    assert [section.attributes("mid") for section in sections] == [["0"], ["2"]]
+    assert len({section.media.port for section in sections}) == 2
+    done = call.answer(answering(offered.sdp, extra=["a=mid:x"]))
+    for text in (offered.sdp, done.sdp):
+        assert b"BUNDLE" not in text
+    assert read(offered.sdp).session.attributes("group") == ["LS 0 2"]
+
+
+@pytest.mark.parametrize("proto", ["RTP/AVP", "RTP/AVPF", "RTP/SAVP", "RTP/SAVPF"])
+def test_names_of_browsers_do_not_go_to_sip(proto: str) -> None:
+    """G18: msid, ssrc and msid-semantic mean something between browsers only."""
+    browser = fixtures.strict("03_webrtc_offer_bundle").decode().split("\r\n")
+    names = ("a=msid", "a=ssrc")
+    lines = [line for line in browser if line.startswith(names) and not line.startswith("a=msid-semantic")]
+    session = [line for line in browser if line.startswith("a=msid-semantic")]
+    assert len(lines) == 5 and len(session) == 1
+    offer = sdp(ALICE, media(8000, "RTP/AVPF", *lines, "a=ssrc-group:FID 1 2", "a=ptime:20"), session=session)
+    text = Call().offer(offer, options(transport_protocol=proto)).sdp
+    assert b"msid" not in text and b"ssrc" not in text
+    assert read(text).media[0].attributes("ptime") == ["20"]

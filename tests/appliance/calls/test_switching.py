@@ -10,6 +10,7 @@ from appliance.calls.media import Address, ContextSpec, LegMedia, MasterKey, Str
 from appliance.calls.views import AnswerRequest, OfferRequest, SessionRequest
 from appliance.errors import InvalidRequest, UnknownCall
 from appliance.policy.options import MediaOptions, SdesOptions
+from kernels.control.commands import SelectKey
 from tests.appliance.calls.test_service import PLAIN, answer_to
 from tests.appliance.rig import OFFER, Rig
 
@@ -45,8 +46,12 @@ async def test_the_sender_uses_the_key_that_was_named(rig: Rig) -> None:
     await up(rig)
     assert [key.mki for key in sender(rig).keys] == [b"\1", b"\2"]
     before = sender(rig).keys
+    worker = next(worker for worker in rig.plane.workers if worker.cryptos)
+    said = len(worker.log)
     await rig.calls.switch_key("c1", 0, "b", 2)
     assert (sender(rig).sending_mki, sender(rig).keys) == (b"\2", before)
+    (command,) = worker.log[said:]  # the worker is told to switch and nothing else: the context goes on
+    assert isinstance(command, SelectKey) and command.mki == b"\2"
     await rig.calls.switch_key("c1", 0, "b", 1)
     assert sender(rig).sending_mki == b"\1"
 

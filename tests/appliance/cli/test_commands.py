@@ -88,6 +88,19 @@ def test_calls_show(gateway: Gateway) -> None:
     assert "kkkk" not in json.dumps(tree)
 
 
+def test_calls_why(gateway: Gateway) -> None:
+    text = run("calls", "why", "call-1", "--socket", gateway.socket)
+    assert text.splitlines()[:3] == [
+        "1. roc-off (stream 0, leg b, branch z9hG4bK, certain)",
+        "   its rollover counter is 3, ours is 0",
+        "   seen: roc 3, roc-here 0",
+    ]
+    assert "   do:   " in text and "2. worker-down (likely)" in text
+    found = run_json("calls", "why", "call-1", "--socket", gateway.socket)
+    assert [finding["cause"] for finding in found["findings"]] == ["ROC_OFF", "WORKER_DOWN"]
+    assert found["findings"][0]["evidence"][0] == {"name": "roc", "value": "3"}
+
+
 def test_calls_delete(gateway: Gateway) -> None:
     assert "ended" in run("calls", "delete", "call-1", "--socket", gateway.socket)
     assert list(gateway.calls.calls) == ["call-2"]
@@ -95,7 +108,7 @@ def test_calls_delete(gateway: Gateway) -> None:
 
 
 def test_unknown_call_is_not_found(gateway: Gateway) -> None:
-    for verb in ("show", "delete"):
+    for verb in ("show", "why", "delete"):
         assert "there is no call nobody" in run(
             "calls", verb, "nobody", "--socket", gateway.socket, code=Exit.NOT_FOUND
         )

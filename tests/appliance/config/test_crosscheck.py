@@ -52,6 +52,7 @@ WARNINGS = [
      "trunks[0].rtp_secure_media: names AEAD_AES_256_GCM_8: an 8-octet AEAD tag is no SRTP standard"),
     ("[[trunks]]\nname='a'\nrtp_secure_media_suites='AES_CM_128_NULL_AUTH'\n",  # B17
      "trunks[0].rtp_secure_media_suites: names AES_CM_128_NULL_AUTH: SRTP without authentication"),
+    ("[security]\nlog_srtp_keys='/tmp/keys'\n", "security.log_srtp_keys: every SRTP key is written to /tmp/keys"),  # C11
     ("[security]\nallow_null_cipher=true\n", "security.allow_null_cipher: weakens the media of every call"),
     ("[security]\nsdes_requires_tls=false\n[sip]\nenabled=true\nlisten=['udp:192.0.2.1:5060']\n",
      "security.sdes_requires_tls: SDES keys may be sent in the clear over udp:192.0.2.1:5060"),

@@ -269,6 +269,31 @@ def test_the_log_says_why_an_answered_call_was_ended(ksr: FakeKSR, edge: Any, an
     assert event(ksr)["reason"] == reason
 
 
+@pytest.mark.parametrize(
+    ("kind", "status", "reason"),
+    [
+        ("application/pkcs7-mime; smime-type=enveloped-data", 488, "smime_without_key"),
+        ("multipart/signed;boundary=x", 488, "smime_without_key"),
+        ("multipart/mixed;boundary=x", 415, "body_not_sdp"),
+    ],
+)
+def test_a_body_that_cannot_be_read_goes_no_further(
+    ksr: FakeKSR, edge: Any, kind: str, status: int, reason: str
+) -> None:
+    """C08: neither stripped nor passed on; an INVITE is refused, an answer ends the call."""
+    arrive(ksr, "INVITE", sdp="0\x82 not to be read")
+    ksr.answers["textops.has_body_type"] = -1
+    ksr.variables["$cT"] = kind
+    edge.ksr_request_route(None)
+    assert ksr.replies[-1][0] == status and event(ksr)["reason"] == reason
+    assert not ksr.called("tm.t_relay") and not ksr.called("rtpengine.rtpengine_offer")
+    assert bool(ksr.called("hdr.append_to_reply")) == (status == 415)
+    ksr.variables["$rs"] = 200
+    edge.ksr_reply(None)
+    assert "not to be read" not in ksr.called("textops.set_body")[0][0]
+    assert ksr.variables["$dlg_var(unanswerable)"] == reason
+
+
 def test_a_late_offer_is_taken_from_the_reply_and_answered_by_the_ack(ksr: FakeKSR, edge: Any) -> None:
     """RFC 3261 section 13.2.1: INVITE without SDP."""
     arrive(ksr, "INVITE")

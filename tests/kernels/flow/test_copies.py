@@ -25,6 +25,7 @@ from tests.kernels.rig import (
     session,
 )
 
+pytestmark = pytest.mark.malformed
 RECORDER = ("203.0.113.5", 7000)
 
 

@@ -61,6 +61,30 @@ def test_ciphertext_as_received(suite: str, good: int) -> None:
     assert sample.received_ns > 0
 
 
+@pytest.mark.usefixtures("every_cipher")
+@pytest.mark.parametrize("suite", AUTHENTICATED)
+@pytest.mark.parametrize("other", ["AES_CM_128_HMAC_SHA1_80", "AEAD_AES_256_GCM", "NULL_HMAC_SHA1_32"])
+def test_ciphertext_as_received_after_every_context(suite: str, other: str) -> None:
+    """C13: while a re-key overlaps, a packet is tried under both contexts; what neither takes is kept as it came."""
+    plane = LocalPlane()
+    a, _ = bridge()
+    secured = InstallFlow(1, "memory", 1, True, True, BOB, 0, 0, receive=0, secure=True, latching="authenticated")
+    keys = {
+        name: MasterKeyBytes(os.urandom(AUTHENTICATED[name].key_octets), os.urandom(AUTHENTICATED[name].salt_octets))
+        for name in {suite, other}
+    }
+    assert plane.do(
+        InstallCrypto(1, AUTHENTICATED[other], keys[other], False),
+        InstallCrypto(0, AUTHENTICATED[suite], keys[suite], False, also=1), a, secured,
+    ) == [0] * 4  # fmt: skip
+    before = Session(AUTHENTICATED[other], keys[other].key, keys[other].salt, send=True)
+    packets = [before.protect_rtp(rtp(n, os.urandom(160))) for n in range(20)]
+    forged = rtp(500, os.urandom(190))
+    assert len(plane.send(1, *[p for p in packets if isinstance(p, bytes)], forged, source=BOB)) == 20
+    (sample,) = kept(plane)
+    assert (sample.data, sample.drop) == (forged, "auth_fail")
+
+
 def test_decrypted_packets_leave_their_header_only() -> None:
     """A packet that verified and was refused afterwards has been decrypted in place: its payload is conversation."""
     plane = LocalPlane()

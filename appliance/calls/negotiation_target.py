@@ -1,0 +1,89 @@
+"""What an offer becomes towards the other side: which profile, and in which form a peer is asked that may be secure or
+plain. Pure decisions of policy, words and what the peer was before."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from appliance.calls.negotiation_state import LegLine
+from appliance.errors import CryptoRequired, InvalidRequest, NotAcceptable
+from appliance.policy.options import MediaOptions
+from appliance.policy.secure_media import Mode
+from appliance.protocols.sdp import profiles
+from appliance.protocols.sdp.profiles import Profile
+
+CLEARTEXT = "sdes_over_cleartext: keys may travel over protected signalling only (RFC 4568 section 8.3)"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What goes to the other side: the profile, and how keys are put to a peer that may have none."""
+
+    profile: Profile
+    osrtp: bool = False  # keys under the plain profile: the answer takes them up or not (RFC 8643)
+    twins: bool = False  # the secure m-line, then a plain one for the same stream (row H02)
+
+    @property
+    def secure(self) -> bool:
+        return self.profile.secure or self.osrtp
+
+
+def target(offered: Profile, options: MediaOptions, before: LegLine | None = None) -> Target:
+    """The profile towards the other side: asked for by name, else by its policy, else as before, else as offered; and
+    the form in which a leg that may be secure or plain is asked (SDP-7, SDP-8, SDP-11)."""
+    mode = options.outbound.mode if options.outbound else None
+    chosen = _chosen(offered, options, mode, before)
+    words = options.osrtp & {"offer", "offer-legacy"}
+    osrtp = "offer" in words or (before is not None and before.osrtp and not chosen.secure)
+    if mode is Mode.MANDATORY or mode is Mode.FORBIDDEN or not (words or osrtp or mode is Mode.OPTIONAL):
+        return Target(_permitted(chosen, options, mode))
+    if chosen.dtls or (options.transport_protocol and not (words or osrtp)):
+        return Target(_permitted(chosen, options, mode))
+    if _no_keys(options):
+        return Target(profiles.variant(chosen, secure=False))
+    was = profiles.find(before.proto) if before else None
+    if before is not None and was is not None and not before.osrtp and (before.secure or not osrtp):
+        return Target(_permitted(was, options, mode))  # it is settled what this peer can
+    secure = _permitted(profiles.variant(chosen, secure=True), options, mode)
+    if osrtp:
+        return Target(profiles.variant(secure, secure=False), osrtp=True)
+    return Target(secure, twins=before is None)
+
+
+def _chosen(offered: Profile, options: MediaOptions, mode: Mode | None, before: LegLine | None) -> Profile:
+    if options.transport_protocol:
+        named = profiles.find(options.transport_protocol)
+        if named is None:
+            raise InvalidRequest(
+                f"unknown transport protocol {options.transport_protocol!r}", field="transport-protocol"
+            )
+        return named
+    was = profiles.find(before.proto) if before else None
+    if mode is Mode.OPTIONAL and was is not None:
+        return was
+    if mode is not None:
+        return profiles.variant(offered, secure=mode is not Mode.FORBIDDEN)
+    return was or offered
+
+
+def _permitted(chosen: Profile, options: MediaOptions, mode: Mode | None) -> Profile:
+    if not chosen.secure:
+        if mode is Mode.MANDATORY:
+            raise CryptoRequired("the policy towards the other side demands SRTP")
+        return chosen
+    if mode is Mode.FORBIDDEN:
+        raise NotAcceptable("the policy towards the other side forbids SRTP")
+    if chosen.dtls:
+        raise NotAcceptable("DTLS-SRTP is not available")
+    if why := _no_keys(options):
+        raise CryptoRequired(why)
+    return chosen
+
+
+def _no_keys(options: MediaOptions) -> str:
+    """Why no a=crypto may be written towards the other side."""
+    if not options.sdes.enabled:
+        return "SDES is switched off and no other key exchange is available"
+    if options.sdes_requires_tls and not (options.signalling_secure_out or options.sdes.over_cleartext):
+        return CLEARTEXT
+    return ""

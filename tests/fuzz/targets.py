@@ -1,0 +1,223 @@
+"""The parsers that see octets from the network: what may come out of each, and what must hold of what it accepts."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+from appliance.calls.negotiation import Negotiation
+from appliance.errors import GatewayError, InvalidSdp
+from appliance.policy.options import MediaOptions
+from appliance.policy.secure_media import Mode, SecureMedia
+from appliance.protocols.ng import bencode, codec, flags
+from appliance.protocols.sdes import crypto
+from appliance.protocols.sdp.parse import parse
+from appliance.protocols.srtp import suites
+from tests.appliance.calls import sdps
+from tests.appliance.protocols.sdp import fixtures
+from tests.fuzz.mutate import Corpus
+
+VECTORS = Path(__file__).parents[1] / "vectors"
+SUITE_NAMES = [spelling.encode() for suite in suites.SUITES for spelling in suite.spellings]
+ANSWER = b"\n--answer--\n"  # between offer and answer of an input of `negotiation`
+
+
+@dataclass(frozen=True)
+class Target:
+    """`run` raises `documented` or nothing; an AssertionError of its own is a finding too."""
+
+    name: str
+    corpus: Corpus
+    run: Callable[[bytes], object]
+    documented: tuple[type[Exception], ...]
+
+
+# ---------------------------------------------------------------- SDP
+
+
+def _sdp(data: bytes) -> None:
+    """What is accepted is written as it was read, and read again as the same."""
+    found = parse(data)
+    written = found.serialise()
+    assert parse(written).serialise() == written
+    if data.endswith(b"\n"):
+        assert written == re.sub(rb"(\r?\n)+\Z", lambda end: end[0], data), "not as it was read"
+    for media in found.media:
+        found.connection(media), media.attributes("crypto"), media.attribute("rtcp")
+
+
+def _sdp_seeds() -> list[bytes]:
+    examples = json.loads((VECTORS / "rfc_sdp_examples.json").read_text())["examples"]
+    texts = [fixtures.strict(name) for name in fixtures.NAMES] + [fixtures.addressed(name) for name in fixtures.NAMES]
+    texts += [example["sdp"].encode() for example in examples if "sdp" in example]
+    texts += [_offer("RTP/AVP"), _offer("RTP/SAVP", 4), _offer("RTP/SAVPF", 9)]
+    texts += [_flood(10, 64), _flood(1, 64), _flood(1, 65), _flood(64, 9), _flood(64, 1), _flood(65, 1)]
+    return texts
+
+
+def _offer(proto: str, cryptos: int = 0) -> bytes:
+    names = [suite.name for suite in suites.SUITES][:cryptos]
+    lines = [sdps.crypto(tag, name, tag) for tag, name in enumerate(names, 1)]
+    audio, video = sdps.media(8000, proto, *lines, "a=rtcp-mux"), sdps.media(8010, proto, *lines, kind="video")
+    return sdps.sdp(sdps.ALICE, audio, video)
+
+
+def _flood(sections: int, lines: int) -> bytes:
+    """As many m-lines and a=crypto lines as the limits allow, or a few more (security-and-faults C2)."""
+    names = [spelling for suite in suites.SUITES for spelling in suite.spellings]
+    cryptos = [sdps.crypto(tag, names[tag % len(names)], tag & 0xFF) for tag in range(1, lines + 1)]
+    return sdps.sdp(sdps.ALICE, *[sdps.media(8000 + 2 * n, "RTP/SAVP", *cryptos) for n in range(sections)])
+
+
+SDP_WORDS = [
+    *SUITE_NAMES, b"m=audio 9 RTP/SAVP 0\r\n", b"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:", b"c=IN IP4 0.0.0.0\r\n",
+    b"c=IN IP6 ::1\r\n", b"a=sendonly\r\n", b"a=inactive\r\n", b"a=rtcp:9 IN IP4 0.0.0.0\r\n", b"a=rtcp-mux\r\n",
+    b"RTP/AVP", b"RTP/SAVPF", b"UDP/TLS/RTP/SAVPF", b"TCP/RTP/AVP", b"a=group:BUNDLE 0 1\r\n", b"a=mid:0\r\n",
+    b"a=fingerprint:sha-256 AA", b"|2^31|1:1", b"|1:4", b";inline:", b" UNENCRYPTED_SRTP", b" KDR=24", b" WSH=64",
+    b" FEC_ORDER=", b"v=0\r\n", b"m=", b"a=",
+]  # fmt: skip
+
+
+# ---------------------------------------------------------------- a=crypto
+
+
+def _crypto(data: bytes) -> None:
+    """What is accepted comes back from its own text, padded or not."""
+    line = crypto.parse(data.decode("utf-8", "surrogateescape"))
+    assert crypto.parse(crypto.emit(line)) == line
+    assert crypto.parse(crypto.emit(line, pad=False)) == line
+
+
+def _crypto_seeds() -> list[bytes]:
+    cases = json.loads((VECTORS / "sdes_cases.json").read_text())["cases"]
+    keys = json.loads((VECTORS / "sdes_reference_keys.json").read_text())
+    lines = [case["line"].removeprefix("a=crypto:") for case in cases]
+    lines += [f"{row['tag']} {row['suite']} inline:{row['b64']}" for row in keys]
+    lines += [sdps.crypto(1, suite.name).removeprefix("a=crypto:") for suite in suites.SUITES]
+    return [line.encode() for line in lines]
+
+
+# ---------------------------------------------------------------- NG
+
+
+def _bencode(data: bytes) -> None:
+    """What is accepted means the same when it is written anew."""
+    value = bencode.decode(data)
+    assert bencode.decode(bencode.encode(value)) == value
+
+
+def _json(data: bytes) -> None:
+    """Whatever follows a cookie and begins like JSON; what is accepted can be answered."""
+    message = codec.decode(b"17_1 " + data)
+    assert codec.decode(codec.encode(message)).body == message.body
+    codec.reply(message, {"result": "ok"})
+
+
+def _message(data: bytes) -> None:
+    """A whole datagram: envelope, dictionary, the options that its words come to. Reading words never raises."""
+    message = codec.decode(data)
+    try:
+        options = flags.read(message.body)
+    except GatewayError as error:
+        raise AssertionError(f"flags.read raised {error!r}") from None
+    assert isinstance(options, MediaOptions)
+    for key in ("command", "call-id", "from-tag", "to-tag", "via-branch"):
+        assert isinstance(message.word(key), str)
+    assert isinstance(message.sdp, bytes)
+
+
+NG_BODIES: list[dict[str, object]] = [
+    {"command": "ping"},
+    {"command": "offer", "call-id": "a84b4c", "from-tag": "1928", "sdp": "v=0\r\n", "ICE": "remove",
+     "flags": ["trust-address", "SDES-only-AES_CM_128_HMAC_SHA1_80", "replace-origin", "rtcp-mux-demux"],
+     "replace": ["origin", "session-connection"], "transport-protocol": "RTP/SAVP", "direction": ["a", "b"],
+     "received-from": ["IP4", "192.0.2.1"], "rtcp-mux": ["offer"], "SDES": ["off"], "media-address": "192.0.2.1",
+     "OSRTP": ["offer"], "DTLS": "off", "codec": {"strip": ["all"], "offer": ["PCMU"]}, "learning": "off"},
+    {"command": "answer", "call-id": "a84b4c", "from-tag": "1928", "to-tag": "7f3a", "sdp": "v=0\r\n",
+     "rtpp-flags": "replace=[origin username] SDES=[no-AEAD_AES_256_GCM pad] ICE=remove transport-protocol=RTP/AVP"},
+    {"command": "delete", "call-id": "a84b4c", "from-tag": "1928", "flags": ["fatal"], "delete-delay": 0},
+    {"command": "list", "limit": "32"},
+    {"command": "query", "call-id": "a84b4c", "number": -5, "nested": [[[{"deep": [1, 2, "x"]}]]]},
+]  # fmt: skip
+NG_WORDS = [
+    *SUITE_NAMES, b"de", b"le", b"d", b"l", b"e", b"i0e", b"i-1e", b"0:", b"4:SDESl", b"5:flagsl", b"3:sdp", b"[", b"]",
+    b"10:rtpp-flags", b'{"a":', b"}", b'"\\ud800"', b'"\\u0000"', b"null", b"true", b"1e400", b"NaN", b"-0",
+    b'"flags":["', b'"SDES":["only-', b"order:", b"offerer_pref:", b"no-", b"only-", b"replace=[", b"=[", b"mandatory:",
+    b"ICE", b"OSRTP",
+]  # fmt: skip
+
+
+def _encoded(body: dict[str, object]) -> bytes:
+    return bencode.encode(body)  # type: ignore[arg-type]
+
+
+# ---------------------------------------------------------------- offer and answer
+
+
+def _negotiation(data: bytes) -> None:
+    """An offer through the gateway, then an answer to what the gateway offered; then a re-offer of the other party.
+    What is written for either side is SDP that we would accept ourselves; keys of ours are never those of a peer."""
+    first, _, rest = data.partition(b"\n")
+    wishes = WISHES.get(first.rstrip(b"\r"), MediaOptions())
+    offer, found, answer = (rest if first.rstrip(b"\r") in WISHES else data).partition(ANSWER)
+    number = count(1)
+    negotiation = Negotiation(lambda octets: next(number).to_bytes(octets, "big"))
+    plan = negotiation.read_offer(offer, wishes, "alice")
+    placed = [sdps.placement(need.line) for need in plan.streams]
+    offered = negotiation.write_offer(plan, placed)
+    parse(offered.sdp)
+    repr(negotiation), repr(offered)
+    if not found:
+        answer = sdps.answering(offered.sdp)
+    answered = negotiation.answer(answer, wishes, to_tag="bob")
+    parse(answered.sdp)
+    for stream in answered.streams:
+        for leg in (stream.a, stream.b):
+            ours, theirs = ({key.key for key in spec.keys} if spec else set() for spec in (leg.send, leg.receive))
+            assert not ours & theirs, "our key is the peer's"
+    again = negotiation.read_offer(answer, wishes, "bob")
+    negotiation.write_offer(again, [sdps.placement(need.line) for need in again.streams])
+    negotiation.to_record()
+
+
+WISHES = {
+    b"plain": sdps.options(transport_protocol="RTP/AVP"),
+    b"savp": sdps.options(transport_protocol="RTP/SAVP"),
+    b"savpf": sdps.options(transport_protocol="RTP/SAVPF"),
+    b"mandatory": sdps.options(inbound=SecureMedia(Mode.MANDATORY), outbound=SecureMedia(Mode.MANDATORY)),
+    b"optional": sdps.options(inbound=SecureMedia(Mode.OPTIONAL), outbound=SecureMedia(Mode.OPTIONAL)),
+    b"forbidden": sdps.options(inbound=SecureMedia(Mode.FORBIDDEN), outbound=SecureMedia(Mode.FORBIDDEN)),
+}
+
+
+def _negotiation_seeds() -> list[bytes]:
+    answers = [
+        sdps.sdp(sdps.BOB, sdps.media(4000, "RTP/AVP"), sdps.media(4002, "RTP/AVP", kind="video")),
+        sdps.sdp(sdps.BOB, sdps.media(4000, "RTP/SAVP", sdps.crypto(1, "AES_CM_128_HMAC_SHA1_80", 0x62)),
+                 sdps.media(4002, "RTP/SAVP", sdps.crypto(1, "AES_CM_128_HMAC_SHA1_80", 0x63), kind="video")),
+        sdps.sdp(sdps.BOB, sdps.media(4000, "RTP/AVP", "a=sendonly"), sdps.media(0, "RTP/AVP", kind="video")),
+    ]  # fmt: skip
+    offers = [text for text in _sdp_seeds() if len(text) < 6000]
+    seeds = [word + b"\n" + offer for word in WISHES for offer in offers]
+    seeds += [word + b"\n" + _offer(proto, 3) + ANSWER + answer
+              for word in WISHES for proto in ("RTP/AVP", "RTP/SAVP") for answer in answers]  # fmt: skip
+    return seeds
+
+
+TARGETS: tuple[Target, ...] = (
+    Target("sdp", Corpus(_sdp_seeds(), SDP_WORDS), _sdp, (InvalidSdp,)),
+    Target("crypto", Corpus(_crypto_seeds(), SDP_WORDS), _crypto, (crypto.InvalidCrypto,)),
+    Target("bencode", Corpus([_encoded(body) for body in NG_BODIES], NG_WORDS), _bencode, (bencode.BencodeError,)),
+    Target("ng-json", Corpus([json.dumps(body).encode() for body in NG_BODIES], NG_WORDS), _json, (codec.Malformed,)),
+    Target(
+        "ng-message",
+        Corpus([b"17_2 " + write(body) for body in NG_BODIES for write in (_encoded, lambda b: json.dumps(b).encode())],
+               NG_WORDS),
+        _message, (codec.Malformed,),
+    ),
+    Target("negotiation", Corpus(_negotiation_seeds(), SDP_WORDS), _negotiation, (GatewayError,)),
+)  # fmt: skip
