@@ -105,8 +105,9 @@ class KeyWatch:
                     self._ledger.publish(kind, call, reason)
 
     def _rocs(self, call: Call, place: Place, status: CryptoStatus) -> None:
-        before = self._resyncs.get(place, 0)
-        self._resyncs[place] = status.resyncs
+        before = self._resyncs.pop(place, 0)
+        if status.resyncs:
+            self._resyncs[place] = status.resyncs
         if status.resyncs > before:
             self._ledger.publish(EventKind.ROC_FOUND, call, f"{place}: rollover counter found by trial")
 
