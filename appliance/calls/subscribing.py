@@ -18,6 +18,8 @@ from typing import Any
 from appliance.calls import negotiation_keys as keys
 from appliance.calls import negotiation_read as reading
 from appliance.calls.media import Address, Latching, LegMedia, LocalPorts, StreamMedia
+from appliance.calls.negotiation_endpoint import endpoint as endpoint_of
+from appliance.calls.negotiation_target import CLEARTEXT
 from appliance.errors import CryptoRequired, NotAcceptable
 from appliance.policy import suites as suite_policy
 from appliance.policy.options import MediaOptions
@@ -110,7 +112,7 @@ def profile_for(source: str, options: MediaOptions) -> Profile:
     if not options.sdes.enabled:
         raise CryptoRequired("SDES is switched off and no other key exchange is available")
     if options.sdes_requires_tls and not options.signalling_secure_out:
-        raise CryptoRequired(reading.CLEARTEXT)
+        raise CryptoRequired(CLEARTEXT)
     return profile
 
 
@@ -187,7 +189,7 @@ def answered(subscription: Subscription, sdp: bytes, options: MediaOptions, ours
             copies.append(replace(copy, rtp=None, rtcp=None, chosen=None))
             continue
         _check(at + 1, copy, media)
-        endpoint = reading.endpoint(answer, media, options)
+        endpoint = endpoint_of(answer, media, options)
         chosen = None
         if copy.profile.secure:
             try:

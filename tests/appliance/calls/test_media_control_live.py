@@ -67,7 +67,7 @@ SUITE = MediaOptions(
 
 
 async def test_a_recorder_gets_both_parties_and_the_call_is_as_before() -> None:
-    """peers 1.1 subscribe: each party under keys of its own, RTP and RTCP, before and after a move to another worker."""
+    """peers 1.1 subscribe: each party under keys of its own, RTP and RTCP, before and after a move."""
     call = Call()
     await call.up()
     reply = await subscribed(call.rig, options=SUITE)
