@@ -277,7 +277,7 @@ def test_a_sender_that_keeps_rocs_forgets_ssrcs_in_the_end() -> None:
 
 @pytest.mark.parametrize("send", [True, False])
 def test_what_is_known_of_the_key_before_takes_nobodys_place(send: bool) -> None:
-    """B6: with room for one SSRC a peer may change key and SSRC at once; a sender's SRTCP index goes on all the same."""
+    """B6: with room for one SSRC a peer may change key and SSRC at once; SRTCP indices go on all the same."""
     session = Session(CM, *OLD, send=send, ssrc_limit=1, roc="keep" if send else "auto")
     if send:
         assert isinstance(session.protect_rtp(rtp(1)), bytes)
