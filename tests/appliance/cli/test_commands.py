@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -81,9 +82,22 @@ def test_calls_show(gateway: Gateway) -> None:
     text = run("calls", "show", "call-1", "--socket", gateway.socket)
     for words in ("call-1", "answered", "192.0.2.1:4000", "[2001:db8::1]:5000", "auth_fail 3", "never", "first"):
         assert words in text
+    for words in ("b receive", "b send", "AES_CM_128_HMAC_SHA1_80", "400/7", "600/993"):  # A06
+        assert words in text
     tree = run_json("calls", "show", "call-1", "--socket", gateway.socket)
     assert tree["streams"][0]["b"]["key_method"] == "API"
     assert "kkkk" not in json.dumps(tree)
+
+
+def test_calls_show_names_subscribers(gateway: Gateway) -> None:
+    """Only the leg that gets copies, with whose they are."""
+    call = gateway.calls.calls["call-1"]
+    (stream,) = call.streams
+    copy = replace(stream, index=1000, a=replace(stream.a, interface=""), copies_of=0, subscriber="recorder-7")
+    gateway.calls.calls["call-1"] = replace(call, copies=(copy,))
+    text = run("calls", "show", "call-1", "--socket", gateway.socket)
+    assert text.count("0 copied to recorder-7") == 1
+    assert run_json("calls", "show", "call-1", "--socket", gateway.socket)["copies"][0]["subscriber"] == "recorder-7"
 
 
 def test_calls_why(gateway: Gateway) -> None:
