@@ -16,6 +16,7 @@ from appliance.errors import GatewayError, InvalidSdp
 from appliance.policy.options import MediaOptions
 from appliance.policy.secure_media import Mode, SecureMedia
 from appliance.protocols.ng import bencode, codec, flags
+from appliance.protocols.ng.framing import Framer, Unframed
 from appliance.protocols.ng.value import Value
 from appliance.protocols.sdes import crypto
 from appliance.protocols.sdp.description import Description
@@ -134,6 +135,19 @@ def _message(data: bytes, message: codec.Message) -> None:
     assert isinstance(message.sdp, bytes)
 
 
+def _framed(data: bytes) -> list[bytes]:
+    """Octets of a connection to whole messages (tcp-ng)."""
+    return Framer().feed(data)
+
+
+def _in_pieces(data: bytes, whole: list[bytes]) -> None:
+    """However the octets arrive, the messages are the same."""
+    framer, found, step = Framer(), [], max(7, len(data) // 200)
+    for start in range(0, len(data), step):
+        found += framer.feed(data[start : start + step])
+    assert found == whole
+
+
 NG_BODIES: list[dict[str, object]] = [
     {"command": "ping"},
     {"command": "offer", "call-id": "a84b4c", "from-tag": "1928", "sdp": "v=0\r\n", "ICE": "remove",
@@ -234,6 +248,15 @@ TARGETS: tuple[Target, ...] = (
         Corpus([b"17_2 " + write(body) for body in NG_BODIES for write in (_encoded, lambda b: json.dumps(b).encode())],
                NG_WORDS),
         _options, (codec.Malformed,), _message,
+    ),
+    Target(
+        "ng-stream",
+        Corpus([
+            b"".join(b"1%d_7 " % n + _encoded(body) for n, body in enumerate(NG_BODIES)),
+            b"1_7 " + _encoded(NG_BODIES[1]),
+            b"1_7 " + json.dumps(NG_BODIES[1]).encode() + b"\n2_7 " + json.dumps(NG_BODIES[0]).encode(),
+        ], NG_WORDS),
+        _framed, (Unframed,), _in_pieces,
     ),
     Target(
         "negotiation", Corpus(_negotiation_seeds(), SDP_WORDS), _negotiate, (GatewayError,), _negotiated, messages=3,
