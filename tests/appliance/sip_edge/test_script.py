@@ -252,9 +252,7 @@ def test_an_answer_that_cannot_be_used_never_leaves_as_it_came(ksr: FakeKSR, edg
     assert order(ksr, "dialog.dlg_get", "dialog.dlg_bye") == ["dialog.dlg_get", "dialog.dlg_bye"]
     assert ksr.called("dialog.dlg_get") == [("call-1", "tag-a", "tag-b")]
     assert ksr.called("dialog.dlg_bye") == [("all",)]
-    assert not ksr.called("rtpengine.rtpengine_delete")  # the end of the dialog does it
-    ksr.answers["dialog.dlg_bye"] = -1
-    edge.ksr_request_route(None)
+    edge.ksr_dialog_event(None, "dialog:end")
     assert len(ksr.called("rtpengine.rtpengine_delete")) == 1
 
 
