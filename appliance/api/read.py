@@ -118,7 +118,7 @@ def _sdes(message: calls_pb2.MediaOptions, base: MediaOptions) -> MediaOptions:
     for field in ("sdes", "sdes_from", "vbr"):
         value = getattr(message, field)
         if value:
-            base = ng_flags.read({field.replace("_", "-"): value if field == "vbr" else list(value)}, base)
+            base = ng_flags.read({field.replace("_", "-"): value if field == "vbr" else list(value)}, base).options
         if base.unknown:
             _refuse(f"options.{field}", f"{base.unknown[0]}: not understood")
     return base

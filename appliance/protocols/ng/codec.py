@@ -29,6 +29,18 @@ NO_FROM_TAG = "No from-tag in message"
 NO_TO_TAG = "No to-tag in message"
 NO_SDP = "No SDP body in message"
 UNKNOWN_CALL = "Unknown call-id"
+UNKNOWN_CALL_ID = "Unknown call-ID"  # as the commands about media write it
+NO_SUCH_TAG = "From-tag given, but no such tag exists"
+NO_SUCH_ADDRESS = "Failed to match address to any tag"
+NO_SUCH_LABEL = "No monologue matching the given label"
+NO_MONOLOGUE = "No monologues matched"
+TO_TAG_NOT_FOUND = "To-tag not found"
+BROKEN_SDP = "Failed to parse SDP"
+INCOMPLETE_SDP = "Incomplete SDP specification"
+BAD_LIMIT = "invalid limit, must be >= 0"
+LOAD_LIMIT = "load limit"  # `result` for clients that support it
+TOO_MANY_SESSIONS = "Parallel session limit reached"
+TOO_MUCH_LOAD = "CPU usage limit exceeded"
 DELETED_UNKNOWN_CALL = "Call-ID not found or tags didn't match"
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
@@ -56,10 +68,10 @@ class Message:
     format: Format
 
     def word(self, key: str) -> str:
-        """A string of the body; "" when it is missing or something else. rtpengine takes spaces for hyphens."""
-        value = self.body.get(key)
-        if value is None:
-            value = self.body.get(key.replace("-", " "))
+        """A string of the body; "" when it is missing or something else. rtpengine takes spaces and underscores for
+        hyphens."""
+        spellings = (key, key.replace("-", " "), key.replace("-", "_"))
+        value = next((self.body[name] for name in spellings if name in self.body), None)
         return value if isinstance(value, str) else ""
 
     @property
