@@ -27,6 +27,7 @@ from appliance.api.ng_server import NgServer
 from appliance.api.server import ApiServer
 from appliance.calls import adoption
 from appliance.calls.housekeeping import Housekeeping
+from appliance.calls.key_watch import KeyWatch
 from appliance.calls.service import CallService, Facts
 from appliance.calls.snapshots import Snapshots
 from appliance.config.faults import ConfigError
@@ -91,6 +92,11 @@ class Gateway:
             silence_s=lambda: self.settings.media.silence_timeout_s,
             offer_s=lambda: self.settings.media.offer_timeout_s,
             draining=self.calls.drains,
+            keys=KeyWatch(
+                self.calls.ledger,
+                grace_s=lambda: self.settings.media.rekey_grace_s,
+                expiring=lambda: self.settings.media.key_expiring_at,
+            ),
         )
         self.ng = NgServer(
             self.calls,

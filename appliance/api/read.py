@@ -7,9 +7,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NoReturn
 
-from appliance.calls.media import Address, ContextSpec, Latching, LegMedia, MasterKey, StreamMedia
+from appliance.calls.media import Address, ContextSpec, Latching, LegMedia, MasterKey, RocPolicy, StreamMedia
 from appliance.calls.views import AnswerRequest, OfferRequest, Party, SessionRequest, SubscribeRequest
 from appliance.errors import InvalidRequest
+from appliance.placement.desired import MOST_ALSO
 from appliance.policy import secure_media
 from appliance.policy.options import MediaOptions
 from appliance.protocols.ng import flags as ng_flags
@@ -29,6 +30,11 @@ _LATCHING: dict[int, Latching] = {
     types_pb2.LATCHING_SIGNALLED_HOST: Latching.SIGNALLED_HOST,
     types_pb2.LATCHING_ONCE: Latching.ONCE,
     types_pb2.LATCHING_AUTHENTICATED: Latching.AUTHENTICATED,
+}
+_ROLLOVER: dict[int, RocPolicy] = {
+    sessions_pb2.ROLLOVER_AUTO: RocPolicy.AUTO,
+    sessions_pb2.ROLLOVER_RESET: RocPolicy.RESET,
+    sessions_pb2.ROLLOVER_KEEP: RocPolicy.KEEP,
 }
 _PROTOCOLS = ("", "RTP/AVP", "RTP/AVPF", "RTP/SAVP", "RTP/SAVPF")
 _MUX_WORDS = frozenset({"offer", "require", "demux", "accept", "reject"})
@@ -118,7 +124,7 @@ def _sdes(message: calls_pb2.MediaOptions, base: MediaOptions) -> MediaOptions:
     for field in ("sdes", "sdes_from", "vbr"):
         value = getattr(message, field)
         if value:
-            base = ng_flags.read({field.replace("_", "-"): value if field == "vbr" else list(value)}, base).options
+            base = ng_flags.read({field.replace("_", "-"): value if field == "vbr" else list(value)}, base)
         if base.unknown:
             _refuse(f"options.{field}", f"{base.unknown[0]}: not understood")
     return base
@@ -193,11 +199,18 @@ def _leg(message: sessions_pb2.SessionLeg, field: str) -> LegMedia:
         mux=message.rtcp_mux,
         secure=secure,
         receive=receive,
+        receive_also=_also(message, field),
         send=send,
         may_send=not message.block_receive,
         may_receive=not message.block_send,
         latching=_latching(message.latching, secure, field),
     )
+
+
+def _also(message: sessions_pb2.SessionLeg, field: str) -> tuple[ContextSpec, ...]:
+    if len(message.receive_also) > MOST_ALSO or (message.receive_also and not message.HasField("receive")):
+        _refuse(f"{field}.receive_also", f"at most {MOST_ALSO}, beside `receive`")
+    return tuple(_crypto(also, f"{field}.receive_also[{at}]") for at, also in enumerate(message.receive_also))
 
 
 def _latching(number: int, secure: bool, field: str) -> Latching:
@@ -233,7 +246,23 @@ def _crypto(message: sessions_pb2.SessionCrypto, field: str) -> ContextSpec:
         srtcp_tag_as_srtp=message.srtcp_tag_as_srtp,
         ssrc_limit=limit,
         initial_roc=message.initial_roc,
+        legacy_192=message.legacy_aes_192,
+        roc=_rollover(message.rollover, field),
+        sending_mki=_sending(message, field),
     )
+
+
+def _rollover(number: int, field: str) -> RocPolicy:
+    policy = _ROLLOVER.get(number)
+    if policy is None:
+        _refuse(f"{field}.rollover", "unknown")
+    return policy
+
+
+def _sending(message: sessions_pb2.SessionCrypto, field: str) -> bytes:
+    if message.sending_mki and all(key.mki != message.sending_mki for key in message.keys):
+        _refuse(f"{field}.sending_mki", "no key has it")
+    return bytes(message.sending_mki)
 
 
 def _keys(messages: Any, suite: suites.Suite, field: str) -> tuple[MasterKey, ...]:

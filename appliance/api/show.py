@@ -172,6 +172,7 @@ def _leg(view: LegView, low_level: bool) -> calls_pb2.Leg:
         latching=view.latching,
         receive=_context(view.receive),
         send=_context(view.send),
+        receive_also=[_context(also) for also in view.receive_also],
         rtp=_counters(view.rtp),
         rtcp=_counters(view.rtcp),
         drops=view.drops,
@@ -202,6 +203,20 @@ def _context(view: ContextView | None) -> calls_pb2.CryptoContext | None:
         newest_index=view.newest_index,
         packets=view.packets,
         failures=view.failures,
+        highest_sequence=view.highest_sequence,
+        newest_rtcp_index=view.newest_rtcp_index,
+        resyncs=view.resyncs,
+        each_key=[
+            calls_pb2.KeyUse(
+                mki=key.mki,
+                in_use=key.in_use,
+                rtp_packets=key.rtp_packets,
+                rtcp_packets=key.rtcp_packets,
+                rtp_left=key.rtp_left,
+                rtcp_left=key.rtcp_left,
+            )
+            for key in view.each_key
+        ],
     )
 
 

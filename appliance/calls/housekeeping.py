@@ -1,5 +1,5 @@
 """What is done from time to time: calls that nobody answers or that fall silent end, workers are measured and
-audited."""
+audited, keys watched."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import structlog
 
 from appliance.calls import adoption, moving
 from appliance.calls.draining import Draining
+from appliance.calls.key_watch import KeyWatch
 from appliance.calls.ledger import Ledger
 from appliance.calls.registry import Branch, Call
 from appliance.calls.views import CallEvent, EventKind
@@ -32,8 +33,9 @@ class Housekeeping:
         offer_s: Callable[[], float],
         now_ns: Callable[[], int] = time.monotonic_ns,
         draining: Draining | None = None,
+        keys: KeyWatch | None = None,
     ) -> None:
-        self._ledger, self._now_ns, self._draining = ledger, now_ns, draining
+        self._ledger, self._now_ns, self._draining, self._keys = ledger, now_ns, draining, keys
         self._finishing: asyncio.Task[None] | None = None
         self._silence_s, self._offer_s = silence_s, offer_s
         self._queue: list[Call] = []
@@ -50,6 +52,8 @@ class Housekeeping:
         self.finish_moves()
         if not self._queue:
             self._queue = list(self._ledger.registry)
+            if self._keys:
+                self._keys.prune()
         look_at, self._queue = self._queue[:SLICE], self._queue[SLICE:]
         for call in look_at:
             if not call.ended and not call.lock.locked():
@@ -86,6 +90,8 @@ class Housekeeping:
         if silent:
             self._ledger.publish(EventKind.SILENT, call, "silence")
             self._ledger.end(call, silent, "silence")
+        if self._keys and not call.ended:
+            self._keys.look_at(call)
 
     def _is_silent(self, call: Call, branch: Branch, limit_s: float) -> bool:
         """No packet on any flow for so long, though somebody may send (F25: a call on hold is not silent)."""

@@ -22,7 +22,7 @@ from appliance.calls import negotiation_numbers as numbers
 from appliance.calls import negotiation_read as reading
 from appliance.calls import negotiation_record as record_form
 from appliance.calls import negotiation_slots as places
-from appliance.calls.media import LocalPorts, StreamMedia, StreamPlacement
+from appliance.calls.media import LegMedia, LocalPorts, StreamMedia, StreamPlacement
 from appliance.calls.negotiation_endpoint import Endpoint
 from appliance.calls.negotiation_keys import KeySource
 from appliance.calls.negotiation_legs import Before
@@ -186,6 +186,19 @@ class Negotiation:
             pending=state.pending.sending(line, side, mki),
         )
         return {at: stream.media() for at, stream in enumerate(self._state.agreed.lines) if stream.live}
+
+    def overlaps(self, line: int, side: str, leg: LegMedia) -> bool:
+        """Whether what `leg` receives with beside its key are the peer's keys of before, and none of an offer's."""
+        agreed = self._state.agreed.live(line)
+        return agreed is not None and agreed.leg(side).also_contexts() == leg.receive_also != ()
+
+    def end_overlap(self, line: int, side: str) -> None:
+        """The peer uses its new key: the ones before are not taken up again (SDES-21)."""
+        state = self._state
+        gone = state.agreed.lines[line].leg(side).also
+        self._state = replace(
+            state, agreed=state.agreed.without(gone, line, side), pending=state.pending.without(gone, line, side)
+        )
 
     def to_record(self) -> dict[str, Any]:
         """JSON-compatible; contains keys, so the store must wrap it."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from appliance.calls import negotiation_keys as keys
-from appliance.calls.media import Address, Latching, LegMedia, RocPolicy, StreamMedia, StreamPlacement
+from appliance.calls.media import Address, ContextSpec, Latching, LegMedia, RocPolicy, StreamMedia, StreamPlacement
 from appliance.policy.options import SdesOptions
 from appliance.protocols.sdes.crypto import Crypto
 from appliance.protocols.sdp import profiles
@@ -98,6 +98,11 @@ class LegLine:
         """The proposed lines whose keys may stand in a re-offer."""
         return tuple(line for line in self.proposed if keys.fingerprint(line) not in self.spent)
 
+    def also_contexts(self) -> tuple[ContextSpec, ...]:
+        """As in LegMedia.receive_also."""
+        sdes = self.quirks.options() if self.also else SdesOptions()
+        return tuple(keys.context(line, sdes) for line in self.also)
+
     def media(self, *, partner: str) -> LegMedia:
         """As desired media; `partner` is the other leg's direction."""
         sends, receives = DIRECTIONS[self.direction]
@@ -116,7 +121,7 @@ class LegLine:
             feedback=self.feedback,
             payload_types=self.payload_types,
             extensions=self.extensions,
-            receive_also=tuple(keys.context(line, sdes) for line in self.also) if self.also else (),
+            receive_also=self.also_contexts(),
             latching=self.latching or (Latching.AUTHENTICATED if self.secure else Latching.SIGNALLED_HOST),
         )
 
@@ -182,6 +187,15 @@ class Exchange:
             for at, line in enumerate(self.lines)
         )
         return replace(self, lines=changed)
+
+    def without(self, gone: tuple[Crypto, ...], stream: int, side: str) -> Exchange:
+        """The same, these further lines of a peer's being forgotten on one leg of a stream."""
+        changed = list(self.lines)
+        if stream < len(changed):
+            leg = changed[stream].leg(side)
+            kept = tuple(line for line in leg.also if line not in gone)
+            changed[stream] = changed[stream].with_leg(side, replace(leg, also=kept))
+        return replace(self, lines=tuple(changed))
 
     @classmethod
     def of(cls, side: str, lines: tuple[StreamLine, ...], own: tuple[Slot, ...], others: tuple[Slot, ...]) -> Exchange:

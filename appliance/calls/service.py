@@ -23,6 +23,7 @@ from appliance.calls.media_control import MediaControl
 from appliance.calls.names import check_names
 from appliance.calls.negotiation import Negotiated, Negotiation, OfferPlan
 from appliance.calls.registry import Branch, Call
+from appliance.calls.session_keys import check_keys
 from appliance.calls.snapshots import Snapshots
 from appliance.calls.subscribing import codecs
 from appliance.calls.views import (
@@ -342,6 +343,7 @@ class CallService:
     def _session_streams(self, request: SessionRequest) -> dict[int, StreamMedia]:
         if not 0 < len(request.streams) <= MOST_STREAMS:
             raise InvalidRequest(f"a session has 1 to {MOST_STREAMS} streams", "streams")
+        check_keys(request.streams)
         return {
             line: replace(stream, a=self._leg(stream.a), b=self._leg(stream.b))
             for line, stream in enumerate(request.streams)

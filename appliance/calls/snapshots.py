@@ -6,13 +6,13 @@ import time
 from collections.abc import Container, Sequence
 from typing import Protocol
 
-from appliance.calls.media import Address, ContextSpec, LegMedia, LocalPorts
+from appliance.calls.media import Address, ContextSpec, LocalPorts, StreamMedia
 from appliance.calls.registry import Branch, Call
-from appliance.calls.views import CallState, CallView, ContextView, Counters, LegView, StreamView, WorkerView
-from appliance.placement.desired import PlacedStream
+from appliance.calls.views import CallState, CallView, ContextView, Counters, KeyView, LegView, StreamView, WorkerView
+from appliance.placement.desired import RECEIVING, PlacedStream, contexts
 from appliance.placement.inventory import Inventory, WorkerInventory
 from appliance.placement.load import Sample
-from kernels.control.status import CryptoStatus, FlowStatus, KeptDatagram, WorkerStatus
+from kernels.control.status import CryptoStatus, FlowStatus, KeptDatagram, KeyStatus, WorkerStatus
 from kernels.wire.packet import Drop
 
 DROPS = tuple(drop.name.removeprefix("DROP_").lower() for drop in Drop if drop not in (Drop.DROP_NONE, Drop.DROP_COUNT))
@@ -119,8 +119,8 @@ class Snapshots:
             StreamView(
                 index=line,
                 kind=media.kind,
-                a=self._leg("a", media.a, placement.streams[line], counters),
-                b=self._leg("b", media.b, placement.streams[line], counters),
+                a=self._leg("a", media, placement.streams[line], counters),
+                b=self._leg("b", media, placement.streams[line], counters),
                 via_branch=branch.via_branch,
                 from_tag=branch.from_tag,
                 to_tag=branch.to_tag,
@@ -131,7 +131,8 @@ class Snapshots:
             if line in placement.streams
         ]
 
-    def _leg(self, side: str, leg: LegMedia, placed: PlacedStream, counters: bool) -> LegView:
+    def _leg(self, side: str, media: StreamMedia, placed: PlacedStream, counters: bool) -> LegView:
+        leg = media.a if side == "a" else media.b
         worker, ours = placed.placement.worker, placed.placement.a if side == "a" else placed.placement.b
         if leg.mux:
             ours = LocalPorts(ours.address, ours.rtp, ours.rtp)
@@ -155,17 +156,29 @@ class Snapshots:
             latching=leg.latching.value,
             receive=self._context(worker, leg.receive, placed.cryptos.get(f"{side}_receive"), counters),
             send=self._context(worker, leg.send, placed.cryptos.get(f"{side}_send"), counters),
+            receive_also=self._also(side, media, placed, counters) if leg.receive_also else (),
             rtp=_counters(rtp),
             rtcp=_counters(rtcp),
             drops=_drops(rtp, rtcp),
             last_packet_age_s=_age(rtp, rtcp),
         )
 
+    def _also(
+        self, side: str, media: StreamMedia, placed: PlacedStream, counters: bool
+    ) -> tuple[ContextView, ...]:
+        worker, named = placed.placement.worker, contexts(media)
+        views = (
+            self._context(worker, named[name], placed.cryptos.get(name), counters)
+            for name in RECEIVING[side][1:]
+            if name in named
+        )
+        return tuple(view for view in views if view is not None)
+
     def _context(self, worker: int, spec: ContextSpec | None, slot: int | None, counters: bool) -> ContextView | None:
         if spec is None:
             return None
         known = ContextView(suite=spec.suite, keys=len(spec.keys), mki_octets=len(spec.keys[0].mki) if spec.keys else 0)
-        status = self._crypto(worker, slot) if counters else None
+        status = self.crypto(worker, slot) if counters else None
         if status is None:
             return known
         newest = max(status.streams, key=lambda stream: stream.last_ns, default=None)
@@ -178,6 +191,9 @@ class Snapshots:
             newest_index=(newest.rtp_newest or 0) if newest else 0,
             packets=status.packets,
             failures=sum(status.drops.values()),
+            newest_rtcp_index=(newest.rtcp_newest or 0) if newest else 0,
+            resyncs=status.resyncs,
+            each_key=tuple(_key(key) for key in status.each_key),
         )
 
     def _flow(self, worker: int, slot: int | None) -> FlowStatus | None:
@@ -188,13 +204,25 @@ class Snapshots:
         except (LookupError, OSError):
             return None
 
-    def _crypto(self, worker: int, slot: int | None) -> CryptoStatus | None:
+    def crypto(self, worker: int, slot: int | None) -> CryptoStatus | None:
+        """None while it cannot be read."""
         if slot is None:
             return None
         try:
             return self._readings.crypto(worker, slot)
         except (LookupError, OSError):
             return None
+
+
+def _key(key: KeyStatus) -> KeyView:
+    return KeyView(
+        mki=key.mki,
+        in_use=key.in_use,
+        rtp_packets=key.rtp_packets,
+        rtcp_packets=key.rtcp_packets,
+        rtp_left=max(0, key.rtp_lifetime - key.rtp_packets),
+        rtcp_left=max(0, key.rtcp_lifetime - key.rtcp_packets),
+    )
 
 
 def _state(state: str, inventory: WorkerInventory) -> str:

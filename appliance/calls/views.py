@@ -120,8 +120,20 @@ class Counters:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyView:
+    """One master key of a context, without itself: packets under it, and how many more (RFC 3711 section 9.2)."""
+
+    mki: bytes = b""
+    in_use: bool = False  # protects; when receiving: the one most used
+    rtp_packets: int = 0
+    rtcp_packets: int = 0
+    rtp_left: int = 0
+    rtcp_left: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class ContextView:
-    """One crypto context (one direction of one stream of one leg), without its keys."""
+    """One crypto context (one direction of one stream of one leg), without its keys (A06)."""
 
     suite: str
     keys: int = 1  # master keys installed (MKI)
@@ -131,6 +143,14 @@ class ContextView:
     newest_index: int = 0  # 48 bit packet index, same SSRC
     packets: int = 0
     failures: int = 0  # packets that did not authenticate, were replays, or could not be protected
+    newest_rtcp_index: int = 0  # 31 bit SRTCP index, same SSRC
+    resyncs: int = 0  # times the ROC was found by trial
+    each_key: tuple[KeyView, ...] = ()
+
+    @property
+    def highest_sequence(self) -> int:
+        """s_l of RFC 3711 section 3.3.1."""
+        return self.newest_index & 0xFFFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +172,7 @@ class LegView:
     latching: str = ""
     receive: ContextView | None = None
     send: ContextView | None = None
+    receive_also: tuple[ContextView, ...] = ()  # keys before a re-key, or offered ones, while they are taken too
     rtp: Counters = Counters()
     rtcp: Counters = Counters()
     drops: Mapping[str, int] = field(default_factory=dict)  # by Drop name in lower case, only those above zero
@@ -254,6 +275,9 @@ class EventKind(StrEnum):
     ADOPTED = "adopted"  # taken over at start
     SILENT = "silent"  # no media for the configured time; the call is ended next
     MOVED = "moved"  # to another worker, with everything it knows
+    KEY_EXPIRING = "key_expiring"  # a master key is nearly used up; `reason` says which and how far
+    KEY_EXHAUSTED = "key_exhausted"  # nothing is secured or accepted under it any more
+    ROC_FOUND = "roc_found"  # a peer's rollover counter was another than expected and was found by trial
     WORKER = "worker"  # a worker was replaced; `worker` says which
     DRAINING = "draining"  # no new calls from now on
 

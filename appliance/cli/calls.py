@@ -170,12 +170,42 @@ def _print(call: Any) -> None:
     rows = [_leg_row(stream, side) for stream in call.streams for side in ("a", "b")]
     copies = [(stream, side) for stream in call.copies for side in ("a", "b") if getattr(stream, side).interface]
     print_table(columns, [*rows, *(_copy_row(stream, side) for stream, side in copies)])
+    contexts = [row for stream in call.streams for side in ("a", "b") for row in _context_rows(stream, side)]
+    if contexts:
+        typer.echo("")
+        print_table(CONTEXT_COLUMNS, contexts)
 
 
 def _copy_row(stream: Any, side: str) -> tuple[object, ...]:
     """Of a subscriber to a leg."""
     _, leg, *rest = _leg_row(stream, side)
     return (f"{stream.copies_of} copied to {stream.subscriber}", leg, *rest)
+
+
+CONTEXT_COLUMNS = (
+    "stream", "context", "suite", ">roc", ">s_l", ">srtcp", "mki", ">packets", ">left", ">failed", ">resyncs",
+)  # fmt: skip
+
+
+def _context_rows(stream: Any, side: str) -> Iterator[tuple[object, ...]]:
+    """A row for each key of each context of a leg: the one in use is marked."""
+    leg = getattr(stream, side)
+    named = [("receive", leg.receive), ("send", leg.send), *(("receive also", also) for also in leg.receive_also)]
+    for name, context in named:
+        for key in context.each_key if context.suite else ():
+            yield (
+                f"{stream.index} {stream.kind}",
+                f"{side} {name}",
+                context.suite,
+                context.roc,
+                context.highest_sequence,
+                context.newest_rtcp_index,
+                (key.mki.hex() or "-") + ("*" if key.in_use else ""),
+                f"{key.rtp_packets}/{key.rtcp_packets}",
+                f"{key.rtp_left}/{key.rtcp_left}",
+                context.failures,
+                context.resyncs,
+            )
 
 
 def _leg_row(stream: Any, side: str) -> tuple[object, ...]:

@@ -99,6 +99,14 @@ class Media(Table):
     ssrc_limit: int = row(
         16, help="Sources (SSRC) that one receiving context takes.", unit="SSRCs", effect=Effect.NEXT_CALL, ge=1, le=16
     )
+    rekey_grace_s: float = row(
+        5.0, help="How long a peer's keys before a re-key are taken, after the first packet under its new key.",
+        unit="seconds", effect=Effect.AT_ONCE, ge=0, le=300,
+    )  # fmt: skip
+    key_expiring_at: float = row(
+        0.9, help="From which used share of a master key's lifetime on the event key_expiring is told.",
+        unit="share", effect=Effect.AT_ONCE, gt=0, le=1,
+    )  # fmt: skip
     set_up_nics: bool = row(
         True, help="Before the media plane starts, tell NICs which queue takes which ports (flow rules) and move their "
         "interrupts to the workers' cores; takes root.", effect=Effect.RESTART,

@@ -433,7 +433,8 @@ def _keys(spec: ContextSpec, transform: Transform) -> list[MasterKeyBytes]:
     """As commands carry them. InvalidRequest: none, of a wrong length, or not to be told apart by MKI (SR-15)."""
     if not spec.keys:
         raise InvalidRequest("a context needs at least one master key", "keys")
-    keys = [_key(key, transform) for key in spec.keys]
+    row = _row(spec.suite)
+    keys = [_key(key, transform, row) for key in spec.keys]
     mkis = {key.mki for key in keys}
     if len(mkis) < len(keys) or len({len(mki) for mki in mkis}) > 1:
         raise InvalidRequest("several keys need MKIs, different ones of one length", "keys")
@@ -442,15 +443,22 @@ def _keys(spec: ContextSpec, transform: Transform) -> list[MasterKeyBytes]:
     return keys
 
 
-def _key(key: MasterKey, transform: Transform) -> MasterKeyBytes:
+def _key(key: MasterKey, transform: Transform, row: suites.Suite) -> MasterKeyBytes:
+    """A lifetime that nobody gave is the suite's (SR-14: shorter than the engine's own for some)."""
     if len(key.key) != transform.key_octets or len(key.salt) != transform.salt_octets:
         raise InvalidRequest("length of key or salt does not fit the suite", "keys")
-    return MasterKeyBytes(key.key, key.salt, key.mki, key.rtp_lifetime, key.rtcp_lifetime)
+    rtp, rtcp = key.rtp_lifetime or row.max_rtp_lifetime, key.rtcp_lifetime or row.max_rtcp_lifetime
+    return MasterKeyBytes(key.key, key.salt, key.mki, rtp, rtcp)
 
 
 def transform_of(suite: str) -> Transform:
     """The numbers behind a suite name. InvalidRequest when the table has no such row."""
+    row = _row(suite)
+    return Transform(row.cipher, row.auth, row.key_octets, row.salt_octets, row.rtp_tag, row.rtcp_tag)
+
+
+def _row(suite: str) -> suites.Suite:
     row = suites.find(suite)
     if row is None:
         raise InvalidRequest(f"unknown suite: {suite[:40]!r}", "suite")
-    return Transform(row.cipher, row.auth, row.key_octets, row.salt_octets, row.rtp_tag, row.rtcp_tag)
+    return row

@@ -25,9 +25,10 @@ from kernels.wire.packet cimport DROP_COUNT
 from kernels.control import commands
 from kernels.control.errors import LayoutMismatch
 
-# What one call needs: two legs, each with an RTP and an RTCP port; two contexts per secure leg; room for a
-# second master key on half of them and for a second SSRC on each (forks, re-keying, a changed SSRC).
-PER_CALL = {"flows": 4, "cryptos": 4, "keys": 6, "streams": 8}
+# What one call needs: two legs, each with an RTP and an RTCP port; two contexts per secure leg and one more while a leg
+# is re-keyed; room for a second master key on half of them and for a second SSRC on each (forks, re-keying, a changed
+# SSRC).
+PER_CALL = {"flows": 4, "cryptos": 5, "keys": 6, "streams": 9}
 
 NAMES = ("ArenaHeader", "WorkerBlock", "Ring", "Command", "ReplyRecord", "Punt", "Inject", "Flow", "FlowCommand",
          "CryptoCommand", "Peer", "COUNTER_COUNT", "DROP_COUNT", "Crypto", "KeySlot", "Stream", "Handoff",

@@ -157,13 +157,15 @@ cdef uint32_t stream_add(Engine *engine, uint32_t crypto, uint32_t ssrc, uint64_
     At the limit a receive stream that was silent for SILENT_S makes room. Forgetting one forgets its replay window,
     so it takes an authentic newcomer plus a minute of silence; nothing forged can bring it about. A send stream is
     never evicted: its SSRC could come back and use its indices again (RFC 3711 section 9.1); re-keying frees it.
+    What is only known from the key before goes first (streams_rekey).
     A slot is kept for every crypto that has none yet: no source can take away the first SSRC of other calls.
     """
     cdef Crypto *owner = &engine.cryptos[crypto]
     cdef uint32_t slot
     cdef Stream *stream
     if owner.streams >= owner.parameters.ssrc_limit or owner.streams and not spare_stream(engine):
-        if owner.parameters.flags & CRYPTO_SEND or not evict_silent(engine, crypto, now_ns):
+        if not evict_unheard(engine, crypto) and (
+                owner.parameters.flags & CRYPTO_SEND or not evict_silent(engine, crypto, now_ns)):
             return NO_SLOT
     slot = engine.free_stream
     if slot == NO_SLOT:
@@ -192,21 +194,41 @@ cdef bint evict_silent(Engine *engine, uint32_t crypto, uint64_t now_ns) noexcep
     cdef Crypto *owner = &engine.cryptos[crypto]
     cdef uint32_t *link = &owner.first_stream
     cdef uint32_t *oldest = NULL
-    cdef uint32_t slot
     while link[0] != NO_SLOT:
         if oldest == NULL or engine.streams[link[0]].last_ns < engine.streams[oldest[0]].last_ns:
             oldest = link
         link = &engine.streams[link[0]].next
     if oldest == NULL or now_ns < engine.streams[oldest[0]].last_ns + <uint64_t>SILENT_S * 1000000000:
         return False
-    slot = oldest[0]
-    oldest[0] = engine.streams[slot].next
+    stream_unlink(engine, crypto, oldest)
+    return True
+
+cdef bint evict_unheard(Engine *engine, uint32_t crypto) noexcept nogil:
+    """Free a stream that has no index under the key in use; a sender's SRTCP index is kept as the floor."""
+    cdef Crypto *owner = &engine.cryptos[crypto]
+    cdef bint sends = owner.parameters.flags & CRYPTO_SEND
+    cdef uint32_t *link = &owner.first_stream
+    cdef const Stream *stream
+    while link[0] != NO_SLOT:
+        stream = &engine.streams[link[0]]
+        if not replay_started(&stream.rtp) and (sends or not replay_started(&stream.rtcp)):
+            if sends and stream.rtcp.newest > owner.rtcp_floor:
+                owner.rtcp_floor = <uint32_t>stream.rtcp.newest & RTCP_INDEX_MASK
+            stream_unlink(engine, crypto, link)
+            return True
+        link = &engine.streams[link[0]].next
+    return False
+
+cdef void stream_unlink(Engine *engine, uint32_t crypto, uint32_t *link) noexcept nogil:
+    """Out of the crypto's chain, where `link` names it, and free."""
+    cdef Crypto *owner = &engine.cryptos[crypto]
+    cdef uint32_t slot = link[0]
+    link[0] = engine.streams[slot].next
     if engine.lanes[crypto].stream == slot:
         engine.lanes[crypto].stream = NO_SLOT
     owner.streams -= 1
     engine.cryptos_served -= owner.streams == 0
     stream_release(engine, slot)
-    return True
 
 cdef void stream_release(Engine *engine, uint32_t slot) noexcept nogil:
     cdef Stream *stream = &engine.streams[slot]

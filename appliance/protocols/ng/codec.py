@@ -7,6 +7,7 @@ every octet survives; `value.octets()` and `value.text()` convert.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -131,6 +132,8 @@ def _sound(value: object, depth: int) -> bool:
         return _LONE_SURROGATE.search(value) is None
     if isinstance(value, dict):
         return all(_sound(key, depth) and _sound(item, depth - 1) for key, item in value.items())
+    if isinstance(value, float):
+        return math.isfinite(value)  # 1e999 is read as infinity, which no JSON can say
     return all(_sound(item, depth - 1) for item in value) if isinstance(value, list) else True
 
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
-from appliance.calls.media import LegMedia, LocalPorts, StreamMedia
+from appliance.calls.media import ContextSpec, LegMedia, LocalPorts, StreamMedia
 from appliance.calls.media_control import MediaControl
 from appliance.calls.service import CallService
 from appliance.calls.views import (
@@ -19,6 +19,7 @@ from appliance.calls.views import (
     ContextView,
     Counters,
     EventKind,
+    KeyView,
     LegView,
     OfferRequest,
     Party,
@@ -201,7 +202,15 @@ class FakeCalls(CallService):
             leg.interface or "default", LocalPorts("127.0.0.1", port, port + (0 if leg.mux else 1)),
             leg.remote_rtp, leg.remote_rtcp, mux=leg.mux, secure=leg.secure, may_send=leg.may_send,
             may_receive=leg.may_receive, latching=str(leg.latching),
-            receive=ContextView(leg.receive.suite, len(leg.receive.keys)) if leg.receive else None,
-            send=ContextView(leg.send.suite, len(leg.send.keys)) if leg.send else None,
+            receive=_context(leg.receive), send=_context(leg.send),
+            receive_also=tuple(ContextView(spec.suite) for spec in leg.receive_also),
             rtp=Counters(10, 1720, 9, 1548), drops={"auth_fail": 3},
         )  # fmt: skip
+
+
+def _context(spec: ContextSpec | None) -> ContextView | None:
+    """In use: ROC 2, a key with 400 of 1000 SRTP packets behind it."""
+    if spec is None:
+        return None
+    uses = tuple(KeyView(key.mki, at == 0, 400, 7, 600, 993) for at, key in enumerate(spec.keys))
+    return ContextView(spec.suite, len(spec.keys), roc=2, newest_index=(2 << 16) + 77, resyncs=1, each_key=uses)

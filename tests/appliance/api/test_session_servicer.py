@@ -9,7 +9,7 @@ import grpc
 import pytest
 from google.protobuf.json_format import ParseDict
 
-from appliance.calls.media import Address, ContextSpec, Latching, MasterKey
+from appliance.calls.media import Address, ContextSpec, Latching, MasterKey, RocPolicy
 from appliance.calls.views import SessionRequest
 from srtpgw.v1 import calls_pb2, sessions_pb2, sessions_pb2_grpc
 from tests.appliance.api.fake_calls import FakeCalls
@@ -47,6 +47,9 @@ async def test_session_from_create_to_delete(stub: sessions_pb2_grpc.SessionServ
     assert (stream.a.key_method, stream.b.key_method) == (calls_pb2.Leg.PLAIN, calls_pb2.Leg.API)
     assert stream.b.send.suite == "AES_CM_128_HMAC_SHA1_80"
     assert dict(stream.a.drops) == {"auth_fail": 3}
+    assert (stream.b.send.roc, stream.b.send.highest_sequence, stream.b.send.resyncs) == (2, 77, 1)
+    (use,) = stream.b.send.each_key  # A06: packets used and left of each key, never the key
+    assert (use.in_use, use.rtp_packets, use.rtcp_packets, use.rtp_left, use.rtcp_left) == (True, 400, 7, 600, 993)
     assert not stream.a.HasField("last_packet_age_s")
 
     request = calls.requests[0]
@@ -102,6 +105,10 @@ MALFORMED: list[tuple[str, Any, str]] = [
     (f"{LEG}.receive.replay_window", 100, "streams[0].b.receive.replay_window"),
     (f"{LEG}.receive.kdr_log2", 25, "streams[0].b.receive.kdr_log2"),
     (f"{LEG}.receive.ssrc_limit", 17, "streams[0].b.receive.ssrc_limit"),
+    (f"{LEG}.receive.rollover", 9, "streams[0].b.receive.rollover"),
+    (f"{LEG}.receive.sending_mki", "AQ==", "streams[0].b.receive.sending_mki"),
+    (f"{LEG}.receive_also", [CRYPTO] * 3, "streams[0].b.receive_also"),
+    (f"{LEG}.receive_also", [{**CRYPTO, "suite": "x"}], "streams[0].b.receive_also[0].suite"),
 ]
 
 
@@ -146,3 +153,21 @@ async def test_gcm_without_tag_is_refused(stub: sessions_pb2_grpc.SessionService
     tree["streams"][0]["b"].update(receive=crypto)
     found = await refused(stub.CreateSession(_create(tree)))
     assert found.field == "streams[0].b.receive.unauthenticated_srtp"
+
+
+async def test_what_a_rekey_needs(stub: sessions_pb2_grpc.SessionServiceStub, calls: FakeCalls) -> None:
+    """C13, C06, trap 1 of key-management.md: overlap, ROC policy, key in use, AES-192 of old libsrtp."""
+    tree = copy.deepcopy(SESSION)
+    tree["streams"][0]["b"].update(
+        receive_also=[{**CRYPTO, "rollover": "ROLLOVER_KEEP"}],
+        send={**CRYPTO, "keys": [{**MASTER, "mki": "AQ=="}, {**MASTER, "mki": "Ag=="}], "sending_mki": "Ag=="},
+        receive={**CRYPTO, "legacy_aes_192": True, "rollover": "ROLLOVER_RESET"},
+    )
+    call = await stub.CreateSession(_create(tree))
+    assert [also.suite for also in call.streams[0].b.receive_also] == ["AES_CM_128_HMAC_SHA1_80"]
+    request = calls.requests[0]
+    assert isinstance(request, SessionRequest)
+    b = request.streams[0].b
+    assert b.receive is not None and b.send is not None
+    assert (b.receive.roc, b.receive.legacy_192, b.send.roc) == (RocPolicy.RESET, True, RocPolicy.AUTO)
+    assert (b.receive_also[0].roc, b.send.sending_mki) == (RocPolicy.KEEP, b"\2")

@@ -100,9 +100,9 @@ async def test_low_level_session_of_every_suite(gateway: SimpleNamespace, suite:
     assert row is not None
     tree = copy.deepcopy(SESSION)
     request: sessions_pb2.CreateSessionRequest = ParseDict(tree, sessions_pb2.CreateSessionRequest())
-    for crypto in (request.streams[0].b.receive, request.streams[0].b.send):
+    for octet, crypto in ((b"\x5a", request.streams[0].b.receive), (b"\x5b", request.streams[0].b.send)):
         crypto.suite = suite
-        crypto.keys[0].key, crypto.keys[0].salt = b"\x5a" * row.key_octets, b"\xa5" * row.salt_octets
+        crypto.keys[0].key, crypto.keys[0].salt = octet * row.key_octets, b"\xa5" * row.salt_octets
     call = await gateway.sessions.CreateSession(request)
     assert call.low_level and call.streams[0].b.send.suite == suite
     assert call.streams[0].a.local_rtp.port % 2 == 0

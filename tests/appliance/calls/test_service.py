@@ -289,9 +289,12 @@ async def test_cancelled_operation_is_rolled_back(rig: Rig) -> None:
 
 
 def session(port: int = 40000, key: int = 1, **more: object) -> SessionRequest:
-    spec = ContextSpec("AES_CM_128_HMAC_SHA1_80", (MasterKey(bytes([key]) * 16, bytes([key]) * 14),))
+    theirs, ours = (
+        ContextSpec("AES_CM_128_HMAC_SHA1_80", (MasterKey(bytes([octet]) * 16, bytes([octet]) * 14),))
+        for octet in (key, key + 128)
+    )
     a = LegMedia("default", Address("127.0.0.1", port), Address("127.0.0.1", port + 1))
-    b = LegMedia("outside", Address("127.0.0.1", 50000), mux=True, secure=True, receive=spec, send=spec)
+    b = LegMedia("outside", Address("127.0.0.1", 50000), mux=True, secure=True, receive=theirs, send=ours)
     return SessionRequest((StreamMedia("audio", a, b),), **more)  # type: ignore[arg-type]
 
 
@@ -306,7 +309,7 @@ async def test_low_level_session(rig: Rig) -> None:
     assert moved.streams[0].a.remote_rtp == Address("127.0.0.1", 40100)
     await rig.calls.update_session(session(40100, 2, call_id=view.call_id))
     keys = {crypto.key.key[0] for worker in rig.plane.workers for crypto in worker.cryptos.values()}
-    assert keys == {2}
+    assert keys == {2, 130}
     await rig.calls.delete_session(view.call_id)
     assert rig.everything_is_free() and rig.plane.empty() and rig.plane.faults() == []
 

@@ -82,6 +82,8 @@ def test_calls_show(gateway: Gateway) -> None:
     text = run("calls", "show", "call-1", "--socket", gateway.socket)
     for words in ("call-1", "answered", "192.0.2.1:4000", "[2001:db8::1]:5000", "auth_fail 3", "never", "first"):
         assert words in text
+    for words in ("b receive", "b send", "AES_CM_128_HMAC_SHA1_80", "400/7", "600/993"):  # A06
+        assert words in text
     tree = run_json("calls", "show", "call-1", "--socket", gateway.socket)
     assert tree["streams"][0]["b"]["key_method"] == "API"
     assert "kkkk" not in json.dumps(tree)

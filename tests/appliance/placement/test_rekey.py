@@ -249,3 +249,16 @@ def test_legacy_192_is_for_suites_of_24_octets() -> None:
     long = ContextSpec("AES_192_CM_HMAC_SHA1_80", (MasterKey(bytes(24), bytes(14)),), legacy_192=True)
     commands = Worker().become(media(long, send=spec(2, legacy_192=True)))
     assert [c.legacy_192 for c in commands if isinstance(c, InstallCrypto)] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("suite", "octets", "rtp"),
+    [("AES_CM_128_HMAC_SHA1_80", 16, 1 << 48), ("AES_256_CM_HMAC_SHA1_80", 32, 1 << 31)],
+)
+def test_a_lifetime_that_nobody_gave_is_the_suites(suite: str, octets: int, rtp: int) -> None:
+    """SR-14, A17: 2^31 for the suites of RFC 6188 by the table, where the engine would take 2^48."""
+    given = MasterKey(bytes(octets), bytes(14), b"", 77, 66)
+    for key, wanted in ((replace(given, rtp_lifetime=0, rtcp_lifetime=0), (rtp, 1 << 31)), (given, (77, 66))):
+        (install, *_) = Worker().become(media(ContextSpec(suite, (key,))))
+        assert isinstance(install, InstallCrypto)
+        assert (install.key.rtp_lifetime, install.key.rtcp_lifetime) == wanted

@@ -154,9 +154,9 @@ def test_every_quirk_of_a_trunk_reaches_the_negotiation(
     changed = with_trunk(settings, **values)
     flags = from_settings.quirk_flags(changed.trunks[0])
     assert flags == ("SDES-pad", *words)
-    options = ng_flags.read({"SDES": [word.removeprefix("SDES-") for word in flags]}).options
+    options = ng_flags.read({"SDES": [word.removeprefix("SDES-") for word in flags]})
     assert options.unknown == () and options.sdes != SdesOptions()
-    judged = ng_flags.read({"SDES": [f"from-{word.removeprefix('SDES-')}" for word in flags]}).options
+    judged = ng_flags.read({"SDES": [f"from-{word.removeprefix('SDES-')}" for word in flags]})
     assert judged.sdes_from == options.sdes and judged.sdes == SdesOptions()
 
 

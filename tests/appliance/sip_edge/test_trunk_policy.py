@@ -41,7 +41,7 @@ class Edge:
     def options(self, words: str) -> MediaOptions:
         media = self.settings.media
         base = media_options(self.settings.security, window=media.replay_window, ssrc_limit=media.ssrc_limit)
-        options = ng_flags.read(refusal.dictionary(words), base).options
+        options = ng_flags.read(refusal.dictionary(words), base)
         assert options.unknown == ()
         return options
 

@@ -275,6 +275,26 @@ def test_a_sender_that_keeps_rocs_forgets_ssrcs_in_the_end() -> None:
     assert status.streams == 2
 
 
+@pytest.mark.parametrize("send", [True, False])
+def test_what_is_known_of_the_key_before_takes_nobodys_place(send: bool) -> None:
+    """B6: with room for one SSRC a peer may change key and SSRC at once; SRTCP indices go on all the same."""
+    session = Session(CM, *OLD, send=send, ssrc_limit=1, roc="keep" if send else "auto")
+    if send:
+        assert isinstance(session.protect_rtp(rtp(1)), bytes)
+        assert session.protect_rtcp(rtcp()) == seal_rtcp(CM, *OLD, rtcp(), 1)
+    else:
+        assert session.unprotect_rtp(seal_rtp(CM, *OLD, rtp(1))) == rtp(1)
+    session.place(0, CM, *NEW)
+    other = rtp(5, ssrc=77)
+    if send:
+        assert session.protect_rtp(other) == seal_rtp(CM, *NEW, other)
+        assert session.protect_rtcp(rtcp(77)) == seal_rtcp(CM, *NEW, rtcp(77), 2)
+        assert session.protect_rtp(rtp(2)) == Drop.DROP_SSRC_LIMIT
+    else:
+        assert session.unprotect_rtp(seal_rtp(CM, *NEW, other)) == other
+        assert session.unprotect_rtp(seal_rtp(CM, *NEW, rtp(2))) == Drop.DROP_SSRC_LIMIT
+
+
 # --- the same key, and the peer begins again at ROC 0 -------------------------------------------------------------
 
 
