@@ -22,7 +22,7 @@ from appliance.calls.negotiation_endpoint import endpoint as endpoint_of
 from appliance.calls.negotiation_target import target
 from appliance.errors import CryptoRequired, NotAcceptable
 from appliance.policy import suites as suite_policy
-from appliance.policy.options import MediaOptions
+from appliance.policy.options import KEEP_TOS, MediaOptions
 from appliance.protocols.sdes import crypto
 from appliance.protocols.sdes.crypto import Crypto
 from appliance.protocols.sdp import profiles
@@ -57,6 +57,7 @@ class Copy:
     wanted: bool = True  # the subscriber's direction attribute
     window: int = 128
     ssrc_limit: int = 16
+    tos: int | None = None
 
     @property
     def profile(self) -> Profile:
@@ -134,6 +135,7 @@ def propose(
                 proposed=proposed,
                 window=options.sdes.window,
                 ssrc_limit=options.sdes.ssrc_limit,
+                tos=None if options.tos == KEEP_TOS else options.tos,
             )
         )
     return Subscription(to_tag, int.from_bytes(random(8), "big") >> 2, tuple(copies))
@@ -225,6 +227,7 @@ def _stream(copy: Copy) -> StreamMedia:
         may_receive=copy.wanted,
         feedback=copy.profile.feedback,
         extensions=(),  # none was offered (row G13)
+        tos=copy.tos,
         latching=Latching.OFF,
     )
     nobody = LegMedia("", mux=True, may_send=False)
@@ -253,7 +256,7 @@ def _copy_out(copy: Copy) -> list[Any]:
         [crypto.emit(line) for line in copy.proposed],
         copy.chosen,
         *addresses,
-        [copy.wanted, copy.window, copy.ssrc_limit],
+        [copy.wanted, copy.window, copy.ssrc_limit, copy.tos],
     ]
 
 
@@ -262,7 +265,7 @@ def _copy_in(
 ) -> Copy:
     lines = tuple(crypto.parse(text, separate_fec=True) for text in proposed)
     to_rtp, to_rtcp = (None if at is None else Address(*at) for at in (rtp, rtcp))
-    wanted, window, ssrc_limit = rest
+    wanted, window, ssrc_limit, tos = rest
     line, of, side, kind, text, proto, interface, mux = named
     return Copy(
         line,
@@ -280,4 +283,5 @@ def _copy_in(
         wanted=wanted,
         window=window,
         ssrc_limit=ssrc_limit,
+        tos=tos,
     )

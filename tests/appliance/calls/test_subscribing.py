@@ -4,6 +4,7 @@ offered, what the answer commands, what a failure leaves, and that records, move
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -117,6 +118,17 @@ async def test_after_the_answer_copies_go_where_it_says() -> None:
     view = rig.calls.get("c1")
     assert [(stream.copies_of, stream.subscriber) for stream in view.streams] == [(None, "")]
     assert [(stream.copies_of, stream.subscriber) for stream in view.copies] == [(0, "rec"), (0, "rec")]
+    rig.stop()
+
+
+async def test_copies_are_marked_as_the_request_says() -> None:
+    """peers 1.2 TOS: of the subscriber's leg, not of the call's."""
+    rig = Rig()
+    await up(rig)
+    await subscribed(rig, options=replace(PLAIN, tos=0xB8))
+    call, taps = commanded(rig)
+    assert {flow.tos for flow in taps} == {0xB8}
+    assert {flow.tos for flow in call} == {0}
     rig.stop()
 
 
