@@ -39,6 +39,8 @@ test-negotiation: packages-test setup
 
 # 10^6 inputs for each parser, or as many as ten minutes of CPU allow; what it finds is kept in build/fuzz.
 fuzz: packages-test setup
+	@$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/python -m pip install -q --disable-pip-version-check \
+		--only-binary :all: 'atheris>=3' || true
 	$(BIN)/python -m tests.fuzz $(ARGS)
 
 setup: $(BUILD_STAMP)

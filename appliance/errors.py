@@ -32,6 +32,10 @@ class InvalidSdp(InvalidRequest):
     sip_status, reason = 488, "invalid-sdp"
 
 
+class IncompleteSdp(InvalidSdp):
+    """Well formed, and says nowhere where media goes."""
+
+
 class NotAcceptable(GatewayError):
     """Negotiation found nothing that both sides and the policy allow."""
 

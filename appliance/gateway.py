@@ -21,6 +21,8 @@ from pathlib import Path
 import sdnotify
 import structlog
 
+from appliance.api.ng_http import tls_context
+from appliance.api.ng_rules import NgRules
 from appliance.api.ng_server import NgServer
 from appliance.api.server import ApiServer
 from appliance.calls import adoption
@@ -96,7 +98,18 @@ class Gateway:
                 expiring=lambda: self.settings.media.key_expiring_at,
             ),
         )
-        self.ng = NgServer(self.calls, self.settings.ng.allow, self.options)
+        self.ng = NgServer(
+            self.calls,
+            settings.ng.allow,
+            NgRules(
+                defaults=self.options,
+                templates=settings.ng.templates,
+                interfaces={entry.name: str(entry.address) for entry in settings.interfaces},
+                delete_delay_s=settings.ng.delete_delay_s,
+            ),
+            connections=settings.ng.connections,
+            idle_s=settings.ng.idle_s,
+        )
         registry = metrics.registry(self.calls)
         observe = metrics.ApiMetrics(registry).observe
         self.hardware = Hardware(
@@ -156,12 +169,25 @@ class Gateway:
         log.info("calls adopted", adopted=report.adopted, orphans_removed=report.orphans)
 
     async def serve(self) -> None:
-        for listen in self.settings.ng.listen:
-            await self.ng.listen(str(listen.host), listen.port)
+        await self.serve_ng()
         await self.hardware.start()
         await self.api.start()
         if self.metrics:
             await self.metrics.start()
+
+    async def serve_ng(self) -> None:
+        """OSError: an address is taken, the certificate cannot be read."""
+        ng = self.settings.ng
+        for listen in ng.listen:
+            await self.ng.listen(listen.host, listen.port)
+        for listen in ng.listen_tcp:
+            await self.ng.listen_tcp(listen.host, listen.port)
+        for listen in ng.listen_http:
+            await self.ng.listen_http(listen.host, listen.port)
+        if ng.listen_https and ng.certificate and ng.key:
+            tls = tls_context(ng.certificate, ng.key)
+            for listen in ng.listen_https:
+                await self.ng.listen_http(listen.host, listen.port, tls)
 
     async def keep_house(self) -> None:
         """Tick until the end. A mistake in it is logged and does not end the gateway."""
@@ -179,7 +205,7 @@ class Gateway:
 
     async def stop(self) -> None:
         """Close the faces, keep the records. Calls go on."""
-        self.ng.close()
+        await self.ng.close()
         if self.metrics:
             await self.metrics.stop()
         await self.api.stop()

@@ -3,120 +3,163 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import TypeAlias
 
-from appliance.calls.media import Address
+from appliance.api import ng_media
+from appliance.api.ng_delayed import DelayedDeletes
+from appliance.api.ng_fields import Body, ok, required, sdp_of
+from appliance.api.ng_query import query as query_body
+from appliance.api.ng_rules import NgRules
+from appliance.api.ng_statistics import statistics as statistics_body
+from appliance.api.ng_tally import NgTally
 from appliance.calls.service import CallService
-from appliance.calls.views import AnswerRequest, CallView, LegView, OfferRequest, StreamView
+from appliance.calls.views import AnswerRequest, OfferRequest
 from appliance.errors import InvalidRequest, UnknownCall
 from appliance.policy.options import MediaOptions
-from appliance.protocols.ng import flags, replies
+from appliance.protocols.ng import loop, replies
 from appliance.protocols.ng.codec import (
+    BAD_LIMIT,
     DELETED_UNKNOWN_CALL,
     NO_CALL_ID,
     NO_FROM_TAG,
-    NO_SDP,
     NO_TO_TAG,
     UNKNOWN_CALL,
     Message,
 )
+from appliance.protocols.ng.flags import Asked
 from appliance.protocols.ng.value import Value, text
+from appliance.protocols.ng.wishes import number
 
 LIST_LIMIT = 32  # rtpengine's default
 LIST_MOST = 10_000
 
-Body: TypeAlias = Mapping[str, Value]
 Handler: TypeAlias = "Callable[[NgCommands, Message], Awaitable[Body]]"
 
 
 class NgCommands:
-    """Carries out NG messages on a CallService. `defaults` lie under what a message asks for."""
+    """Carries out NG messages on a CallService."""
 
-    def __init__(self, calls: CallService, defaults: Callable[[], MediaOptions]) -> None:
-        self._calls, self._defaults = calls, defaults
+    def __init__(self, calls: CallService, rules: NgRules, tally: NgTally | None = None) -> None:
+        self.calls, self.rules, self.tally = calls, rules, tally or NgTally()
+        self.delayed = DelayedDeletes(calls.delete)
 
     async def ping(self, message: Message) -> Body:
         return {"result": "pong"}
 
     async def offer(self, message: Message) -> Body:
-        call_id, from_tag = _required(message, "call-id", NO_CALL_ID), _required(message, "from-tag", NO_FROM_TAG)
-        options = flags.read(message.body, self._defaults())
-        reply = await self._calls.offer(
+        """rtpengine looks for the SDP first, then for the names."""
+        sdp, asked = sdp_of(message), self.rules.read(message)
+        options = asked.options
+        call_id, from_tag = required(message, "call-id", NO_CALL_ID), required(message, "from-tag", NO_FROM_TAG)
+        if self._passes_untouched(sdp, options):
+            return ok(sdp=text(sdp))
+        self.delayed.cancel(call_id)
+        branch = message.word("via-branch")
+        if "new-branch" in options.flags and not branch:
+            branch = f"new-branch-{secrets.token_hex(8)}"
+        reply = await self.calls.offer(
             OfferRequest(
                 call_id=call_id,
                 from_tag=from_tag,
-                sdp=_sdp(message),
+                sdp=sdp,
                 options=options,
                 to_tag=message.word("to-tag"),
-                via_branch=message.word("via-branch"),
-                label=options.label,
+                via_branch=branch,
+                label=asked.value("set-label") or options.label,
             )
         )
-        return _with_warnings({"result": "ok", "sdp": text(reply.sdp)}, reply.warnings)
+        return await self._rewritten(reply.sdp, call_id, from_tag, asked)
 
     async def answer(self, message: Message) -> Body:
-        call_id, from_tag = _required(message, "call-id", NO_CALL_ID), _required(message, "from-tag", NO_FROM_TAG)
-        to_tag = _required(message, "to-tag", NO_TO_TAG)
-        request = AnswerRequest(
-            call_id=call_id,
-            from_tag=from_tag,
-            to_tag=to_tag,
-            sdp=_sdp(message),
-            options=flags.read(message.body, self._defaults()),
-            via_branch=message.word("via-branch"),
-        )
+        sdp, asked = sdp_of(message), self.rules.read(message)
+        call_id, from_tag = required(message, "call-id", NO_CALL_ID), required(message, "from-tag", NO_FROM_TAG)
+        to_tag = required(message, "to-tag", NO_TO_TAG)
+        if self._passes_untouched(sdp, asked.options):
+            return ok(sdp=text(sdp))
         try:
-            reply = await self._calls.answer(request)
-        except UnknownCall:
-            raise UnknownCall(UNKNOWN_CALL) from None
-        return _with_warnings({"result": "ok", "sdp": text(reply.sdp)}, reply.warnings)
-
-    async def delete(self, message: Message) -> Body:
-        """A call that is not there is deleted already: a warning, unless the client insists ("fatal")."""
-        call_id = _required(message, "call-id", NO_CALL_ID)
-        try:
-            view = await self._calls.delete(
-                call_id, message.word("from-tag"), message.word("to-tag"), message.word("via-branch")
+            reply = await self.calls.answer(
+                AnswerRequest(
+                    call_id=call_id,
+                    from_tag=from_tag,
+                    to_tag=to_tag,
+                    sdp=sdp,
+                    options=asked.options,
+                    via_branch=message.word("via-branch"),
+                )
             )
         except UnknownCall:
-            if "fatal" in _words(message):
+            raise UnknownCall(UNKNOWN_CALL) from None
+        return await self._rewritten(reply.sdp, call_id, to_tag, asked)
+
+    async def delete(self, message: Message) -> Body:
+        """A call that is not there is deleted already: a warning, unless the client insists ("fatal"). With a delay
+        the media goes on until it is over; an offer of the same call cancels it."""
+        call_id, asked = required(message, "call-id", NO_CALL_ID), self.rules.read(message)
+        tags = message.word("from-tag"), message.word("to-tag"), message.word("via-branch")
+        delay = number(asked.value("delete-delay"))
+        delay = self.rules.delete_delay_s if delay is None else delay
+        try:
+            if delay > 0 and "fast" not in asked.options.flags and self._put_off(delay, call_id, tags):
+                return self.with_warnings(dict(query_body(self.calls.get(call_id))), asked.options)
+            view = await self.calls.delete(call_id, *tags)
+            if self.calls.ledger.registry.get(call_id) is None:
+                self.delayed.cancel(call_id)
+        except UnknownCall:
+            if "fatal" in asked.options.flags:
                 raise UnknownCall(DELETED_UNKNOWN_CALL) from None
-            return {"result": "ok", "warning": DELETED_UNKNOWN_CALL}
-        return _query(view)
+            return ok(warning=DELETED_UNKNOWN_CALL)
+        return query_body(view)
 
     async def query(self, message: Message) -> Body:
+        call_id = required(message, "call-id", NO_CALL_ID)
+        only = [tag for tag in (message.word("from-tag"), message.word("to-tag")) if tag]
         try:
-            return _query(self._calls.get(_required(message, "call-id", NO_CALL_ID)))
+            return query_body(self.calls.get(call_id), only)
         except UnknownCall:
             raise UnknownCall(UNKNOWN_CALL) from None
 
     async def list(self, message: Message) -> Body:
-        limit = message.body.get("limit", LIST_LIMIT)
-        if isinstance(limit, str) and limit.isdecimal() and len(limit) < 10:
-            limit = int(limit)
-        if not isinstance(limit, int) or limit <= 0:
-            raise InvalidRequest("Invalid limit", "limit")
-        return replies.call_list([view.call_id for view in self._calls.list(min(limit, LIST_MOST))])
+        limit = number(message.body.get("limit"))
+        if limit is not None and limit < 0:
+            raise InvalidRequest(BAD_LIMIT, "limit")
+        most = LIST_LIMIT if limit is None else min(limit, LIST_MOST)
+        return replies.call_list([view.call_id for view in self.calls.list(most)] if most else [])
 
     async def statistics(self, message: Message) -> Body:
-        """The keys of rtpengine's `list jsonstats` that we have figures for."""
-        figures = self._calls.statistics()
-        counters: dict[str, int] = {}
-        for worker in figures.workers:
-            for name, count in worker.counters.items():
-                counters[name] = counters.get(name, 0) + count
-        current: dict[str, Value] = {"sessionstotal": figures.calls, "sessionsown": figures.calls}
-        totals: dict[str, Value] = {
-            "uptime": int(figures.uptime_s),
-            "managedsessions": figures.calls_total,
-            "relayedpackets": counters.get("forwarded", 0),
-            "relayedbytes": counters.get("forwarded_octets", 0),
-            "errorcounts": dict(figures.errors),
-            "requests": dict(figures.requests),
-        }
-        return {"result": "ok", "statistics": {"currentstatistics": current, "totalstatistics": totals}}
+        return ok(statistics=statistics_body(self.calls.statistics(), self.tally, self.rules.interfaces))
+
+    # ---------------------------------------------------------------- steps
+
+    def with_warnings(self, body: dict[str, Value], options: MediaOptions) -> dict[str, Value]:
+        """`warning` names what was not understood and what is not to be had; rtpengine logs it instead."""
+        parts = [
+            f"{what}: " + ", ".join(word[:40] for word in words[:8])
+            for what, words in (("not understood", options.unknown), ("not available", options.unavailable))
+            if words
+        ]
+        if parts:
+            body["warning"] = "; ".join(parts)
+        return body
+
+    async def _rewritten(self, sdp: bytes, call_id: str, sender: str, asked: Asked) -> Body:
+        strange = await ng_media.echo_and_drop(self.calls, call_id, sender, asked)
+        options = asked.options
+        if "loop-protect" in options.flags:
+            sdp = loop.mark(sdp, self.rules.secret)
+        return self.with_warnings(ok(sdp=text(sdp)), replace(options, unknown=(*options.unknown, *strange)))
+
+    def _passes_untouched(self, sdp: bytes, options: MediaOptions) -> bool:
+        return "loop-protect" in options.flags and loop.is_marked(sdp, self.rules.secret)
+
+    def _put_off(self, delay_s: int, call_id: str, tags: tuple[str, str, str]) -> bool:
+        """False: delete now. UnknownCall when nothing would be deleted."""
+        call = self.calls.ledger.registry.get(call_id)
+        if call is None or not call.for_delete(*tags):
+            raise UnknownCall(DELETED_UNKNOWN_CALL)
+        return self.delayed.put(delay_s, call_id, tags)
 
 
 COMMANDS: Mapping[str, Handler] = {
@@ -127,84 +170,18 @@ COMMANDS: Mapping[str, Handler] = {
     "query": NgCommands.query,
     "list": NgCommands.list,
     "statistics": NgCommands.statistics,
+    "block media": ng_media.block_media,
+    "unblock media": ng_media.unblock_media,
+    "block DTMF": ng_media.no_dtmf,
+    "unblock DTMF": ng_media.no_dtmf,
+    "subscribe request": ng_media.subscribe_request,
+    "subscribe answer": ng_media.subscribe_answer,
+    "unsubscribe": ng_media.unsubscribe,
 }
 
-
-def _required(message: Message, key: str, missing: str) -> str:
-    word = message.word(key)
-    if not word:
-        raise InvalidRequest(missing, key)
-    return word
-
-
-def _sdp(message: Message) -> bytes:
-    sdp = message.sdp
-    if not sdp:
-        raise InvalidRequest(NO_SDP, "sdp")
-    return sdp
-
-
-def _words(message: Message) -> Sequence[Value]:
-    words = message.body.get("flags")
-    return words if isinstance(words, list) else [words]
-
-
-def _with_warnings(body: dict[str, Value], warnings: tuple[str, ...]) -> dict[str, Value]:
-    if warnings:
-        body["warning"] = "not understood: " + ", ".join(word[:40] for word in warnings[:8])
-    return body
-
-
-def _query(view: CallView) -> Body:
-    """One tag per party; rtpengine's key names."""
-    medias: dict[str, list[replies.MediaReply]] = {}
-    partner: dict[str, str] = {}
-    for stream in view.streams:
-        for tag, other, leg in ((stream.from_tag, stream.to_tag, stream.a), (stream.to_tag, stream.from_tag, stream.b)):
-            medias.setdefault(tag, []).append(_media(stream, leg))
-            partner.setdefault(tag, other)
-    tags = [
-        replies.TagReply(tag, int(view.created), partner[tag], view.label, tuple(streams))
-        for tag, streams in medias.items()
-    ]
-    return replies.query(int(view.created), int(view.changed), tags)
-
-
-def _media(stream: StreamView, leg: LegView) -> replies.MediaReply:
-    words = ("initialized", *(("rtcp-mux",) if leg.mux else ()), *(("SDES",) if leg.secure else ()))
-    suite = leg.receive.suite if leg.receive else leg.send.suite if leg.send else ""
-    last = int(time.time() - leg.last_packet_age_s) if leg.last_packet_age_s is not None else 0
-    errors = sum(leg.drops.values())
-    rtp = replies.StreamReply(
-        leg.local.address,
-        leg.local.rtp,
-        _pair(leg.learnt_rtp or leg.remote_rtp),
-        _pair(leg.remote_rtp),
-        suite,
-        last,
-        rtcp=False,
-        confirmed=leg.rtp.received_packets > 0,
-        stats=replies.StreamStats(leg.rtp.received_packets, leg.rtp.received_octets, errors),
-    )
-    if leg.mux:
-        return replies.MediaReply(stream.index + 1, stream.kind, _protocol(leg), words, (rtp,))
-    rtcp = replies.StreamReply(
-        leg.local.address,
-        leg.local.rtcp,
-        _pair(leg.learnt_rtcp or leg.remote_rtcp),
-        _pair(leg.remote_rtcp),
-        suite,
-        last,
-        rtcp=True,
-        confirmed=leg.rtcp.received_packets > 0,
-        stats=replies.StreamStats(leg.rtcp.received_packets, leg.rtcp.received_octets),
-    )
-    return replies.MediaReply(stream.index + 1, stream.kind, _protocol(leg), words, (rtp, rtcp))
-
-
-def _protocol(leg: LegView) -> str:
-    return "RTP/SAVP" if leg.secure else "RTP/AVP"
-
-
-def _pair(address: Address | None) -> tuple[str, int] | None:
-    return (address.host, address.port) if address else None
+ABSENT = (
+    "start recording", "stop recording", "pause recording", "start forwarding", "stop forwarding", "silence media",
+    "unsilence media", "play media", "stop media", "play DTMF", "publish", "connect", "create", "create answer",
+    "mesh", "transform", "inject start", "inject stop",
+)  # fmt: skip
+"""rtpengine's commands that are "Unrecognized command" here, as they are for an older rtpengine."""

@@ -7,7 +7,8 @@ dropped (its answer is on the way), afterwards the stored answer is sent again.
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 Key = tuple[str, bytes]  # host of the client, cookie
 
@@ -17,6 +18,7 @@ class Entry:
     born: float
     digest: int  # of the whole request: another request under an old cookie is a new one
     answer: bytes | None = None  # None: in progress
+    waiting: list[Callable[[bytes], None]] = field(default_factory=list)  # others who want the answer too
 
 
 class CookieCache:
@@ -43,6 +45,9 @@ class CookieCache:
         entry = self._entries.get(key)
         if entry is not None:
             entry.answer = answer
+            for waiting in entry.waiting:
+                waiting(answer)
+            entry.waiting.clear()
 
     def forget(self, key: Key) -> None:
         """The request got no answer; a repetition may try again."""

@@ -39,6 +39,7 @@ def call(view: CallView) -> calls_pb2.Call:
         low_level=view.low_level,
         adopted=view.adopted,
         streams=[_stream(stream, view.low_level) for stream in view.streams],
+        copies=[_stream(stream, view.low_level) for stream in view.copies],
     )
     _moment(message.create_time, view.created)
     _moment(message.update_time, view.changed)

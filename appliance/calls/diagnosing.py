@@ -24,7 +24,7 @@ def gather(call: Call, snapshots: Snapshots, clock: Callable[[], int] = time.mon
     views = iter(view.streams)
     for branch in call.branches:
         placement = branch.placement
-        for line, media in branch.media.items():
+        for line, media in branch.own_media.items():
             if placement is not None and line in placement.streams:
                 streams.append(_stream(branch, line, media, next(views), placement.streams[line], readings, now))
     worker = readings.worker(view.worker) if view.worker >= 0 else None

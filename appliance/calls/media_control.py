@@ -99,7 +99,8 @@ class MediaControl:
         options, placement = request.options, placed(branch)
         interface = options.interface_b or self._facts.default_interface
         others = {tag: one for tag, one in branch.subscriptions.items() if tag != to_tag}
-        first = max((FIRST_LINE - 1, *placement.streams)) + 1
+        known = [copy.line for one in branch.subscriptions.values() for copy in one.copies]
+        first = max(FIRST_LINE - 1, *placement.streams, *known) + 1
         sources = dict(enumerate(_sources(branch, request.from_tags), first))
         if not sources:
             raise NotAcceptable("nothing that these parties send was agreed by SDP")
@@ -229,7 +230,8 @@ def _sources(branch: Branch, from_tags: Sequence[str]) -> Iterable[Source]:
             text = told.get((ours.a if side == "a" else ours.b).rtp)
             if text is not None:
                 leg = media.a if side == "a" else media.b
-                yield Source(line, side, media.kind, text, "RTP/SAVP" if leg.secure else "RTP/AVP")
+                proto = f"RTP/{'S' if leg.secure else ''}AVP{'F' if leg.feedback else ''}"
+                yield Source(line, side, media.kind, text, proto)
 
 
 def _refuse_crowd(others: Mapping[str, Subscription], sources: Mapping[int, Source]) -> None:

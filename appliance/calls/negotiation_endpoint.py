@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from appliance.calls.media import Address
 from appliance.calls.negotiation_streams import DISCARD_PORT
+from appliance.errors import IncompleteSdp
 from appliance.policy.options import MediaOptions
 from appliance.protocols.sdp.description import Description, Media
 from appliance.protocols.sdp.fields import DIRECTIONS, UNSPECIFIED, Connection, family, invalid, parse_rtcp
@@ -28,7 +29,7 @@ def endpoint(sdp: Description, media: Media, options: MediaOptions) -> Endpoint:
     connection = sdp.connection(media)
     number = media.number
     if connection is None:
-        raise invalid(number, "no c= line for this m-line")
+        raise IncompleteSdp(f"SDP line {number}: no c= line for this m-line", field="sdp")
     if not connection.literal:
         raise invalid(number, "the c= line that holds here has no IP address")
     nowhere = connection.host in UNSPECIFIED

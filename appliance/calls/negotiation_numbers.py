@@ -28,6 +28,7 @@ class Said:
     """An offer's section as it goes to the other leg, and what each leg has been told by now."""
 
     source: Media
+    mid: str  # the offerer's name of the m-line
     own: Known
     own_ids: Ids
     known: Known  # from here on: of the other leg, as the fields of LegLine
@@ -45,10 +46,15 @@ def offered(source: Media, ours: LegLine | None, theirs: LegLine | None) -> Said
         source = formats.renumbered(source, moved)
         told = tuple((moved.get(number, number), codec) for number, codec in said)
     ids = our_ids = ()  # type: Ids
-    if any(line.value.startswith("extmap:") for line in source.lines):
+    mid, mapped = "", False
+    for type, value, _ in source.lines:
+        if type == "a" and value.startswith(("mid:", "extmap:")):
+            mid, mapped = (mid or value[4:], mapped) if value[0] == "m" else (mid, True)
+    if mapped:
         source, our_ids, ids = _extensions_offered(source, theirs.ids if theirs else ())
     return Said(
         source,
+        mid,
         _says(ours.known, said) if ours else said,
         _says(_without(ours.ids, our_ids), our_ids) if ours else our_ids,
         _told(theirs.known, told) if theirs else told,

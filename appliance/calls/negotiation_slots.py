@@ -27,6 +27,8 @@ def towards(
     slots = [slot.now(taken=False) for slot in agreed]
     was_taken = {slot.stream: at for at, slot in enumerate(agreed) if slot.taken}
     for stream, (plan, line, source) in enumerate(zip(plans, lines, sources, strict=True)):
+        if source is None:
+            continue  # not in this offer: its places, where this leg has any, stay refused
         twins = line.live and plan is not None and plan.target is not None and plan.target.twins
         if stream in was_taken:
             places = [was_taken[stream]]
@@ -35,7 +37,7 @@ def towards(
         if len(places) < 1 + twins:
             places = [len(slots), len(slots) + 1][: 1 + twins]
             slots += [Slot(stream, NOTHING, taken=False)] * len(places)
-        if source is None or (not line.live and slots[places[0]].media is not NOTHING):
+        if not line.live and slots[places[0]].media is not NOTHING:
             continue
         formats, proto = source.media.formats, line.leg(side).proto
         tokens = (proto, _plain(proto)) if twins else (proto,)

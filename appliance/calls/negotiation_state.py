@@ -64,6 +64,7 @@ class LegLine:
     rtp: Address | None = None  # where the peer wants media; None: nowhere (hold by 0.0.0.0), or not known yet
     rtcp: Address | None = None
     mux: bool = False  # what we offered, then what is agreed
+    mid: str = ""  # by which this leg's SDP names the m-line (RFC 5888)
     mux_required: bool = False  # the peer is taken to do rtcp-mux whatever it answers
     direction: str = "sendrecv"  # as the peer stated it last
     proposed: tuple[Crypto, ...] = ()  # our a=crypto lines in the SDP this leg got last

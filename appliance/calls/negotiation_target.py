@@ -34,7 +34,7 @@ def target(offered: Profile, options: MediaOptions, before: LegLine | None = Non
     mode = options.outbound.mode if options.outbound else None
     chosen = _chosen(offered, options, mode, before)
     words = options.osrtp & {"offer", "offer-legacy"}
-    osrtp = "offer" in words or (before is not None and before.osrtp and not chosen.secure)
+    osrtp = "offer" in words or (before is not None and before.osrtp)
     if mode is Mode.MANDATORY or mode is Mode.FORBIDDEN or not (words or osrtp or mode is Mode.OPTIONAL):
         return Target(_permitted(chosen, options, mode))
     if chosen.dtls or (options.transport_protocol and not (words or osrtp)):

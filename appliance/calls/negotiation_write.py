@@ -45,6 +45,7 @@ class OutLine:
     direction: str = ""  # written instead of the other side's; "": left as it is
     plain_through: bool = False  # both legs plain: ZRTP may pass
     twin: bool = False  # a second m-line for the same stream
+    mid: str = ""  # by which this leg knows the m-line (row G22)
 
 
 def out_line(
@@ -74,6 +75,7 @@ def out_line(
         endpoint.direction if endpoint is not None and zero else "",
         plain_through=not (line.a.secure or line.b.secure),
         twin=twin,
+        mid="" if twin else leg.mid,
     )
 
 
@@ -83,7 +85,8 @@ def write(
     """The SDP, and the o= state to keep. `session_id` is used when this leg has none yet."""
     host = options.media_address or next((line.ports.address for line in lines if line.ports), "")
     sip = not any(_browser(line.media.proto) for line in lines if line.ports)
-    head, connection = _session(base, options, host, sip)
+    lines = _named_once(lines)
+    head, connection = _session(base, options, host, sip=sip, names_hold=_names_hold(base, lines))
     body = [_media(line, options, connection, base.session.end) for line in lines]
     tail = "".join(body)
     owner, origin = _origin(base, options, origin, session_id, host, head + tail)
@@ -91,13 +94,34 @@ def write(
     return text.encode("utf-8", "surrogateescape"), origin
 
 
+def _named_once(lines: Sequence[OutLine]) -> Sequence[OutLine]:
+    """A mid stands once in an SDP (RFC 5888 section 4); both sides may have chosen it for different streams."""
+    mids = [line.mid for line in lines if line.mid]
+    if len(set(mids)) == len(mids):
+        return lines
+    seen: set[str] = set()
+    once = []
+    for line in lines:
+        once.append(replace(line, mid="") if line.mid in seen else line)
+        seen.add(line.mid)
+    return once
+
+
+def _names_hold(base: Description, lines: Sequence[OutLine]) -> bool:
+    """Does a=group speak of this leg's mids? It came with the other leg's."""
+    if not base.session.has("group"):
+        return True
+    return all((line.source.attribute("mid") or "") == line.mid for line in lines if line.source and line.ports)
+
+
 def _browser(proto: str) -> bool:
     profile = profiles.find(proto)
     return profile is not None and profile.dtls
 
 
-def _session(base: Description, options: MediaOptions, host: str, sip: bool) -> tuple[str, str]:
-    """Session part below o=, and the host its c= line says afterwards ("" without one). `sip`: no WebRTC leg."""
+def _session(base: Description, options: MediaOptions, host: str, *, sip: bool, names_hold: bool) -> tuple[str, str]:
+    """Session part below o=, and the host its c= line says afterwards ("" without one). `sip`: no WebRTC leg;
+    `names_hold`: groups name m-lines as this leg does."""
     end, connection, kept = base.session.end, "", []
     for line in base.session.lines:
         value = line.value
@@ -109,8 +133,11 @@ def _session(base: Description, options: MediaOptions, host: str, sip: bool) -> 
             if host and "session-connection" in options.replace:
                 value = str(Connection.to(host))
             connection = value.rpartition(" ")[2].partition("/")[0]  # the parser takes any text, none too
-        elif line.type == "a" and (value.startswith("group:BUNDLE") or (sip and _of_the_hop(line, BROWSER_ATTRIBUTES))):
-            continue  # every stream has ports of its own behind us (row G17)
+        elif line.type == "a" and value.startswith("group:"):
+            if value.startswith("group:BUNDLE") or not names_hold:
+                continue  # every stream has ports of its own behind us (row G17)
+        elif sip and _of_the_hop(line, BROWSER_ATTRIBUTES):
+            continue
         kept.append(f"{line.type}={value}{end}")
     return "".join(kept), connection
 
@@ -145,8 +172,8 @@ def _passed(out: OutLine, end: str) -> list[str]:
     """The other side's lines that mean the same on this side."""
     if out.source is None:
         return []
-    drop = _dropped(out.media.proto, out.twin)
-    kept = []
+    drop = _dropped(out.media.proto)
+    kept, named = [], False
     for type, value, _ in out.source.lines:
         if type in ("m", "c", "i", "k", ""):
             continue
@@ -156,18 +183,24 @@ def _passed(out: OutLine, end: str) -> list[str]:
                 continue
             if out.direction and name in DIRECTIONS:
                 continue
+            if name == "mid":
+                if not out.mid or named:
+                    continue
+                value, named = f"mid:{out.mid}", True
         kept.append(f"{type}={value}{end}")
+    if out.mid and not named:
+        kept.append(f"a=mid:{out.mid}{end}")
     return kept
 
 
 @lru_cache(maxsize=64)
-def _dropped(proto: str, twin: bool) -> frozenset[str]:
-    """Attributes that do not go to a leg of this profile. A mid may stand once in an SDP (RFC 5888): not in a twin."""
+def _dropped(proto: str) -> frozenset[str]:
+    """Attributes that do not go to a leg of this profile."""
     profile = profiles.find(proto)
     dropped = HOP_ATTRIBUTES if profile and profile.dtls else HOP_ATTRIBUTES | BROWSER_ATTRIBUTES
     if not (profile and profile.feedback):
         dropped |= FEEDBACK_ATTRIBUTES
-    return dropped | {"mid"} if twin else dropped
+    return dropped
 
 
 def _added(out: OutLine, options: MediaOptions, host: str) -> list[str]:

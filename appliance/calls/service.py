@@ -21,7 +21,7 @@ from appliance.calls.ledger import Ledger, Records, placed
 from appliance.calls.media import LegMedia, LocalPorts, StreamMedia, StreamPlacement
 from appliance.calls.media_control import MediaControl
 from appliance.calls.names import check_names
-from appliance.calls.negotiation import Negotiation, OfferPlan
+from appliance.calls.negotiation import Negotiated, Negotiation, OfferPlan
 from appliance.calls.registry import Branch, Call
 from appliance.calls.session_keys import check_keys
 from appliance.calls.snapshots import Snapshots
@@ -40,6 +40,7 @@ from appliance.diagnosis.causes import Finding
 from appliance.diagnosis.diagnose import diagnose
 from appliance.errors import CallExists, GatewayError, InvalidRequest, NoCapacity, UnknownCall
 from appliance.placement.reconciler import Placement, Reconciler
+from appliance.policy.options import KEEP_TOS
 from appliance.state.drained import DrainedWorkers
 
 MOST_STREAMS = 64
@@ -287,7 +288,7 @@ class CallService:
             negotiated = negotiation.write_offer(plan, self._ports(branch.placement, plan))
             branch.offerer_tag = request.from_tag
             branch.codecs["b" if plan.offerer == "a" else "a"] = codecs(negotiated.sdp)
-            await self._carry_out(call, branch, dict(zip(negotiated.lines, negotiated.streams, strict=True)))
+            await self._carry_out(call, branch, _with_tos(branch, negotiated, request.options.tos))
         self.ledger.publish(EventKind.CREATED if first else EventKind.UPDATED, call)
         return SdpReply(negotiated.sdp, call.call_id, request.options.unknown)
 
@@ -299,7 +300,7 @@ class CallService:
                 branch.to_tag = request.to_tag
             branch.answered = True
             branch.codecs["a" if branch.offerer_tag == branch.from_tag else "b"] = codecs(negotiated.sdp)
-            await self._carry_out(call, branch, dict(zip(negotiated.lines, negotiated.streams, strict=True)))
+            await self._carry_out(call, branch, _with_tos(branch, negotiated, request.options.tos))
         self.ledger.publish(EventKind.ANSWERED if first else EventKind.UPDATED, call)
         return SdpReply(negotiated.sdp, call.call_id, request.options.unknown)
 
@@ -369,6 +370,18 @@ class CallService:
             self.ledger.tally.errors[GatewayError.reason] += 1
             log.error("operation failed", operation=name, error=type(error).__name__, where=_where(error))
             raise GatewayError("internal error") from None
+
+
+def _with_tos(branch: Branch, negotiated: Negotiated, tos: int | None) -> dict[int, StreamMedia]:
+    """The streams by m-line; every leg gets the TOS octet, or keeps its own (KEEP_TOS)."""
+    streams = dict(zip(negotiated.lines, negotiated.streams, strict=True))
+    if tos is None:
+        return streams
+    kept = {line: media.a.tos for line, media in branch.media.items()}
+    for line, media in streams.items():
+        octet = kept.get(line) if tos == KEEP_TOS else tos
+        streams[line] = replace(media, a=replace(media.a, tos=octet), b=replace(media.b, tos=octet))
+    return streams
 
 
 def _legs(streams: Mapping[int, StreamMedia]) -> list[tuple[int, str, str]]:

@@ -42,6 +42,7 @@ class Snapshots:
         """`branches`: only these (those a delete ends). Without `counters` the arena is not read."""
         shown = call.branches if branches is None else branches
         first = shown[0] if shown else None
+        streams = [stream for branch in shown for stream in self._streams(branch, counters)]
         state = CallState.ENDED if call.ended else CallState.ANSWERED if call.answered else CallState.OFFERED
         return CallView(
             call_id=call.call_id,
@@ -55,7 +56,8 @@ class Snapshots:
             label=call.label,
             low_level=call.low_level,
             adopted=call.adopted,
-            streams=tuple(stream for branch in shown for stream in self._streams(branch, counters)),
+            streams=tuple(stream for stream in streams if stream.copies_of is None),
+            copies=tuple(stream for stream in streams if stream.copies_of is not None),
         )
 
     def last_packet_ns(self, branch: Branch) -> int:

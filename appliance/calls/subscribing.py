@@ -19,11 +19,10 @@ from appliance.calls import negotiation_keys as keys
 from appliance.calls import negotiation_read as reading
 from appliance.calls.media import Address, Latching, LegMedia, LocalPorts, StreamMedia
 from appliance.calls.negotiation_endpoint import endpoint as endpoint_of
-from appliance.calls.negotiation_target import CLEARTEXT
+from appliance.calls.negotiation_target import target
 from appliance.errors import CryptoRequired, NotAcceptable
 from appliance.policy import suites as suite_policy
 from appliance.policy.options import MediaOptions
-from appliance.policy.secure_media import Mode
 from appliance.protocols.sdes import crypto
 from appliance.protocols.sdes.crypto import Crypto
 from appliance.protocols.sdp import profiles
@@ -97,23 +96,10 @@ def codecs(sdp: bytes) -> Codecs:
 
 
 def profile_for(source: str, options: MediaOptions) -> Profile:
-    """The profile towards a subscriber: asked for by name, else as its trunk's policy says, else as the source's.
-    NotAcceptable, CryptoRequired."""
-    mode = options.outbound.mode if options.outbound else None
-    profile = profiles.find(options.transport_protocol or source) or profiles.PROFILES["RTP/AVP"]
-    if profile.dtls or (mode is not None and not options.transport_protocol):
-        profile = profiles.variant(profile, secure=mode is not Mode.FORBIDDEN)
-    if profile.secure and mode is Mode.FORBIDDEN:
-        raise NotAcceptable("the policy towards the subscriber forbids SRTP")
-    if not profile.secure:
-        if mode is Mode.MANDATORY:
-            raise CryptoRequired("the policy towards the subscriber demands SRTP")
-        return profile
-    if not options.sdes.enabled:
-        raise CryptoRequired("SDES is switched off and no other key exchange is available")
-    if options.sdes_requires_tls and not options.signalling_secure_out:
-        raise CryptoRequired(CLEARTEXT)
-    return profile
+    """The profile towards a subscriber: asked for by name, else as its trunk's policy says, else as the source's. One
+    m-line has one form: a subscriber that may be secure or plain is offered SRTP. InvalidRequest, NotAcceptable,
+    CryptoRequired."""
+    return target(profiles.PROFILES[source], replace(options, osrtp=frozenset())).profile
 
 
 def propose(
@@ -238,6 +224,7 @@ def _stream(copy: Copy) -> StreamMedia:
         may_send=False,
         may_receive=copy.wanted,
         feedback=copy.profile.feedback,
+        extensions=(),  # none was offered (row G13)
         latching=Latching.OFF,
     )
     nobody = LegMedia("", mux=True, may_send=False)

@@ -16,7 +16,7 @@ async def switch_key(ledger: Ledger, call: Call, stream: int, leg: str, mki: int
     has such a key."""
     if leg not in ("a", "b"):
         raise InvalidRequest("leg is a or b", "leg")
-    found = [branch for branch in call.branches if stream in branch.media]
+    found = [branch for branch in call.branches if stream in branch.own_media]
     if not found:
         raise InvalidRequest("the call has no such stream", "stream")
     for branch in found:

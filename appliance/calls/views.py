@@ -208,6 +208,7 @@ class CallView:
     low_level: bool = False  # made by create_session
     adopted: bool = False  # taken over from an earlier control process
     streams: tuple[StreamView, ...] = ()
+    copies: tuple[StreamView, ...] = ()  # for subscribers: one leg each
 
 
 @dataclass(frozen=True, slots=True)

@@ -167,11 +167,19 @@ def _print(call: Any) -> None:
     columns = (
         "stream", "leg", "media", "ours", "theirs", "seen", ">from it", ">to it", ">rtcp from/to", ">last", "drops",
     )  # fmt: skip
-    print_table(columns, [_leg_row(stream, side) for stream in call.streams for side in ("a", "b")])
+    rows = [_leg_row(stream, side) for stream in call.streams for side in ("a", "b")]
+    copies = [(stream, side) for stream in call.copies for side in ("a", "b") if getattr(stream, side).interface]
+    print_table(columns, [*rows, *(_copy_row(stream, side) for stream, side in copies)])
     contexts = [row for stream in call.streams for side in ("a", "b") for row in _context_rows(stream, side)]
     if contexts:
         typer.echo("")
         print_table(CONTEXT_COLUMNS, contexts)
+
+
+def _copy_row(stream: Any, side: str) -> tuple[object, ...]:
+    """Of a subscriber to a leg."""
+    _, leg, *rest = _leg_row(stream, side)
+    return (f"{stream.copies_of} copied to {stream.subscriber}", leg, *rest)
 
 
 CONTEXT_COLUMNS = (

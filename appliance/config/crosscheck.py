@@ -155,13 +155,18 @@ def _security(settings: Settings) -> Iterator[Finding]:
 
 def _ng(settings: Settings) -> Iterator[Finding]:
     wide = [network for network in settings.ng.allow if network.prefixlen == 0]
-    for place, listen in enumerate(settings.ng.listen):
-        if listen.loopback:
-            continue
+    ng = settings.ng
+    open_doors = [
+        (key, place, listen)
+        for key in ("listen", "listen_tcp", "listen_http", "listen_https")
+        for place, listen in enumerate(getattr(ng, key))
+        if not listen.loopback
+    ]
+    for key, place, listen in open_doors:
         beyond = [network for network in settings.ng.allow if not network.is_loopback]
         if not beyond:
             yield Finding(
-                ("ng", "listen", place), f"{listen} is not loopback and ng.allow lets nobody else in",
+                ("ng", key, place), f"{listen} is not loopback and ng.allow lets nobody else in",
                 "NG has no authentication: list the proxies' networks in ng.allow",
             )  # fmt: skip
         elif wide:
@@ -187,6 +192,8 @@ def _tls(settings: Settings) -> Iterator[Finding]:
     for key in ("certificate", "key"):
         if settings.sip.enabled and secure and getattr(settings.sip, key) is None:
             yield Finding(("sip", key), f"must be given with sip.listen {secure[0]}")
+        if settings.ng.listen_https and getattr(settings.ng, key) is None:
+            yield Finding(("ng", key), f"must be given with ng.listen_https {settings.ng.listen_https[0]}")
     legacy = ", ".join(tls_words.legacy(tls_words.versions(settings.sip.tls_versions)))
     if legacy and not settings.sip.allow_legacy_tls:
         yield Finding(
@@ -197,9 +204,9 @@ def _tls(settings: Settings) -> Iterator[Finding]:
 
 
 def _files_there(settings: Settings) -> Iterator[Finding]:
-    for table in ("grpc", "sip"):
+    for table in ("grpc", "sip", "ng"):
         for key in ("certificate", "key", "client_ca"):
-            path = getattr(getattr(settings, table), key)
+            path = getattr(getattr(settings, table), key, None)
             if path is None:
                 continue
             if not path.is_file():
@@ -225,6 +232,9 @@ def _listeners(settings: Settings) -> Iterator[Finding]:
 def _sockets(settings: Settings) -> Iterator[tuple[Where, str, HostPort]]:
     for place, listen in enumerate(settings.ng.listen):
         yield ("ng", "listen", place), "udp", listen
+    for key in ("listen_tcp", "listen_http", "listen_https"):
+        for place, listen in enumerate(getattr(settings.ng, key)):
+            yield ("ng", key, place), "tcp", listen
     if settings.sip.enabled:
         for place, socket in enumerate(settings.sip.listen):
             yield ("sip", "listen", place), "udp" if socket.transport == "udp" else "tcp", socket.at

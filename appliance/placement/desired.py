@@ -163,9 +163,12 @@ def _secrets(context: Context) -> set[tuple[bytes, bytes]]:
 
 
 def desired_of(streams: Mapping[int, StreamMedia], placed: Mapping[int, PlacedStream]) -> Desired:
-    """`desired` of all streams of a branch, by m-line, with the chains of those that are copies of others."""
+    """`desired` of all streams of a branch, by m-line, with the chains of those that are copies of others. NoCapacity,
+    InvalidRequest."""
     state = merge([desired(media, placed[line]) for line, media in streams.items()])
     taps = {line: media for line, media in streams.items() if media.copies_of in streams}
+    for media in taps.values():  # a copy that comes back in would be copied again
+        _refuse_loop(media, *(one.placement for one in placed.values()))
     return _chained(state, streams, placed, taps) if taps else state
 
 
@@ -232,11 +235,12 @@ def desired(media: StreamMedia, placed: PlacedStream) -> Desired:
     return Desired(cryptos, flows)
 
 
-def _refuse_loop(media: StreamMedia, placement: StreamPlacement) -> None:
+def _refuse_loop(media: StreamMedia, *placements: StreamPlacement) -> None:
     """A leg that names one of the stream's own ports would send every packet round for ever (A13 of
     security-and-faults). Ports of another call are somebody's legitimate hairpin."""
     ours = {
         Address(local.address, port)
+        for placement in placements
         for local in (placement.a, placement.b)
         for port in (local.rtp, local.rtcp)
         if local.address

@@ -14,6 +14,7 @@ from appliance.calls.media import Latching, RocPolicy
 from appliance.policy.codec_wishes import CodecWishes
 from appliance.policy.secure_media import SecureMedia
 
+KEEP_TOS = -1  # the TOS octet stays what it was
 MOST_MKI_KEYS = 4  # keys that a line of ours may carry
 
 
@@ -119,8 +120,10 @@ class MediaOptions:
         False  # send media to `received_from` instead of the address in the SDP ("SIP-source-address")
     )
     latching: Latching | None = None  # None: by the kind of leg
+    tos: int | None = None  # TOS octet of what we send in this call; None: the system's; KEEP_TOS
     label: str = ""
     flags: frozenset[str] = (
         frozenset()
     )  # understood words without a field of their own ("trust-address", "symmetric", ...)
     unknown: tuple[str, ...] = ()  # words not understood: reported, never fatal
+    unavailable: tuple[str, ...] = ()  # words understood that this gateway cannot carry out: the same

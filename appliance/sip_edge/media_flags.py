@@ -56,7 +56,8 @@ def check_offer(sdp: str, caller: Trunk, transport: str, sdes_requires_tls: bool
         raise Refused("crypto_required")
     if mode == "forbidden" and offer.secure and not offer.plain:
         raise Refused("crypto_forbidden")
-    if offer.secure and offer.crypto and sdes_requires_tls and not _may_show_keys(caller, transport):
+    keyless = offer.plain and mode != "mandatory"  # an alternative without keys: that one is answered
+    if offer.secure and offer.crypto and not keyless and sdes_requires_tls and not _may_show_keys(caller, transport):
         raise Refused("sdes_over_cleartext")
 
 

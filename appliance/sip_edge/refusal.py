@@ -36,7 +36,10 @@ def ask(ng: Sequence[str], call_id: str, from_tag: str, sdp: str, flags: str, *,
     """
     if not ng:
         return NO_ANSWER
-    request = {**dictionary(flags), "call-id": call_id, "from-tag": from_tag, "sdp": sdp, "command": "offer"}
+    request = {
+        **dictionary(flags), "supports": ["load limit"], "call-id": call_id, "from-tag": from_tag, "sdp": sdp,
+        "command": "offer",
+    }  # fmt: skip
     try:
         reply = _exchange(ng[0], request)
         if new_call:

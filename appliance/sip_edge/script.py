@@ -242,8 +242,8 @@ class Kamailio:
             _event("refused", status=488, reason=reason)
             # ACK is no transaction of tm's, so the dialog is not at hand by itself.
             KSR.dialog.dlg_get(_call_id(), KSR.pv.gete("$ft"), KSR.pv.gete("$tt"))
-            KSR.dialog.dlg_bye("all")
-            KSR.rtpengine.rtpengine_delete("")
+            if KSR.dialog.dlg_bye("all") < 0:  # an unknown dialog has no end either, which would delete the media
+                KSR.rtpengine.rtpengine_delete("")
         return 1
 
     def _disable(self, reason: str) -> None:
@@ -344,7 +344,9 @@ class Kamailio:
 
         With a peer's BYE this runs inside `loose_route`, before the request route deletes the media itself."""
         if event == "dialog:end" and KSR.pv.gete("$rm") != "BYE":
-            KSR.rtpengine.rtpengine_delete("")
+            # No message of this dialog is at hand here: Kamailio makes one up, with a Call-ID of its own.
+            call_id, from_tag = KSR.pv.gete("$dlg(callid)"), KSR.pv.gete("$dlg(from_tag)")
+            KSR.rtpengine.rtpengine_delete(f"call-id={call_id} from-tag={from_tag}")
         return 1
 
 

@@ -137,6 +137,7 @@ class Machine:
     ports: tuple[int, int]
     calls: int = 300
     cores: tuple[int, ...] = (0,)
+    ng: str = ""  # more lines of the table [ng]
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
     control: subprocess.Popen[bytes] | None = None
 
@@ -167,7 +168,7 @@ class Machine:
         settings.write_text(
             f'[paths]\nrun = "{self.run}"\nstate = "{self.folder}/state"\n'
             f'[media]\ncores = {list(self.cores)}\nports = "{self.ports[0]}-{self.ports[1]}"\ncalls = {self.calls}\n'
-            f'[ng]\nlisten = ["127.0.0.1:{self.ng_port}"]\n[log]\nlevel = "debug"\n'
+            f'[ng]\nlisten = ["127.0.0.1:{self.ng_port}"]\n{self.ng}\n[log]\nlevel = "debug"\n'
             "[security]\nsdes_requires_tls = false\n[sip]\nenabled = false\n"
         )
         self.control = self._start("appliance.gateway", "--config", str(settings))
@@ -196,10 +197,11 @@ class Machine:
 
 @contextmanager
 def machine(
-    folder: Path, ng_port: int, ports: tuple[int, int], calls: int = 300, cores: tuple[int, ...] = (0,)
+    folder: Path, ng_port: int, ports: tuple[int, int], calls: int = 300, cores: tuple[int, ...] = (0,),
+    ng: str = "",
 ) -> Iterator[tuple[Machine, NgClient]]:
     """Holder and control process, up and answering."""
-    built = Machine(folder, ng_port, ports, calls, cores)
+    built = Machine(folder, ng_port, ports, calls, cores, ng)
     try:
         built.start_holder()
         built.start_control()

@@ -3,6 +3,9 @@ driver itself (C01, C7, SDES-16; security-and-faults C1, C2)."""
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from random import Random
 from types import SimpleNamespace
@@ -13,6 +16,7 @@ from tests.fuzz.drive import Figures, drive
 from tests.fuzz.mutate import LONGEST, MUTATIONS, Corpus
 from tests.fuzz.targets import TARGETS, Target
 
+ROOT = Path(__file__).parents[2]
 FOUND = sorted((Path(__file__).parent / "found").iterdir())
 BY_NAME = {target.name: target for target in TARGETS}
 
@@ -37,18 +41,23 @@ def test_found_before(path: Path) -> None:
 
 
 def test_a_mistake_is_found() -> None:
-    """A parser that raises IndexError on an empty line, a slow one, and one whose result contradicts itself."""
+    """A parser that raises IndexError on an empty line, and whose result is wrong when it begins with b."""
 
-    def careless(data: bytes) -> None:
+    def careless(data: bytes) -> bytes:
         if b"\n\n" in data:
             raise IndexError("list index out of range")
         if not data:
             raise ValueError("documented")
+        return data
 
-    target = Target("careless", Corpus([b"a\nb\nc\n"], [b"\n"]), careless, (ValueError,))
+    def check(data: bytes, result: bytes) -> None:
+        assert not result.startswith(b"b"), "contradicts itself"
+
+    target = Target("careless", Corpus([b"a\nb\nc\n"], [b"\n"]), careless, (ValueError,), check)
     figures = drive(target, 5000, 1)
-    assert figures.findings and all(what.startswith("IndexError") for what, _ in figures.findings)
-    assert all(b"\n\n" in data for _, data in figures.findings)
+    kinds = {what.partition(":")[0]: data for what, data in figures.findings}
+    assert set(kinds) == {"IndexError", "afterwards AssertionError"}
+    assert b"\n\n" in kinds["IndexError"] and kinds["afterwards AssertionError"].startswith(b"b")
     assert figures.refused > 0
 
 
@@ -85,3 +94,13 @@ def test_mutations_take_anything(mutation: object) -> None:
     for data in corpus.seeds * 20:
         assert len(mutation(source, data, corpus)) <= 2 * LONGEST  # type: ignore[operator]
     assert all(len(corpus.next(source)) <= LONGEST for _ in range(50))
+
+
+def test_the_command(tmp_path: Path) -> None:
+    """A table with a line for the target, and exit code 0 because nothing is found."""
+    run = subprocess.run(
+        [sys.executable, "-m", "tests.fuzz", "crypto", "--inputs", "300", "--seconds", "5", "--seed", "1"],
+        capture_output=True, text=True, check=True, cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    (row,) = [line.split() for line in run.stdout.splitlines() if line.startswith("crypto ") and " ms " in line]
+    assert int(row[1]) >= 300 and row[4] == "0"

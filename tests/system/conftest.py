@@ -12,6 +12,8 @@ import pytest
 from appliance.sip_edge import kamailio, sipp
 from tests.system import lab as labs
 
+PEERS = {"sipp", "baresip", "linphonec", "tshark"}
+
 
 @pytest.fixture(scope="session")
 def namespaces() -> None:
@@ -47,9 +49,9 @@ def laboratory(namespaces: None, directory: Path) -> Iterator[labs.Lab]:
 
 @pytest.fixture(autouse=True)
 def no_call_outlives_its_test(request: pytest.FixtureRequest) -> Iterator[None]:
-    """A failed test's SIPp would keep the port that the next one needs."""
+    """A failed test's SIPp or telephone would keep the port that the next one needs."""
     yield
     if "laboratory" in request.fixturenames:
         for process in request.getfixturevalue("laboratory").processes:
-            if "sipp" in process.args:
+            if PEERS & set(process.args):
                 labs.end(process)

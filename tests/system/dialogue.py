@@ -47,6 +47,19 @@ def is_refused(media: str, status: int) -> str:
     return _whole("caller, refused", _invite(media), *_PROVISIONAL, _receive(status), _ack_of_refusal())
 
 
+def offers_again(media: str, again: str, status: int) -> str:
+    """The caller: in mid-call it offers something else, which is answered with `status`."""
+    more = f"Content-Type: application/sdp\nContent-Length: [len]\n\n{_SESSION}{again}"
+    contact = "Contact: <sip:caller@[local_ip]:[local_port];transport=[transport]>\n"
+    reinvite = _request("INVITE", 2, "retrans").replace("Content-Length: 0\n", contact + more)
+    ack = _request("ACK", 2)  # of a refusal: in the INVITE's transaction
+    ack = ack if status == 200 else ack.replace(_VIA, "[last_Via:]\nMax-Forwards: 70\n")
+    answered = (*_PROVISIONAL[:1], _receive(status), ack)
+    pause = '<pause milliseconds="1500"/>'
+    return _whole("caller, offers again", _invite(media), _ANSWERED, pause, reinvite, *answered, "<pause/>",
+                  _request("BYE", 3, "retrans"), _receive(200))  # fmt: skip
+
+
 def is_hung_up(media: str) -> str:
     """The caller: is answered, and then the gateway ends the call."""
     return _whole("caller, ended", _invite(media), _ANSWERED, _await("BYE"), _reply("200 OK"))
@@ -68,13 +81,23 @@ Content-Length: 0
                   _ack_of_refusal())  # fmt: skip
 
 
-def answers(media: str, suite: str = "", refuses_first: int = 0) -> str:
-    """The callee: answers with `media` after it has found `suite` in the offer, if need be to a second INVITE."""
-    first = [_await("INVITE"), _reply(f"{refuses_first} Not Like This", ";tag=[pid]r[call_number]"), _await("ACK")]
+def answers(media: str, suite: str = "", refuses_first: int = 0, early: str = "", invites: int = 1) -> str:
+    """The callee: answers with `media` after it has found `suite` in the offer.
+
+    `refuses_first`: a status for the first INVITE, the second one is answered; `early`: media that it has spoken of in
+    a 183 before that, with a key for `suite`. `invites`: how often it is asked, counting re-INVITEs."""
+    progress = _reply("183 Session Progress", ";tag=[pid]r[call_number]", _CONTACT, early) if early else ""
+    first = [
+        _await("INVITE", _pick(suite) if early else ""),
+        progress,
+        _reply(f"{refuses_first} Not Like This", ";tag=[pid]r[call_number]"),
+        _await("ACK"),
+    ]
     ok = _reply("200 OK", ";tag=[pid]s[call_number]", _CONTACT + "Server: a callee's software\n", media)
-    found = _await("INVITE", _pick(suite) if suite else "")
-    return _whole("callee", *(first if refuses_first else ()), found, _ringing(), ok, _await("ACK"), _await("BYE"),
-                  _reply("200 OK"))  # fmt: skip
+    found = _await("INVITE", _pick(suite) if suite and not early else "")
+    again = [_await("INVITE"), ok, _await("ACK")] * (invites - 1)
+    return _whole("callee", *(first if refuses_first else ()), found, _ringing(), ok, _await("ACK"), *again,
+                  _await("BYE"), _reply("200 OK"))  # fmt: skip
 
 
 def refuses(status: int, times: int = 1) -> str:
@@ -155,7 +178,7 @@ def _reply(status: str, tag: str = "", more: str = "", media: str = "") -> str:
     if not media:
         return _send(f"{head}Content-Length: 0\n")
     body = f"Content-Type: application/sdp\nContent-Length: [len]\n\n{_SESSION}{media}"
-    return _send(head + body, ' retrans="500"')
+    return _send(head + body, ' retrans="500"' if status.startswith("2") else "")  # RFC 3261 section 13.3.1
 
 
 def _ringing() -> str:

@@ -48,6 +48,7 @@ destination = "{to_core}"
 interface = "access"
 rtp_secure_media = "mandatory:{phones_suite}"
 sdes_over_cleartext = "{cleartext}"
+secure_out_when_secure_in = "{binding}"
 [[trunks]]
 name = "core"
 match = ["10.77.2.2/32"]
@@ -93,10 +94,19 @@ def secure_core(laboratory: labs.Lab, sip_programs: None, authority: Authority) 
     yield from _gateway(laboratory, authority, f"mandatory:{GCM_256}", to_core=to_core, phones_suite=SDES_80)
 
 
+@pytest.fixture
+def binding_phones(laboratory: labs.Lab, sip_programs: None, authority: Authority) -> Iterator[Gateway]:
+    """The dialplan of the reference: a core without a word about SRTP, bound by calls that come with SDES over TLS."""
+    to_core = f"sip:{labs.ADDRESS['core']}:5061;transport=tls"
+    yield from _gateway(laboratory, authority, "", to_core=to_core, phones_suite=SDES_80,
+                        binding="AES_CM_128_HMAC_SHA1_32|AES_CM_128_HMAC_SHA1_80")  # fmt: skip
+
+
 def _gateway(lab: labs.Lab, authority: Authority, policy: str = "forbidden", **settings: str) -> Iterator[Gateway]:
     values = {
         "certificate": authority.issue(labs.GATEWAY["access"]), "to_core": f"sip:{labs.ADDRESS['core']}:5060",
-        "to_phones": f"sip:{labs.ADDRESS['access']}:5061;transport=tls", "cleartext": "refuse", **settings,
+        "to_phones": f"sip:{labs.ADDRESS['access']}:5061;transport=tls", "cleartext": "refuse",
+        "binding": "", **settings,
     }  # fmt: skip
     running = Gateway(lab, policy, settings=SETTINGS, values=values).start()
     yield running
@@ -155,6 +165,16 @@ def test_two_baresip_phones_with_different_suites(secure_core: Gateway, authorit
     _call(phone, core)
     assert (phone.suite(), core.suite()) == (SDES_80, GCM_256)
     assert_freed(secure_core)
+
+
+def test_a_call_that_comes_secured_goes_on_secured(binding_phones: Gateway, authority: Authority) -> None:
+    """H12: inbound SDES over TLS with a suite of the condition -> SRTP outbound, where unset alone would mean RTP."""
+    phone = Baresip(binding_phones.lab, "access", 11, "srtp-mand", authority)
+    core = Baresip(binding_phones.lab, "core", 12, "srtp-mand", authority)
+    _call(phone, core)
+    assert phone.suite() == SDES_80
+    assert core.suite()
+    assert_freed(binding_phones)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from appliance.sip_edge import sipp
 from tests.system import dialogue
 from tests.system import lab as labs
 from tests.system.gateway import Gateway
@@ -133,6 +134,19 @@ def test_no_common_suite_is_refused(gateway: Gateway) -> None:
     """H08: the list is all there is."""
     done = TRUNKS.call(gateway.lab, "list", dialogue.is_refused(offer(SDES_80, SDES_32), 488)).place_call()
     assert done.at_caller()[-1].start_line.startswith("ACK")
+    assert_freed(gateway)
+
+
+def test_a_secured_call_is_not_taken_down_to_rtp(gateway: Gateway) -> None:
+    """C3: a re-INVITE without crypto on a mandatory leg -> 488; the session stays, secured as it was."""
+    caller = dialogue.offers_again(dialogue.secure(OWN), dialogue.plain(), 488)
+    call = TRUNKS.call(gateway.lab, "mandatory", caller, dialogue.answers(dialogue.plain()), length_ms=4000)
+    call.start().wait_answered()
+    with Talk(call) as talk:
+        labs.wait_for(lambda: sipp.find(call.at_caller(), "SIP/2.0 488", sent=False), 5, "the re-INVITE is not refused")
+        talk.run(5, 200, 2_000).assert_flawless(200)
+    call.finish()
+    assert len([m for m in call.at_callee() if m.start_line.startswith("INVITE")]) == 1
     assert_freed(gateway)
 
 

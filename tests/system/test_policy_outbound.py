@@ -5,6 +5,7 @@ SIPp calls; the offers are read out of the callee's message trace.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -192,6 +193,26 @@ def test_a_refused_secure_offer_is_put_again_plain(gateway: Gateway) -> None:
     assert second.body.count("v=0") == 1
 
 
+def test_a_refusal_after_early_media_is_put_again_too(gateway: Gateway) -> None:
+    """H02, RFC 3960: the keys of the 183 are of no use any more; the 200's plain media flows."""
+    early = dialogue.secure(OWN) + dialogue.plain(port="0")
+    callee = dialogue.answers(dialogue.plain(), SDES_80, refuses_first=488, early=early)
+    call = TRUNKS.call(gateway.lab, "optional", dialogue.calls(dialogue.plain()), callee, length_ms=3000)
+    _plain_media_flows(gateway, call)
+    assert len(invites(call)) == 2
+
+
+def test_what_fell_back_stays_plain(gateway: Gateway) -> None:
+    """H02, RFC 3261 section 14: a re-INVITE does not put the refused offer again."""
+    caller = dialogue.offers_again(dialogue.plain(), dialogue.plain(), 200)
+    callee = dialogue.answers(dialogue.plain(), refuses_first=488, invites=2)
+    done = TRUNKS.call(gateway.lab, "optional", caller, callee, length_ms=200).place_call()
+    (again,) = sections(invites(done)[-1])
+    assert len(invites(done)) == 3
+    assert (again.protocol, again.crypto) == ("RTP/AVP", ())
+    assert_freed(gateway)
+
+
 def test_plain_rtp_is_not_offered_a_third_time(gateway: Gateway) -> None:
     """H02: a callee that refuses both has refused the call."""
     done = TRUNKS.call(
@@ -217,6 +238,8 @@ def test_busy_is_busy(gateway: Gateway) -> None:
         gateway.lab, "optional", dialogue.is_refused(dialogue.plain(), 486), dialogue.refuses(486)
     ).place_call()
     assert len(invites(done)) == 1
+    call_id = done.at_caller()[0].header("Call-ID")
+    assert any(call_id in line and '"status": 486' in line for line in gateway.log("sip").splitlines())
 
 
 def test_nobody_rings_after_cancel(gateway: Gateway) -> None:
@@ -224,6 +247,36 @@ def test_nobody_rings_after_cancel(gateway: Gateway) -> None:
     caller = dialogue.cancels(dialogue.plain(), status=488)
     done = TRUNKS.call(gateway.lab, "optional", caller, dialogue.refuses_after_cancel(488)).place_call()
     assert len(invites(done)) == 1
+    assert_freed(gateway)
+
+
+ISAC = "m=audio [field0] RTP/AVP 96\na=rtpmap:96 ISAC/16000\n"
+CODECS = (
+    "m=audio [field0] RTP/AVP 96 97 0\na=rtpmap:96 opus/48000/2\na=fmtp:96 useinbandfec=1\n"
+    "a=rtpmap:97 speex/16000\na=fmtp:97 vbr=on\na=rtpmap:0 PCMU/8000\n"
+)
+
+
+def test_no_variable_bit_rate_on_a_secured_leg(gateway: Gateway) -> None:
+    """H09, RFC 6562 section 3: opus is asked for a constant rate, speex with vbr=on is not offered."""
+    callee = dialogue.answers(dialogue.secure(OWN), SDES_80)
+    done = TRUNKS.call(gateway.lab, "mandatory", dialogue.calls(CODECS), callee).place_call()
+    offer = done.invite_at_callee().body
+    assert re.search(r"^m=audio \d+ RTP/SAVP 96 0\s*$", offer, re.MULTILINE)
+    assert re.search(r"^a=fmtp:96 .*\bcbr=1\b", offer, re.MULTILINE)
+    assert "speex" not in offer
+
+
+def test_a_plain_leg_keeps_its_codecs(gateway: Gateway) -> None:
+    """H09 speaks of secured media only."""
+    done = TRUNKS.call(gateway.lab, "unset", dialogue.calls(CODECS), dialogue.answers(dialogue.plain())).place_call()
+    assert re.search(r"^m=audio \d+ RTP/AVP 96 97 0\s*$", done.invite_at_callee().body, re.MULTILINE)
+    assert "cbr" not in done.invite_at_callee().body
+
+
+def test_nothing_but_variable_bit_rate_is_refused(gateway: Gateway) -> None:
+    """H09: nothing is left -> 488."""
+    TRUNKS.call(gateway.lab, "mandatory", dialogue.is_refused(ISAC, 488)).place_call()
     assert_freed(gateway)
 
 

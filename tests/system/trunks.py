@@ -13,7 +13,7 @@ from pathlib import Path
 from appliance.sip_edge import sipp
 from tests.system import lab as labs
 from tests.system.calls import Call
-from tests.system.gateway import Gateway
+from tests.system.gateway import TOML, Gateway
 
 FIRST = 20  # last octet of the first pair
 Setting = str | bool | int | Sequence[str]
@@ -47,11 +47,11 @@ class Trunks:
     def __getitem__(self, name: str) -> Policy:
         return self.policies[name]
 
-    def start(self, lab: labs.Lab) -> Gateway:
+    def start(self, lab: labs.Lab, settings: str = TOML) -> Gateway:
         for policy in self.policies.values():
             for role, address in (("access", policy.here), ("core", policy.there)):
                 labs._ip("-n", labs.name(role), "address", "add", f"{address}/24", "dev", "gw")
-        return Gateway(lab, extra="\n".join(map(_tables, self.policies.values()))).start()
+        return Gateway(lab, extra="\n".join(map(_tables, self.policies.values())), settings=settings).start()
 
     def call(self, lab: labs.Lab, name: str, caller: str, callee: str = "", suite: str = "AES_CM_128_HMAC_SHA1_80",
              length_ms: int = 100) -> Call:  # fmt: skip

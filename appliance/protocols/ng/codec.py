@@ -7,6 +7,7 @@ every octet survives; `value.octets()` and `value.text()` convert.
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -29,6 +30,18 @@ NO_FROM_TAG = "No from-tag in message"
 NO_TO_TAG = "No to-tag in message"
 NO_SDP = "No SDP body in message"
 UNKNOWN_CALL = "Unknown call-id"
+UNKNOWN_CALL_ID = "Unknown call-ID"  # as the commands about media write it
+NO_SUCH_TAG = "From-tag given, but no such tag exists"
+NO_SUCH_ADDRESS = "Failed to match address to any tag"
+NO_SUCH_LABEL = "No monologue matching the given label"
+NO_MONOLOGUE = "No monologues matched"
+TO_TAG_NOT_FOUND = "To-tag not found"
+BROKEN_SDP = "Failed to parse SDP"
+INCOMPLETE_SDP = "Incomplete SDP specification"
+BAD_LIMIT = "invalid limit, must be >= 0"
+LOAD_LIMIT = "load limit"  # `result` for clients that support it
+TOO_MANY_SESSIONS = "Parallel session limit reached"
+TOO_MUCH_LOAD = "CPU usage limit exceeded"
 DELETED_UNKNOWN_CALL = "Call-ID not found or tags didn't match"
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
@@ -56,10 +69,10 @@ class Message:
     format: Format
 
     def word(self, key: str) -> str:
-        """A string of the body; "" when it is missing or something else. rtpengine takes spaces for hyphens."""
-        value = self.body.get(key)
-        if value is None:
-            value = self.body.get(key.replace("-", " "))
+        """A string of the body; "" when it is missing or something else. rtpengine takes spaces and underscores for
+        hyphens."""
+        spellings = (key, key.replace("-", " "), key.replace("-", "_"))
+        value = next((self.body[name] for name in spellings if name in self.body), None)
         return value if isinstance(value, str) else ""
 
     @property
@@ -119,6 +132,8 @@ def _sound(value: object, depth: int) -> bool:
         return _LONE_SURROGATE.search(value) is None
     if isinstance(value, dict):
         return all(_sound(key, depth) and _sound(item, depth - 1) for key, item in value.items())
+    if isinstance(value, float):
+        return math.isfinite(value)  # 1e999 is read as infinity, which no JSON can say
     return all(_sound(item, depth - 1) for item in value) if isinstance(value, list) else True
 
 

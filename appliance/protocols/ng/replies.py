@@ -35,14 +35,13 @@ class StreamReply:
     crypto_suite: str = ""  # "" : plain
     last_packet: int = 0  # UNIX time, s; 0: none yet
     rtcp: bool = False
-    confirmed: bool = False  # the peer's address has been seen
-    ssrc: int | None = None
+    flags: tuple[str, ...] = ()  # of RTP, RTCP, filled, confirmed
     stats: StreamStats = StreamStats()
 
 
 @dataclass(frozen=True, slots=True)
 class MediaReply:
-    """One m-line of one leg. `flags` of initialized, rtcp-mux, SDES, DTLS-SRTP, ICE."""
+    """One m-line of one leg. `flags` of initialized, send, recv, rtcp-mux, SDES, DTLS-SRTP, ICE."""
 
     index: int  # from 1
     type: str
@@ -62,7 +61,7 @@ class TagReply:
     medias: tuple[MediaReply, ...] = ()
 
 
-def query(created: int, last_signal: int, tags: Sequence[TagReply]) -> dict[str, Value]:
+def query(created: float, last_signal: int, tags: Sequence[TagReply]) -> dict[str, Value]:
     """The body of a query's answer (and of a delete's)."""
     totals = {False: StreamStats(), True: StreamStats()}
     for tag in tags:
@@ -71,9 +70,11 @@ def query(created: int, last_signal: int, tags: Sequence[TagReply]) -> dict[str,
                 totals[stream.rtcp] += stream.stats
     return {
         "result": "ok",
-        "created": created,
+        "created": int(created),
+        "created_us": int(created % 1 * 1e6),
         "last signal": last_signal,
-        "tags": {tag.tag: _tag(tag) for tag in tags},
+        "SSRC": {},  # statistics from RTCP reports: we make none
+        "tags": {tag.tag or f"<untagged {place}>": _tag(tag) for place, tag in enumerate(tags)},
         "totals": {"RTP": totals[False].body(), "RTCP": totals[True].body()},
     }
 
@@ -83,7 +84,9 @@ def _tag(tag: TagReply) -> dict[str, Value]:
     if tag.label:
         body["label"] = tag.label
     if tag.in_dialogue_with:
-        body["in dialogue with"] = tag.in_dialogue_with
+        body["in dialogue with"] = tag.in_dialogue_with  # before rtpengine 10; newer ones list both directions
+    partner = [{"tag": tag.in_dialogue_with, "type": "offer/answer"}]
+    body["subscriptions"] = body["subscribers"] = partner
     body["medias"] = [_media(media) for media in tag.medias]
     return body
 
@@ -101,17 +104,12 @@ def _media(media: MediaReply) -> dict[str, Value]:
 def _stream(stream: StreamReply) -> dict[str, Value]:
     body: dict[str, Value] = {"local port": stream.local_port, "local address": stream.local_address}
     body["family"] = _family(stream.local_address)
-    if stream.endpoint:
-        body["endpoint"] = _endpoint(stream.endpoint)
-    if stream.advertised:
-        body["advertised endpoint"] = _endpoint(stream.advertised)
+    body["endpoint"] = _endpoint(stream.endpoint) if stream.endpoint else {}
+    body["advertised endpoint"] = _endpoint(stream.advertised) if stream.advertised else {}
     if stream.crypto_suite:
         body["crypto suite"] = stream.crypto_suite
     body["last packet"] = stream.last_packet
-    flags = ["RTCP" if stream.rtcp else "RTP"] + (["filled"] if stream.endpoint else [])
-    body["flags"] = flags + (["confirmed"] if stream.confirmed else [])
-    if stream.ssrc is not None:
-        body["SSRC"] = stream.ssrc
+    body["flags"] = list(stream.flags)
     body["stats"] = stream.stats.body()
     return body
 

@@ -16,7 +16,7 @@ from appliance.protocols.sdp.fields import MediaLine, invalid
 MAX_OCTETS = 65_536  # an NG datagram cannot carry more; the largest offers of browsers are a third of it
 MAX_LINE = 16_384  # a=key-mgmt with X.509 certificates is the longest honest line
 MAX_LINES = 2_048
-MAX_MEDIA = 64  # every m-line may cost four ports; conferences with more streams than this do not come by SDP
+MAX_MEDIA = 32  # every m-line may cost four ports, and 0.2 ms to negotiate: 64 with keys took more than 10 ms (C2)
 MAX_CRYPTO = 64  # a=crypto lines of one m-line; the whole suite table in every spelling is a third of it
 
 

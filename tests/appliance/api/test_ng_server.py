@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from appliance.api.ng_commands import NgCommands
 from appliance.api.ng_cookies import CookieCache
+from appliance.api.ng_requests import NgRequests
+from appliance.api.ng_rules import NgRules
 from appliance.api.ng_server import NgProtocol, NgServer
 from appliance.policy.options import MediaOptions
 from appliance.protocols.ng import bencode
@@ -19,7 +21,7 @@ from tests.appliance.calls.test_service import answer_to
 from tests.appliance.rig import OFFER, Rig
 
 LOCAL = ("127.0.0.1", 40001)
-DEFAULTS = MediaOptions(sdes_requires_tls=False)
+RULES = NgRules(lambda: MediaOptions(sdes_requires_tls=False), interfaces={"default": "127.0.0.1"})
 
 
 class Wire:
@@ -36,10 +38,11 @@ class Wire:
 
 
 class Face:
-    def __init__(self, allow: tuple[str, ...] = ("127.0.0.0/8",)) -> None:
+    def __init__(self, allow: tuple[str, ...] = ("127.0.0.0/8",), rules: NgRules = RULES) -> None:
         self.rig = Rig()
         self.wire = Wire()
-        self.protocol = NgProtocol(NgCommands(self.rig.calls, lambda: DEFAULTS), allow)
+        self.requests = NgRequests(NgCommands(self.rig.calls, rules), allow)
+        self.protocol = NgProtocol(self.requests)
         self.protocol.connection_made(self.wire)  # type: ignore[arg-type]
         self.serial = 0
 
@@ -99,7 +102,7 @@ async def test_a_call(face: Face, coding: str) -> None:
         ({"command": "answer", "call_id": "x", "from_tag": "a", "sdp": "x"}, "No to-tag in message"),
         ({"command": "answer", "call_id": "x", "from_tag": "a", "to_tag": "b", "sdp": "x"}, "Unknown call-id"),
         ({"command": "query", "call_id": "x"}, "Unknown call-id"),
-        ({"command": "list", "limit": "-1"}, "Invalid limit"),
+        ({"command": "list", "limit": "-1"}, "invalid limit, must be >= 0"),
         ({"command": "delete", "call_id": "x", "flags": ["fatal"]}, "Call-ID not found or tags didn't match"),
     ],
 )
@@ -144,7 +147,7 @@ async def test_repeated_cookie_is_answered_once_and_resent(face: Face) -> None:
     assert len(face.wire.sent) == 1
     face.push(request)
     assert face.wire.sent[0] == face.wire.sent[1]
-    assert face.rig.calls.statistics().requests == {"offer": 1} and face.protocol.counts["repeated"] == 3
+    assert face.rig.calls.statistics().requests == {"offer": 1} and face.requests.counts["repeated"] == 3
     face.push(b'same {"command":"ping"}')  # another request under an old cookie is a new one
     await asyncio.sleep(0.01)
     assert face.wire.sent[-1][0] == b'same {"result":"pong"}'
@@ -164,7 +167,7 @@ async def test_allow_list(face: Face, host: str, answered: bool) -> None:
     """NG has no authentication: strangers get silence. IPv4 on an IPv6 socket is judged as IPv4 (G7)."""
     face.push(b'1 {"command":"ping"}', (host, 5))
     await asyncio.sleep(0.01)
-    assert bool(face.wire.sent) is answered and face.protocol.counts["source_refused"] == (not answered)
+    assert bool(face.wire.sent) is answered and face.requests.counts["source_refused"] == (not answered)
 
 
 @pytest.mark.parametrize(
@@ -204,7 +207,7 @@ def test_nothing_raises(datagram: bytes) -> None:
         asyncio.get_running_loop().set_exception_handler(lambda _, context: pytest.fail(str(context)))
         face.push(datagram)
         await asyncio.sleep(0.002)
-        assert face.protocol.counts["internal"] == 0
+        assert face.requests.counts["internal"] == 0
         assert not any(b"Internal error" in reply or b"internal error" in reply for reply, _ in face.wire.sent)
 
     asyncio.run(run())
@@ -212,7 +215,7 @@ def test_nothing_raises(datagram: bytes) -> None:
 
 async def test_real_socket() -> None:
     rig = Rig()
-    server = NgServer(rig.calls, ["127.0.0.1/32"], lambda: DEFAULTS)
+    server = NgServer(rig.calls, ["127.0.0.1/32"], RULES)
     host, port = await server.listen("127.0.0.1", 0)
     answers: asyncio.Queue[bytes] = asyncio.Queue()
 
@@ -225,7 +228,7 @@ async def test_real_socket() -> None:
     assert await asyncio.wait_for(answers.get(), 2) == b"7 d6:result4:ponge"
     assert server.counts["ping"] == 1
     transport.close()
-    server.close()
+    await server.close()
 
 
 def test_cookie_cache_is_bounded_in_number_and_age() -> None:

@@ -67,7 +67,7 @@ SUITE = MediaOptions(
 
 
 async def test_a_recorder_gets_both_parties_and_the_call_is_as_before() -> None:
-    """peers 1.1 subscribe: each party under keys of its own, RTP and RTCP, before and after a move."""
+    """peers 1.1 subscribe: each party under keys of its own, before and after a move to another worker."""
     call = Call()
     await call.up()
     reply = await subscribed(call.rig, options=SUITE)
@@ -83,7 +83,7 @@ async def test_a_recorder_gets_both_parties_and_the_call_is_as_before() -> None:
             assert set(heard) == {partner, address}
         call.plane.team.turn()
         await call.rig.calls.move_call("c1", 1 - call.worker)
-    assert {stream.subscriber for stream in call.rig.calls.get("c1").streams} == {"", "rec"}
+    assert [stream.subscriber for stream in call.rig.calls.get("c1").copies] == ["rec", "rec"]
     copied = sum(call.plane.counters(worker)["copied"] for worker in range(2))
     assert copied == 200
     await call.rig.calls.control.unsubscribe("c1", "rec")
@@ -108,11 +108,11 @@ async def test_what_the_recorder_sends_reaches_nobody() -> None:
     call = Call()
     await call.up()
     await subscribed(call.rig, ("a",), options=PLAIN)
-    copy = call.rig.calls.get("c1").streams[1]
+    copy = call.rig.calls.get("c1").copies[0]
     assert call.plane.arrive(call.worker, copy.a.local.rtp, RECORDER_A, rtp(1), rtp(2)) == []
-    assert call.rig.calls.get("c1").streams[1].a.drops == {"subscriber": 2}
+    assert call.rig.calls.get("c1").copies[0].a.drops == {"subscriber": 2}
     assert call.plane.arrive(call.worker, copy.a.local.rtcp, ("127.0.0.9", 60001), rtcp()) == []
-    assert call.rig.calls.get("c1").streams[1].a.drops == {"subscriber": 3}
+    assert call.rig.calls.get("c1").copies[0].a.drops == {"subscriber": 3}
     call.rig.stop()
 
 

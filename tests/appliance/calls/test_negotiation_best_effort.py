@@ -278,7 +278,9 @@ class TestOsrtpIn:
         assert legs(done) == (True, False)
 
     @pytest.mark.parametrize(
-        "wishes", [options(), options(transport_protocol="RTP/AVP"), OPTIONAL], ids=["nothing", "AVP", "optional"]
+        "wishes",
+        [options(), options(transport_protocol="RTP/AVP"), options(transport_protocol="RTP/SAVP"), OPTIONAL],
+        ids=["nothing", "AVP", "SAVP", "optional"],
     )
     def test_the_other_side_reoffers(self, wishes: MediaOptions) -> None:
         """C3: Bob's hold does not turn Alice's secured leg plain: she is asked by RFC 8643 again, keys go on."""

@@ -337,3 +337,22 @@ def test_tag_of_an_unknown_side() -> None:
     assert call.negotiation.read_offer(alice(), SAVP, "charlie").offerer == "b"
     assert call.negotiation.read_offer(alice(), SAVP, "alice").offerer == "a"
     assert Call().negotiation.read_offer(alice(), SAVP, "charlie").offerer == "a"
+
+
+def test_a_stream_that_one_side_forgot() -> None:
+    """Against RFC 3264 section 8: Alice's re-offer leaves her last m-line out. Bob sees it refused in its place; his
+    own re-offer then adds nothing for Alice, and hers may come back to it."""
+    two = sdp(ALICE, media(8000, "RTP/AVP"), media(8002, "RTP/AVP", kind="video", formats="96"))
+    call = Call()
+    call.answer(answering(call.offer(two, options()).sdp))
+    forgetful = call.offer(sdp(ALICE, media(8000, "RTP/AVP"), version=2), options()).sdp
+    assert [bool(section.media.port) for section in read(forgetful).media] == [True, False]
+    assert len(read(call.answer(answering(forgetful)).sdp).media) == 1
+    bobs = sdp(BOB, media(4000, "RTP/AVP"), media(0, "RTP/AVP", kind="video", formats="96"), version=2)
+    towards_alice = call.offer(bobs, options(), tag="bob").sdp
+    assert read(towards_alice).media[0].media.port
+    call.answer(answering(towards_alice, host=ALICE), tag="alice")
+    done = call.answer(answering(towards_alice, host=ALICE), tag="alice")
+    assert len(read(done.sdp).media) == 2
+    again = call.offer(two, options())
+    assert [str(section.media).split()[0] for section in read(again.sdp).media][:2] == ["audio", "video"]

@@ -272,10 +272,32 @@ def test_bundle_is_broken_up() -> None:
     sections = read(offered.sdp).media
     assert [section.attributes("mid") for section in sections] == [["0"], ["2"]]
     assert len({section.media.port for section in sections}) == 2
-    done = call.answer(answering(offered.sdp, extra=["a=mid:x"]))
+    bobs = answering(offered.sdp).replace(b"t=0 0\r\n", b"t=0 0\r\na=group:BUNDLE 0\r\n")
+    done = call.answer(bobs)
     for text in (offered.sdp, done.sdp):
         assert b"BUNDLE" not in text
+    assert [section.attributes("mid") for section in read(done.sdp).media] == [["0"], ["2"]]
     assert read(offered.sdp).session.attributes("group") == ["LS 0 2"]
+
+
+def test_each_leg_has_its_own_mids() -> None:
+    """G22, RFC 5888: an answer names the m-line as the offer did; a re-offer by the other side changes no name here;
+    groups of foreign names do not pass; a mid stands once."""
+    call = Call()
+    offered = call.offer(sdp(ALICE, media(8000, "RTP/AVP", "a=mid:a", "a=ptime:20")))
+    assert b"a=mid:a\r\na=ptime:20\r\n" in offered.sdp
+    assert b"a=mid:a\r\n" in call.answer(answering(offered.sdp, extra=["a=mid:other"])).sdp
+    bobs = sdp(
+        BOB, media(4000, "RTP/AVP", "a=mid:b"), media(4002, "RTP/AVP", "a=mid:a", kind="video", formats="96"),
+        session=["a=group:LS b a"],
+    )  # fmt: skip
+    towards_alice = call.offer(bobs, tag="bob").sdp
+    assert [section.attributes("mid") for section in read(towards_alice).media] == [["a"], []]
+    assert b"group" not in towards_alice
+    done = call.answer(answering(towards_alice, host=ALICE, extra=["a=mid:a"]), tag="alice")
+    assert [section.attributes("mid") for section in read(done.sdp).media] == [["b"], ["a"]]
+    again = call.offer(sdp(ALICE, media(8000, "RTP/AVP"), media(8002, "RTP/AVP", kind="video", formats="96"))).sdp
+    assert [section.attributes("mid") for section in read(again).media] == [["b"], ["a"]]
 
 
 @pytest.mark.parametrize("proto", ["RTP/AVP", "RTP/AVPF", "RTP/SAVP", "RTP/SAVPF"])

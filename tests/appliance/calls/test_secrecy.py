@@ -9,9 +9,9 @@ import logging
 import pytest
 
 from appliance.api.ng_commands import COMMANDS, NgCommands
+from appliance.api.ng_rules import NgRules
 from appliance.calls.views import CallEvent, SessionRequest
 from appliance.errors import GatewayError
-from appliance.policy.options import MediaOptions
 from appliance.protocols.ng import codec
 from kernels.control.commands import InstallFlow
 from tests.appliance.calls.test_service import CRYPTO, answer, answer_to, offer, session
@@ -50,7 +50,7 @@ async def test_no_key_in_views_events_replies_logs(
     keys = [*sdp_keys, b"\x5a" * 16]
     installed = [crypto.key.key for worker in rig.plane.workers for crypto in worker.cryptos.values()]
     assert len(installed) == 4 and any(sdp.startswith(key) for sdp in sdp_keys for key in installed)
-    ng = NgCommands(rig.calls, MediaOptions)
+    ng = NgCommands(rig.calls, NgRules())
     replies = []
     for command in ("query", "list", "statistics", "delete"):
         message = codec.Message(b"1", {"command": command, "call-id": "c1"}, codec.Format.JSON)

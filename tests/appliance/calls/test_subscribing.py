@@ -8,14 +8,22 @@ import re
 import pytest
 
 from appliance.calls import adoption
-from appliance.calls.views import Party, SubscribeReply, SubscribeRequest
-from appliance.errors import CryptoRequired, GatewayError, InvalidSdp, NoCapacity, NotAcceptable, UnknownCall
+from appliance.calls.views import AnswerRequest, OfferRequest, Party, SubscribeReply, SubscribeRequest
+from appliance.errors import (
+    CryptoRequired,
+    GatewayError,
+    InvalidRequest,
+    InvalidSdp,
+    NoCapacity,
+    NotAcceptable,
+    UnknownCall,
+)
 from appliance.policy.options import MediaOptions
 from appliance.state.store import Loaded
 from kernels.control.commands import MOST_TAPS, InstallFlow
-from tests.appliance.calls.test_service import CRYPTO, answer, offer, up
+from tests.appliance.calls.test_service import CRYPTO, answer, answer_to, offer, up
 from tests.appliance.fake_plane import FakePlane
-from tests.appliance.rig import Rig
+from tests.appliance.rig import OFFER, Rig
 
 PLAIN = MediaOptions(transport_protocol="RTP/AVP")
 SECURE = MediaOptions(transport_protocol="RTP/SAVP", sdes_requires_tls=False)
@@ -107,7 +115,8 @@ async def test_after_the_answer_copies_go_where_it_says() -> None:
     }  # fmt: skip
     assert rig.plane.faults() == []
     view = rig.calls.get("c1")
-    assert [(stream.copies_of, stream.subscriber) for stream in view.streams] == [(None, ""), (0, "rec"), (0, "rec")]
+    assert [(stream.copies_of, stream.subscriber) for stream in view.streams] == [(None, "")]
+    assert [(stream.copies_of, stream.subscriber) for stream in view.copies] == [(0, "rec"), (0, "rec")]
     rig.stop()
 
 
@@ -178,6 +187,33 @@ async def test_a_re_offer_keeps_copies_flowing() -> None:
     rig.stop()
 
 
+VIDEO = b"m=video %d RTP/AVP 96\r\na=rtpmap:96 VP8/90000\r\n"
+
+
+async def test_a_stream_that_ends_takes_its_copies_along() -> None:
+    """A re-INVITE without video: no more copies of it, their ports are free; audio's go on; no mix-up later."""
+    rig = Rig()
+    options = MediaOptions(sdes_requires_tls=False)
+
+    async def exchange(video: int) -> None:
+        offered = await rig.calls.offer(OfferRequest("c1", "a", OFFER + VIDEO % video, options))
+        await rig.calls.answer(
+            AnswerRequest("c1", "a", "b", answer_to(offered.sdp) + VIDEO % (video and 50010), options)
+        )
+
+    await exchange(40010)
+    await subscribed(rig, ("a",))
+    assert {key for key in chains(rig) if key[1] == "rtp"} == {(40000, "rtp"), (40010, "rtp")}
+    await exchange(0)
+    assert {key for key in chains(rig) if key[1] == "rtp"} == {(40000, "rtp")}
+    await subscribed(rig, ("a",), to="second")
+    assert chains(rig)[40000, "rtp"] == [60000, 60000]
+    await rig.calls.delete("c1")
+    assert rig.everything_is_free()
+    assert rig.plane.faults() == []
+    rig.stop()
+
+
 async def test_too_many_subscribers_are_refused() -> None:
     rig = Rig(FakePlane(ports=range(30000, 31000), flows=800, cryptos=800))
     await up(rig)
@@ -237,6 +273,21 @@ async def test_who_cannot_be_subscribed_to(call: str) -> None:
         await rig.calls.control.subscribe(request)
     with pytest.raises(UnknownCall):
         await rig.calls.control.unsubscribe("c1", "rec")
+    rig.stop()
+
+
+async def test_a_subscriber_is_no_leg_of_the_call_itself() -> None:
+    """A13: copies that went to a port of the call would be copied again, for ever."""
+    rig = Rig()
+    await up(rig)
+    reply = await subscribe(rig, ("a",))
+    ours = rig.calls.get("c1").streams[0].a.local
+    loop = recorder(reply, ours.rtp).replace(b"127.0.0.9", ours.address.encode())
+    with pytest.raises(InvalidRequest):
+        await rig.calls.control.subscribe_answer("c1", "rec", loop, PLAIN)
+    assert chains(rig) == {}
+    await rig.calls.control.subscribe_answer("c1", "rec", recorder(reply), PLAIN)
+    assert len(chains(rig)) == 2
     rig.stop()
 
 

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +87,17 @@ def test_calls_show(gateway: Gateway) -> None:
     tree = run_json("calls", "show", "call-1", "--socket", gateway.socket)
     assert tree["streams"][0]["b"]["key_method"] == "API"
     assert "kkkk" not in json.dumps(tree)
+
+
+def test_calls_show_names_subscribers(gateway: Gateway) -> None:
+    """Only the leg that gets copies, with whose they are."""
+    call = gateway.calls.calls["call-1"]
+    (stream,) = call.streams
+    copy = replace(stream, index=1000, a=replace(stream.a, interface=""), copies_of=0, subscriber="recorder-7")
+    gateway.calls.calls["call-1"] = replace(call, copies=(copy,))
+    text = run("calls", "show", "call-1", "--socket", gateway.socket)
+    assert text.count("0 copied to recorder-7") == 1
+    assert run_json("calls", "show", "call-1", "--socket", gateway.socket)["copies"][0]["subscriber"] == "recorder-7"
 
 
 def test_calls_why(gateway: Gateway) -> None:

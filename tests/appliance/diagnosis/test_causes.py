@@ -265,6 +265,10 @@ ROWS: list[tuple[Cause, CallFacts]] = [
     (Cause.OTHER_SOURCE, call(leg("a"), leg("b", received=0, drops={"source": 9}, samples=(
         sample("source", source=STRANGER),)))),
     (Cause.MALFORMED, call(leg("a"), leg("b", received=0, drops={"malformed": 9}))),
+    (Cause.MALFORMED, call(leg("a"), leg("b", received=0, media=secured(), drops={"too_short": 9}))),
+    (Cause.MALFORMED, call(leg("a"), leg("b", received=0, drops={"unknown_kind": 9}, samples=(
+        sample("unknown_kind", kind="unknown"),)))),
+    (Cause.WRONG_KEY, call(leg("a"), leg("b", received=0, media=secured(), drops={"auth_fail": 9}))),
     (Cause.SEQUENCE_REPEATED, call(leg("a"), leg("b", media=secured(), drops={"tx_replay": 500}))),
     (Cause.CANNOT_SEND, call(leg("a"), leg("b", sent=0, drops={"send": 500}))),
     (Cause.HELD, call(leg("a"), leg("b", media=LegMedia("default", BOB, may_send=False)))),
@@ -314,7 +318,8 @@ def test_truncated_samples_prove_nothing() -> None:
     packet = sealed(reference("AES_CM_128_HMAC_SHA1_32", KEY), rtp())
     facts = failing(packet)
     b = replace(facts.streams[0].b, samples=(replace(facts.streams[0].b.samples[0], length=len(packet) + 40),))
-    assert diagnose(call(leg("a"), b))[0].cause is not Cause.TAG_LENGTH
+    found = diagnose(call(leg("a"), b))[0]
+    assert (found.cause, found.confidence) == (Cause.WRONG_KEY, Confidence.POSSIBLE)
 
 
 def test_packet_that_came_before_its_key_is_no_reason() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from appliance.sip_edge import fallback
 from appliance.sip_edge.routing import MediaPolicy, RoutingTable, Trunk
 from tests.appliance.sip_edge.fake_ksr import GATEWAY_SDP, FakeKSR
-from tests.appliance.sip_edge.test_script import PHONES, PLAIN, arrive, event, order
+from tests.appliance.sip_edge.test_script import PHONES, PLAIN, SECURE, arrive, event, order
 
 CORE = Trunk("core", ("10.2.0.0/16",), "sip:10.1.0.2:5060", listen="udp:10.2.0.1:5060", interface="out",
              outbound=MediaPolicy("optional"), flags=("OSRTP-offer", "SDES-nopad"))  # fmt: skip
@@ -135,6 +136,19 @@ def test_a_reinvite_is_not_tried_again(ksr: FakeKSR) -> None:
     edge.ksr_request_route(None)
     assert len(offers(ksr)) == 1
     assert not ksr.variables["$avp(fallback)"]
+
+
+def test_a_call_that_came_secured_never_goes_on_plain(ksr: FakeKSR) -> None:
+    """H12, C3: the optional callee is bound to SRTP by the caller's trunk; its refusal is the call's."""
+    caller = replace(PHONES, destination="sip:10.2.0.2;transport=tls", secure_in=("AES_CM_128_HMAC_SHA1_80",))
+    script = importlib.import_module("appliance.sip_edge.script")
+    edge = script.Kamailio(RoutingTable((caller, CORE)))
+    arrive(ksr, "INVITE", sdp=SECURE)
+    ksr.variables |= {"$proto": "tls", "$T_reply_code": 488}
+    edge.ksr_request_route(None)
+    edge.ksr_failure(None)
+    assert len(ksr.called("tm.t_relay")) == 1
+    assert len(ksr.called("rtpengine.rtpengine_delete")) == 1
 
 
 def test_what_may_follow() -> None:

@@ -155,9 +155,10 @@ def test_bye_deletes_the_media_and_is_relayed(ksr: FakeKSR, edge: Any) -> None:
 
 def test_a_dialog_that_ends_otherwise_deletes_it_too(ksr: FakeKSR, edge: Any) -> None:
     """Timeout and our own BYE: no request comes through the route; after a peer's BYE nothing is deleted twice."""
-    arrive(ksr, "OPTIONS")
+    arrive(ksr, "OPTIONS")  # made up by Kamailio, with a Call-ID that is nobody's
+    ksr.variables |= {"$ci": "123", "$dlg(callid)": "call-1", "$dlg(from_tag)": "tag-a"}
     edge.ksr_dialog_event(None, "dialog:end")
-    assert len(ksr.called("rtpengine.rtpengine_delete")) == 1
+    assert ksr.called("rtpengine.rtpengine_delete") == [("call-id=call-1 from-tag=tag-a",)]
     arrive(ksr, "BYE")
     edge.ksr_dialog_event(None, "dialog:end")
     assert len(ksr.called("rtpengine.rtpengine_delete")) == 1
@@ -251,6 +252,9 @@ def test_an_answer_that_cannot_be_used_never_leaves_as_it_came(ksr: FakeKSR, edg
     assert order(ksr, "dialog.dlg_get", "dialog.dlg_bye") == ["dialog.dlg_get", "dialog.dlg_bye"]
     assert ksr.called("dialog.dlg_get") == [("call-1", "tag-a", "tag-b")]
     assert ksr.called("dialog.dlg_bye") == [("all",)]
+    assert not ksr.called("rtpengine.rtpengine_delete")  # the end of the dialog does it
+    ksr.answers["dialog.dlg_bye"] = -1
+    edge.ksr_request_route(None)
     assert len(ksr.called("rtpengine.rtpengine_delete")) == 1
 
 

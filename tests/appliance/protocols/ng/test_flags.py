@@ -9,10 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.calls.media import Latching, RocPolicy
-from appliance.policy.options import Choice, Ice, MediaOptions, SdesOptions, Spelling, Vbr
+from appliance.policy.codec_wishes import CodecWishes
+from appliance.policy.options import KEEP_TOS, Choice, Ice, MediaOptions, SdesOptions, Spelling, Vbr
 from appliance.policy.secure_media import Mode, SecureMedia
 from appliance.policy.suites import offered
-from appliance.protocols.ng.flags import ENVELOPE, KEYS, WORDS, read
+from appliance.protocols.ng.flags import ENVELOPE, KEYS, WORDS, interpret, read
+from appliance.protocols.ng.wishes import Done
 
 from .test_codec import KAMAILIO
 
@@ -91,7 +93,7 @@ def sdes(**change: Any) -> dict[str, Any]:
         ({"SDES": [f"order:{CM80};AES_CM_256_HMAC_SHA1_80;"]}, sdes(order=(CM80, CM256))),
         ({"flags": [f"SDES-offerer_pref:{CM80};"]}, sdes(offerer_preference=(CM80,))),
         ({"flags": ["pad crypto"]}, sdes() | {"flags": frozenset({"pad-crypto"})}),
-        ({"ICE": "force"}, {"ice": Ice.FORCE}),
+        ({"ICE": "force"}, {"ice": Ice.FORCE, "unavailable": ("ICE=force",)}),
         ({"DTLS": "no"}, {"dtls": "off"}),
         ({"DTLS": "passive", "DTLS-fingerprint": "SHA-256"}, {"dtls": "passive", "dtls_fingerprint": "SHA-256"}),
         ({"OSRTP": ["offer-RFC"]}, {"osrtp": frozenset({"offer"})}),
@@ -120,7 +122,8 @@ def sdes(**change: Any) -> dict[str, Any]:
          {"outbound": SecureMedia(Mode.MANDATORY, (CM256, "AEAD_AES_256_GCM"))}),
         ({"rtp-secure-media-inbound": "forbidden"}, {"inbound": SecureMedia(Mode.FORBIDDEN)}),
         ({"record call": "yes", "supports": ["load limit"], "xyz": "1", "flags": ["codec-strip-opus", "frobnicate"]},
-         {"unknown": ("xyz", "codec-strip-opus", "frobnicate")}),
+         {"codecs": CodecWishes(strip=frozenset({"opus"})), "unknown": ("xyz", "frobnicate"),
+          "unavailable": ("record-call=yes",)}),
         ({"ICE": "magic", "DTLS": "never", "SDES": ["perhaps", "no-FOO"], "rtcp-mux": ["maybe"]},
          {"unknown": ("ICE=magic", "DTLS=never", "SDES-perhaps", "SDES-no-FOO", "rtcp-mux-maybe")}),
     ],
@@ -150,6 +153,124 @@ def test_unknown_suites_fail_closed() -> None:
     assert options.inbound and options.inbound.mode is Mode.MANDATORY
     assert offered(options.sdes, options.inbound) == ()
     assert options.unknown
+
+
+CODECS = ["opus/48000/2", "PCMA"]
+
+KEY_EFFECTS: dict[str, tuple[Any, dict[str, Any]]] = {
+    "flags": (["asymmetric"], {"latching": Latching.OFF, "flags": frozenset({"asymmetric"})}),
+    "rtpp-flags": ("label=x RTP/AVP", {"label": "x", "transport_protocol": "RTP/AVP"}),
+    "template": ("t", {"tos": 8}),
+    "transport-protocol": ("RTP/SAVP", {"transport_protocol": "RTP/SAVP"}),
+    "sdes": (["static", "priority"], sdes(static=True, preferred=True)),
+    "sdes-from": (["nopad"], {"sdes_from": SdesOptions(pad=False)}),
+    "dtls": ("active", {"dtls": "active"}),
+    "dtls-reverse": ("active", {}),
+    "dtls-fingerprint": ("SHA-1", {"dtls_fingerprint": "SHA-1"}),
+    "osrtp": (["accept"], {"osrtp": frozenset({"accept-rfc", "accept-legacy"})}),
+    "ice": ("lite-forward", {"unavailable": ("ICE=lite-forward",)}),
+    "ice-lite": (["off", "both"], {"unavailable": ("ice-lite=both",)}),
+    "rtcp-mux": (["reject"], {"rtcp_mux": frozenset({"reject"})}),
+    "generate-rtcp": ("on", {"unavailable": ("generate-rtcp=on",)}),
+    "rtcp-interval": (5000, {}),
+    "bundle": (["reject", "accept"], {"unavailable": ("bundle=accept",)}),
+    "replace": (["origin full"], {"replace": frozenset({"origin"})}),
+    "direction": (["x", "y"], {"interface_a": "x", "interface_b": "y"}),
+    "interface": ("x", {"interface_a": "x", "interface_b": "x"}),
+    "from-interface": ("x", {"interface_a": "x"}),
+    "to-interface": ("x", {"interface_b": "x"}),
+    "address-family": ("IP6", {"address_family": "IP6"}),
+    "media-address": ("192.0.2.1", {"media_address": "192.0.2.1"}),
+    "received-from": ("192.0.2.1", {"received_from": "192.0.2.1"}),
+    "endpoint-learning": ("heuristic", {"latching": Latching.ONCE}),
+    "tos": (184, {"tos": 184}),
+    "vbr": ("allow", {"vbr": Vbr.ALLOW}),
+    "label": ("the caller", {"label": "the caller"}),
+    "from-label": ("x", {"label": "x"}),
+    "codec": ({"strip": ["all"], "except": CODECS, "what": []},
+              {"codecs": CodecWishes(strip=frozenset({"all"}), exempt=frozenset(CODECS)), "unknown": ("codec-what",)}),
+    "codecs": ({"offer": CODECS}, {"codecs": CodecWishes(offer=tuple(CODECS))}),
+    "codec-strip": (CODECS, {"codecs": CodecWishes(strip=frozenset(CODECS))}),
+    "codec-mask": (CODECS, {"codecs": CodecWishes(mask=frozenset(CODECS))}),
+    "codec-except": (CODECS, {"codecs": CodecWishes(exempt=frozenset(CODECS))}),
+    "codec-offer": (CODECS, {"codecs": CodecWishes(offer=tuple(CODECS))}),
+    "codec-order": (CODECS, {"codecs": CodecWishes(order=tuple(CODECS))}),
+    "passthrough": ("off", {}),
+    "ptime": (20, {"unavailable": ("ptime=20",)}),
+    "sdp-attr": ({"audio": {"add": ["x"]}}, {"unavailable": ("sdp-attr",)}),
+    "alias-key": ("none", {}),
+    "rtp-secure-media-inbound": ("forbidden", {"inbound": SecureMedia(Mode.FORBIDDEN)}),
+    "rtp-secure-media-outbound": ("forbidden", {"outbound": SecureMedia(Mode.FORBIDDEN)}),
+}  # fmt: skip
+VALUES_OF_COMMANDS = frozenset(
+    ["inbound-peer", "outbound-peer", "set-label", "supports", "limit", "all", "address", "from-tags", "to-label",
+     "delete-delay", "drop-traffic", "media-echo"]
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("key", sorted(KEYS))
+def test_every_key(key: str) -> None:
+    """Peers 1.2, row by row: each key does what its row says, and is reported when it cannot be done."""
+    if key in VALUES_OF_COMMANDS:
+        asked = interpret({key: "7"})
+        assert asked.value(key) == "7" and asked.options == MediaOptions(replace=frozenset())
+        return
+    row = KEYS[key]
+    if key in KEY_EFFECTS:
+        value, change = KEY_EFFECTS[key]
+        asked = interpret({key: value}, templates={"t": "TOS=8"})
+    else:  # nothing but the report
+        assert row.done in (Done.NO, Done.IGNORED), f"{key} has an effect and no test"
+        asked = interpret({key: "something"})
+        change = {"unavailable": (f"{key}=something",)} if row.done is Done.NO else {}
+    assert asked.options == MediaOptions(**({"replace": frozenset()} | change))
+
+
+WORD_EFFECTS: dict[str, dict[str, Any]] = {
+    "trust-address": {"use_received_from": False},
+    "sip-source-address": {"use_received_from": True},
+    "asymmetric": {"latching": Latching.OFF},
+    "no-rtcp-attribute": {"rtcp_attribute": False},
+    "pad-crypto": sdes(pad=True),
+    "signalling-secure": {"signalling_secure": True},
+    "signalling-secure-out": {"signalling_secure_out": True},
+    "webrtc": {"transport_protocol": "UDP/TLS/RTP/SAVPF", "ice": Ice.FORCE, "rtcp_attribute": False,
+               "rtcp_mux": frozenset({"offer", "require"}), **sdes(enabled=False)},
+}  # fmt: skip
+FOR_THE_READER = frozenset(["full-rtcp-attribute", "loop-protect", "new-branch", "fatal", "fast", "all"])
+"""Words with an effect where they are looked up in `flags`: tests of negotiation and of the NG commands."""
+
+
+@pytest.mark.parametrize("word", sorted(WORDS))
+def test_every_word(word: str) -> None:
+    """Peers 1.2: each word changes what it says, is always so, is ignored on purpose, or is reported."""
+    row, options = WORDS[word], read({"flags": [word.replace("-", " ").upper()]})
+    expected = {"replace": frozenset(), "flags": frozenset({word})} | WORD_EFFECTS.get(word, {})
+    if row.done is Done.NO:
+        assert [report.lower() for report in options.unavailable] in ([word], ["rtcp-mirror"])
+        expected["unavailable"] = options.unavailable
+    assert options == MediaOptions(**expected)
+    assert row.done is not Done.YES or word in WORD_EFFECTS or word in FOR_THE_READER, f"{word} has no test"
+
+
+@pytest.mark.parametrize(
+    ("value", "octet"), [(184, 184), ("184", 184), (0, 0), (-1, KEEP_TOS), (256, None), (10**12, None)]
+)
+def test_tos(value: Any, octet: int | None) -> None:
+    """rtpengine's rule: negative leaves what was set, 256 and more is the default."""
+    assert read({"TOS": value}).tos == octet
+    assert read({"TOS": "high"}).unknown == ("tos=high",)
+
+
+def test_templates() -> None:
+    """Named flag sets (1.2 "templates"): those of `first`, then the message's own words over them; a template may name
+    templates, not itself for ever."""
+    sets = {"default": "TOS=8 label=d", "offer": "label=o template=more", "more": "SDES-nopad", "loop": "template=loop"}
+    asked = interpret({"label": "mine"}, templates=sets, first=("default", "offer", "absent"))
+    assert (asked.options.tos, asked.options.label, asked.options.sdes.pad) == (8, "mine", False)
+    assert interpret({}, templates=sets, first=("default", "offer")).options.label == "o"
+    assert interpret({"template": "nix"}, templates=sets).options.unknown == ("template=nix",)
+    assert interpret({"template": "loop"}, templates=sets).options.unknown == ("template=loop",)
 
 
 def test_tables_do_not_overlap() -> None:
