@@ -204,14 +204,15 @@ cdef bint evict_silent(Engine *engine, uint32_t crypto, uint64_t now_ns) noexcep
     return True
 
 cdef bint evict_unheard(Engine *engine, uint32_t crypto) noexcept nogil:
-    """Free a stream that has no index under the key in use; a sender's SRTCP index is kept as the floor."""
+    """Free a stream of which is known only where it stood under the key before; a sender's SRTCP index is kept as the
+    floor."""
     cdef Crypto *owner = &engine.cryptos[crypto]
     cdef bint sends = owner.parameters.flags & CRYPTO_SEND
     cdef uint32_t *link = &owner.first_stream
     cdef const Stream *stream
     while link[0] != NO_SLOT:
         stream = &engine.streams[link[0]]
-        if not replay_started(&stream.rtp) and (sends or not replay_started(&stream.rtcp)):
+        if stream.rtp.newest and not replay_started(&stream.rtp) and (sends or not replay_started(&stream.rtcp)):
             if sends and stream.rtcp.newest > owner.rtcp_floor:
                 owner.rtcp_floor = <uint32_t>stream.rtcp.newest & RTCP_INDEX_MASK
             stream_unlink(engine, crypto, link)
