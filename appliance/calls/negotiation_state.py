@@ -103,6 +103,15 @@ class LegLine:
         sdes = self.quirks.options() if self.also else SdesOptions()
         return tuple(keys.context(line, sdes) for line in self.also)
 
+    def _send_context(self, sdes: SdesOptions) -> ContextSpec | None:
+        """A key that was left and is taken up again (a forked call's first answer after its second) goes on where the
+        other one stood: from ROC 0 its indices could be used twice (RFC 3711 section 9.1)."""
+        if self.local is None:
+            return None
+        if self.spent and keys.fingerprint(self.local) in self.spent:
+            sdes = replace(sdes, roc=RocPolicy.KEEP)
+        return keys.context(self.local, sdes, self.sending_mki)
+
     def media(self, *, partner: str) -> LegMedia:
         """As desired media; `partner` is the other leg's direction."""
         sends, receives = DIRECTIONS[self.direction]
@@ -115,7 +124,7 @@ class LegLine:
             mux=self.mux,
             secure=self.secure,
             receive=keys.context(self.remote, sdes) if self.remote else None,
-            send=keys.context(self.local, sdes, self.sending_mki) if self.local else None,
+            send=self._send_context(sdes),
             may_send=sends and partner_receives,
             may_receive=receives and partner_sends,
             feedback=self.feedback,

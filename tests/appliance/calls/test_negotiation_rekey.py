@@ -164,6 +164,18 @@ class TestForks:
         assert won == one
         assert call.negotiation.read_offer(alice(), SAVP, "two").offerer == "b"
 
+    def test_a_key_that_comes_back_goes_on(self) -> None:
+        """B5: branches that chose different suites; the first one wins. Our key towards it was left and is taken up
+        again: its indices go on, from ROC 0 they could come a second time."""
+        call = Call()
+        offered = call.offer(alice(), SAVP).sdp
+        [one] = call.answer(answering(offered, CM80), tag="one").streams
+        [two] = call.answer(answering(offered, GCM, octet=0x70), tag="two").streams
+        [won] = call.answer(answering(offered, CM80), tag="one").streams
+        rocs = [stream.b.send.roc for stream in (one, two, won) if stream.b.send]
+        assert rocs == [RocPolicy.AUTO, RocPolicy.AUTO, RocPolicy.KEEP]
+        assert one.b.send and won.b.send and won.b.send.keys == one.b.send.keys
+
     def test_rekey_after_a_fork(self) -> None:
         """What overlaps after a re-key is the winner's key, not the loser's."""
         call = Call()
