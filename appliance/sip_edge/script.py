@@ -225,15 +225,19 @@ class Kamailio:
 
     def _answer_late(self) -> None:
         """The ACK of a late offer carries the answer."""
-        if KSR.pv.gete("$dlg_var(late)") and KSR.textops.has_body_type(SDP_TYPE) > 0:
-            KSR.pv.sets("$dlg_var(late)", "")
-            nobody = routing.Trunk(name="")
-            answerer = self.table.by_source(KSR.pv.gete("$si")) or nobody
-            offerer = self.table.by_name(KSR.pv.gete("$dlg_var(callee)")) or nobody
-            if _put_to_gateway(KSR.rtpengine.rtpengine_answer, media_flags.answer_flags(answerer, offerer)):
-                KSR.textops.set_body(KSR.pv.gete(SDP), SDP_TYPE)
-            else:
-                self._disable("answer_not_acceptable")
+        if not KSR.pv.gete("$dlg_var(late)") or not KSR.pv.gete("$rb"):
+            return
+        KSR.pv.sets("$dlg_var(late)", "")
+        if KSR.textops.has_body_type(SDP_TYPE) < 0:  # row C08
+            self._disable(media_flags.unreadable(KSR.pv.gete("$cT"))[2])
+            return
+        nobody = routing.Trunk(name="")
+        answerer = self.table.by_source(KSR.pv.gete("$si")) or nobody
+        offerer = self.table.by_name(KSR.pv.gete("$dlg_var(callee)")) or nobody
+        if _put_to_gateway(KSR.rtpengine.rtpengine_answer, media_flags.answer_flags(answerer, offerer)):
+            KSR.textops.set_body(KSR.pv.gete(SDP), SDP_TYPE)
+        else:
+            self._disable("answer_not_acceptable")
 
     def _end_unanswered(self) -> int:
         """The callee's answer was not acceptable: both sides agreed on nothing, so both are told BYE (row H01)."""

@@ -321,6 +321,16 @@ def test_an_ack_whose_answer_cannot_be_used_never_leaves_as_it_came(ksr: FakeKSR
     assert ksr.called("dialog.dlg_bye") == [("all",)]
 
 
+def test_an_ack_whose_answer_is_no_sdp_never_leaves_as_it_came(ksr: FakeKSR, edge: Any) -> None:
+    """C08: S/MIME in the ACK of a late offer: not relayed unread, and the call is ended."""
+    arrive(ksr, "ACK", in_dialog=True)
+    ksr.variables |= {"$dlg_var(late)": "phones", "$rb": "MIIB", "$cT": "application/pkcs7-mime"}
+    edge.ksr_request_route(None)
+    assert "MIIB" not in ksr.called("textops.set_body")[-1][0]
+    assert not ksr.called("rtpengine.rtpengine_answer")
+    assert ksr.called("dialog.dlg_bye") == [("all",)]
+
+
 def test_events_are_json_with_the_call_id(ksr: FakeKSR, edge: Any) -> None:
     """STYLE 20: one call id through all lines, no body in them."""
     arrive(ksr, "INVITE", "192.0.2.9", SECURE)
