@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import weakref
 from collections.abc import Container
 from dataclasses import dataclass, field, replace
 
@@ -84,6 +85,7 @@ class FakePlane:
         self._ticket = 0
         self._in_ring = 0
         self._event = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._end = weakref.finalize(self, os.close, self._event)
 
     def fileno(self) -> int:
         return self._event
@@ -245,7 +247,7 @@ class FakePlane:
         return WorkerStatus("run", 1000 + worker, worker, 0, 0, 0)
 
     def close(self) -> None:
-        os.close(self._event)
+        self._end()
 
     # ---------------------------------------------------------------- looking, for tests
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import weakref
 from typing import Any
 
 from kernels.control.commands import Address, Command, InstallFlow, Punt, Reply, WorkerNews
@@ -23,6 +24,7 @@ class PacketPlane:
         infos = tuple(WorkerInfo(i, i, 4 * calls, 4 * calls, 8 * calls) for i in range(workers))
         self.info = PlaneInfo("1", "memory", "openssl", "test", infos, {"default": InterfaceInfo("127.0.0.1", ports)})
         self._event = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        weakref.finalize(self, os.close, self._event)
 
     def fileno(self) -> int:
         return self._event

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,7 @@ class LocalPlane:
 
     def __init__(self, calls: int = 8, learning_ms: int = 3000, slack: int | None = None) -> None:
         self.fd = os.memfd_create("test-arena")
+        weakref.finalize(self, os.close, self.fd)
         os.ftruncate(self.fd, footprint(1, calls, self.SOCKETS))
         self.arena = Arena(self.fd)
         self.arena.format(1, calls, self.SOCKETS)
@@ -119,10 +121,13 @@ class LocalTeam:
 
     def __init__(self, workers: int = 2, calls: int = 8) -> None:
         self.fd = os.memfd_create("test-arena")
+        weakref.finalize(self, os.close, self.fd)
         os.ftruncate(self.fd, footprint(workers, calls, self.SOCKETS))
         self.arena = Arena(self.fd)
         self.arena.format(workers, calls, self.SOCKETS)
         self.doorbells = [os.eventfd(0, os.EFD_NONBLOCK) for _ in range(workers)]
+        for doorbell in self.doorbells:
+            weakref.finalize(self, os.close, doorbell)
         self.mailboxes = [Mailbox(self.arena, i) for i in range(workers)]
         self.ports = [MemoryPort() for _ in range(workers)]
         self.workers = [self._worker(i) for i in range(workers)]

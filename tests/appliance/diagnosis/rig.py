@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
+import weakref
 from collections.abc import Container
 from typing import Any
 
@@ -37,6 +38,7 @@ class WorkerPlane:
         info = WorkerInfo(0, -1, capacities["flows"], capacities["cryptos"], capacities["streams"])
         self.info = PlaneInfo("1", "memory", "auto", "test", (info,), {"default": InterfaceInfo(address, (PORTS,))})
         self._event = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._end = weakref.finalize(self, os.close, self._event)
 
     def fileno(self) -> int:
         return self._event
@@ -81,7 +83,7 @@ class WorkerPlane:
         return []
 
     def close(self) -> None:
-        os.close(self._event)
+        self._end()
 
 
 class Scene:
