@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Any
 
 from appliance.calls.media import Latching
@@ -23,7 +24,7 @@ from appliance.protocols.ng.wishes import MAX_WORDS, Done, Key, Wishes, Word, no
 
 MOST_NESTED = 4  # templates inside templates
 
-_TOKEN = re.compile(r"([^\s=\[\]]+)(?:=(?:\[([^\]]*)\]|(\S*)))?")
+_TOKEN = re.compile(r"([^\s=\[\]]+)(?:=(?:\[([^\[\]]*)\]|(\S*)))?")  # no "[" in a list: many open ones stay linear
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,7 @@ def _flag_string(wishes: Wishes, key: str, value: Value) -> None:
     """Kamailio's `rtpp-flags`: its whole command line, `word key=value key=[value value]`."""
     if not isinstance(value, str):
         return
-    for found in list(_TOKEN.finditer(value))[:MAX_WORDS]:
+    for found in islice(_TOKEN.finditer(value), MAX_WORDS):
         name, many, one = found.groups()
         if many is not None:
             _key(wishes, normal(name), many.split())
