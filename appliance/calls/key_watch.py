@@ -54,7 +54,7 @@ class KeyWatch:
         now_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self._ledger, self._grace_s, self._expiring, self._now_ns = ledger, grace_s, expiring, now_ns
-        self._since: dict[tuple[str, int, int, str], int] = {}  # overlap -> when the new key was first seen in use
+        self._since: dict[Place, int] = {}  # new key of an overlap -> when it was first seen in use
         self._told: dict[tuple[Place, bytes, str], EventKind] = {}  # context, MKI, protocol
         self._resyncs: dict[Place, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -72,7 +72,7 @@ class KeyWatch:
     def prune(self) -> None:
         """Forget calls that have ended. Once in a round."""
         known = self._ledger.registry.get
-        self._since = {key: since for key, since in self._since.items() if known(key[0])}
+        self._since = {place: since for place, since in self._since.items() if known(place.call_id)}
         self._told = {key: kind for key, kind in self._told.items() if known(key[0].call_id)}
         self._resyncs = {place: count for place, count in self._resyncs.items() if known(place.call_id)}
 
@@ -88,7 +88,7 @@ class KeyWatch:
             self._rocs(call, place, status)
             side = name[0]
             if name == f"{side}_receive":
-                self._overlap(call, at, line, side, media.a if side == "a" else media.b, status)
+                self._overlap(call, place, side, media.leg(side), status)
 
     def _lifetimes(self, call: Call, place: Place, status: CryptoStatus) -> None:
         for key in status.each_key:
@@ -111,17 +111,17 @@ class KeyWatch:
         if status.resyncs > before:
             self._ledger.publish(EventKind.ROC_FOUND, call, f"{place}: rollover counter found by trial")
 
-    def _overlap(self, call: Call, at: int, line: int, side: str, leg: LegMedia, status: CryptoStatus) -> None:
-        key = (call.call_id, at, line, side)
+    def _overlap(self, call: Call, place: Place, side: str, leg: LegMedia, status: CryptoStatus) -> None:
+        branch = call.branches[place.branch]
         used = any(one.rtp_packets or one.rtcp_packets for one in status.each_key)
-        if not leg.receive_also or not used or not _agreed(call.branches[at], line, side):
-            self._since.pop(key, None)
+        if not leg.receive_also or not used or not _agreed(branch, place.line, side):
+            self._since.pop(place, None)
             return
         now = self._now_ns()
-        if now - self._since.setdefault(key, now) < self._grace_s() * 1e9:
+        if now - self._since.setdefault(place, now) < self._grace_s() * 1e9:
             return
-        del self._since[key]
-        task = asyncio.get_running_loop().create_task(self._end_overlap(call.call_id, call.branches[at], line, side))
+        del self._since[place]
+        task = asyncio.get_running_loop().create_task(self._end_overlap(call.call_id, branch, place.line, side))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -147,17 +147,12 @@ def _agreed(branch: Branch, line: int, side: str) -> bool:
     """Whether the further keys are those of before: not the ones of an offer that waits for its answer."""
     if branch.negotiation is None:
         return True
-    return branch.answered and branch.negotiation.overlaps(line, side, _leg(branch.media[line], side))
-
-
-def _leg(media: StreamMedia, side: str) -> LegMedia:
-    return media.a if side == "a" else media.b
+    return branch.answered and branch.negotiation.overlaps(line, side, branch.media[line].leg(side))
 
 
 def _without_also(streams: dict[int, StreamMedia], line: int, side: str) -> dict[int, StreamMedia]:
     media = streams[line]
-    leg = replace(_leg(media, side), receive_also=())
-    return {**streams, line: replace(media, a=leg) if side == "a" else replace(media, b=leg)}
+    return {**streams, line: media.with_leg(side, replace(media.leg(side), receive_also=()))}
 
 
 def _uses(key: KeyStatus) -> Iterator[tuple[str, int, int]]:

@@ -6,7 +6,7 @@ knows which exchange it was.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 
@@ -102,6 +102,13 @@ class StreamMedia:
     # interface gets nothing. What the legs of such a stream send goes nowhere. None: a stream of the call itself
     copies_of: int | None = None
 
+    def leg(self, side: str) -> LegMedia:
+        """Leg "a" or "b"."""
+        return self.a if side == "a" else self.b
+
+    def with_leg(self, side: str, leg: LegMedia) -> StreamMedia:
+        return replace(self, a=leg) if side == "a" else replace(self, b=leg)
+
 
 @dataclass(frozen=True, slots=True)
 class LocalPorts:
@@ -119,3 +126,7 @@ class StreamPlacement:
     worker: int
     a: LocalPorts
     b: LocalPorts
+
+    def leg(self, side: str) -> LocalPorts:
+        """Ours of leg "a" or "b"."""
+        return self.a if side == "a" else self.b

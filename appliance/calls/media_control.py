@@ -197,7 +197,7 @@ def _leg_as_treated(leg: LegMedia, treatment: Treatment) -> LegMedia:
 
 
 def _has_address(branch: Branch, side: str, host: str) -> bool:
-    legs = [media.a if side == "a" else media.b for media in branch.own_media.values()]
+    legs = [media.leg(side) for media in branch.own_media.values()]
     return any(leg.remote_rtp is not None and leg.remote_rtp.host == host for leg in legs)
 
 
@@ -227,9 +227,9 @@ def _sources(branch: Branch, from_tags: Sequence[str]) -> Iterable[Source]:
         told = dict(branch.codecs.get(side, ()))
         for line, media in branch.own_media.items():
             ours = placed(branch).streams[line].placement
-            text = told.get((ours.a if side == "a" else ours.b).rtp)
+            text = told.get(ours.leg(side).rtp)
             if text is not None:
-                leg = media.a if side == "a" else media.b
+                leg = media.leg(side)
                 proto = f"RTP/{'S' if leg.secure else ''}AVP{'F' if leg.feedback else ''}"
                 yield Source(line, side, media.kind, text, proto)
 

@@ -369,9 +369,7 @@ def _placed_anew(pending: tuple[StreamLine, ...], ports: Sequence[StreamPlacemen
 
 
 def _ports(place: StreamPlacement | None, side: str) -> LocalPorts | None:
-    if place is None:
-        return None
-    return place.a if side == "a" else place.b
+    return place.leg(side) if place else None
 
 
 def _negotiated(sdp: bytes, lines: Sequence[StreamLine]) -> Negotiated:

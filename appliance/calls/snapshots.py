@@ -132,8 +132,8 @@ class Snapshots:
         ]
 
     def _leg(self, side: str, media: StreamMedia, placed: PlacedStream, counters: bool) -> LegView:
-        leg = media.a if side == "a" else media.b
-        worker, ours = placed.placement.worker, placed.placement.a if side == "a" else placed.placement.b
+        leg = media.leg(side)
+        worker, ours = placed.placement.worker, placed.placement.leg(side)
         if leg.mux:
             ours = LocalPorts(ours.address, ours.rtp, ours.rtp)
         rtp = rtcp = None

@@ -187,7 +187,7 @@ def _chained(
         for side, leg in (("a", media.a), ("b", media.b)):
             if source is None or not leg.interface or leg.remote_rtp is None:
                 continue
-            heard = streams[source].a if side == "a" else streams[source].b
+            heard = streams[source].leg(side)
             for kind in ("rtp", "rtcp"):
                 before, count = ends.get((source, side, kind), (placed[source].flows[_flow(side, kind, heard)], 0))
                 mine = placed[line].flows[_flow(side, kind, leg)]
