@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from appliance.config.schema import Settings
 from appliance.config.types import HostPort
 from appliance.demo.established import CallFailed
-from appliance.sip_edge.routing import host_of
+from appliance.sip_edge.ksr.routing import host_of
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from appliance.sip_edge.routing import RoutingTable
+from appliance.sip_edge.areas.area import Area
+from appliance.sip_edge.ksr.routing import RoutingTable
 
 
 @dataclass(frozen=True)
@@ -47,10 +48,11 @@ class EdgeConfig:
     tls_method: str = "TLSv1.2+"  # in Kamailio's words
     tls_ciphers: str = ""  # OpenSSL's string; empty: its own choice
     databases: bool = True  # Kamailio's SQLite module is there
+    areas: tuple[Area, ...] = ()  # subjects beside the bare relaying of calls
 
     @property
     def script(self) -> Path:
-        return self.run / "python" / "appliance" / "sip_edge" / "script.py"
+        return self.run / "python" / "appliance" / "sip_edge" / "ksr" / "script.py"
 
     @property
     def tls_files(self) -> TlsFiles | None:

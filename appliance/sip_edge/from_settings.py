@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pwd
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from appliance.config import tls_words
@@ -13,12 +14,15 @@ from appliance.policy import secure_media
 from appliance.policy.suites import weak_suites
 from appliance.protocols.srtp import suites
 from appliance.sip_edge import kamailio
+from appliance.sip_edge.areas.area import Area, Places
 from appliance.sip_edge.edge_config import EdgeConfig, TlsFiles
-from appliance.sip_edge.routing import MediaPolicy, RoutingTable, Trunk
+from appliance.sip_edge.ksr.routing import MediaPolicy, RoutingTable, Trunk
 
 DEBIAN_USER = "kamailio"
 MODULE_FOLDERS = ("/usr/lib/x86_64-linux-gnu/kamailio/modules", "/usr/lib/aarch64-linux-gnu/kamailio/modules",
                   "/usr/lib64/kamailio/modules", "/usr/local/lib64/kamailio/modules")  # fmt: skip
+
+AREAS: tuple[Callable[[Settings, Places], Area], ...] = ()  # in load order of modules
 
 # A trunk's quirks as NG words: (setting, value that asks for it, word). Words of rtpengine where it has one.
 QUIRKS: tuple[tuple[str, object, str], ...] = (
@@ -57,8 +61,11 @@ def edge_config(settings: Settings, run: Path) -> EdgeConfig:
         ng=ng,
     )
     modules = sip.modules or module_folder()
+    databases = (Path(modules) / "db_sqlite.so").exists() and kamailio.SCHEMAS.is_dir()
+    run = run.resolve()
+    places = Places(run, Path(modules), f"sqlite:///{run / 'dialogs.sqlite'}" if databases else "")
     return EdgeConfig(
-        run=run.resolve(), listen=tuple(str(socket) for socket in sip.listen), ng=ng, table=table,
+        run=run, listen=tuple(str(socket) for socket in sip.listen), ng=ng, table=table,
         mask_key=kamailio.mask_key(run), program=sip.program, modules=modules,
         workers=sip.workers, user=sip.user or _default_user(), log_level=sip.log_level,
         shared_memory_mb=sip.shared_memory_mb, private_memory_mb=sip.private_memory_mb,
@@ -66,7 +73,7 @@ def edge_config(settings: Settings, run: Path) -> EdgeConfig:
         dialog_timeout_s=sip.dialog_timeout_s, user_agent=sip.user_agent,
         tls_method=tls_words.kamailio_method(tls_words.versions(sip.tls_versions)), tls_ciphers=sip.tls_ciphers,
         tls=TlsFiles(sip.certificate, sip.key, sip.client_ca) if sip.certificate and sip.key else None,
-        databases=(Path(modules) / "db_sqlite.so").exists() and kamailio.SCHEMAS.is_dir(),
+        databases=databases, areas=tuple(area(settings, places) for area in AREAS),
     )  # fmt: skip
 
 

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
+import re
 import secrets
 import shutil
 import sqlite3
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 
-from appliance.sip_edge import render, routing
+from appliance.sip_edge import render
 from appliance.sip_edge.edge_config import EdgeConfig
+from appliance.sip_edge.ksr import routing
 
 PACKAGE = Path(__file__).resolve().parents[1]
-SCRIPT_FILES = ("__init__.py", "sip_edge/__init__.py", "sip_edge/script.py", "sip_edge/routing.py",
-                "sip_edge/media_flags.py", "sip_edge/fallback.py", "sip_edge/refusal.py")  # fmt: skip
+SCRIPT_TREES = ("__init__.py", "sip_edge/__init__.py", "sip_edge/ksr/**/*.py")  # below appliance/
 SCHEMAS = Path("/usr/share/kamailio/db_sqlite")
-SCHEMA_FILES = ("standard-create.sql", "dialog-create.sql")
+SCHEMA_FILES = ("standard", "dialog")
 CHECK_TIMEOUT_S = 20
 
 
@@ -48,8 +51,12 @@ def prepare(edge: EdgeConfig) -> Path:
     _copy_script(edge)
     (edge.run / "routing.json").write_text(routing.dump(edge.table))
     _copy_tls(edge)
+    for name, text in ((name, text) for area in edge.areas for name, text in area.files.items()):
+        target = edge.run / name
+        target.touch(mode=0o600)
+        target.write_text(text)
     if edge.database:
-        _create_database(Path(edge.database))
+        _create_database(Path(edge.database), [name for area in edge.areas for name in area.tables])
     cfg = edge.run / "kamailio.cfg"
     cfg.touch(mode=0o600)
     cfg.write_text(render.kamailio_cfg(edge))
@@ -76,10 +83,10 @@ def command(edge: EdgeConfig) -> list[str]:
 
 def _copy_script(edge: EdgeConfig) -> None:
     """The script as a tree of its own: readable by Kamailio's user, and not changing under a running Kamailio."""
-    for name in SCRIPT_FILES:
-        target = edge.run / "python" / "appliance" / name
+    for path in (path for pattern in SCRIPT_TREES for path in PACKAGE.glob(pattern)):
+        target = edge.run / "python" / "appliance" / path.relative_to(PACKAGE)
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(PACKAGE / name, target)
+        shutil.copyfile(path, target)
 
 
 def _copy_tls(edge: EdgeConfig) -> None:
@@ -94,16 +101,19 @@ def _copy_tls(edge: EdgeConfig) -> None:
             target.write_bytes(source.read_bytes())
 
 
-def _create_database(path: Path) -> None:
-    if path.exists():
-        return
-    fresh = path.with_suffix(".new")
-    fresh.unlink(missing_ok=True)
-    with sqlite3.connect(fresh) as database:
-        for name in SCHEMA_FILES:
-            database.executescript((SCHEMAS / name).read_text())
-    database.close()
-    fresh.replace(path)
+def _create_database(path: Path, tables: Iterable[str]) -> None:
+    """Tables that are not there yet, by Kamailio's own schema files."""
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        there = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        for name in dict.fromkeys((*SCHEMA_FILES, *tables)):
+            script = (SCHEMAS / f"{name}-create.sql").read_text()
+            if not _created(script) & there:
+                database.executescript(f"BEGIN;{script}COMMIT;")
+
+
+def _created(script: str) -> set[str]:
+    """Names of the tables that a schema file makes."""
+    return set(re.findall(r"CREATE TABLE (\w+)", script))
 
 
 def _drops_privileges(user: str) -> bool:

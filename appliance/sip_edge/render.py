@@ -1,24 +1,26 @@
 """Kamailio's configuration as text: tables of modules, globals and parameters, filled from an `EdgeConfig`.
 
-Kamailio does SIP; everything that decides is in `script.py` (KEMI), everything that is decided beforehand is in the
-routing table beside it. This file only says which modules there are and how they are set.
+Kamailio does SIP; everything that decides is in `ksr/` (KEMI), everything that is decided beforehand is in the routing
+table beside it. This file says which modules every edge has and how they are set; `areas/` the rest.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
+from appliance.sip_edge.areas.area import Value
 from appliance.sip_edge.edge_config import EdgeConfig
 
 MODULES = (
     "tls",  # first: OpenSSL takes Kamailio's shared memory only before anybody else initialises it
     "tm", "tmx", "sl", "rr", "pv", "maxfwd", "textops", "textopsx", "siputils", "xlog", "sanity", "ctl", "kex", "corex",
-    "counters", "jsonrpcs", "db_sqlite", "dialog", "htable", "nathelper", "rtpengine", "uac", "topoh", "app_python3",
+    "counters", "jsonrpcs", "db_sqlite", "dialog", "htable", "nathelper", "rtpengine", "uac", "topoh",
 )  # fmt: skip
 
 SDP_VARIABLE = "$var(sdp)"  # where the gateway's SDP waits for the script to put it into a message
 
-Value = int | str
+SCRIPT = "app_python3"  # last: the script finds every other module loaded
 
 
 def kamailio_cfg(edge: EdgeConfig) -> str:
@@ -26,18 +28,28 @@ def kamailio_cfg(edge: EdgeConfig) -> str:
     parts = [
         "#!KAMAILIO",
         "# Rendered by srtpgw from its settings; changes here are lost.",
-        *(f"{name}={_quoted(value)}" for name, value in _globals(edge)),
+        *(f"{name}={_quoted(value)}" for name, value in (*_globals(edge), *_of_areas(edge, "globals"))),
         *(f"listen={socket}" for socket in edge.listen),
         "",
         f'mpath="{edge.modules}"',
-        *(f'loadmodule "{name}.so"' for name in MODULES if _wanted(name, edge)),
+        *(f'loadmodule "{name}.so"' for name in _modules(edge)),
         "",
-        *(f'modparam("{module}", "{name}", {_quoted(value)})' for module, name, value in _parameters(edge)
-          if _wanted(module, edge)),
+        *(f'modparam("{module}", "{name}", {_quoted(value)})'
+          for module, name, value in (*_parameters(edge), *_of_areas(edge, "parameters")) if _wanted(module, edge)),
         "",
         'cfgengine "python"',
     ]  # fmt: skip
     return "\n".join(parts) + "\n"
+
+
+def _modules(edge: EdgeConfig) -> Iterable[str]:
+    """Every module once, in load order."""
+    names = (*(name for name in MODULES if _wanted(name, edge)), *_of_areas(edge, "modules"), SCRIPT)
+    return dict.fromkeys(names)
+
+
+def _of_areas(edge: EdgeConfig, field: str) -> Iterable[Any]:
+    return [item for area in edge.areas for item in getattr(area, field)]
 
 
 def _wanted(module: str, edge: EdgeConfig) -> bool:
@@ -100,6 +112,7 @@ def _parameters(edge: EdgeConfig) -> Iterable[tuple[str, str, Value]]:
         ("rtpengine", "rtpengine_disable_tout", 1),  # a restarted gateway serves the next call
         ("rtpengine", "rtpengine_tout_ms", 1000),
         ("rtpengine", "rtpengine_retr", 3),
+        ("htable", "htable", "rules=>size=8;initval=0;"),  # refusals and drops by rule: ksr/say.py counts
         ("topoh", "mask_key", edge.mask_key),
         ("topoh", "mask_ip", edge.mask_ip),
         ("topoh", "mask_callid", 1),

@@ -12,7 +12,7 @@ from typing import Any
 
 from appliance.sip_edge import kamailio
 from appliance.sip_edge.edge_config import EdgeConfig
-from appliance.sip_edge.routing import MediaPolicy, RoutingTable, Trunk
+from appliance.sip_edge.ksr.routing import MediaPolicy, RoutingTable, Trunk
 from tests.system import lab as labs
 
 SIP = 5060

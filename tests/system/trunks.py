@@ -1,6 +1,6 @@
 """Many trunks at one gateway: every policy has a pair of addresses of its own, a caller's and a callee's.
 
-    caller 10.77.1.N (trunk aN) --> gateway --> callee 10.77.2.N (trunk bN)
+caller 10.77.1.N (trunk aN) --> gateway --> callee 10.77.2.N (trunk bN)
 """
 
 from __future__ import annotations

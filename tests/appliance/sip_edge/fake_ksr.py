@@ -28,8 +28,6 @@ class Verbs:
 class FakeKSR:
     """Module `KSR`. `variables` are the pseudo-variables, `answers` what calls return, `calls` what was called."""
 
-    MODULES = ("maxfwd", "sanity", "siputils", "tm", "sl", "rr", "hdr", "dialog", "rtpengine", "textops", "htable")
-
     def __init__(self) -> None:
         self.calls: list[tuple[Any, ...]] = []
         self.answers: dict[str, Any] = {
@@ -39,8 +37,6 @@ class FakeKSR:
         self.variables: dict[str, Any] = {}
         self.log: list[str] = []
         self.flags: set[int] = set()
-        for module in self.MODULES:
-            setattr(self, module, Verbs(self, module))
         self.pv = SimpleNamespace(
             get=self.variables.get, gete=lambda name: self.variables.get(name, ""), sets=self.variables.__setitem__
         )
@@ -51,6 +47,12 @@ class FakeKSR:
     def _writes_sdp(self, flags: str) -> int:
         self.variables["$var(sdp)"] = GATEWAY_SDP
         return 1
+
+    def __getattr__(self, module: str) -> Verbs:
+        """Any module there is in Kamailio."""
+        if module.startswith("_"):
+            raise AttributeError(module)
+        return Verbs(self, module)
 
     def force_rport(self) -> int:
         self.calls.append(("force_rport",))

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import importlib
-import sys
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from appliance.sip_edge import fallback
-from appliance.sip_edge.routing import MediaPolicy, RoutingTable, Trunk
+from appliance.sip_edge.ksr import fallback
+from appliance.sip_edge.ksr.routing import MediaPolicy, RoutingTable, Trunk
 from tests.appliance.sip_edge.fake_ksr import GATEWAY_SDP, FakeKSR
 from tests.appliance.sip_edge.test_script import PHONES, PLAIN, SECURE, arrive, event, order
 
@@ -18,16 +17,8 @@ CORE = Trunk("core", ("10.2.0.0/16",), "sip:10.1.0.2:5060", listen="udp:10.2.0.1
              outbound=MediaPolicy("optional"), flags=("OSRTP-offer", "SDES-nopad"))  # fmt: skip
 
 
-@pytest.fixture
-def ksr(monkeypatch: pytest.MonkeyPatch) -> FakeKSR:
-    fake = FakeKSR()
-    monkeypatch.setitem(sys.modules, "KSR", fake)  # type: ignore[arg-type]
-    monkeypatch.delitem(sys.modules, "appliance.sip_edge.script", raising=False)
-    return fake
-
-
 def edge_of(core: Trunk, *, sdes_requires_tls: bool = False) -> Any:
-    script = importlib.import_module("appliance.sip_edge.script")
+    script = importlib.import_module("appliance.sip_edge.ksr.script")
     return script.Kamailio(RoutingTable((PHONES, core), sdes_requires_tls=sdes_requires_tls))
 
 
@@ -141,7 +132,7 @@ def test_a_reinvite_is_not_tried_again(ksr: FakeKSR) -> None:
 def test_a_call_that_came_secured_never_goes_on_plain(ksr: FakeKSR) -> None:
     """H12, C3: the optional callee is bound to SRTP by the caller's trunk; its refusal is the call's."""
     caller = replace(PHONES, destination="sip:10.2.0.2;transport=tls", secure_in=("AES_CM_128_HMAC_SHA1_80",))
-    script = importlib.import_module("appliance.sip_edge.script")
+    script = importlib.import_module("appliance.sip_edge.ksr.script")
     edge = script.Kamailio(RoutingTable((caller, CORE)))
     arrive(ksr, "INVITE", sdp=SECURE)
     ksr.variables |= {"$proto": "tls", "$T_reply_code": 488}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from appliance.sip_edge import media_flags
-from appliance.sip_edge.media_flags import Refused
-from appliance.sip_edge.routing import MediaPolicy, Trunk
+from appliance.sip_edge.ksr import media_flags
+from appliance.sip_edge.ksr.media_flags import Refused
+from appliance.sip_edge.ksr.routing import MediaPolicy, Trunk
 
 AVP, SAVP = "m=audio 8000 RTP/AVP 0\r\n", "m=audio 8000 RTP/SAVP 0\r\na=crypto:1 X inline:y\r\n"
 DTLS = "m=audio 8000 UDP/TLS/RTP/SAVPF 0\r\na=fingerprint:sha-256 AA\r\n"

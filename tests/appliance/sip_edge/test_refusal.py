@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from appliance import errors
-from appliance.sip_edge import refusal
+from appliance.sip_edge.ksr import refusal
 
 FLAGS = "replace-origin ICE=remove transport-protocol=RTP/SAVP direction=a direction=b SDES-only-X SDES-order:X;Y loose"
 

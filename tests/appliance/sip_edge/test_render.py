@@ -14,9 +14,10 @@ from appliance.config.load import load
 from appliance.config.schema import Settings
 from appliance.policy.options import SdesOptions
 from appliance.protocols.ng import flags as ng_flags
-from appliance.sip_edge import from_settings, kamailio, render, routing
+from appliance.sip_edge import from_settings, kamailio, render
 from appliance.sip_edge.kamailio import ConfigurationRefused
-from appliance.sip_edge.routing import MediaPolicy
+from appliance.sip_edge.ksr import routing
+from appliance.sip_edge.ksr.routing import MediaPolicy
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from appliance.sip_edge import routing
-from appliance.sip_edge.routing import MediaPolicy, RoutingTable, Trunk
+from appliance.sip_edge.ksr import routing
+from appliance.sip_edge.ksr.routing import MediaPolicy, RoutingTable, Trunk
 
 TABLE = RoutingTable(
     (

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import importlib
 import json
-import sys
 from types import ModuleType
 from typing import Any
 
 import pytest
 
-from appliance.sip_edge import refusal
-from appliance.sip_edge.routing import MediaPolicy, RoutingTable, Trunk
+from appliance.sip_edge.ksr import refusal
+from appliance.sip_edge.ksr.routing import MediaPolicy, RoutingTable, Trunk
 from tests.appliance.sip_edge.fake_ksr import GATEWAY_SDP, FakeKSR
 
 PLAIN = "v=0\r\nm=audio 8000 RTP/AVP 0\r\n"
@@ -23,16 +22,8 @@ TABLE = RoutingTable((PHONES, CORE), sdes_requires_tls=False, ng=("127.0.0.1:222
 
 
 @pytest.fixture
-def ksr(monkeypatch: pytest.MonkeyPatch) -> FakeKSR:
-    fake = FakeKSR()
-    monkeypatch.setitem(sys.modules, "KSR", fake)  # type: ignore[arg-type]
-    monkeypatch.delitem(sys.modules, "appliance.sip_edge.script", raising=False)
-    return fake
-
-
-@pytest.fixture
 def script(ksr: FakeKSR) -> ModuleType:
-    return importlib.import_module("appliance.sip_edge.script")
+    return importlib.import_module("appliance.sip_edge.ksr.script")
 
 
 @pytest.fixture

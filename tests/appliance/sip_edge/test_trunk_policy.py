@@ -15,8 +15,9 @@ from appliance.errors import CryptoRequired, NotAcceptable
 from appliance.policy.defaults import media_options
 from appliance.policy.options import MediaOptions
 from appliance.protocols.ng import flags as ng_flags
-from appliance.sip_edge import from_settings, media_flags, refusal
-from appliance.sip_edge.media_flags import Refused
+from appliance.sip_edge import from_settings
+from appliance.sip_edge.ksr import media_flags, refusal
+from appliance.sip_edge.ksr.media_flags import Refused
 from tests.appliance.calls.sdps import ALICE, BOB, Call, crypto, cryptos, media, read, sdp
 
 CM256_80, CM256_32, CM80 = "AES_256_CM_HMAC_SHA1_80", "AES_256_CM_HMAC_SHA1_32", "AES_CM_128_HMAC_SHA1_80"

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from appliance.sip_edge.routing import MediaPolicy, Trunk, transport_of
+from appliance.sip_edge.ksr.routing import MediaPolicy, Trunk, transport_of
 
 _MEDIA_LINE = re.compile(r"^m=\S+ (\d+)\S* (\S+)", re.MULTILINE)
 _CRYPTO_LINE = re.compile(r"^a=crypto:[ \t]*\d+[ \t]+(\w+)", re.MULTILINE)

@@ -8,8 +8,18 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from dataclasses import asdict, dataclass, field
+
+from appliance.sip_edge.ksr import records
+from appliance.sip_edge.ksr.rules.access import AccessRules
+from appliance.sip_edge.ksr.rules.auth import AuthRules
+from appliance.sip_edge.ksr.rules.balance import BalanceRules
+from appliance.sip_edge.ksr.rules.flood import FloodRules
+from appliance.sip_edge.ksr.rules.guard import GuardRules
+from appliance.sip_edge.ksr.rules.limits import LimitRules
+from appliance.sip_edge.ksr.rules.nat import NatRules
+from appliance.sip_edge.ksr.rules.registrar import RegistrarRules
+from appliance.sip_edge.ksr.rules.topology import TopologyRules
 
 _URI = re.compile(r"^sips?:(?:[^@]*@)?(\[[0-9A-Fa-f:.]+\]|[^:;?>]+)(?::(\d+))?(.*)$", re.IGNORECASE)
 
@@ -48,6 +58,15 @@ class RoutingTable:
     sdes_requires_tls: bool = True
     user_agent: str = "srtpgw"
     ng: tuple[str, ...] = ()  # "127.0.0.1:2223"
+    guard: GuardRules = field(default_factory=GuardRules)
+    flood: FloodRules = field(default_factory=FloodRules)
+    limits: LimitRules = field(default_factory=LimitRules)
+    access: AccessRules = field(default_factory=AccessRules)
+    auth: AuthRules = field(default_factory=AuthRules)
+    registrar: RegistrarRules = field(default_factory=RegistrarRules)
+    balance: BalanceRules = field(default_factory=BalanceRules)
+    nat: NatRules = field(default_factory=NatRules)
+    topology: TopologyRules = field(default_factory=TopologyRules)
 
     def by_source(self, address: str) -> Trunk | None:
         """The trunk with the longest network around `address`; the first one among equals."""
@@ -95,17 +114,4 @@ def dump(table: RoutingTable) -> str:
 
 def load(text: str) -> RoutingTable:
     """The table that `dump` wrote. KeyError, TypeError, ValueError when it is not one."""
-    record = json.loads(text)
-    record["trunks"] = tuple(_trunk(row) for row in record["trunks"])
-    record["ng"] = tuple(record["ng"])
-    return RoutingTable(**record)
-
-
-def _trunk(row: dict[str, Any]) -> Trunk:
-    known = {item.name for item in fields(Trunk)}
-    values: dict[str, Any] = {name: value for name, value in row.items() if name in known}
-    for name in ("match", "flags", "secure_in"):
-        values[name] = tuple(row[name])
-    for name in ("inbound", "outbound"):
-        values[name] = MediaPolicy(row[name]["mode"], tuple(row[name]["suites"]), row[name]["stated"])
-    return Trunk(**values)
+    return records.load(RoutingTable, json.loads(text))

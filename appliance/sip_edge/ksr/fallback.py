@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from appliance.sip_edge.routing import MediaPolicy, Trunk
+from appliance.sip_edge.ksr.routing import MediaPolicy, Trunk
 
 # How a callee says that it is the offer it does not like (RFC 3261 sections 21.4.13, 21.4.26 and 21.6.4).
 NOT_ACCEPTABLE = frozenset({415, 488, 606})

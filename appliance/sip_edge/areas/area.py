@@ -1,0 +1,30 @@
+"""What one subject adds to Kamailio's configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+Value = int | str
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where things of one SIP edge are; absolute."""
+
+    run: Path  # private to Kamailio's account, gone after a boot
+    modules: Path  # Kamailio's modules: an area whose module is not there says so by raising MissingModule
+    database: str  # URL in Kamailio's spelling (sqlite:///path, postgres://user:word@host/name); "" without databases
+
+
+@dataclass(frozen=True)
+class Area:
+    """Modules (names without .so, in load order), their parameters, globals, files in the run directory (by name), and
+    tables of the database by the name of Kamailio's own schema file ("dispatcher" for dispatcher-create.sql)."""
+
+    modules: tuple[str, ...] = ()
+    parameters: tuple[tuple[str, str, Value], ...] = ()  # (module, name, value)
+    globals: tuple[tuple[str, Value], ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
+    tables: tuple[str, ...] = ()

@@ -1,0 +1,104 @@
+"""Requests inside a dialog, and how a dialog ends."""
+
+from __future__ import annotations
+
+import KSR
+
+from appliance.sip_edge.ksr import media, media_flags, say
+from appliance.sip_edge.ksr.routing import RoutingTable, Trunk
+
+
+def within(table: RoutingTable, method: str) -> int:
+    """A request with a To-tag."""
+    if KSR.rr.loose_route() < 0:
+        return _without_route(method)
+    hide()
+    if method == "ACK":
+        media.into_ack(table)
+        KSR.tm.t_relay()
+        return _end_unanswered()
+    KSR.tm.t_check_trans()
+    if method == "BYE":
+        media.delete()
+    elif method in ("INVITE", "UPDATE"):
+        if not _offer_again(table, method):
+            return 1
+        KSR.tm.t_on_branch("ksr_branch")
+        KSR.tm.t_on_reply("ksr_reply")
+        KSR.tm.t_on_failure("ksr_failure_within")
+    if method in ("INVITE", "UPDATE", "SUBSCRIBE", "REFER"):
+        KSR.rr.record_route()
+    if KSR.tm.t_relay() < 0:
+        KSR.sl.sl_reply_error()
+    return 1
+
+
+def failed() -> int:
+    """A re-INVITE was refused: the session stays as it was (RFC 3261 section 14.1)."""
+    say.event("reinvite_failed", status=int(KSR.pv.get("$T_reply_code") or 0))
+    return 1
+
+
+def ended() -> None:
+    """Dialogs that end without a BYE from a peer (timeout, our own BYE) free their media too.
+
+    With a peer's BYE this runs inside `loose_route`, before the request route deletes the media itself."""
+    if KSR.pv.gete("$rm") == "BYE" or KSR.pv.gete("$dlg_var(unanswerable)"):  # whoever did it deletes the media
+        return
+    # No message of this dialog is at hand here: Kamailio makes one up, with a Call-ID of its own.
+    media.delete(f"call-id={KSR.pv.gete('$dlg(callid)')} from-tag={KSR.pv.gete('$dlg(from_tag)')}")
+
+
+def hide() -> None:
+    """Headers that tell the other side what equipment this one has (rows I05, K04)."""
+    KSR.hdr.remove("User-Agent")
+    KSR.hdr.remove("Server")
+
+
+def _without_route(method: str) -> int:
+    """A request with a To-tag that is not for us to route: ACK of a local reply, or a dialog we do not know."""
+    if method == "ACK":
+        if KSR.tm.t_check_trans() > 0:
+            KSR.tm.t_relay()
+        return 1
+    return say.refuse(404, "Not Here", "unknown_dialog")
+
+
+def _offer_again(table: RoutingTable, method: str) -> bool:
+    """re-INVITE or UPDATE from either side: the same flags as at set-up, seen from the one who asks."""
+    if method == "INVITE":
+        KSR.tm.t_newtran()
+        KSR.tm.t_reply(100, "Trying")
+    next_hop = KSR.pv.gete("$du") or KSR.pv.gete("$ru")
+    offerer, answerer = _sides(table, next_hop)
+    by_caller = KSR.rr.is_direction("upstream") < 0
+    transport = KSR.pv.gete("$dlg_var(secured)")
+    if transport and not by_caller:  # it offered SRTP, over this transport: no re-offer takes that away
+        answerer = media_flags.as_it_offered(answerer)
+        next_hop = f"sip:{answerer.name};transport={transport}"
+    return media.offer(table, offerer, answerer, next_hop, by_caller=by_caller)
+
+
+def _sides(table: RoutingTable, next_hop: str) -> tuple[Trunk, Trunk]:
+    """Trunks (offerer, answerer) of a request in a dialog; by addresses when the dialog's record is lost."""
+    caller = table.by_name(KSR.pv.gete("$dlg_var(caller)"))
+    callee = table.by_name(KSR.pv.gete("$dlg_var(callee)"))
+    if caller is None and callee is None:
+        here = table.by_source(KSR.pv.gete("$si")) or media.NOBODY
+        return here, table.by_next_hop(next_hop) or media.NOBODY
+    if KSR.rr.is_direction("upstream") > 0:
+        return callee or media.NOBODY, caller or media.NOBODY
+    return caller or media.NOBODY, callee or media.NOBODY
+
+
+def _end_unanswered() -> int:
+    """The callee's answer was not acceptable: both sides agreed on nothing, so both are told BYE (row H01)."""
+    reason = KSR.pv.gete("$dlg_var(unanswerable)")
+    if reason:
+        say.count(reason)
+        say.event("refused", status=488, reason=reason)
+        # ACK is no transaction of tm's, so the dialog is not at hand by itself.
+        KSR.dialog.dlg_get(say.call_id(), KSR.pv.gete("$ft"), KSR.pv.gete("$tt"))
+        KSR.dialog.dlg_bye("all")
+        media.delete()
+    return 1

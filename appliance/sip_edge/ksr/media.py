@@ -1,0 +1,131 @@
+"""SDP through the gateway: offers of requests, answers in replies, answers in ACKs, and what must not pass unread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import KSR
+
+from appliance.sip_edge.ksr import fallback, media_flags, refusal, say
+from appliance.sip_edge.ksr.routing import RoutingTable, Trunk
+
+SDP = "$var(sdp)"  # the SDP that the gateway wrote last (modparam write_sdp_pv)
+LATE_OFFER = 1  # message flag: the INVITE had no SDP, so the 200 offers and the ACK answers (RFC 3261 section 13.2.1)
+NOBODY = Trunk(name="")
+
+
+def offer(table: RoutingTable, offerer: Trunk, answerer: Trunk, next_hop: str, *, by_caller: bool) -> bool:
+    """Engage the gateway with the SDP of this request; False when the request was answered instead."""
+    KSR.pv.sets("$avp(offerer)", offerer.name)
+    KSR.pv.sets("$avp(answerer)", answerer.name)
+    KSR.pv.sets(SDP, "")
+    if KSR.textops.has_body_type(say.SDP_TYPE) < 0:
+        if KSR.pv.gete("$rb"):  # media described in a way that we cannot read would go round the gateway
+            say.refuse(*media_flags.unreadable(KSR.pv.gete("$cT")))
+            return False
+        KSR.setflag(LATE_OFFER)
+        return True
+    secure_signalling = table.sdes_requires_tls
+    try:
+        media_flags.check_offer(KSR.pv.gete("$rb"), offerer, say.transport(), secure_signalling)
+        if by_caller:
+            answerer = media_flags.bound(offerer, answerer, KSR.pv.gete("$rb"), say.transport())
+        flags = media_flags.offer_flags(offerer, answerer, say.transport(), next_hop, secure_signalling)
+    except media_flags.Refused as refused:
+        say.refuse(488, "Not Acceptable Here", refused.reason)
+        return False
+    new_call = KSR.siputils.has_totag() < 0
+    if put_to_gateway(KSR.rtpengine.rtpengine_offer, flags):
+        KSR.pv.sets("$avp(fallback)", "1" if new_call and fallback.possible(answerer, flags) else "")
+        return True
+    words = (table.ng, say.call_id(), KSR.pv.gete("$ft"), KSR.pv.gete("$rb"), flags)
+    verdict = refusal.ask(*words, new_call=new_call)
+    say.refuse(verdict.status, verdict.phrase, verdict.reason)
+    return False
+
+
+def into_branch() -> None:
+    """The gateway's SDP in place of the offerer's. Changes of a branch end with it, so that a second attempt starts
+    from the body as it came."""
+    sdp = KSR.pv.gete(SDP)
+    if sdp:
+        KSR.textops.set_body(sdp, say.SDP_TYPE)
+
+
+def into_reply(table: RoutingTable) -> None:
+    """The gateway's SDP in place of the answerer's."""
+    status = int(KSR.pv.get("$rs") or 0)
+    if not 180 <= status < 300 or not KSR.pv.gete("$rb"):
+        return
+    if KSR.textops.has_body_type(say.SDP_TYPE) < 0:
+        _disable(media_flags.unreadable(KSR.pv.gete("$cT"))[2] if status >= 200 else "")
+        return
+    try:
+        engaged = _engage_reply(table)
+    except Exception as error:  # whatever it was, the reply must not leave as it came
+        say.event("error", error=repr(error))
+        engaged = False
+    if engaged:
+        KSR.textops.set_body(KSR.pv.gete(SDP), say.SDP_TYPE)
+    else:
+        _disable(_why_unanswered(table) if status >= 200 else "")
+
+
+def into_ack(table: RoutingTable) -> None:
+    """The ACK of a late offer carries the answer."""
+    if not KSR.pv.gete("$dlg_var(late)") or not KSR.pv.gete("$rb"):
+        return
+    KSR.pv.sets("$dlg_var(late)", "")
+    if KSR.textops.has_body_type(say.SDP_TYPE) < 0:  # row C08
+        _disable(media_flags.unreadable(KSR.pv.gete("$cT"))[2])
+        return
+    answerer = table.by_source(KSR.pv.gete("$si")) or NOBODY
+    offerer = table.by_name(KSR.pv.gete("$dlg_var(callee)")) or NOBODY
+    if put_to_gateway(KSR.rtpengine.rtpengine_answer, media_flags.answer_flags(answerer, offerer)):
+        KSR.textops.set_body(KSR.pv.gete(SDP), say.SDP_TYPE)
+    else:
+        _disable("answer_not_acceptable")
+
+
+def put_to_gateway(verb: Callable[[str], int], flags: str) -> bool:
+    """Whether the gateway wrote an SDP, which then is in SDP."""
+    KSR.pv.sets(SDP, "")
+    return verb(flags) > 0 and bool(KSR.pv.gete(SDP))
+
+
+def delete(words: str = "") -> None:
+    """Nothing of the call may stay behind."""
+    KSR.rtpengine.rtpengine_delete(words)
+
+
+def named(table: RoutingTable, variable: str) -> Trunk:
+    """The trunk whose name a variable holds."""
+    return table.by_name(KSR.pv.gete(variable)) or NOBODY
+
+
+def _engage_reply(table: RoutingTable) -> bool:
+    """Hand the SDP of a reply to the gateway: the answer, or the offer when the INVITE had none."""
+    offerer, answerer = (named(table, f"$avp({side})") for side in ("offerer", "answerer"))
+    if not KSR.isflagset(LATE_OFFER):
+        return put_to_gateway(KSR.rtpengine.rtpengine_answer, media_flags.answer_flags(answerer, offerer))
+    try:
+        back = f"sip:{KSR.pv.gete('$T_req($si)')};transport={str(KSR.pv.gete('$T_req($proto)')).lower()}"
+        flags = media_flags.offer_flags(answerer, offerer, say.transport(), back, table.sdes_requires_tls)
+    except media_flags.Refused:
+        return False
+    KSR.pv.sets("$dlg_var(late)", offerer.name or "?")
+    return put_to_gateway(KSR.rtpengine.rtpengine_offer, flags)
+
+
+def _why_unanswered(table: RoutingTable) -> str:
+    """The word for the log (row H01)."""
+    answer = media_flags.facts(KSR.pv.gete("$rb"))
+    required = named(table, "$avp(answerer)").outbound.mode == "mandatory" and not KSR.isflagset(LATE_OFFER)
+    return "crypto_required" if required and not (answer.secure and answer.crypto) else "answer_not_acceptable"
+
+
+def _disable(reason: str) -> None:
+    """Whatever one side said about media must not reach the other one: it would go round the gateway."""
+    KSR.textops.set_body(media_flags.disabled_answer(KSR.pv.gete("$rb")), say.SDP_TYPE)
+    if reason:
+        KSR.pv.sets("$dlg_var(unanswerable)", reason)

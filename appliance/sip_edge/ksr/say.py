@@ -1,0 +1,69 @@
+"""What the script tells: replies to the peer, one event for each decision, counters that outlive a process.
+
+Every refusal goes through `refuse` (or `drop`): SIP status, counter and event always name the same rule.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+
+import KSR
+
+ALLOW = "INVITE, ACK, CANCEL, BYE, NOTIFY, REFER, MESSAGE, OPTIONS, INFO, SUBSCRIBE, UPDATE, PRACK, REGISTER"
+SDP_TYPE = "application/sdp"
+EVENTS = Path(__file__).resolve().parents[4] / "events.sock"  # control listens here; nobody there: the log has it
+
+
+def reply(status: int, phrase: str, *, allow: bool = False) -> int:
+    """Answer the request, without a transaction unless it has one. There is no response to an ACK."""
+    if allow or status == 405:
+        KSR.hdr.append_to_reply(f"Allow: {ALLOW}\r\n")
+    if status == 415:  # RFC 3261 section 21.4.13
+        KSR.hdr.append_to_reply(f"Accept: {SDP_TYPE}\r\n")
+    if KSR.pv.gete("$rm") != "ACK":
+        KSR.sl.send_reply(status, phrase)
+    return 1
+
+
+def refuse(status: int, phrase: str, rule: str, **details: object) -> int:
+    """Answer, count and tell: `rule` is the word for the log, the event and the metric."""
+    count(rule)
+    event("refused", status=status, reason=rule, **details)
+    return reply(status, phrase)
+
+
+def drop(rule: str) -> int:
+    """No answer at all; counted, not told one by one: whoever floods would write our log."""
+    count(rule)
+    return 1
+
+
+def count(rule: str) -> None:
+    """Hash table `rules` is in Kamailio's shared memory: one number for all its processes, kept when one dies."""
+    KSR.htable.sht_inc("rules", rule)
+
+
+def event(name: str, **details: object) -> None:
+    """One line of JSON per decision, one call id through all of them; the same as a datagram to control."""
+    record = {"event": f"sip_{name}", "call_id": call_id(), "method": KSR.pv.gete("$rm"), "source": KSR.pv.gete("$si")}
+    line = json.dumps({**record, **details})
+    KSR.notice(line + "\n")
+    _tell(line)
+
+
+def transport() -> str:
+    return str(KSR.pv.gete("$proto")).lower()
+
+
+def call_id() -> str:
+    return str(KSR.pv.gete("$ci"))
+
+
+def _tell(line: str) -> None:
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as link:
+            link.sendto(line.encode(), str(EVENTS))
+    except OSError:  # nobody listens, or it is busy: the counter has it all the same
+        return

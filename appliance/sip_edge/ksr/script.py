@@ -1,0 +1,94 @@
+"""The routing script that Kamailio runs (KEMI, app_python3): which request goes where, and when media is engaged.
+
+    request -> flood (bans) -> guard (sanity, loops) -> limits -> in a dialog?  follow its route, re-offer, delete media
+            -> out of one?   OPTIONS answered; REGISTER: registrar; INVITE: trunk -> access -> target -> offer -> relay
+    branch  -> the gateway's SDP goes in
+    reply   -> answer media with its SDP -> back
+    failure -> a secure offer that was refused and need not be secure: plain, once;  next target;  else delete media
+
+This file is the table of contents: Kamailio calls its methods by name, each hands over to the module of its subject.
+Decisions that need no Kamailio are pure functions beside them. Kamailio provides the module `KSR`; tests provide a fake
+one. Standard library only: everything in this folder is copied into Kamailio's run directory.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+_HERE = Path(__file__).resolve()
+if str(_HERE.parents[3]) not in sys.path:  # the package tree that was copied into Kamailio's run directory
+    sys.path.append(str(_HERE.parents[3]))
+
+import KSR  # noqa: E402
+
+from appliance.sip_edge.ksr import call, dialog, guard, media, routing, say  # noqa: E402
+
+
+def mod_init() -> Kamailio:
+    """Called once by app_python3: the object whose methods Kamailio calls by name."""
+    return Kamailio(routing.load((_HERE.parents[4] / "routing.json").read_text()))
+
+
+class Kamailio:
+    """One Kamailio process' view of the routing table."""
+
+    def __init__(self, table: routing.RoutingTable) -> None:
+        self.table = table
+
+    def child_init(self, rank: int) -> int:
+        return 0
+
+    def ksr_request_route(self, message: Any) -> int:
+        if not guard.admits(self.table):
+            return 1
+        KSR.force_rport()  # answers go where the request came from (RFC 3581, row I03)
+        method = KSR.pv.gete("$rm")
+        if method == "CANCEL":
+            return _cancel()
+        if KSR.siputils.has_totag() > 0:
+            return dialog.within(self.table, method)
+        if method == "ACK":  # of a negative reply: belongs to a transaction or to nobody
+            return _cancel()
+        KSR.tm.t_check_trans()  # a retransmission is answered by its transaction and ends here
+        if method == "OPTIONS":
+            return say.reply(200, "OK", allow=True)
+        if method == "INVITE":
+            return call.new(self.table)
+        return say.refuse(404, "Not Found", "no_route")
+
+    def ksr_branch(self, message: Any) -> int:
+        media.into_branch()
+        return 1
+
+    def ksr_reply(self, message: Any) -> int:
+        dialog.hide()
+        media.into_reply(self.table)
+        return 1
+
+    def ksr_failure(self, message: Any) -> int:
+        return call.failed(self.table)
+
+    def ksr_failure_within(self, message: Any) -> int:
+        return dialog.failed()
+
+    def ksr_dialog_event(self, message: Any, event: str) -> int:
+        if event == "dialog:end":
+            dialog.ended()
+        return 1
+
+    def ksr_onsend_route(self, message: Any) -> int:
+        """Kamailio looks for this by name and leaves an exception behind when it is missing."""
+        return 1
+
+    def ksr_reply_route(self, message: Any) -> int:
+        """As above: replies are handled per transaction, in `ksr_reply`."""
+        return 1
+
+
+def _cancel() -> int:
+    """CANCEL, or the ACK of a negative reply: follows its transaction. Media is deleted by the failure route."""
+    if KSR.tm.t_check_trans() > 0:
+        KSR.tm.t_relay()
+    return 1
