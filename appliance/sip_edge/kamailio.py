@@ -67,6 +67,8 @@ def prepare(edge: EdgeConfig) -> Path:
     if edge.tables:
         with contextlib.closing(Database(edge.tables)) as database:
             database.create([name for area in edge.areas for name in area.tables], edge.user)
+            statements = [sql for area in edge.areas for sql in area.statements]
+            database.run_here(lambda link: [link.exec_driver_sql(sql) for sql in statements])
     cfg = edge.run / "kamailio.cfg"
     cfg.touch(mode=0o600)
     cfg.write_text(render.kamailio_cfg(edge))

@@ -10,8 +10,10 @@ from appliance.config.routes import Route as RouteSettings
 from appliance.config.schema import Settings
 from appliance.config.sip_access import SipAccess
 from appliance.sip_edge.areas.area import Area, Places, Value
-from appliance.sip_edge.ksr.rules.access import AccessRules, Group, Route
+from appliance.sip_edge.ksr.rules.access import STEP, AccessRules, Group, Route
+from appliance.sip_edge.tables import schema
 
+ADDRESS_VERSION = schema.VERSIONS["address"]
 LONGEST_VIEW = "address_longest"  # what Kamailio reads instead of `address` where the longest prefix counts
 SETS = ("routing", "register_files", "uri")  # settings that name permission files
 
@@ -43,6 +45,7 @@ def area(settings: Settings, places: Places) -> Area:
         modules=("permissions", *group[0]),
         parameters=(*_permissions(access, places), *group[1]),
         files=files,
+        statements=_longest_view(access) if places.database and access.subnet_match_mode == "longest" else (),
         blocks=tuple(_blocks(settings, places)),
     )
 
@@ -112,6 +115,21 @@ def _permissions(access: SipAccess, places: Places) -> Iterator[tuple[str, str, 
         yield "permissions", name, getattr(access, name)
     table = LONGEST_VIEW if access.subnet_match_mode == "longest" else access.address_table
     yield "permissions", "address_table", table
+
+
+def _longest_view(access: SipAccess) -> tuple[str, ...]:
+    """The table with group numbers that put longer prefixes first: Kamailio 5.6.3 answers with the lowest number that
+    matches, so it finds the longest prefix, and `AccessRules.number` takes the group out of the answer (N13)."""
+    ip, mask, grp = access.ip_addr_col, access.mask_col, access.grp_col
+    left = f"CASE WHEN {mask} = 0 THEN 0 WHEN {ip} <> REPLACE({ip}, ':', '') THEN 128 - {mask} ELSE 32 - {mask} END"
+    columns = ", ".join((ip, mask, access.port_col, access.tag_col))
+    return (
+        f"DROP VIEW IF EXISTS {LONGEST_VIEW}",
+        f"CREATE VIEW {LONGEST_VIEW} AS SELECT id, ({left}) * {STEP} + {grp} AS {grp}, {columns} "
+        f"FROM {access.address_table}",
+        f"DELETE FROM version WHERE table_name = '{LONGEST_VIEW}'",
+        f"INSERT INTO version (table_name, table_version) VALUES ('{LONGEST_VIEW}', {ADDRESS_VERSION})",
+    )
 
 
 def _blocks(settings: Settings, places: Places) -> Iterator[str]:

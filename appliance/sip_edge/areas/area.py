@@ -23,6 +23,7 @@ class Area:
     """Modules (names without .so, in load order), their parameters, globals, files in the run directory (by name), and
     tables of the database by the name of Kamailio's own schema file ("dispatcher" for dispatcher-create.sql).
 
+    `statements` are SQL for things beside the tables, run once these are there; each may be run again.
     `blocks` are native route blocks that the script calls by name (KSR.route): for functions that KEMI does not have.
     """
 
@@ -31,4 +32,5 @@ class Area:
     globals: tuple[tuple[str, Value], ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
     tables: tuple[str, ...] = ()
+    statements: tuple[str, ...] = ()
     blocks: tuple[str, ...] = ()

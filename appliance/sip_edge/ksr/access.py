@@ -175,8 +175,9 @@ def _needs_password(access: AccessRules, trunk: Trunk, group: Group | None, by: 
 
 
 def _trusted() -> bool:
-    """N09. Kamailio adds the row's tag to the AVP."""
-    return bool(KSR.permissions.allow_trusted(str(KSR.pv.gete("$si")), str(KSR.pv.gete("$proto"))) > 0)
+    """N09, by the request's source, transport, From and Request-URI: KEMI's variant takes these whatever it is given.
+    Kamailio adds the row's tag to the AVP."""
+    return bool(KSR.permissions.allow_trusted() > 0)
 
 
 def _proved_by_certificate(trunk: Trunk) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,7 +59,7 @@ class Address:
 
 @dataclass(frozen=True, order=True)
 class Trusted:
-    """One row of `trusted`. `src_ip` any: every source; patterns are POSIX expressions, empty: any."""
+    """One row of `trusted`. Patterns are POSIX expressions in which case counts, empty: any."""
 
     src_ip: str
     proto: str = "any"
@@ -130,13 +130,10 @@ def address(values: Mapping[str, Any], *, lenient: bool = False) -> Address:
 def trusted(values: Mapping[str, Any]) -> Trusted:
     """One row of `trusted` by column names. ValueError says what is wrong."""
     source = _text(values, "src_ip", 50).strip()
-    if source.lower() == "any":
-        source = "any"
-    else:
-        try:
-            source = str(ipaddress.ip_address(source.strip("[]")))  # compared as text: one spelling only (README 4.11)
-        except ValueError:
-            raise ValueError(f"src_ip {source!r} is no address; networks belong into `address`") from None
+    try:
+        source = str(ipaddress.ip_address(source.strip("[]")))  # compared as text: one spelling only (README 4.11)
+    except ValueError:
+        raise ValueError(f"src_ip {source!r} is no address; networks belong into `address`") from None
     proto = _text(values, "proto", 4).strip().lower()
     if proto not in PROTOCOLS:
         raise ValueError(f"proto {proto!r} is none of {', '.join(PROTOCOLS)}")
@@ -160,7 +157,9 @@ def member(values: Mapping[str, Any]) -> Member:
     return Member(**texts)
 
 
-READERS = {"address": address, "trusted": trusted, "grp": member}
+READERS: Mapping[str, Callable[[Mapping[str, Any]], AnyRow]] = {
+    "address": address, "trusted": trusted, "grp": member,
+}  # fmt: skip
 
 
 def repeated(rows: Iterable[AnyRow]) -> Iterator[AnyRow]:
