@@ -21,6 +21,7 @@ from pathlib import Path
 import sdnotify
 import structlog
 
+from appliance.api.access_servicer import AccessServicer
 from appliance.api.ng_http import tls_context
 from appliance.api.ng_rules import NgRules
 from appliance.api.ng_server import NgServer
@@ -129,8 +130,9 @@ class Gateway:
         self.dispatcher.on_command = self.hardware.commanded
         self.edge = edge_of(settings) if settings.sip.enabled else None
         self.api = ApiServer(
-            self.calls, settings.grpc, settings.paths.control_socket, observe, self.options, self.hardware, self.edge
-        )
+            self.calls, settings.grpc, settings.paths.control_socket, observe, self.options, self.hardware, self.edge,
+            AccessServicer(self.edge, settings) if self.edge else None,
+        )  # fmt: skip
         self.metrics = MetricsEndpoint(registry, settings.http.listen) if settings.http.listen else None
         self.notifier = sdnotify.SystemdNotifier()
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()

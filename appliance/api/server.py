@@ -13,6 +13,7 @@ import grpc
 import structlog
 from grpc_reflection.v1alpha import reflection
 
+from appliance.api.access_servicer import AccessServicer
 from appliance.api.call_servicer import CallServicer
 from appliance.api.edge_servicer import EdgeServicer
 from appliance.api.guard import Guard, Observe
@@ -24,6 +25,8 @@ from appliance.machine.hardware import Hardware
 from appliance.policy.options import MediaOptions
 from appliance.sip_edge.management.edge import Edge
 from srtpgw.v1 import (
+    access_pb2,
+    access_pb2_grpc,
     calls_pb2,
     calls_pb2_grpc,
     edge_pb2,
@@ -49,6 +52,7 @@ SERVICES: tuple[str, ...] = tuple(
         (system_pb2, "SystemService"),
         (hardware_pb2, "HardwareService"),
         (edge_pb2, "EdgeService"),
+        (access_pb2, "AccessService"),
     )
 )
 
@@ -71,6 +75,7 @@ class ApiServer:
         options: Callable[[], MediaOptions] = MediaOptions,
         hardware: Hardware | None = None,
         edge: Edge | None = None,
+        access: AccessServicer | None = None,
     ) -> None:
         """`options` gives what lies under the wishes of an offer: the security settings. Built in is the strict one."""
         self._settings = settings
@@ -85,6 +90,8 @@ class ApiServer:
         hardware_pb2_grpc.add_HardwareServiceServicer_to_server(servicer, self._server)
         if edge is not None:  # without a SIP edge its services are UNIMPLEMENTED
             edge_pb2_grpc.add_EdgeServiceServicer_to_server(EdgeServicer(edge), self._server)
+        if access is not None:
+            access_pb2_grpc.add_AccessServiceServicer_to_server(access, self._server)
         self.health.add_to(self._server)
         if settings.reflection:
             reflection.enable_server_reflection((*SERVICES, *_STANDARD), self._server)
