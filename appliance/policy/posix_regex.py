@@ -7,6 +7,7 @@ Kamailio's in the very cases that matter.
 from __future__ import annotations
 
 import ctypes
+import weakref
 from functools import lru_cache
 
 _EXTENDED, _ICASE, _NOSUB = 1, 2, 8  # regex.h; the same in glibc and musl
@@ -28,22 +29,17 @@ class PosixRegex:
         if len(text) > LONGEST or "\0" in text:
             raise ValueError("expression too long, or with a NUL in it")
         self._compiled = ctypes.create_string_buffer(_ROOM)
-        self._alive = False
         flags = _EXTENDED | _NOSUB | (_ICASE if ignore_case else 0)
         code = _libc.regcomp(self._compiled, text.encode(), flags)
         if code:
             words = ctypes.create_string_buffer(200)
             _libc.regerror(code, self._compiled, words, len(words))
             raise ValueError(words.value.decode("utf-8", "replace"))
-        self._alive = True
+        weakref.finalize(self, _libc.regfree, self._compiled)
 
     def search(self, text: str) -> bool:
         """Whether the expression is found anywhere in `text`."""
         return bool(_libc.regexec(self._compiled, text.encode().partition(b"\0")[0], 0, None, 0) == 0)
-
-    def __del__(self) -> None:
-        if getattr(self, "_alive", False):
-            _libc.regfree(self._compiled)
 
 
 @lru_cache(maxsize=4096)

@@ -112,8 +112,9 @@ def route(routes: tuple[Route, ...], trunk: str, method: str, user: str) -> Rout
 # -- Contacts ------------------------------------------------------------------------------------------------------
 
 _CONTACT_URI = re.compile(
-    r"^(?P<scheme>sips?):(?:(?P<user>[^@]*)@)?(?P<host>\[[^\]]*\]|[^:;?>\s]+)(?::(?P<port>\d{1,5}))?", re.IGNORECASE
+    r"^(?P<scheme>sips?):(?:(?P<user>[^@]*)@)?(?P<host>\[[^\]]*\]|[^:;?>@\s]+)(?::(?P<port>\d{1,5}))?", re.IGNORECASE
 )
+_DISPLAY_NAME = re.compile(r'^\s*"(?:[^"\\]|\\.)*"\s*')
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,8 @@ def contacts(values: Iterator[str] | tuple[str, ...]) -> Iterator[Contact]:
         for text in _apart(value):
             if text == "*":
                 continue
-            uri = text[text.index("<") + 1 : text.index(">")] if "<" in text and ">" in text else text
+            bare = _DISPLAY_NAME.sub("", text)  # what is quoted may look like an address
+            uri = bare[bare.index("<") + 1 :].partition(">")[0] if "<" in bare else bare
             found = _CONTACT_URI.match(uri.strip())
             if found is None:
                 raise ValueError(f"no SIP URI: {uri[:80]!r}")
