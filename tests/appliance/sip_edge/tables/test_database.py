@@ -166,7 +166,7 @@ async def test_errors_hold_no_password(kind: str) -> None:
 
 async def test_a_missing_driver_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pymysql", None)
-    with pytest.raises(DatabaseUnavailable, match="PyMySQL"):
+    with pytest.raises(DatabaseUnavailable, match=r"srtpgw\[mysql\]"):
         await Database("mysql://me:x@127.0.0.1/kamailio").run(lambda connection: None)
 
 
