@@ -52,6 +52,7 @@ from appliance.state.store import CallStore
 from appliance.state.vault import UnsafeKeyFile, Vault, load_key
 from appliance.telemetry import logs, metrics
 from appliance.telemetry.audit import Audit
+from appliance.telemetry.edge_metrics import EdgeCollector
 from appliance.telemetry.endpoint import MetricsEndpoint
 from appliance.telemetry.key_log import KeyLog
 from firmware_iface import cpu
@@ -129,6 +130,8 @@ class Gateway:
         self.interface_nodes = self.hardware.nodes()
         self.dispatcher.on_command = self.hardware.commanded
         self.edge = edge_of(settings) if settings.sip.enabled else None
+        if self.edge:
+            registry.register(EdgeCollector(self.edge))
         self.api = ApiServer(
             self.calls, settings.grpc, settings.paths.control_socket, observe, self.options, self.hardware, self.edge,
             AccessServicer(self.edge, settings) if self.edge else None,

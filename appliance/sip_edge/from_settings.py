@@ -58,7 +58,7 @@ def edge_config(settings: Settings, run: Path) -> EdgeConfig:
     modules = sip.modules or module_folder()
     databases = (Path(modules) / "db_sqlite.so").exists() and kamailio.SCHEMAS.is_dir()
     run = run.resolve()
-    places = Places(run, Path(modules), database.url(settings) if database.usable(settings, Path(modules)) else "")
+    places = Places(run, Path(modules), database.usable(settings, Path(modules)))
     table = RoutingTable(
         trunks=tuple(trunk(row, settings) for row in settings.trunks),
         sdes_requires_tls=settings.security.sdes_requires_tls,
