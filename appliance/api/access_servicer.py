@@ -88,12 +88,11 @@ class AccessServicer:
         if first.table and first.table not in access_rows.READERS:
             raise InvalidRequest(f"table: one of {', '.join(access_rows.READERS)}", "table")
         applied = await self._access.import_rows(who(context), first.table, content, replace=first.replace)
-        done = applied.value.values()
         total = Summary(
-            sum(one.added for one in done), sum(one.removed for one in done),
-            tuple(f"{table}: {warning}" for table, one in applied.value.items() for warning in one.warnings),
+            sum(one.value.added for one in applied.values()), sum(one.value.removed for one in applied.values()),
+            tuple(f"{table}: {warning}" for table, one in applied.items() for warning in one.value.warnings),
         )  # fmt: skip
-        return _change(Applied(total, applied.live))
+        return _change(Applied(total, all(one.live for one in applied.values())))
 
     async def ListPermissionFiles(
         self, request: access_pb2.ListPermissionFilesRequest, context: Any

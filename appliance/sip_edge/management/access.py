@@ -25,6 +25,7 @@ from appliance.sip_edge.tables.access_tables import AccessTables, ids, read
 T = TypeVar("T")
 
 ADDRESS, TRUSTED, MEMBER = "address", "trusted", "grp"
+RELOADED = (ADDRESS, TRUSTED)  # kept in Kamailio's memory
 TOLD = 50  # rows that the audit log and a reply name one by one
 TOO_SOON = "ongoing reload"  # what Kamailio says within reload_delta
 
@@ -114,39 +115,41 @@ class Access:
         target = "everything" if group is None else f"group {group}"
         return await self._change(who, f"{kind} replace", target, work, kind)
 
-    async def import_rows(self, who: str, kind: str, text: str, *, replace: bool) -> Applied[dict[str, Summary]]:
-        """A file of Kamailio's (SQL dump, CSV, db_text, address file), every table in it, all of it or nothing. Rows
-        that are there already are passed over; `replace`: each of its tables becomes what the file says.
-        InvalidRequest names the lines."""
-        tables = parse(kind, text)
+    async def import_rows(self, who: str, kind: str, text: str, *, replace: bool) -> dict[str, Applied[Summary]]:
+        """A file of Kamailio's (SQL dump, CSV, db_text, address file): every table in it, one after the other, each as
+        a whole, none when one of them has a mistake. Rows that are there already are passed over; `replace`: each table
+        becomes what the file says. InvalidRequest names the lines."""
+        action = "replace" if replace else "import"
+        return {
+            table: await self._import(who, f"{table} {action}", table, *found, replace=replace)
+            for table, found in parse(kind, text).items()
+        }
 
-        def work(link: Connection) -> Changed[dict[str, Summary]]:
-            done = {name: self._import(link, name, rows, replace) for name, (rows, _) in tables.items()}
-            told = {name: _told(rows) for name, (rows, _) in tables.items()}
-            found = {
-                name: Summary(one.added, one.removed, (*tables[name][1], *one.warnings)) for name, one in done.items()
-            }
-            return Changed(found, {name: {"rows": one.removed} for name, one in done.items()}, told)
+    async def _import(
+        self, who: str, action: str, kind: str, rows: Sequence[AnyRow], odd: Sequence[str], *, replace: bool
+    ) -> Applied[Summary]:
+        def work(link: Connection) -> Changed[Summary]:
+            there = [row for _, row in self._tables.rows(link, kind)]
+            if replace:
+                self._tables.clear(link, kind)
+                self._tables.add(link, kind, rows)
+                return Changed(
+                    Summary(len(rows), len(there), (*odd, *self._judge(kind, rows))), _told(there), _told(rows)
+                )
+            have = {row.key for row in there}
+            fresh = [row for row in rows if row.key not in have]
+            self._tables.add(link, kind, fresh)
+            known = (f"{len(rows) - len(fresh)} row(s) were there already",) if len(fresh) < len(rows) else ()
+            return Changed(
+                Summary(len(fresh), 0, (*odd, *known, *self._judge(kind, [*there, *fresh]))), after=_told(fresh)
+            )
 
-        action = "access replace" if replace else "access import"
-        return await self._change(who, action, ", ".join(tables), work, *tables)
-
-    def _import(self, link: Connection, kind: str, rows: Sequence[AnyRow], replace: bool) -> Summary:
-        there = self._tables.rows(link, kind)
-        if replace:
-            self._tables.clear(link, kind)
-            self._tables.add(link, kind, rows)
-            return Summary(len(rows), len(there), self._judge(kind, rows))
-        have = {row.key for _, row in there}
-        fresh = [row for row in rows if row.key not in have]
-        self._tables.add(link, kind, fresh)
-        known = (f"{len(rows) - len(fresh)} row(s) were there already",) if len(fresh) < len(rows) else ()
-        return Summary(len(fresh), 0, (*known, *self._judge(kind, [*(row for _, row in there), *fresh])))
+        return await self._change(who, action, f"{len(rows)} rows", work, kind)
 
     async def reload(self, who: str) -> bool:
         """Let Kamailio read the tables again, after somebody else changed them. False: it is not up."""
-        kinds = (ADDRESS, TRUSTED)
-        return (await self._change(who, "access reload", ", ".join(kinds), lambda _: Changed(None), *kinds)).live
+        done = [await self._change(who, f"{kind} reload", kind, lambda _: Changed(None), kind) for kind in RELOADED]
+        return all(applied.live for applied in done)
 
     def _judge(self, kind: str, rows: Sequence[AnyRow]) -> tuple[str, ...]:
         """What Kamailio would do with the whole table. InvalidRequest where it would not load it."""
@@ -163,9 +166,10 @@ class Access:
         return (*(f"{one}: the lower group number counts" for one in found[:TOLD]), *more)
 
     async def _change(
-        self, who: str, action: str, target: str, work: Callable[[Connection], Changed[T]], *kinds: str
+        self, who: str, action: str, target: str, work: Callable[[Connection], Changed[T]], kind: str
     ) -> Applied[T]:
-        commands = tuple(command for kind in kinds for command in self._reload(kind))
+        """One table in one change: what Kamailio refuses to load is then exactly what goes back."""
+        commands = self._reload(kind)
         if not commands:
             return await self._edge.change(who, action, target, work)
         async with self._turn:

@@ -105,7 +105,7 @@ def test_posix_expressions_are_not_pythons() -> None:
     assert PosixRegex("^sip:[[:digit:]]+@").search("sip:123@x")
     assert not PosixRegex("^sip:[[:digit:]]+@").search("sip:abc@x")
     assert not PosixRegex("A", ignore_case=False).search("a")
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match="regular"):
         PosixRegex("[")
 
 
@@ -121,7 +121,9 @@ _EXPRESSION = st.text(st.sampled_from("abc019@.:,# ^"), min_size=1, max_size=20)
 )
 
 
-@given(st.lists(_EXPRESSION, max_size=3), st.lists(_EXPRESSION, min_size=1, max_size=3), st.lists(_EXPRESSION, max_size=2))
+@given(
+    st.lists(_EXPRESSION, max_size=3), st.lists(_EXPRESSION, min_size=1, max_size=3), st.lists(_EXPRESSION, max_size=2)
+)  # fmt: skip
 def test_what_is_written_is_read(who: list[str], uris: list[str], excepted: list[str]) -> None:
     quoted = [", ".join(f'"{one}"' for one in side) for side in (who, uris, excepted)]
     line = f"{quoted[0] or 'ALL'} : {quoted[1]}" + (f" EXCEPT {quoted[2]}" if excepted else "")

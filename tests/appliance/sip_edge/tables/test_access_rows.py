@@ -18,7 +18,7 @@ from appliance.sip_edge.tables.access_rows import Address, address, address_file
     ("values", "row"),
     [
         ({"ip_addr": "10.0.0.0/8"}, Address(1, "10.0.0.0", 8)),
-        ({"grp": "3", "ip_addr": "10.0.0.0", "mask": "8", "port": 5060, "tag": "a"}, Address(3, "10.0.0.0", 8, 5060, "a")),
+        ({"grp": "3", "ip_addr": "10.0.0.0", "mask": "8", "port": 5, "tag": "a"}, Address(3, "10.0.0.0", 8, 5, "a")),
         ({"ip_addr": "10.0.0.1", "mask": 0}, Address(1, "10.0.0.1", 32)),  # as Kamailio: a single address
         ({"ip_addr": "10.0.0.1", "mask": None}, Address(1, "10.0.0.1", 32)),
         ({"ip_addr": "2001:DB8:0::/32"}, Address(1, "2001:db8::", 32)),
