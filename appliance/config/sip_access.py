@@ -117,7 +117,7 @@ class SipAccess(Table):
 class AddressGroup(Table):
     """What a group number of the table `address` means."""
 
-    number: int = row(help="Number in the column `grp`.", effect=Effect.RESTART, ge=1, lt=MOST_GROUPS)
+    number: int = row(help="Number in the column `grp`.", unit="number", effect=Effect.RESTART, ge=1, lt=MOST_GROUPS)
     name: str = row(help="Name in logs and in `srtpgw acl`.", effect=Effect.RESTART, pattern=NAME)
     trunk: str = row(
         "", help="Trunk that its members' requests belong to; empty: as trunks.match says.", effect=Effect.RESTART
