@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from appliance.config import tls_words
 from appliance.config.rows import Effect, Table, row
+from appliance.config.sip_dispatcher import DestinationSet, SipDispatcher
 from appliance.config.trunks import NAME, Trunk, no_padding
 from appliance.config.types import (
     IPLiteral,
@@ -328,6 +329,8 @@ class Settings(BaseSettings):
     log: Log = row(Log, help=Log.__doc__ or "", effect=Effect.RESTART)
     sip: Sip = row(Sip, help=Sip.__doc__ or "", effect=Effect.RESTART)
     security: Security = row(Security, help=Security.__doc__ or "", effect=Effect.NEXT_CALL)
+    sip_dispatcher: SipDispatcher = row(SipDispatcher, help=SipDispatcher.__doc__ or "", effect=Effect.RESTART)
+    destination_sets: tuple[DestinationSet, ...] = row((), help=DestinationSet.__doc__ or "", effect=Effect.RESTART)
     trunks: tuple[Trunk, ...] = row((), help=Trunk.__doc__ or "", effect=Effect.NEXT_CALL)
 
     @classmethod

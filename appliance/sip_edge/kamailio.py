@@ -18,7 +18,8 @@ from appliance.sip_edge.edge_config import EdgeConfig
 from appliance.sip_edge.ksr import routing
 
 PACKAGE = Path(__file__).resolve().parents[1]
-SCRIPT_TREES = ("__init__.py", "sip_edge/__init__.py", "sip_edge/ksr/**/*.py")  # below appliance/
+SCRIPT_TREES = ("__init__.py", "sip_edge/__init__.py", "sip_edge/ksr/**/*.py",
+                "placement/__init__.py", "placement/algorithms.py")  # below appliance/  # fmt: skip
 SCHEMAS = Path("/usr/share/kamailio/db_sqlite")
 SCHEMA_FILES = ("standard", "dialog")
 CHECK_TIMEOUT_S = 20
