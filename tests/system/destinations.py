@@ -46,11 +46,16 @@ class Edge:
             os.killpg(self.process.pid, how)
         else:
             self.process.send_signal(how)
-        self.process.wait(10)
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            raise
 
     def up(self) -> bool:
+        """All of it: Kamailio's last process is there (SIGTERM to one that still forks is lost)."""
         try:
-            return bool(self.rpc("core.version"))
+            return any("tcp main" in one["DSC"] for one in self.rpc("core.psx"))
         except OSError:
             return False
 
@@ -91,7 +96,7 @@ def settings(place: Path, sets: Sequence[DestinationSet], watch: SipDispatcher) 
 
 @contextmanager
 def running(place: Path, sets: Sequence[DestinationSet], lines: Sequence[str], destination: str = "set:1",
-            ports: Sequence[int] = (SIP,), **watch: Any) -> Iterator[Edge]:  # fmt: skip
+            ports: Sequence[int] = (SIP,), workers: int = 2, **watch: Any) -> Iterator[Edge]:  # fmt: skip
     """An edge whose calls all go to `destination`; `lines` are those of dispatcher.list."""
     listing = place / f"list-{secrets.token_hex(3)}"
     listing.write_text("\n".join(lines) + "\n")
@@ -99,7 +104,7 @@ def running(place: Path, sets: Sequence[DestinationSet], lines: Sequence[str], d
     config = edge_config(settings(place, sets, SipDispatcher.model_validate(wished)), place / "edge")
     trunk = Trunk("peer", ("127.0.0.0/8",), destination)
     listen = tuple(f"udp:{HOST}:{port}" for port in ports)
-    config = replace(config, table=replace(config.table, trunks=(trunk,)), user="", listen=listen)
+    config = replace(config, table=replace(config.table, trunks=(trunk,)), user="", listen=listen, workers=workers)
     kamailio.prepare(config)
     kamailio.check(config)
     edge = Edge(config, place / "kamailio.log")
