@@ -42,6 +42,7 @@ from appliance.policy.defaults import media_options
 from appliance.policy.options import MediaOptions
 from appliance.sip_edge.areas.database import url as database_url
 from appliance.sip_edge.from_settings import account as edge_account
+from appliance.sip_edge.management.destinations import Destinations
 from appliance.sip_edge.management.edge import Edge
 from appliance.sip_edge.rpc import SOCKET as RPC_SOCKET
 from appliance.sip_edge.rpc import Rpc
@@ -128,9 +129,11 @@ class Gateway:
         self.interface_nodes = self.hardware.nodes()
         self.dispatcher.on_command = self.hardware.commanded
         self.edge = edge_of(settings) if settings.sip.enabled else None
+        self.destinations = destinations_of(settings, self.edge) if self.edge else None
         self.api = ApiServer(
-            self.calls, settings.grpc, settings.paths.control_socket, observe, self.options, self.hardware, self.edge
-        )
+            self.calls, settings.grpc, settings.paths.control_socket, observe, self.options, self.hardware, self.edge,
+            self.destinations,
+        )  # fmt: skip
         self.metrics = MetricsEndpoint(registry, settings.http.listen) if settings.http.listen else None
         self.notifier = sdnotify.SystemdNotifier()
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -339,6 +342,11 @@ def edge_of(settings: Settings) -> Edge:
     database = Database(database_url(settings))
     return Edge(Rpc(settings.sip_run / RPC_SOCKET), database, Audit(settings.paths.state / "audit.jsonl"),
                 account=edge_account(settings))  # fmt: skip
+
+
+def destinations_of(settings: Settings, edge: Edge) -> Destinations:
+    algorithms = {one.id: one.algorithm for one in settings.destination_sets}
+    return Destinations(edge, settings.sip_dispatcher, algorithms)
 
 
 def core_nodes() -> dict[int, int]:

@@ -19,6 +19,7 @@ COMMANDS: dict[str, str] = {
     "workers": "appliance.cli.workers",
     "hardware": "appliance.cli.hardware",
     "edge": "appliance.cli.edge",
+    "destinations": "appliance.cli.destinations",
     "config": "appliance.cli.config",
     "version": "appliance.cli.version",
 }
