@@ -102,10 +102,16 @@ def changed(event: str) -> None:
 
 
 def local_request(table: RoutingTable) -> None:
-    """Event tm:local-request. A ping waits a ping's time for its answer, not a call's; a destination with flag 32 gets
-    none, which Kamailio 5.6 does not know of (row O25)."""
-    if table.balance.enabled and KSR.pv.gete("$rm") == table.balance.ping_method:
-        KSR.tm.t_set_fr(0, table.balance.ping_timeout_ms)
+    """Event tm:local-request. A ping waits a ping's time for its answer, not a call's; a destination that is not to be
+    pinged (flag 32, which Kamailio 5.6 does not know) gets none (row O25)."""
+    if not table.balance.enabled or KSR.pv.gete("$rm") != table.balance.ping_method:
+        return
+    uri = KSR.pv.gete("$ru")
+    sets = _known.fresh(table.balance.refresh_ms).values()
+    if any(one.uri == uri and not one.pinged for members in sets for one in members):
+        KSR.set_drop()
+        return
+    KSR.tm.t_set_fr(0, table.balance.ping_timeout_ms)
 
 
 def load(destination: Destination, expire_s: int) -> int:

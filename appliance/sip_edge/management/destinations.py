@@ -81,6 +81,7 @@ class Destinations:
 
     async def add(self, who: str, row: Row) -> Applied[Row]:
         """InvalidRequest, AlreadyExists, DatabaseUnavailable, EdgeRefused."""
+        row = dispatcher_rows.told(row)
 
         def work(connection: Connection) -> Changed[Row]:
             rows = self._read(connection)
@@ -98,7 +99,7 @@ class Destinations:
         def work(connection: Connection) -> Changed[Row]:
             rows = self._read(connection)
             before = _one(rows, number)
-            after = replace(before, **changes)
+            after = dispatcher_rows.told(replace(before, **changes))
             self._update(connection, after)
             _check([after if row.id == number else row for row in rows], {before.setid, after.setid})
             return Changed(after, _words(before), _words(after))
@@ -122,7 +123,7 @@ class Destinations:
             before = [row for row in self._read(connection) if row.setid in sets]
             kept = {(row.setid, row.destination): row for row in before}
             made = []
-            for row in (row for rows in sets.values() for row in rows):
+            for row in (dispatcher_rows.told(row) for rows in sets.values() for row in rows):
                 there = kept.pop((row.setid, row.destination), None)
                 if there is None:
                     made.append(self._insert(connection, replace(row, id=0)))
