@@ -21,10 +21,10 @@ from appliance.telemetry.edge_metrics import EdgeCollector
 class EdgeParts:
     """The parts by noun."""
 
-    def __init__(self, settings: Settings, registry: CollectorRegistry) -> None:
-        """OSError, ValueError: the file of its database URL."""
+    def __init__(self, settings: Settings, registry: CollectorRegistry, edge: Edge | None = None) -> None:
+        """`edge`: made of the settings when not given. OSError, ValueError: the file of its database URL."""
         self.settings = settings
-        self.edge = _edge(settings)
+        self.edge = edge or _edge(settings)
         self.destinations = Destinations(
             self.edge, settings.sip_dispatcher, {one.id: one.algorithm for one in settings.destination_sets}
         )
