@@ -46,8 +46,9 @@ def observed() -> list[tuple[str, str]]:
 async def api(
     calls: FakeCalls, edge: Edge, tmp_path: Path, observed: list[tuple[str, str]]
 ) -> AsyncIterator[ApiServer]:
+    parts = EdgeParts(Settings(), CollectorRegistry(), edge)
     server = ApiServer(
-        calls, Grpc(), tmp_path / "control.sock", lambda method, code, _: observed.append((method, code)), edge=EdgeParts(Settings(), CollectorRegistry(), edge),
+        calls, Grpc(), tmp_path / "control.sock", lambda method, code, _: observed.append((method, code)), edge=parts
     )
     await server.start()
     yield server
