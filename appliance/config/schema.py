@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from appliance.config import tls_words
 from appliance.config.rows import Effect, Table, row
 from appliance.config.sip_database import SipDatabase
+from appliance.config.sip_dispatcher import DestinationSet, SipDispatcher
 from appliance.config.trunks import NAME, Trunk, no_padding
 from appliance.config.types import (
     IPLiteral,
@@ -333,6 +334,8 @@ class Settings(BaseSettings):
     sip: Sip = row(Sip, help=Sip.__doc__ or "", effect=Effect.RESTART)
     sip_database: SipDatabase = row(SipDatabase, help=SipDatabase.__doc__ or "", effect=Effect.RESTART)
     security: Security = row(Security, help=Security.__doc__ or "", effect=Effect.NEXT_CALL)
+    sip_dispatcher: SipDispatcher = row(SipDispatcher, help=SipDispatcher.__doc__ or "", effect=Effect.RESTART)
+    destination_sets: tuple[DestinationSet, ...] = row((), help=DestinationSet.__doc__ or "", effect=Effect.RESTART)
     trunks: tuple[Trunk, ...] = row((), help=Trunk.__doc__ or "", effect=Effect.NEXT_CALL)
 
     @classmethod

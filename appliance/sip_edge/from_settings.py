@@ -14,7 +14,7 @@ from appliance.policy import secure_media
 from appliance.policy.suites import weak_suites
 from appliance.protocols.srtp import suites
 from appliance.sip_edge import kamailio
-from appliance.sip_edge.areas import database
+from appliance.sip_edge.areas import database, dispatcher
 from appliance.sip_edge.areas.area import Area, Places
 from appliance.sip_edge.edge_config import EdgeConfig, TlsFiles
 from appliance.sip_edge.ksr.routing import MediaPolicy, RoutingTable, Trunk
@@ -23,7 +23,7 @@ DEBIAN_USER = "kamailio"
 MODULE_FOLDERS = ("/usr/lib/x86_64-linux-gnu/kamailio/modules", "/usr/lib/aarch64-linux-gnu/kamailio/modules",
                   "/usr/lib64/kamailio/modules", "/usr/local/lib64/kamailio/modules")  # fmt: skip
 
-AREAS: tuple[Callable[[Settings, Places], Area], ...] = (database.area,)  # in load order of modules
+AREAS: tuple[Callable[[Settings, Places], Area], ...] = (database.area, dispatcher.dispatcher)  # in load order of modules
 
 # A trunk's quirks as NG words: (setting, value that asks for it, word). Words of rtpengine where it has one.
 QUIRKS: tuple[tuple[str, object, str], ...] = (
@@ -60,6 +60,7 @@ def edge_config(settings: Settings, run: Path) -> EdgeConfig:
         sdes_requires_tls=settings.security.sdes_requires_tls,
         user_agent=sip.user_agent,
         ng=ng,
+        balance=dispatcher.rules(settings),
     )
     modules = sip.modules or module_folder()
     databases = (Path(modules) / "db_sqlite.so").exists() and kamailio.SCHEMAS.is_dir()
