@@ -19,7 +19,7 @@ from typing import Any
 
 _HERE = Path(__file__).resolve()
 if str(_HERE.parents[3]) not in sys.path:  # the package tree that was copied into Kamailio's run directory
-    sys.path.append(str(_HERE.parents[3]))
+    sys.path.insert(0, str(_HERE.parents[3]))  # before the directory Kamailio was started in
 
 import KSR  # noqa: E402
 
