@@ -133,7 +133,7 @@ def parse(datagram: bytes, now: float) -> EdgeEvent | None:
     if not isinstance(record, dict) or not isinstance(name := record.get("event"), str) or not name:
         return None
     status = record.get("status")
-    others = [(str(key)[:LONGEST], _word(value)) for key, value in record.items() if key not in _OWN]
+    others = [(_word(key), _word(value)) for key, value in record.items() if key not in _OWN]
     return EdgeEvent(
         time=now, event=name[:LONGEST], rule=_word(record.get("rule", record.get("reason"))),
         status=status if isinstance(status, int) and 0 <= status < 1000 else 0,
