@@ -19,6 +19,8 @@ COMMANDS: dict[str, str] = {
     "workers": "appliance.cli.workers",
     "hardware": "appliance.cli.hardware",
     "edge": "appliance.cli.edge",
+    "acl": "appliance.cli.acl",
+    "destinations": "appliance.cli.destinations",
     "config": "appliance.cli.config",
     "version": "appliance.cli.version",
 }

@@ -13,8 +13,10 @@ from appliance.api.who import USER_KEY
 if TYPE_CHECKING:
     _Unary = grpc.UnaryUnaryClientInterceptor[Any, Any]
     _Stream = grpc.UnaryStreamClientInterceptor[Any, Any]
+    _Pieces = grpc.StreamUnaryClientInterceptor[Any, Any]
 else:
     _Unary, _Stream = grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor
+    _Pieces = grpc.StreamUnaryClientInterceptor
 
 
 def account() -> str:
@@ -32,7 +34,7 @@ def interceptors() -> tuple[Any, ...]:
     return (_Named(account()),)
 
 
-class _Named(_Unary, _Stream):
+class _Named(_Unary, _Stream, _Pieces):
     def __init__(self, name: str) -> None:
         self._metadata = (USER_KEY, name.encode("ascii", "replace").decode())
 
@@ -41,6 +43,9 @@ class _Named(_Unary, _Stream):
 
     def intercept_unary_stream(self, continuation: Any, details: Any, request: Any) -> Any:
         return continuation(self._with(details), request)
+
+    def intercept_stream_unary(self, continuation: Any, details: Any, requests: Any) -> Any:
+        return continuation(self._with(details), requests)
 
     def _with(self, details: Any) -> Any:
         return details._replace(metadata=(*(details.metadata or ()), self._metadata))

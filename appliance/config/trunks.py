@@ -14,7 +14,7 @@ from appliance.policy.options import MOST_MKI_KEYS
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$"  # of trunks and interfaces: they travel in NG flags and metric labels
 
-_SIP_URI = re.compile(r"^sips?:(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:\d{1,5})?(;[^\s<>]*)?$")
+SIP_URI = re.compile(r"^sips?:(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:\d{1,5})?(;[^\s<>]*)?$")
 
 
 def _policy(value: str) -> str:
@@ -40,7 +40,7 @@ def no_padding(value: str) -> str:
 
 
 def _sip_uri(value: str) -> str:
-    if value and not _SIP_URI.match(value):
+    if value and not SIP_URI.match(value):
         raise ValueError(f"{value!r} is not a SIP URI of a next hop, such as sip:192.0.2.1:5060;transport=tcp")
     return value
 
@@ -64,6 +64,17 @@ class Trunk(Table):
     destination: NextHop = row(
         "", help="Next hop (SIP URI) of calls that come from this trunk.", effect=Effect.NEXT_CALL
     )
+    uri: NextHop = row("", help="Its own SIP URI: where [[routes]] to it go.", effect=Effect.NEXT_CALL)
+    authenticate: Literal["address", "digest", "certificate"] = row(
+        "address",
+        help="What proves that a request is its: the source address, a password besides (digest; not for addresses "
+        "that the SIP edge's tables trust), or a name in its TLS certificate (certificate).",
+        effect=Effect.NEXT_CALL,
+    )
+    peer_names: Words = row(
+        (), help="Names, one of which must be in its certificate: common name, DNS name or URI.",
+        effect=Effect.NEXT_CALL,
+    )  # fmt: skip
     interface: str = row(
         "default", help="Media interface that faces it; a name of [[interfaces]].", effect=Effect.NEXT_CALL
     )

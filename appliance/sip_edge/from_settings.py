@@ -14,7 +14,7 @@ from appliance.policy import secure_media
 from appliance.policy.suites import weak_suites
 from appliance.protocols.srtp import suites
 from appliance.sip_edge import kamailio
-from appliance.sip_edge.areas import database
+from appliance.sip_edge.areas import access, database, dispatcher
 from appliance.sip_edge.areas.area import Area, Places
 from appliance.sip_edge.edge_config import EdgeConfig, TlsFiles
 from appliance.sip_edge.ksr.routing import MediaPolicy, RoutingTable, Trunk
@@ -23,7 +23,11 @@ DEBIAN_USER = "kamailio"
 MODULE_FOLDERS = ("/usr/lib/x86_64-linux-gnu/kamailio/modules", "/usr/lib/aarch64-linux-gnu/kamailio/modules",
                   "/usr/lib64/kamailio/modules", "/usr/local/lib64/kamailio/modules")  # fmt: skip
 
-AREAS: tuple[Callable[[Settings, Places], Area], ...] = (database.area,)  # in load order of modules
+AREAS: tuple[Callable[[Settings, Places], Area], ...] = (  # in load order of modules
+    database.area,
+    access.area,
+    dispatcher.dispatcher,
+)
 
 # A trunk's quirks as NG words: (setting, value that asks for it, word). Words of rtpengine where it has one.
 QUIRKS: tuple[tuple[str, object, str], ...] = (
@@ -55,16 +59,19 @@ def edge_config(settings: Settings, run: Path) -> EdgeConfig:
     """What the SIP edge of these settings is, in its run directory. OSError when that cannot be made."""
     sip = settings.sip
     ng = tuple(str(address) for address in settings.ng.listen)
+    modules = sip.modules or module_folder()
+    databases = (Path(modules) / "db_sqlite.so").exists() and kamailio.SCHEMAS.is_dir()
+    run = run.resolve()
+    places = Places(run, Path(modules), database.usable(settings, Path(modules)))
     table = RoutingTable(
         trunks=tuple(trunk(row, settings) for row in settings.trunks),
         sdes_requires_tls=settings.security.sdes_requires_tls,
         user_agent=sip.user_agent,
         ng=ng,
+        access=access.rules(settings, database=places.database != ""),
+        routes=access.routes(settings),
+        balance=dispatcher.rules(settings),
     )
-    modules = sip.modules or module_folder()
-    databases = (Path(modules) / "db_sqlite.so").exists() and kamailio.SCHEMAS.is_dir()
-    run = run.resolve()
-    places = Places(run, Path(modules), database.usable(settings, Path(modules)))
     return EdgeConfig(
         run=run, listen=tuple(str(socket) for socket in sip.listen), ng=ng, table=table,
         mask_key=kamailio.mask_key(run), program=sip.program, modules=modules,
@@ -85,6 +92,7 @@ def trunk(row: TrunkSettings, settings: Settings) -> Trunk:
     )
     return Trunk(
         name=row.name, match=tuple(str(network) for network in row.match), destination=row.destination,
+        uri=row.uri, authenticate=row.authenticate, peer_names=row.peer_names,
         listen=str(row.listen or ""), interface=row.interface,
         inbound=_policy(policy.inbound, row, settings, row.rtp_secure_media_inbound),
         outbound=_policy(policy.outbound, row, settings, row.rtp_secure_media_outbound),

@@ -38,6 +38,7 @@ def kamailio_cfg(edge: EdgeConfig) -> str:
           for module, name, value in (*_parameters(edge), *_of_areas(edge, "parameters")) if _wanted(module, edge)),
         "",
         'cfgengine "python"',
+        *_of_areas(edge, "blocks"),
     ]  # fmt: skip
     return "\n".join(parts) + "\n"
 

@@ -11,7 +11,7 @@ import re
 from dataclasses import asdict, dataclass, field
 
 from appliance.sip_edge.ksr import records
-from appliance.sip_edge.ksr.rules.access import AccessRules
+from appliance.sip_edge.ksr.rules.access import AccessRules, Route
 from appliance.sip_edge.ksr.rules.auth import AuthRules
 from appliance.sip_edge.ksr.rules.balance import BalanceRules
 from appliance.sip_edge.ksr.rules.flood import FloodRules
@@ -40,6 +40,9 @@ class Trunk:
     name: str
     match: tuple[str, ...] = ()  # source networks, CIDR
     destination: str = ""  # next hop for calls that come from this trunk
+    uri: str = ""  # its own: where routes to it go
+    authenticate: str = "address"  # address, digest, certificate
+    peer_names: tuple[str, ...] = ()  # one of them is in its certificate
     listen: str = ""  # our socket towards it ("udp:10.0.0.1:5060"); empty: by route
     interface: str = "default"  # media interface that faces it
     inbound: MediaPolicy = field(default_factory=lambda: MediaPolicy("optional", stated=False))
@@ -62,6 +65,7 @@ class RoutingTable:
     flood: FloodRules = field(default_factory=FloodRules)
     limits: LimitRules = field(default_factory=LimitRules)
     access: AccessRules = field(default_factory=AccessRules)
+    routes: tuple[Route, ...] = ()
     auth: AuthRules = field(default_factory=AuthRules)
     registrar: RegistrarRules = field(default_factory=RegistrarRules)
     balance: BalanceRules = field(default_factory=BalanceRules)
