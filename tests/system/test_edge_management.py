@@ -17,15 +17,16 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry
 from sqlalchemy import insert
 
 from appliance.config.schema import Settings
-from appliance.gateway import edge_of
 from appliance.sip_edge import kamailio
 from appliance.sip_edge.edge_config import EdgeConfig
 from appliance.sip_edge.from_settings import edge_config
 from appliance.sip_edge.management import status
 from appliance.sip_edge.management.edge import Changed, Edge
+from appliance.sip_edge.management.parts import EdgeParts
 from appliance.sip_edge.rpc import Rpc, RpcUnavailable
 from appliance.sip_edge.tables import schema
 from tests.appliance.sip_edge.kamailio_answers import ANSWERS
@@ -109,7 +110,7 @@ def running(settings: Settings, sip_programs: None) -> Iterator[EdgeConfig]:
 
 @pytest.fixture
 async def edge(settings: Settings, running: EdgeConfig) -> AsyncIterator[Edge]:
-    made = edge_of(settings)
+    made = EdgeParts(settings, CollectorRegistry()).edge
     await made.start()
     yield made
     await made.stop()
