@@ -79,11 +79,11 @@ def prepare(edge: EdgeConfig) -> Path:
 
 
 def make_events_folder(run: Path) -> Path:
-    """Where control listens for what the script tells; group-writable, and what is made in it is the group's."""
+    """Where control listens for what the script tells; group-writable."""
     folder = run / EVENTS.parent
     if not folder.is_dir():
         folder.mkdir(parents=True)
-        folder.chmod(0o2770)
+        folder.chmod(0o770)
     return folder
 
 

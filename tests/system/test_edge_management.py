@@ -53,6 +53,7 @@ def ask():
 def listen():
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as link:
         link.bind(run + "/events/other.sock")
+    os.chown(run + "/events/other.sock", -1, os.stat(run + "/events").st_gid)
     os.unlink(run + "/events/other.sock")
 def write():
     link = sqlite3.connect(database)
