@@ -9,9 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import secrets
 import signal
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -33,6 +31,7 @@ from appliance.sip_edge.tables.database import Database
 from appliance.telemetry.audit import Audit
 from tests.system import databases
 from tests.system.lab import wait_for
+from tests.system.sip_request import ask
 
 pytestmark = pytest.mark.system
 
@@ -110,22 +109,7 @@ class Server:
         return (self.run / "log").read_text(errors="replace")
 
     def ask(self, method: str, authorization: str = "") -> str:
-        """The reply to a request out of any dialog; empty when there is none."""
-        header = f"Authorization: {authorization}\r\n" if authorization else ""
-        request = (
-            f"{method} sip:{REALM} SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:9;rport;"
-            f"branch=z9hG4bK{secrets.token_hex(6)}\r\n"
-            f"From: <sip:alice@{REALM}>;tag=1\r\nTo: <sip:alice@{REALM}>\r\nCall-ID: {secrets.token_hex(8)}\r\n"
-            f"CSeq: 1 {method}\r\nMax-Forwards: 70\r\n{header}Content-Length: 0\r\n\r\n"
-        )
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
-            link.settimeout(1)
-            try:
-                link.connect(("127.0.0.1", self.port))
-                link.send(request.encode())
-                return link.recv(65_536).decode()
-            except OSError:
-                return ""
+        return ask(self.port, method, headers=f"Authorization: {authorization}\r\n" if authorization else "")
 
     def register(self, password: str) -> str:
         """Status line of a REGISTER of alice that answers the challenge (RFC 2617, no qop)."""

@@ -9,7 +9,6 @@ import os
 import pwd
 import secrets
 import signal
-import socket
 import stat
 import subprocess
 import tempfile
@@ -31,6 +30,7 @@ from appliance.sip_edge.rpc import Rpc, RpcUnavailable
 from appliance.sip_edge.tables import schema
 from tests.appliance.sip_edge.kamailio_answers import ANSWERS
 from tests.system.lab import wait_for
+from tests.system.sip_request import ask
 
 pytestmark = [
     pytest.mark.system,
@@ -118,20 +118,7 @@ async def edge(settings: Settings, running: EdgeConfig) -> AsyncIterator[Edge]:
 
 
 def _ask(method: str, call_id: str = "") -> str:
-    request = (
-        f"{method} sip:x@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:9;rport;"
-        f"branch=z9hG4bK{secrets.token_hex(6)}\r\n"
-        f"From: <sip:a@b.example>;tag=1\r\nTo: <sip:x@127.0.0.1>\r\nCall-ID: {call_id or secrets.token_hex(8)}\r\n"
-        f"CSeq: 1 {method}\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
-    )
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
-        link.settimeout(1)
-        try:
-            link.connect(("127.0.0.1", SIP))
-            link.send(request.encode())
-            return link.recv(65_536).decode()
-        except OSError:
-            return ""
+    return ask(SIP, method, call_id)
 
 
 @pytest.mark.row("K07", "I07")
