@@ -40,7 +40,9 @@ def _edge(stack: Stack) -> edge_pb2.EdgeStatus:
 
 def _srtpgw(stack: Stack, *words: str) -> Any:
     command = [sys.executable, "-m", "appliance.cli.main", *words, "--json", "--socket"]
-    done = subprocess.run([*command, f"{stack.place}/run/control.sock"], capture_output=True, text=True, check=False, timeout=30)
+    done = subprocess.run(
+        [*command, f"{stack.place}/run/control.sock"], capture_output=True, text=True, check=False, timeout=30
+    )
     assert done.returncode == 0, done.stderr + stack.log()
     return json.loads(done.stdout)
 
