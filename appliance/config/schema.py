@@ -15,6 +15,7 @@ from appliance.config.routes import Route
 from appliance.config.rows import Effect, Table, row
 from appliance.config.sip_access import AddressGroup, SipAccess
 from appliance.config.sip_database import SipDatabase
+from appliance.config.sip_dispatcher import DestinationSet, SipDispatcher
 from appliance.config.trunks import NAME, Trunk, no_padding
 from appliance.config.types import (
     IPLiteral,
@@ -335,6 +336,8 @@ class Settings(BaseSettings):
     sip: Sip = row(Sip, help=Sip.__doc__ or "", effect=Effect.RESTART)
     sip_database: SipDatabase = row(SipDatabase, help=SipDatabase.__doc__ or "", effect=Effect.RESTART)
     security: Security = row(Security, help=Security.__doc__ or "", effect=Effect.NEXT_CALL)
+    sip_dispatcher: SipDispatcher = row(SipDispatcher, help=SipDispatcher.__doc__ or "", effect=Effect.RESTART)
+    destination_sets: tuple[DestinationSet, ...] = row((), help=DestinationSet.__doc__ or "", effect=Effect.RESTART)
     trunks: tuple[Trunk, ...] = row((), help=Trunk.__doc__ or "", effect=Effect.NEXT_CALL)
     routes: tuple[Route, ...] = row((), help=Route.__doc__ or "", effect=Effect.NEXT_CALL)
     sip_access: SipAccess = row(SipAccess, help=SipAccess.__doc__ or "", effect=Effect.RESTART)

@@ -14,7 +14,7 @@ from appliance.policy import secure_media
 from appliance.policy.suites import weak_suites
 from appliance.protocols.srtp import suites
 from appliance.sip_edge import kamailio
-from appliance.sip_edge.areas import access, database
+from appliance.sip_edge.areas import access, database, dispatcher
 from appliance.sip_edge.areas.area import Area, Places
 from appliance.sip_edge.edge_config import EdgeConfig, TlsFiles
 from appliance.sip_edge.ksr.routing import MediaPolicy, RoutingTable, Trunk
@@ -23,7 +23,9 @@ DEBIAN_USER = "kamailio"
 MODULE_FOLDERS = ("/usr/lib/x86_64-linux-gnu/kamailio/modules", "/usr/lib/aarch64-linux-gnu/kamailio/modules",
                   "/usr/lib64/kamailio/modules", "/usr/local/lib64/kamailio/modules")  # fmt: skip
 
-AREAS: tuple[Callable[[Settings, Places], Area], ...] = (database.area, access.area)  # in load order of modules
+AREAS: tuple[Callable[[Settings, Places], Area], ...] = (  # in load order of modules
+    database.area, access.area, dispatcher.dispatcher,
+)  # fmt: skip
 
 # A trunk's quirks as NG words: (setting, value that asks for it, word). Words of rtpengine where it has one.
 QUIRKS: tuple[tuple[str, object, str], ...] = (
@@ -66,6 +68,7 @@ def edge_config(settings: Settings, run: Path) -> EdgeConfig:
         ng=ng,
         access=access.rules(settings, database=places.database != ""),
         routes=access.routes(settings),
+        balance=dispatcher.rules(settings),
     )
     return EdgeConfig(
         run=run, listen=tuple(str(socket) for socket in sip.listen), ng=ng, table=table,

@@ -17,7 +17,8 @@ from appliance.sip_edge.ksr import routing
 from appliance.sip_edge.tables.database import Database, created
 
 PACKAGE = Path(__file__).resolve().parents[1]
-SCRIPT_TREES = ("__init__.py", "sip_edge/__init__.py", "sip_edge/ksr/**/*.py")  # below appliance/
+SCRIPT_TREES = ("__init__.py", "sip_edge/__init__.py", "sip_edge/ksr/**/*.py",
+                "placement/__init__.py", "placement/algorithms.py")  # below appliance/  # fmt: skip
 SCHEMAS = Path("/usr/share/kamailio/db_sqlite")
 SCHEMA_FILES = ("standard", "dialog")
 EVENTS = Path("events", "control.sock")  # in the run directory: say.py sends there

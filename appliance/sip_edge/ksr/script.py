@@ -23,7 +23,7 @@ if str(_HERE.parents[3]) not in sys.path:  # the package tree that was copied in
 
 import KSR  # noqa: E402
 
-from appliance.sip_edge.ksr import call, dialog, guard, media, routing, say  # noqa: E402
+from appliance.sip_edge.ksr import balance, call, dialog, guard, media, routing, say  # noqa: E402
 
 
 def mod_init() -> Kamailio:
@@ -76,6 +76,14 @@ class Kamailio:
     def ksr_dialog_event(self, message: Any, event: str) -> int:
         if event == "dialog:end":
             dialog.ended()
+        return 1
+
+    def ksr_dispatcher_event(self, message: Any, event: str) -> int:
+        balance.changed(event)
+        return 1
+
+    def ksr_tm_event(self, message: Any, event: str) -> int:
+        balance.local_request(self.table)
         return 1
 
     def ksr_onsend_route(self, message: Any) -> int:
