@@ -9,6 +9,7 @@ import secrets
 import select
 import socket
 import subprocess
+import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -27,8 +28,9 @@ from appliance.sip_edge.tables.database import Database
 from appliance.telemetry.audit import Audit
 from tests.system import lab as labs
 
-EDGE = 28600
-NEXT_HOP, CARRIER = 28610, 28611  # where trunks' destinations and uris lead
+HOST = "127.0.0.1"
+EDGE = 28600  # port; a second edge has another one
+NEXT_HOP, CARRIER = 1, 2  # above the edge's: where trunks' destinations and uris lead
 PATIENCE_S = 3.0
 
 
@@ -44,12 +46,12 @@ class Answer:
 
 
 class NextHop:
-    """Answers every INVITE, REFER, MESSAGE with 486, and writes down its Request-URI by Call-ID."""
+    """Answers every request with 486, and writes down its Request-URI by its From tag (the Call-ID is hidden)."""
 
     def __init__(self, port: int) -> None:
         self.port, self.seen = port, {}  # type: ignore[var-annotated]
         self._link = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._link.bind(("127.0.0.1", port))
+        self._link.bind((HOST, port))
         self._wake, self._woken = socket.socketpair()
         self._thread = threading.Thread(target=self._serve)
         self._thread.start()
@@ -70,8 +72,8 @@ class NextHop:
             method, uri, _ = head[0].split(" ", 2)
             if method == "ACK":
                 continue
-            call_id = next(line.partition(":")[2].strip() for line in head if line.lower().startswith("call-id:"))
-            self.seen[call_id] = uri
+            tag = next(line.rpartition("tag=")[2] for line in head if line.lower().startswith("from:"))
+            self.seen[tag] = uri
             keep = [line for line in head[1:] if line.partition(":")[0].lower() in ("via", "from", "call-id", "cseq")]
             to = next(line for line in head if line.lower().startswith("to:"))
             reply = ["SIP/2.0 486 Busy Here", *keep, f"{to};tag=b", "Content-Length: 0", "", ""]
@@ -87,6 +89,7 @@ class Rig:
     config: EdgeConfig
     hops: tuple[NextHop, ...]
     process: subprocess.Popen[bytes]
+    port: int
     access: Access = field(init=False)
 
     def __post_init__(self) -> None:
@@ -96,12 +99,13 @@ class Rig:
 
     def ask(self, question: Question) -> Answer:
         """Send it as a request from its source, wait for the final reply."""
-        call_id = f"{secrets.token_hex(8)}@test"
-        status = exchange(message(question, call_id), question)
+        tag = secrets.token_hex(8)
+        call_id = f"{tag}@test"
+        status = exchange(message(question, tag), question, self.port)
         events = tuple(event for event in self.events() if event.get("call_id") == call_id)
         rule = next((str(event["reason"]) for event in events if event["event"] == "sip_refused"), "")
-        hop = next((hop for hop in self.hops if call_id in hop.seen), None)
-        return Answer(status, rule, hop.seen[call_id] if hop else "", hop.port if hop else 0, events)
+        hop = next((hop for hop in self.hops if tag in hop.seen), None)
+        return Answer(status, rule, hop.seen[tag] if hop else "", hop.port if hop else 0, events)
 
     def events(self) -> Iterator[Mapping[str, Any]]:
         for line in self.log().splitlines():
@@ -114,13 +118,25 @@ class Rig:
 
 
 @contextmanager
-def running(place: Path, settings: dict[str, Any], sql: str = "", files: Mapping[str, str] | None = None) -> Iterator[Rig]:
-    """The edge of these settings; `sql` is run once its tables are there, `files` are its permission files."""
-    place.mkdir(exist_ok=True)
-    sip = {"listen": [f"{proto}:127.0.0.1:{EDGE}" for proto in ("udp", "tcp")] + [f"udp:[::1]:{EDGE}"], "workers": 2}
+def running(
+    settings: dict[str, Any], sql: str = "", files: Mapping[str, str] | None = None, port: int = EDGE
+) -> Iterator[Rig]:
+    """The edge of these settings; `sql` is run once its tables are there, `files` are its permission files,
+    `port` is that of all its sockets."""
+    with tempfile.TemporaryDirectory(prefix="srtpgw-access-") as name:
+        Path(name).chmod(0o711)  # Kamailio's account goes through
+        with _running(Path(name), settings, sql, files or {}, port) as rig:
+            yield rig
+
+
+@contextmanager
+def _running(
+    place: Path, settings: dict[str, Any], sql: str, files: Mapping[str, str], port: int
+) -> Iterator[Rig]:
+    sip = {"listen": [f"udp:{HOST}:{port}", f"tcp:{HOST}:{port}", f"udp:[::1]:{port}"], "workers": 2}
     table = Settings(paths={"run": place, "state": place}, **{"sip": sip, **settings})
     (place / "access").mkdir(exist_ok=True)
-    for name, text in (files or {}).items():
+    for name, text in files.items():
         (place / "access" / name).write_text(text)
     config = from_settings.edge_config(table, place / "sip")
     database = Database(config.tables)
@@ -128,12 +144,12 @@ def running(place: Path, settings: dict[str, Any], sql: str = "", files: Mapping
     database.run_here(lambda link: [link.exec_driver_sql(line) for line in sql.split(";\n") if line.strip()])
     database.close()
     kamailio.prepare(config)
-    hops = (NextHop(NEXT_HOP), NextHop(CARRIER))
+    hops = (NextHop(port + NEXT_HOP), NextHop(port + CARRIER))
     with (place / "kamailio.log").open("wb") as log:
         process = subprocess.Popen(kamailio.command(config), stdout=log, stderr=log, start_new_session=True)
     try:
-        rig = Rig(place, table, config, hops, process)
-        labs.wait_for(lambda: _answers(process), 10, "Kamailio does not answer OPTIONS")
+        rig = Rig(place, table, config, hops, process, port)
+        labs.wait_for(lambda: _answers(process, port), 10, "Kamailio does not answer OPTIONS")
         yield rig
         rig.edge.database.close()
     finally:
@@ -142,20 +158,20 @@ def running(place: Path, settings: dict[str, Any], sql: str = "", files: Mapping
             hop.close()
 
 
-def message(question: Question, call_id: str) -> str:
+def message(question: Question, tag: str) -> str:
     host = f"[{question.source}]" if ":" in question.source else question.source
     lines = [
         f"{question.method} {question.uri} SIP/2.0",
         f"Via: SIP/2.0/{question.transport.upper()} {host}:{question.port};branch=z9hG4bK{secrets.token_hex(6)};rport",
-        "Max-Forwards: 70", f"From: <{question.from_uri}>;tag={secrets.token_hex(4)}", f"To: <{question.uri}>",
-        f"Call-ID: {call_id}", f"CSeq: 1 {question.method}",
+        "Max-Forwards: 70", f"From: <{question.from_uri}>;tag={tag}", f"To: <{question.uri}>",
+        f"Call-ID: {tag}@test", f"CSeq: 1 {question.method}",
         f"Contact: {question.contact or f'<sip:me@{host}:{question.port}>'}",
         *([f"Refer-To: <{question.refer_to}>"] if question.refer_to else []),
     ]  # fmt: skip
     return "\r\n".join((*lines, "Content-Length: 0", "", ""))
 
 
-def exchange(text: str, question: Question) -> int:
+def exchange(text: str, question: Question, port: int) -> int:
     """Status of the final reply; 0: none came."""
     family = socket.AF_INET6 if ":" in question.source else socket.AF_INET
     kind = socket.SOCK_STREAM if question.transport == "tcp" else socket.SOCK_DGRAM
@@ -163,7 +179,7 @@ def exchange(text: str, question: Question) -> int:
         link.settimeout(PATIENCE_S)
         link.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         link.bind((question.source, question.port))
-        link.connect(("::1" if family == socket.AF_INET6 else "127.0.0.1", EDGE))
+        link.connect(("::1" if family == socket.AF_INET6 else HOST, port))
         link.sendall(text.encode())
         received = ""
         try:
@@ -189,14 +205,13 @@ def _ack(request: str, reply: str) -> str:
     return "\r\n".join(to if line.startswith("To:") and to else line for line in lines)
 
 
-def _answers(process: subprocess.Popen[bytes]) -> bool:
+def _answers(process: subprocess.Popen[bytes], port: int) -> bool:
     assert process.poll() is None, "Kamailio has ended"
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
         link.settimeout(0.3)
-        link.bind(("127.0.0.1", 0))
-        port = link.getsockname()[1]
-        ping = Question("127.0.0.1", port, method="OPTIONS", from_uri="sip:a@b", uri=f"sip:127.0.0.1:{EDGE}")
-        link.sendto(message(ping, secrets.token_hex(6)).encode(), ("127.0.0.1", EDGE))
+        link.bind((HOST, 0))
+        ping = Question(HOST, link.getsockname()[1], method="OPTIONS", from_uri="sip:a@b", uri=f"sip:{HOST}:{port}")
+        link.sendto(message(ping, secrets.token_hex(6)).encode(), (HOST, port))
         try:
             return link.recv(4096).startswith(b"SIP/2.0 200")
         except TimeoutError:
