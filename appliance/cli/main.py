@@ -20,6 +20,7 @@ COMMANDS: dict[str, str] = {
     "hardware": "appliance.cli.hardware",
     "edge": "appliance.cli.edge",
     "acl": "appliance.cli.acl",
+    "destinations": "appliance.cli.destinations",
     "config": "appliance.cli.config",
     "version": "appliance.cli.version",
 }

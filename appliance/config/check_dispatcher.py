@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from appliance.config.faults import Severity
+from appliance.config.finding import Finding
 from appliance.config.sip_dispatcher import ALGORITHMS
 from appliance.sip_edge.ksr.rules.balance import SET
 
 if TYPE_CHECKING:
-    from appliance.config.crosscheck import Finding
     from appliance.config.schema import Settings
 
 HASH_PVAR, RELATIVE_WEIGHT, LATENCY = 7, 11, 13
@@ -23,8 +23,6 @@ def dispatcher(settings: Settings) -> Iterator[Finding]:
 
 
 def _sets(settings: Settings) -> Iterator[Finding]:
-    from appliance.config.crosscheck import Finding
-
     seen: dict[str | int, int] = {}
     for place, one in enumerate(settings.destination_sets):
         for key, value in (("id", one.id), ("name", one.name)):
@@ -47,8 +45,6 @@ def _sets(settings: Settings) -> Iterator[Finding]:
 
 
 def _targets(settings: Settings) -> Iterator[Finding]:
-    from appliance.config.crosscheck import Finding
-
     names = {one.name for one in settings.destination_sets} | {str(one.id) for one in settings.destination_sets}
     for place, trunk in enumerate(settings.trunks):
         if not trunk.destination.startswith(SET):
@@ -61,8 +57,6 @@ def _targets(settings: Settings) -> Iterator[Finding]:
 
 
 def _watching(settings: Settings) -> Iterator[Finding]:
-    from appliance.config.crosscheck import Finding
-
     watch = settings.sip_dispatcher
     path = watch.list_file
     if path is not None and not path.is_file():

@@ -257,6 +257,5 @@ def _repeated_names(settings: Settings, key: str) -> Iterator[Finding]:
 RULES: tuple[Callable[[Settings], Iterator[Any]], ...] = (
     _port_range, _cores, _interfaces, _trunks, _security, _ng, _grpc, _tls, _files_there, _listeners,
     check_access.groups, check_access.routes, check_access.certificates, check_access.files,
-    check_database.database,
-    check_dispatcher.dispatcher,
+    check_database.database, check_dispatcher.dispatcher,
 )  # fmt: skip

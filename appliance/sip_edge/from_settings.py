@@ -24,8 +24,10 @@ MODULE_FOLDERS = ("/usr/lib/x86_64-linux-gnu/kamailio/modules", "/usr/lib/aarch6
                   "/usr/lib64/kamailio/modules", "/usr/local/lib64/kamailio/modules")  # fmt: skip
 
 AREAS: tuple[Callable[[Settings, Places], Area], ...] = (  # in load order of modules
-    database.area, access.area, dispatcher.dispatcher,
-)  # fmt: skip
+    database.area,
+    access.area,
+    dispatcher.dispatcher,
+)
 
 # A trunk's quirks as NG words: (setting, value that asks for it, word). Words of rtpengine where it has one.
 QUIRKS: tuple[tuple[str, object, str], ...] = (

@@ -17,9 +17,15 @@ from typing import Any
 from appliance.config.schema import Settings
 from appliance.config.sip_dispatcher import DestinationSet, SipDispatcher
 from appliance.sip_edge import kamailio
+from appliance.sip_edge.areas.database import url as database_url
 from appliance.sip_edge.edge_config import EdgeConfig
 from appliance.sip_edge.from_settings import edge_config
 from appliance.sip_edge.ksr.routing import Trunk
+from appliance.sip_edge.management.destinations import Destinations
+from appliance.sip_edge.management.edge import Edge as Writer
+from appliance.sip_edge.rpc import SOCKET, Rpc
+from appliance.sip_edge.tables.database import Database
+from appliance.telemetry.audit import Audit
 from tests.system.lab import wait_for
 from tests.system.targets import HOST, Caller, Gateway, Target
 
@@ -46,11 +52,16 @@ class Edge:
             os.killpg(self.process.pid, how)
         else:
             self.process.send_signal(how)
-        self.process.wait(10)
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            raise
 
     def up(self) -> bool:
+        """All of it: Kamailio's last process is there (SIGTERM to one that still forks is lost)."""
         try:
-            return bool(self.rpc("core.version"))
+            return any("tcp main" in one["DSC"] for one in self.rpc("core.psx"))
         except OSError:
             return False
 
@@ -90,16 +101,17 @@ def settings(place: Path, sets: Sequence[DestinationSet], watch: SipDispatcher) 
 
 
 @contextmanager
-def running(place: Path, sets: Sequence[DestinationSet], lines: Sequence[str], destination: str = "set:1",
-            ports: Sequence[int] = (SIP,), **watch: Any) -> Iterator[Edge]:  # fmt: skip
-    """An edge whose calls all go to `destination`; `lines` are those of dispatcher.list."""
-    listing = place / f"list-{secrets.token_hex(3)}"
-    listing.write_text("\n".join(lines) + "\n")
-    wished = {"list_file": listing, "ds_ping_interval": 0, "refresh_ms": 50, **watch}
+def running(place: Path, sets: Sequence[DestinationSet], lines: Sequence[str] | None, destination: str = "set:1",
+            ports: Sequence[int] = (SIP,), workers: int = 2, **watch: Any) -> Iterator[Edge]:  # fmt: skip
+    """An edge whose calls all go to `destination`; `lines` are those of dispatcher.list, None: its table."""
+    wished: dict[str, Any] = {"ds_ping_interval": 0, "refresh_ms": 50, **watch}
+    if lines is not None:
+        wished["list_file"] = place / f"list-{secrets.token_hex(3)}"
+        wished["list_file"].write_text("\n".join(lines) + "\n")
     config = edge_config(settings(place, sets, SipDispatcher.model_validate(wished)), place / "edge")
     trunk = Trunk("peer", ("127.0.0.0/8",), destination)
     listen = tuple(f"udp:{HOST}:{port}" for port in ports)
-    config = replace(config, table=replace(config.table, trunks=(trunk,)), user="", listen=listen)
+    config = replace(config, table=replace(config.table, trunks=(trunk,)), user="", listen=listen, workers=workers)
     kamailio.prepare(config)
     kamailio.check(config)
     edge = Edge(config, place / "kamailio.log")
@@ -111,6 +123,13 @@ def running(place: Path, sets: Sequence[DestinationSet], lines: Sequence[str], d
         edge.stop()
         gateway.close()
     assert "Traceback" not in edge.log(), edge.log()
+
+
+def management(edge: Edge, place: Path, sets: Sequence[DestinationSet], **watch: Any) -> Destinations:
+    """What the control process makes of the same settings."""
+    made = settings(place, sets, SipDispatcher.model_validate(watch))
+    writer = Writer(Rpc(edge.config.run / SOCKET), Database(database_url(made)), Audit(place / "audit.jsonl"))
+    return Destinations(writer, made.sip_dispatcher, {one.id: one.algorithm for one in sets})
 
 
 @contextmanager

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from appliance.config.schema import Settings
 from appliance.config.sip_dispatcher import DestinationSet as SetSettings
 from appliance.config.sip_dispatcher import SipDispatcher
 from appliance.sip_edge.areas.area import Area, Places, Value
 from appliance.sip_edge.ksr.rules.balance import COUNTERS, PROFILE, BalanceRules, DestinationSet
+from appliance.sip_edge.tables import dispatcher_files, dispatcher_rows
 
 LIST_FILE = "dispatcher.list"
 FAILOVER, USER_ONLY = 2, 1  # bits of the setting `flags`
@@ -24,7 +27,7 @@ def dispatcher(settings: Settings, places: Places) -> Area:
         return Area()
     if ours.list_file is not None:  # its text, in the run directory: Kamailio's account need not read the original
         source: tuple[tuple[str, str, Value], ...] = (("dispatcher", "list_file", str(places.run / LIST_FILE)),)
-        files = {LIST_FILE: ours.list_file.read_text()}
+        files = {LIST_FILE: _text(ours.list_file)}
     else:
         names = tuple(("dispatcher", name, getattr(ours, name)) for name in SAME_NAME)
         source, files = (("dispatcher", "db_url", places.database), *names), {}
@@ -46,6 +49,11 @@ def rules(settings: Settings) -> BalanceRules:
         force_dst=ours.force_dst, load_expire_s=ours.ds_hash_expire, refresh_ms=ours.refresh_ms,
         ping_method=ours.ds_ping_method, ping_timeout_ms=ours.ds_ping_fr_timeout,
     )  # fmt: skip
+
+
+def _text(path: Path) -> str:
+    """dispatcher.list as Kamailio is to read it. OSError, NotUnderstood (ValueError)."""
+    return dispatcher_files.listing([dispatcher_rows.told(row) for row in dispatcher_files.read(path.read_text()).rows])
 
 
 def _set(one: SetSettings, ours: SipDispatcher) -> DestinationSet:

@@ -25,7 +25,6 @@ from appliance.sip_edge.ksr.rules.balance import BalanceRules, Destination, Dest
 LIST = json.dumps({"jsonrpc": "2.0", "method": "dispatcher.list", "id": 1})
 TRIED = "_dsdst_"  # xavp where Kamailio's ds_mark_dst looks for the destination that it is about
 MARKING = "$var(ds_marking)"  # the destination that ds_mark_dst is about while its event runs: $ru is the call's then
-GENERATION = "generation"
 
 
 class _Known:
@@ -37,7 +36,7 @@ class _Known:
         self._until = 0.0
 
     def fresh(self, refresh_ms: int) -> dict[int, tuple[Destination, ...]]:
-        generation = KSR.htable.sht_get(rules.COUNTERS, GENERATION)
+        generation = KSR.htable.sht_get(rules.COUNTERS, rules.GENERATION)
         now = time.monotonic()
         if generation != self._generation or now >= self._until:
             KSR.jsonrpcs.execx(LIST)
@@ -96,17 +95,23 @@ def next(table: RoutingTable, status: int) -> bool:
 
 def changed(event: str) -> None:
     """Kamailio's events dispatcher:dst-down and dst-up: told once, and every process looks again (row O27)."""
-    KSR.htable.sht_inc(rules.COUNTERS, GENERATION)
+    KSR.htable.sht_inc(rules.COUNTERS, rules.GENERATION)
     word = "destination_" + event.rpartition("-")[2]
     say.count(word)
     say.event(word, destination=KSR.pv.gete(MARKING) or KSR.pv.gete("$ru"))
 
 
 def local_request(table: RoutingTable) -> None:
-    """Event tm:local-request. A ping waits a ping's time for its answer, not a call's; a destination with flag 32 gets
-    none, which Kamailio 5.6 does not know of (row O25)."""
-    if table.balance.enabled and KSR.pv.gete("$rm") == table.balance.ping_method:
-        KSR.tm.t_set_fr(0, table.balance.ping_timeout_ms)
+    """Event tm:local-request. A ping waits a ping's time for its answer, not a call's; a destination that is not to be
+    pinged (flag 32, which Kamailio 5.6 does not know) gets none (row O25)."""
+    if not table.balance.enabled or KSR.pv.gete("$rm") != table.balance.ping_method:
+        return
+    uri = KSR.pv.gete("$ru")
+    sets = _known.fresh(table.balance.refresh_ms).values()
+    if any(one.uri == uri and not one.pinged for members in sets for one in members):
+        KSR.set_drop()
+        return
+    KSR.tm.t_set_fr(0, table.balance.ping_timeout_ms)
 
 
 def load(destination: Destination, expire_s: int) -> int:
@@ -210,4 +215,4 @@ def _mark(chosen_set: DestinationSet, uri: str) -> None:
     KSR.pv.sets(MARKING, uri)
     KSR.dispatcher.ds_mark_dst_state(chosen_set.mark)
     KSR.pv.sets(MARKING, "")
-    KSR.htable.sht_inc(rules.COUNTERS, GENERATION)
+    KSR.htable.sht_inc(rules.COUNTERS, rules.GENERATION)

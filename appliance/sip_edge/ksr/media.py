@@ -16,15 +16,24 @@ NOBODY = Trunk(name="")
 
 def offer(table: RoutingTable, offerer: Trunk, answerer: Trunk, next_hop: str, *, by_caller: bool) -> bool:
     """Engage the gateway with the SDP of this request; False when the request was answered instead."""
+    verdict = engage(table, offerer, answerer, next_hop, by_caller=by_caller)
+    if verdict is not None:
+        say.refuse(verdict.status, verdict.phrase, verdict.reason)
+    return verdict is None
+
+
+def engage(
+    table: RoutingTable, offerer: Trunk, answerer: Trunk, next_hop: str, *, by_caller: bool
+) -> refusal.Verdict | None:
+    """Put the SDP of this request to the gateway; what to answer when it cannot be offered to `answerer`."""
     KSR.pv.sets("$avp(offerer)", offerer.name)
     KSR.pv.sets("$avp(answerer)", answerer.name)
     KSR.pv.sets(SDP, "")
     if KSR.textops.has_body_type(say.SDP_TYPE) < 0:
         if KSR.pv.gete("$rb"):  # media described in a way that we cannot read would go round the gateway
-            say.refuse(*media_flags.unreadable(KSR.pv.gete("$cT")))
-            return False
+            return refusal.Verdict(*media_flags.unreadable(KSR.pv.gete("$cT")))
         KSR.setflag(LATE_OFFER)
-        return True
+        return None
     secure_signalling = table.sdes_requires_tls
     try:
         media_flags.check_offer(KSR.pv.gete("$rb"), offerer, say.transport(), secure_signalling)
@@ -32,16 +41,13 @@ def offer(table: RoutingTable, offerer: Trunk, answerer: Trunk, next_hop: str, *
             answerer = media_flags.bound(offerer, answerer, KSR.pv.gete("$rb"), say.transport())
         flags = media_flags.offer_flags(offerer, answerer, say.transport(), next_hop, secure_signalling)
     except media_flags.Refused as refused:
-        say.refuse(488, "Not Acceptable Here", refused.reason)
-        return False
+        return refusal.Verdict(488, "Not Acceptable Here", refused.reason)
     new_call = KSR.siputils.has_totag() < 0
     if put_to_gateway(KSR.rtpengine.rtpengine_offer, flags):
         KSR.pv.sets("$avp(fallback)", "1" if new_call and fallback.possible(answerer, flags) else "")
-        return True
+        return None
     words = (table.ng, say.call_id(), KSR.pv.gete("$ft"), KSR.pv.gete("$rb"), flags)
-    verdict = refusal.ask(*words, new_call=new_call)
-    say.refuse(verdict.status, verdict.phrase, verdict.reason)
-    return False
+    return refusal.ask(*words, new_call=new_call)
 
 
 def into_branch() -> None:

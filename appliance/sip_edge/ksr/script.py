@@ -23,7 +23,20 @@ if str(_HERE.parents[3]) not in sys.path:  # the package tree that was copied in
 
 import KSR  # noqa: E402
 
-from appliance.sip_edge.ksr import balance, call, dialog, guard, media, routing, say  # noqa: E402
+from appliance.sip_edge.ksr import (  # noqa: E402
+    balance,
+    call,
+    dialog,
+    flood,
+    guard,
+    limits,
+    media,
+    nat,
+    registrar,
+    request,
+    routing,
+    say,
+)  # fmt: skip
 
 
 def mod_init() -> Kamailio:
@@ -41,22 +54,23 @@ class Kamailio:
         return 0
 
     def ksr_request_route(self, message: Any) -> int:
-        if not guard.admits(self.table):
+        table = self.table
+        if not (flood.check(table) and guard.admits(table) and limits.admits(table)):
             return 1
-        KSR.force_rport()  # answers go where the request came from (RFC 3581, row I03)
+        nat.request(table)
         method = KSR.pv.gete("$rm")
         if method == "CANCEL":
             return _cancel()
         if KSR.siputils.has_totag() > 0:
-            return dialog.within(self.table, method)
+            return dialog.within(table, method)
         if method == "ACK":  # of a negative reply: belongs to a transaction or to nobody
             return _cancel()
         KSR.tm.t_check_trans()  # a retransmission is answered by its transaction and ends here
         if method == "OPTIONS":
             return say.reply(200, "OK", allow=True)
-        if method == "INVITE":
-            return call.new(self.table)
-        return say.refuse(404, "Not Found", "no_route")
+        if method == "REGISTER":
+            return registrar.register(table)
+        return call.new(table) if method == "INVITE" else request.new(table)
 
     def ksr_branch(self, message: Any) -> int:
         media.into_branch()
@@ -65,6 +79,10 @@ class Kamailio:
     def ksr_reply(self, message: Any) -> int:
         dialog.hide()
         media.into_reply(self.table)
+        return 1
+
+    def ksr_reply_other(self, message: Any) -> int:
+        dialog.hide()
         return 1
 
     def ksr_failure(self, message: Any) -> int:

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import grpc
 import pytest
+from prometheus_client import CollectorRegistry
 
 from appliance.api.server import ApiServer
-from appliance.config.schema import Grpc
+from appliance.config.schema import Grpc, Settings
 from appliance.sip_edge.management.edge import Edge
+from appliance.sip_edge.management.parts import EdgeParts
 from appliance.sip_edge.rpc import Rpc
 from appliance.sip_edge.tables.database import Database
 from appliance.telemetry.audit import Audit
@@ -44,8 +46,9 @@ def observed() -> list[tuple[str, str]]:
 async def api(
     calls: FakeCalls, edge: Edge, tmp_path: Path, observed: list[tuple[str, str]]
 ) -> AsyncIterator[ApiServer]:
+    parts = EdgeParts(Settings(), CollectorRegistry(), edge)
     server = ApiServer(
-        calls, Grpc(), tmp_path / "control.sock", lambda method, code, _: observed.append((method, code)), edge=edge
+        calls, Grpc(), tmp_path / "control.sock", lambda method, code, _: observed.append((method, code)), edge=parts
     )
     await server.start()
     yield server

@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from appliance.api.server import ApiServer
 from appliance.calls.media import Address, ContextSpec, LegMedia, MasterKey, StreamMedia
 from appliance.calls.views import SessionRequest
-from appliance.config.schema import Grpc
+from appliance.config.schema import Grpc, Settings
 from appliance.sip_edge.management.edge import Edge
+from appliance.sip_edge.management.parts import EdgeParts
 from appliance.sip_edge.rpc import Rpc
 from appliance.sip_edge.tables.database import Database
 from appliance.telemetry.audit import Audit
@@ -45,7 +47,7 @@ def gateway(tmp_path: Path) -> Iterator[Gateway]:
         await found.calls.create_session(_session("call-1", "first"))
         await found.calls.create_session(_session("call-2", "[bold]not markup[/bold]"))
         await edge.start()
-        server = ApiServer(found.calls, Grpc(), found.socket, edge=edge)
+        server = ApiServer(found.calls, Grpc(), found.socket, edge=EdgeParts(Settings(), CollectorRegistry(), edge))
         await server.start()
         ready.set()
         await ended.wait()

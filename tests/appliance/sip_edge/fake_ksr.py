@@ -37,6 +37,7 @@ class FakeKSR:
         self.variables: dict[str, Any] = {}
         self.log: list[str] = []
         self.flags: set[int] = set()
+        self.dropped = False
         self.pv = SimpleNamespace(
             get=self.variables.get, gete=lambda name: self.variables.get(name, ""), sets=self.variables.__setitem__
         )
@@ -57,6 +58,9 @@ class FakeKSR:
     def force_rport(self) -> int:
         self.calls.append(("force_rport",))
         return 1
+
+    def set_drop(self) -> None:
+        self.dropped = True
 
     def called(self, name: str) -> list[tuple[Any, ...]]:
         return [call[1:] for call in self.calls if call[0] == name]

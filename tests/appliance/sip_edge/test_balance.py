@@ -328,12 +328,18 @@ def test_what_is_known_is_kept_until_something_changes(ksr: FakeKSR, calls: Call
 
 
 def test_pings_have_a_time_of_their_own(ksr: FakeKSR, calls: Calls) -> None:
-    """F27: a dead target is known after a ping's time; other requests of Kamailio's own keep theirs."""
+    """F27, O25: a dead target is known after a ping's time; other requests of Kamailio's own keep theirs; who has flag
+    32 is not pinged."""
     from appliance.sip_edge.ksr import balance
 
-    ksr.variables["$rm"] = "BYE"
+    calls.knows(s1=[dest(A), dest(B, attrs="noping=1")])
+    ksr.variables |= {"$rm": "BYE", "$ru": A}
     balance.local_request(table(ping_timeout_ms=700))
     assert not ksr.called("tm.t_set_fr")
     ksr.variables["$rm"] = "OPTIONS"
     balance.local_request(table(ping_timeout_ms=700))
     assert ksr.called("tm.t_set_fr") == [(0, 700)]
+    assert not ksr.dropped
+    ksr.variables["$ru"] = B
+    balance.local_request(table(ping_timeout_ms=700))
+    assert ksr.dropped

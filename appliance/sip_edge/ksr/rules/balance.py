@@ -17,6 +17,7 @@ ROUND_ROBIN, PARALLEL, CALL_LOAD, OVERLOAD = 4, 12, 10, 64
 HASHES = {0: "$ci", 1: "$fu", 2: "$tu", 3: "$ru", 5: "$au"}  # what is hashed; 7: the set's own template
 URIS = frozenset({1, 2, 3})
 COUNTERS = "balance"  # htable: calls by set (turns), and `generation`, which each change of a state raises
+GENERATION = "generation"
 PROFILE = "destination"  # dialog profile: calls by destination
 TIMEOUT = "timeout"  # the word for: no reply at all, not even a provisional one
 SET = "set:"

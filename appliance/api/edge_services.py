@@ -1,0 +1,31 @@
+"""The services that manage the SIP edge, joined to a server: one line per noun. Without a SIP edge they are
+UNIMPLEMENTED."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from appliance.api.access_servicer import AccessServicer
+from appliance.api.destination_servicer import DestinationServicer
+from appliance.api.edge_servicer import EdgeServicer
+from appliance.sip_edge.management.parts import EdgeParts
+from srtpgw.v1 import (
+    access_pb2,
+    access_pb2_grpc,
+    destinations_pb2,
+    destinations_pb2_grpc,
+    edge_pb2,
+    edge_pb2_grpc,
+)
+
+SERVICES = (
+    (edge_pb2, "EdgeService"),
+    (access_pb2, "AccessService"),
+    (destinations_pb2, "DestinationService"),
+)  # fmt: skip
+
+
+def add_to(server: Any, parts: EdgeParts) -> None:
+    edge_pb2_grpc.add_EdgeServiceServicer_to_server(EdgeServicer(parts.edge), server)
+    access_pb2_grpc.add_AccessServiceServicer_to_server(AccessServicer(parts.edge, parts.settings), server)
+    destinations_pb2_grpc.add_DestinationServiceServicer_to_server(DestinationServicer(parts.destinations), server)
