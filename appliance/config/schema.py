@@ -14,6 +14,7 @@ from appliance.config import tls_words
 from appliance.config.routes import Route
 from appliance.config.rows import Effect, Table, row
 from appliance.config.sip_access import AddressGroup, SipAccess
+from appliance.config.sip_auth import SipAuth
 from appliance.config.sip_database import SipDatabase
 from appliance.config.sip_dispatcher import DestinationSet, SipDispatcher
 from appliance.config.sip_flood import SipFlood
@@ -339,6 +340,7 @@ class Settings(BaseSettings):
     sip_database: SipDatabase = row(SipDatabase, help=SipDatabase.__doc__ or "", effect=Effect.RESTART)
     security: Security = row(Security, help=Security.__doc__ or "", effect=Effect.NEXT_CALL)
     sip_sanity: SipSanity = row(SipSanity, help=SipSanity.__doc__ or "", effect=Effect.RESTART)
+    sip_auth: SipAuth = row(SipAuth, help=SipAuth.__doc__ or "", effect=Effect.RESTART)
     sip_flood: SipFlood = row(SipFlood, help=SipFlood.__doc__ or "", effect=Effect.RESTART)
     sip_dispatcher: SipDispatcher = row(SipDispatcher, help=SipDispatcher.__doc__ or "", effect=Effect.RESTART)
     destination_sets: tuple[DestinationSet, ...] = row((), help=DestinationSet.__doc__ or "", effect=Effect.RESTART)

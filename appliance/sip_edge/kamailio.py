@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
-import secrets
 import shutil
 import sqlite3
 import subprocess
@@ -14,6 +13,7 @@ from pathlib import Path
 from appliance.sip_edge import render
 from appliance.sip_edge.edge_config import EdgeConfig
 from appliance.sip_edge.ksr import routing
+from appliance.sip_edge.secret_file import own_secret
 from appliance.sip_edge.tables.database import Database, created
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -37,14 +37,7 @@ def find(program: str) -> str | None:
 
 def mask_key(run: Path) -> str:
     """The secret of topology hiding: made once per run directory, so that a restart still decodes calls (row K04)."""
-    run.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path = run / "mask.key"
-    if not path.exists():
-        fresh = path.with_suffix(".new")
-        fresh.touch(mode=0o600)
-        fresh.write_text(secrets.token_hex(24))
-        fresh.replace(path)
-    return path.read_text()
+    return own_secret(run / "mask.key")
 
 
 def prepare(edge: EdgeConfig) -> Path:
