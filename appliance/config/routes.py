@@ -8,17 +8,15 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator
 
 from appliance.config.rows import Effect, Table, row
-from appliance.config.trunks import NAME, SIP_URI
-
-_SET = re.compile(r"^set:\d{1,9}$")
+from appliance.config.trunks import DESTINATION_SET, NAME, SIP_URI
 
 
 def _destination(value: str) -> str:
-    if value in ("", "registrar") or _SET.match(value) or SIP_URI.match(value):
+    if value in ("", "registrar") or DESTINATION_SET.match(value) or SIP_URI.match(value):
         return value
     if value.startswith("trunk:") and re.match(NAME, value.removeprefix("trunk:")):
         return value
-    raise ValueError(f"{value!r} is none of: a SIP URI, set:NUMBER, registrar, trunk:NAME")
+    raise ValueError(f"{value!r} is none of: a SIP URI, set:NAME, registrar, trunk:NAME")
 
 
 def _pattern(value: str) -> str:
@@ -65,6 +63,6 @@ class Route(Table):
         "route", help="deny: such calls are refused with 403.", effect=Effect.NEXT_CALL
     )
     destination: RouteDestination = row(
-        "", help="A SIP URI, set:NUMBER (dispatcher), registrar, or trunk:NAME (its uri); empty: where the caller's "
+        "", help="A SIP URI, set:NAME (destinations), registrar, or trunk:NAME (its uri); empty: where the caller's "
         "trunk sends its calls.", effect=Effect.NEXT_CALL,
     )  # fmt: skip

@@ -14,6 +14,7 @@ from appliance.policy.options import MOST_MKI_KEYS
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$"  # of trunks and interfaces: they travel in NG flags and metric labels
 
+DESTINATION_SET = re.compile(r"^set:[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")
 SIP_URI = re.compile(r"^sips?:(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:\d{1,5})?(;[^\s<>]*)?$")
 
 
@@ -48,7 +49,12 @@ def _sip_uri(value: str) -> str:
 SecureMediaWords = Annotated[str, AfterValidator(_policy)]
 SuiteList = Annotated[str, AfterValidator(_suites)]
 SecureIn = Annotated[str, AfterValidator(_secure_in)]
+def _target(value: str) -> str:
+    return value if value == "registrar" or DESTINATION_SET.match(value) else _sip_uri(value)
+
+
 NextHop = Annotated[str, AfterValidator(_sip_uri)]
+Target = Annotated[str, AfterValidator(_target)]
 
 
 class Trunk(Table):
@@ -61,9 +67,10 @@ class Trunk(Table):
     listen: OptionalSipSocket = row(
         "", help="Our socket towards it, one of sip.listen; empty: by route.", effect=Effect.NEXT_CALL
     )
-    destination: NextHop = row(
-        "", help="Next hop (SIP URI) of calls that come from this trunk.", effect=Effect.NEXT_CALL
-    )
+    destination: Target = row(
+        "", help="Where calls that come from this trunk go: a next hop (SIP URI), set:NAME (destinations), registrar.",
+        effect=Effect.NEXT_CALL,
+    )  # fmt: skip
     uri: NextHop = row("", help="Its own SIP URI: where [[routes]] to it go.", effect=Effect.NEXT_CALL)
     authenticate: Literal["address", "digest", "certificate"] = row(
         "address",

@@ -205,8 +205,9 @@ def _in_user_group(access: AccessRules, group: str) -> bool:
     """Table `grp`: by the password that was given, else by the From that a trusted peer vouches for (J07)."""
     if not access.members:
         return False
-    whose = "Credentials" if KSR.pv.gete("$dlg_var(user)") else "From"
-    return bool(KSR.group.is_user_in(whose, group) > 0)
+    user = str(KSR.pv.gete("$dlg_var(user)"))
+    uri = f"sip:{user}@{KSR.pv.gete('$fd')}" if user else str(KSR.pv.gete("$fu"))
+    return bool(KSR.group.is_user_in(uri, group) > 0)
 
 
 # -- Registrations --------------------------------------------------------------------------------------------------

@@ -48,7 +48,8 @@ def gateway(tmp_path: Path) -> Iterator[Gateway]:
         await found.calls.create_session(_session("call-1", "first"))
         await found.calls.create_session(_session("call-2", "[bold]not markup[/bold]"))
         await edge.start()
-        server = ApiServer(found.calls, Grpc(), found.socket, edge=EdgeParts(Settings(), CollectorRegistry(), edge))
+        settings = Settings(paths={"state": tmp_path, "run": tmp_path})  # type: ignore[arg-type]
+        server = ApiServer(found.calls, Grpc(), found.socket, edge=EdgeParts(settings, CollectorRegistry(), edge))
         await server.start()
         ready.set()
         await ended.wait()

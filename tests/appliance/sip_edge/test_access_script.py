@@ -188,10 +188,10 @@ ROUTES = (
 
 
 @pytest.mark.row("J07")
-@pytest.mark.parametrize(("user", "whose"), [("alice", "Credentials"), ("", "From")])
+@pytest.mark.parametrize(("user", "whose"), [("alice", "sip:alice@a.example"), ("", "sip:bob@b.example")])
 def test_group_membership(kamailio: Kamailio, ksr: FakeKSR, user: str, whose: str) -> None:
     table = replace(TABLE, routes=ROUTES, access=replace(ON, members=True))
-    kamailio.request("10.0.0.5", rU="004930", **{"dlg_var(user)": user})
+    kamailio.request("10.0.0.5", rU="004930", fu="sip:bob@b.example", **{"dlg_var(user)": user})
     assert access.target(table, PHONES) is None
     assert (ksr.replies, ksr.called("group.is_user_in")) == ([(403, "Forbidden")], [(whose, "pstn")])
     ksr.answers["group.is_user_in"] = 1

@@ -1,0 +1,274 @@
+"""Access rules with real Kamailio and real sockets, rule by rule (rows N01-N14, J07, J08, P10, P11, P13).
+
+Each question of the table is sent, and put to `srtpgw acl test`'s decider as well: both must say the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from appliance.sip_edge.management import acl_knowledge, acl_trial
+from appliance.sip_edge.management.access import ADDRESS, MEMBER, TRUSTED
+from appliance.sip_edge.management.acl_trial import Question
+from appliance.sip_edge.tables.access_rows import Address, Member, Trusted
+from tests.system import access_rig
+from tests.system.access_rig import CARRIER, EDGE, NEXT_HOP, Answer, Rig
+
+OTHER = 28620  # port of a second edge beside the first one
+
+
+def trunks(port: int = EDGE) -> list[dict[str, Any]]:
+    next_hop = f"sip:127.0.0.1:{port + NEXT_HOP}"
+    return [
+        {"name": "phones", "match": ["127.0.1.0/24"], "destination": next_hop, "authenticate": "digest"},
+        {"name": "office", "match": ["127.0.2.0/24", "::1/128"], "destination": next_hop},
+        {"name": "carrier", "destination": next_hop, "uri": f"sip:127.0.0.1:{port + CARRIER}"},
+    ]
+
+
+GROUPS = [
+    {"number": 1, "name": "known"},
+    {"number": 2, "name": "carriers", "trunk": "carrier", "gateway": True},
+    {"number": 3, "name": "outcasts", "action": "deny"},
+    {"number": 4, "name": "guests", "trusted": False},
+]
+ROUTES = [
+    {"name": "pstn", "from_trunk": "office", "prefix": "00", "group": "pstn", "strip": 2, "prepend": "+",
+     "destination": "trunk:carrier"},
+    {"name": "barred", "pattern": "0?190.*", "action": "deny"},
+    {"name": "nowhere", "from_trunk": "carrier", "prefix": "77", "destination": "trunk:carrier"},
+]  # fmt: skip
+SETTINGS: dict[str, Any] = {"trunks": trunks(), "address_groups": GROUPS, "routes": ROUTES}
+
+# As Kamailio's own tools write it.
+SQL = """INSERT INTO address (grp, ip_addr, mask, port, tag) VALUES (1,'127.0.1.1',32,0,'exact');
+INSERT INTO address (grp, ip_addr, mask, port, tag) VALUES (1,'127.0.1.64',26,0,'subnet');
+INSERT INTO address (grp, ip_addr, mask, port, tag) VALUES (1,'127.0.1.2',32,5088,'port');
+INSERT INTO address (grp, ip_addr, mask, port, tag) VALUES (1,'127.0.1.3',0,0,'mask zero');
+INSERT INTO address (grp, ip_addr, mask, port, tag) VALUES (2,'127.0.3.0',24,0,'carrier one');
+INSERT INTO address (grp, ip_addr, mask, port, tag) VALUES (3,'127.0.2.66',32,0,NULL);
+INSERT INTO address (grp, ip_addr, mask, port, tag) VALUES (4,'127.0.1.4',32,0,NULL);
+INSERT INTO address (grp, ip_addr, mask, port, tag) VALUES (2,'gw.example.com',32,0,'a name');
+INSERT INTO address (grp, ip_addr, mask, port, tag) VALUES (5,'2001:db8::',32,0,'six');
+INSERT INTO trusted (src_ip, proto, tag) VALUES ('127.0.1.20','any','any');
+INSERT INTO trusted (src_ip, proto, tag) VALUES ('127.0.1.21','tcp','tcp');
+INSERT INTO trusted (src_ip, proto, tag) VALUES ('127.0.1.22','none','none');
+INSERT INTO trusted (src_ip, proto, from_pattern, tag) VALUES ('127.0.1.23','any','^sip:alice@','from');
+INSERT INTO trusted (src_ip, proto, ruri_pattern, tag) VALUES ('127.0.1.24','any','^sip:1','ruri');
+INSERT INTO trusted (src_ip, proto, tag, priority) VALUES ('127.0.4.1','any','nobody',1);
+INSERT INTO trusted (src_ip, proto, tag, priority) VALUES ('127.0.4.1','any','carrier',9);
+INSERT INTO trusted (src_ip, proto, tag) VALUES ('127.0.4.2','any','nobody');
+INSERT INTO grp (username, domain, grp) VALUES ('alice','office.example','pstn');
+"""
+FILES = {
+    "permissions.allow": '"^sip:boss@" : "^sip:900"\n',
+    "permissions.deny": """# nobody but the boss
+ALL : "^sip:900[0-9]*@"   # premium
+"^sip:temp@" EXCEPT "^sip:temp@b\\.example" : ALL
+""",
+    "uri.deny": 'ALL : "^sip:900", "^sip:.*@evil\\.example"\n',
+    "register.deny": 'ALL : "^sip:.*@127\\.0\\.9\\.9$"\n',
+}
+ALICE, BOB, CALLED = "sip:alice@office.example", "sip:bob@office.example", "sip:100@127.0.0.1"
+
+
+@pytest.fixture(scope="module")
+def rig() -> Iterator[Rig]:
+    with access_rig.running(SETTINGS, SQL, FILES) as found:
+        yield found
+
+
+def agree(rig: Rig, question: Question) -> Answer:
+    """Ask both; the edge's answer when the decider says the same."""
+    answer = rig.ask(question)
+    known = asyncio.run(acl_knowledge.gather(rig.access, rig.settings))
+    expected = acl_trial.ask(known, question)
+    if expected.rule == "digest":
+        assert answer.rule.startswith("digest") or answer.status in (401, 407), (answer, expected)
+        assert not answer.uri
+    elif expected.status:
+        assert (answer.status, answer.rule) == (expected.status, expected.rule), expected
+        assert not answer.uri
+    else:
+        assert answer.uri, (answer, expected, rig.log()[-3000:])
+        assert answer.uri.partition(":")[2].partition("@")[0] == expected.uri_user
+        assert expected.destination.endswith(str(answer.port))
+    return answer
+
+
+PASSES, ASKED = "", "digest"
+
+
+@pytest.mark.parametrize(
+    ("source", "port", "transport", "from_uri", "uri", "rule"),
+    [
+        pytest.param("127.0.1.1", 5060, "udp", BOB, CALLED, PASSES, id="N02-exact"),
+        pytest.param("127.0.1.1", 5999, "tcp", BOB, CALLED, PASSES, id="N08-port-0-is-any"),
+        pytest.param("127.0.1.70", 5060, "udp", BOB, CALLED, PASSES, id="N08-subnet"),
+        pytest.param("127.0.1.130", 5060, "udp", BOB, CALLED, ASKED, id="N08-outside-the-subnet"),
+        pytest.param("127.0.1.2", 5088, "udp", BOB, CALLED, PASSES, id="N08-port"),
+        pytest.param("127.0.1.2", 5089, "udp", BOB, CALLED, ASKED, id="N08-other-port"),
+        pytest.param("127.0.1.3", 5060, "udp", BOB, CALLED, PASSES, id="N08-mask-0-is-one-address"),
+        pytest.param("127.0.1.4", 5060, "udp", BOB, CALLED, ASKED, id="N02-group-that-is-not-trusted"),
+        pytest.param("127.0.3.9", 5060, "udp", BOB, CALLED, PASSES, id="N03-trunk-of-a-group"),
+        pytest.param("127.0.2.66", 5060, "udp", BOB, CALLED, "address_denied", id="N08-denied-group"),
+        pytest.param("127.0.5.1", 5060, "udp", BOB, CALLED, "no_trunk", id="J08-nobody"),
+        pytest.param("127.0.1.20", 5060, "udp", BOB, CALLED, PASSES, id="N09-any"),
+        pytest.param("127.0.1.21", 5060, "tcp", BOB, CALLED, PASSES, id="N09-tcp"),
+        pytest.param("127.0.1.21", 5060, "udp", BOB, CALLED, ASKED, id="N09-not-udp"),
+        pytest.param("127.0.1.22", 5060, "udp", BOB, CALLED, ASKED, id="N09-none-never"),
+        pytest.param("127.0.1.23", 5060, "udp", ALICE, CALLED, PASSES, id="N09-from-pattern"),
+        pytest.param("127.0.1.23", 5060, "udp", BOB, CALLED, ASKED, id="N09-other-from"),
+        pytest.param("127.0.1.24", 5060, "udp", BOB, CALLED, PASSES, id="N09-ruri-pattern"),
+        pytest.param("127.0.1.24", 5060, "udp", BOB, "sip:200@127.0.0.1", ASKED, id="N09-other-ruri"),
+        pytest.param("127.0.4.1", 5060, "udp", BOB, CALLED, PASSES, id="N10-priority-and-tag-name-the-trunk"),
+        pytest.param("127.0.4.2", 5060, "udp", BOB, CALLED, "no_trunk_for_peer", id="N10-tag-names-nobody"),
+        pytest.param("127.0.2.1", 5060, "udp", BOB, "sip:900123@127.0.0.1", "permissions_routing", id="N04-deny"),
+        pytest.param("127.0.2.1", 5060, "udp", "sip:boss@a.example", "sip:900123@127.0.0.1", PASSES, id="N04-allow"),
+        pytest.param("127.0.2.1", 5060, "udp", "sip:temp@a.example", CALLED, "permissions_routing", id="N01-who"),
+        pytest.param("127.0.2.1", 5060, "udp", "sip:temp@b.example", CALLED, PASSES, id="N01-EXCEPT"),
+        pytest.param("127.0.2.1", 5060, "udp", "SIP:BOSS@office.example", "sip:900@127.0.0.1", PASSES, id="N01-case"),
+        pytest.param("127.0.2.1", 5060, "udp", ALICE, "sip:0049@127.0.0.1", PASSES, id="J07-member"),
+        pytest.param("127.0.2.1", 5060, "udp", BOB, "sip:0049@127.0.0.1", "not_in_group", id="J07-no-member"),
+        pytest.param("127.0.2.1", 5060, "udp", BOB, "sip:0190@127.0.0.1", "route_denied", id="P11-denied-route"),
+        pytest.param("127.0.3.9", 5060, "udp", BOB, "sip:7712@127.0.0.1", PASSES, id="P11-route-to-a-trunk"),
+        pytest.param("::1", 5060, "udp", BOB, f"sip:100@[::1]:{EDGE}", PASSES, id="J08-IPv6"),
+    ],
+)  # fmt: skip
+def test_rule(
+    rig: Rig, source: str, port: int, transport: str, from_uri: str, uri: str, rule: str, request: Any
+) -> None:
+    """N01-N10, J07, J08, P11: what decides, and that nothing reaches the next hop when it is a refusal."""
+    answer = agree(rig, Question(source, port, transport, "INVITE", from_uri, uri))
+    if rule == PASSES:
+        assert (answer.status, answer.rule) == (486, "")
+    elif rule != ASKED:
+        assert answer.rule == rule
+
+
+@pytest.mark.row("N07")
+@pytest.mark.parametrize(
+    ("refer_to", "rule"),
+    [("sip:200@office.example", ""), ("sip:900123@office.example", "permissions_uri"),
+     ("sip:x@evil.example", "permissions_uri")],
+)  # fmt: skip
+def test_refer(rig: Rig, refer_to: str, rule: str) -> None:
+    question = Question("127.0.2.1", 5060, "udp", "REFER", BOB, CALLED, refer_to)
+    answer = agree(rig, question)
+    assert answer.rule == rule
+    assert answer.status == (403 if rule else 486)
+
+
+@pytest.mark.row("N10")
+def test_tag_and_group_are_told(rig: Rig) -> None:
+    """The tag of a row goes with the call: in its event, and in its dialog's variables."""
+    answer = rig.ask(Question("127.0.3.9", 5060, "udp", "INVITE", BOB, CALLED))
+    (told,) = [event for event in answer.events if event["event"] == "sip_identified"]
+    assert (told["trunk"], told["group"], told["tag"], told["by"]) == ("carrier", "carriers", "carrier one", "address")
+
+
+@pytest.mark.row("N11")
+def test_changes_are_live_and_atomic_under_traffic(rig: Rig) -> None:
+    """N11: while a group is replaced over and over, an address that is in the old and in the new set is never asked."""
+    stays, seen, stop = Address(1, "127.0.1.200", 32), [], threading.Event()
+
+    def call() -> None:
+        while not stop.is_set():
+            answer = rig.ask(Question("127.0.1.200", 5071, "udp", "INVITE", BOB, CALLED))
+            seen.append((answer.status, bool(answer.uri)))
+
+    async def replace() -> None:
+        first = await rig.access.add("test", ADDRESS, [stays])
+        assert first.live
+        thread = threading.Thread(target=call)
+        thread.start()
+        try:
+            for n in range(3):
+                rows = [stays, *(Address(1, f"10.{n}.{m}.0", 24) for m in range(200))]
+                applied = await rig.access.replace("test", ADDRESS, rows, 1)
+                assert applied.live
+        finally:
+            stop.set()
+            await asyncio.to_thread(thread.join)
+
+    asyncio.run(replace())
+    assert len(seen) > 10
+    assert set(seen) == {(486, True)}
+
+
+@pytest.mark.row("N10", "N11")
+def test_ten_thousand_rows_live(rig: Rig) -> None:
+    """Imported in one change, served by Kamailio at once; the last of them decides as the first does."""
+    text = "".join(f"1 11.{n // 250}.{n % 250}.0 24 0 many\n" for n in range(9_999)) + "1 127.0.1.201 32 0 last\n"
+    done = asyncio.run(rig.access.import_rows("test", ADDRESS, text, replace=False))
+    assert (done[ADDRESS].live, done[ADDRESS].value.added) == (True, 10_000)
+    assert agree(rig, Question("127.0.1.201", 5060, "udp", "INVITE", BOB, CALLED)).status == 486
+    assert agree(rig, Question("127.0.1.202", 5060, "udp", "INVITE", BOB, CALLED)).rule != ""
+
+
+@pytest.mark.row("J07", "N09")
+def test_members_and_peers_are_live(rig: Rig) -> None:
+    asked = Question("127.0.2.1", 5060, "udp", "INVITE", "sip:carol@office.example", "sip:0049@127.0.0.1")
+    assert agree(rig, asked).rule == "not_in_group"
+    asyncio.run(rig.access.add("test", MEMBER, [Member("carol", "office.example", "pstn")]))
+    assert agree(rig, asked).uri.startswith("sip:+49@")
+    peer = Question("127.0.1.99", 5060, "udp", "INVITE", BOB, CALLED)
+    assert agree(rig, peer).rule != ""
+    asyncio.run(rig.access.add("test", TRUSTED, [Trusted("127.0.1.99", "udp")]))
+    assert agree(rig, peer).status == 486
+
+
+def test_every_question_was_decided_by_rules_and_not_by_mistakes(rig: Rig) -> None:
+    assert "Traceback" not in rig.log()
+    assert "exception" not in rig.log().lower()
+
+
+@pytest.mark.row("N13")
+@pytest.mark.parametrize(("mode", "tags"), [("first", ["wide", "wide"]), ("longest", ["narrow", "wide"])])
+def test_subnet_match_mode(mode: str, tags: list[str]) -> None:
+    """N13: 10.0.0.0/8 group 1, 10.1.0.0/16 group 2: 10.1.1.1 is of group 2 by the longest prefix, of 1 by the first.
+    With loopback's numbers, and with the mode of Kamailio 6.1 on 5.6.3."""
+    sql = """INSERT INTO address (grp, ip_addr, mask, tag) VALUES (2,'127.0.6.0',24,'narrow');
+INSERT INTO address (grp, ip_addr, mask, tag) VALUES (1,'127.0.0.0',8,'wide');
+"""
+    groups = [{"number": 1, "name": "wide", "trunk": "carrier"}, {"number": 2, "name": "narrow", "trunk": "office"}]
+    settings = {"trunks": trunks(OTHER), "address_groups": groups, "sip_access": {"subnet_match_mode": mode}}
+    with access_rig.running(settings, sql, port=OTHER) as rig:
+        for source, tag in zip(("127.0.6.1", "127.0.7.1"), tags, strict=True):
+            answer = agree(rig, Question(source, 5060, "udp", "INVITE", BOB, CALLED))
+            (told,) = [event for event in answer.events if event["event"] == "sip_identified"]
+            assert (told["tag"], told["group"]) == (tag, tag)
+
+
+@pytest.mark.row("N14", "N10", "N11")
+def test_without_ip_auth_and_with_other_names() -> None:
+    """N14: whoever it is gives a password. N10, N12: tables and columns of other names. N11: db_mode 0 asks the
+    database each time, so that a row counts without a reload."""
+    sql = """CREATE TABLE addr (id INTEGER PRIMARY KEY, group_id INTEGER, ip VARCHAR(50), subnet INTEGER, prt INTEGER,
+    peer VARCHAR(64));
+CREATE TABLE pbx (id INTEGER PRIMARY KEY, source_ip VARCHAR(50), transport VARCHAR(4), f VARCHAR(64), r VARCHAR(64),
+    peer VARCHAR(64), prio INTEGER);
+INSERT INTO version (table_name, table_version) VALUES ('addr', 6);
+INSERT INTO version (table_name, table_version) VALUES ('pbx', 6);
+INSERT INTO addr (group_id, ip, subnet, prt, peer) VALUES (2,'127.0.3.0',24,0,'renamed');
+"""
+    names = {
+        "address_table": "addr", "grp_col": "group_id", "ip_addr_col": "ip", "mask_col": "subnet", "port_col": "prt",
+        "trusted_table": "pbx", "source_col": "source_ip", "proto_col": "transport", "from_col": "f", "ruri_col": "r",
+        "priority_col": "prio", "tag_col": "peer", "db_mode": 0,
+    }  # fmt: skip
+    settings = {**SETTINGS, "trunks": trunks(OTHER)}
+    with access_rig.running({**settings, "sip_access": {**names, "ip_auth": False}}, sql, port=OTHER) as rig:
+        for source in ("127.0.2.1", "127.0.3.9", "127.0.1.1"):
+            assert agree(rig, Question(source, 5060, "udp", "INVITE", BOB, CALLED)).uri == ""
+    with access_rig.running({**settings, "sip_access": names}, sql, port=OTHER) as rig:
+        assert agree(rig, Question("127.0.3.9", 5060, "udp", "INVITE", BOB, CALLED)).status == 486
+        peer = Question("127.0.1.99", 5060, "udp", "INVITE", BOB, CALLED)
+        assert agree(rig, peer).rule != ""
+        asyncio.run(rig.access.add("test", TRUSTED, [Trusted("127.0.1.99", "udp")]))
+        assert agree(rig, peer).status == 486
