@@ -11,14 +11,15 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, delete, insert
+from sqlalchemy import Connection, delete, insert, select
 
 from appliance.config.database_url import parse
 from appliance.errors import EdgeRefused
@@ -247,6 +248,18 @@ async def test_two_gateways_on_one_database(server: Server) -> None:
     assert _uris(await server.edge.rpc.call("dispatcher.list")) == ["sip:127.0.0.1:27197"]
     await other.change("other", "remove", "7", lambda c: Changed(c.execute(delete(schema.dispatcher)).rowcount))
     other.database.close()
+
+
+@pytest.mark.parametrize("make", [databases.postgres, databases.mariadb])
+def test_gateways_that_start_together_make_the_tables_once(make: Callable[[int], AbstractContextManager[str]]) -> None:
+    with make(SERVER) as url:
+        each = [Database(url) for _ in range(6)]
+        with ThreadPoolExecutor(6) as pool:
+            list(pool.map(lambda database: database.create(["topos"]), each))
+        found = each[0].run_here(lambda link: list(link.scalars(select(schema.version.c.table_name))))
+        for database in each:
+            database.close()
+    assert sorted(found) == sorted([*schema.VERSIONS, "topos_d", "topos_t"])
 
 
 @pytest.mark.parametrize("server", ["postgres", "mysql"], indirect=True)

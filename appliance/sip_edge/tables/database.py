@@ -29,7 +29,7 @@ PATIENCE: Mapping[str, Mapping[str, Any]] = {  # a server that hangs holds up on
     "db_mysql": {"connect_timeout": 5, "read_timeout": 30, "write_timeout": 30},
 }  # fmt: skip
 SCHEMAS = Path("/usr/share/kamailio")
-LOCK = 0x73727470  # of PostgreSQL's advisory lock: two gateways that start together make the tables once
+LOCK = 0x73727470  # number of the servers' advisory lock
 
 
 class Database:
@@ -117,8 +117,11 @@ def _chown(path: Path, account: str) -> None:
 
 
 def _create(connection: Connection, scripts: Iterable[str]) -> None:
-    if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
+    with _alone(connection):
+        _create_missing(connection, scripts)
+
+
+def _create_missing(connection: Connection, scripts: Iterable[str]) -> None:
     there = set(inspect(connection).get_table_names())
     schema.METADATA.create_all(connection, checkfirst=True)
     for name, number in schema.VERSIONS.items():
@@ -129,6 +132,21 @@ def _create(connection: Connection, scripts: Iterable[str]) -> None:
             for statement in script.split(";\n"):
                 if statement.strip():
                     connection.exec_driver_sql(statement)
+
+
+@contextlib.contextmanager
+def _alone(connection: Connection) -> Iterator[None]:
+    """Gateways that start together make the tables once. SQLite's transactions are exclusive anyhow."""
+    kind = connection.dialect.name
+    if kind == "postgresql":
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
+    elif kind == "mysql":
+        connection.exec_driver_sql(f"SELECT GET_LOCK('srtpgw-{LOCK}', 10)")
+    try:
+        yield
+    finally:
+        if kind == "mysql":
+            connection.exec_driver_sql(f"SELECT RELEASE_LOCK('srtpgw-{LOCK}')")
 
 
 def created(script: str) -> set[str]:
