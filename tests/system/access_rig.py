@@ -149,7 +149,8 @@ def _running(
         process = subprocess.Popen(kamailio.command(config), stdout=log, stderr=log, start_new_session=True)
     try:
         rig = Rig(place, table, config, hops, process, port)
-        labs.wait_for(lambda: _answers(process, port), 10, "Kamailio does not answer OPTIONS")
+        labs.wait_for(lambda: _answers(port) or process.poll(), 10, rig.log)
+        assert process.poll() is None, rig.log()
         yield rig
         rig.edge.database.close()
     finally:
@@ -205,8 +206,7 @@ def _ack(request: str, reply: str) -> str:
     return "\r\n".join(to if line.startswith("To:") and to else line for line in lines)
 
 
-def _answers(process: subprocess.Popen[bytes], port: int) -> bool:
-    assert process.poll() is None, "Kamailio has ended"
+def _answers(port: int) -> bool:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
         link.settimeout(0.3)
         link.bind((HOST, 0))

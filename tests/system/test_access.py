@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
@@ -16,10 +17,10 @@ from appliance.sip_edge.management import acl_knowledge, acl_trial
 from appliance.sip_edge.management.access import ADDRESS, MEMBER, TRUSTED
 from appliance.sip_edge.management.acl_trial import Question
 from appliance.sip_edge.tables.access_rows import Address, Member, Trusted
-from tests.system import access_rig
+from tests.system import access_rig, databases
 from tests.system.access_rig import CARRIER, EDGE, NEXT_HOP, Answer, Rig
 
-OTHER = 28620  # port of a second edge beside the first one
+OTHER, DATABASE = 28620, 28640  # ports: a second edge beside the first one, a database server
 
 
 def trunks(port: int = EDGE) -> list[dict[str, Any]]:
@@ -228,21 +229,78 @@ def test_every_question_was_decided_by_rules_and_not_by_mistakes(rig: Rig) -> No
     assert "exception" not in rig.log().lower()
 
 
-@pytest.mark.row("N13")
-@pytest.mark.parametrize(("mode", "tags"), [("first", ["wide", "wide"]), ("longest", ["narrow", "wide"])])
-def test_subnet_match_mode(mode: str, tags: list[str]) -> None:
-    """N13: 10.0.0.0/8 group 1, 10.1.0.0/16 group 2: 10.1.1.1 is of group 2 by the longest prefix, of 1 by the first.
-    With loopback's numbers, and with the mode of Kamailio 6.1 on 5.6.3."""
-    sql = """INSERT INTO address (grp, ip_addr, mask, tag) VALUES (2,'127.0.6.0',24,'narrow');
+NESTED = """INSERT INTO address (grp, ip_addr, mask, tag) VALUES (2,'127.0.6.0',24,'narrow');
 INSERT INTO address (grp, ip_addr, mask, tag) VALUES (1,'127.0.0.0',8,'wide');
 """
+
+
+def nested(mode: str, url: str = "") -> dict[str, Any]:
     groups = [{"number": 1, "name": "wide", "trunk": "carrier"}, {"number": 2, "name": "narrow", "trunk": "office"}]
-    settings = {"trunks": trunks(OTHER), "address_groups": groups, "sip_access": {"subnet_match_mode": mode}}
-    with access_rig.running(settings, sql, port=OTHER) as rig:
-        for source, tag in zip(("127.0.6.1", "127.0.7.1"), tags, strict=True):
-            answer = agree(rig, Question(source, 5060, "udp", "INVITE", BOB, CALLED))
-            (told,) = [event for event in answer.events if event["event"] == "sip_identified"]
-            assert (told["tag"], told["group"]) == (tag, tag)
+    return {"trunks": trunks(OTHER), "address_groups": groups, "sip_access": {"subnet_match_mode": mode},
+            "sip_database": {"url": url}}  # fmt: skip
+
+
+def group_of(rig: Rig, source: str) -> tuple[str, str]:
+    answer = agree(rig, Question(source, 5060, "udp", "INVITE", BOB, CALLED))
+    (told,) = [event for event in answer.events if event["event"] == "sip_identified"]
+    return told["group"], told["tag"]
+
+
+@pytest.mark.row("N13")
+@pytest.mark.parametrize(("mode", "inner"), [("first", "wide"), ("longest", "narrow")])
+def test_subnet_match_mode(mode: str, inner: str) -> None:
+    """N13: 10.0.0.0/8 group 1, 10.1.0.0/16 group 2: 10.1.1.1 is of group 2 by the longest prefix, of 1 by the first.
+    With loopback's numbers, and with the mode of Kamailio 6.1 on 5.6.3."""
+    with access_rig.running(nested(mode), NESTED, port=OTHER) as rig:
+        assert group_of(rig, "127.0.6.1") == (inner, inner)
+        assert group_of(rig, "127.0.7.1") == ("wide", "wide")
+
+
+@pytest.mark.row("N12", "N13", "J09")
+@pytest.mark.parametrize("server", [databases.postgres, databases.mariadb])
+def test_tables_in_another_database(server: Callable[[int], AbstractContextManager[str]]) -> None:
+    """N12: the same with the tables, and the view of the longest prefix, in PostgreSQL and MariaDB; changed live."""
+    with server(DATABASE) as url, access_rig.running(nested("longest", url), NESTED, port=OTHER) as rig:
+        assert group_of(rig, "127.0.6.1") == ("narrow", "narrow")
+        assert asyncio.run(rig.access.add("test", ADDRESS, [Address(1, "127.0.6.1", 32, tag="one")])).live
+        assert group_of(rig, "127.0.6.1") == ("wide", "one")
+
+
+@pytest.mark.row("N06")
+@pytest.mark.parametrize(
+    ("contact", "rule"),
+    [
+        ("<sip:bob@127.0.1.7:5070>", ""),
+        ("<sip:bob@127.0.3.9>", "register_gateway"),  # in a group that is a gateway
+        ("<sip:bob@127.000.3.09:5070>", "register_gateway"),
+        ("<sip:bob@gw.example.com>", "register_gateway"),  # by name, as it is written
+        ("<sip:bob@127.0.2.5>", "register_gateway"),  # in a trunk's network
+        ('"Bob <sip:b@127.0.1.7>" <sip:bob@127.0.3.9>', "register_gateway"),
+        ("<sip:bob@127.0.1.7>, <sip:bob@127.0.3.9>", "register_gateway"),
+        ("<sip:bob@127.0.9.9:5070;transport=tcp>", "permissions_register"),  # register.deny
+    ],
+)
+def test_register(rig: Rig, contact: str, rule: str) -> None:
+    """N06: 403 before the registrar sees it."""
+    question = Question("127.0.1.1", 5060, "udp", "REGISTER", BOB, BOB, contact=contact)
+    answer = rig.ask(question)
+    known = asyncio.run(acl_knowledge.gather(rig.access, rig.settings))
+    assert acl_trial.ask(known, question).rule == rule
+    if rule:
+        assert (answer.status, answer.rule) == (403, rule)
+    else:
+        assert answer.rule not in ("register_gateway", "permissions_register", "bad_contact")
+
+
+@pytest.mark.row("N06")
+def test_register_include_port() -> None:
+    """N06: the variant that compares the port, which 5.6.3 does not have itself."""
+    files = {"register.deny": 'ALL : "^sip:.*@127\\.0\\.9\\.9:5090$"\n'}
+    settings = {"trunks": trunks(OTHER), "sip_access": {"register_include_port": True}}
+    with access_rig.running(settings, "", files, port=OTHER) as rig:
+        for contact, refused in (("<sip:bob@127.0.9.9:5090>", True), ("<sip:bob@127.0.9.9:5091>", False)):
+            answer = rig.ask(Question("127.0.1.1", 5060, "udp", "REGISTER", BOB, BOB, contact=contact))
+            assert (answer.rule == "permissions_register") is refused
 
 
 @pytest.mark.row("N14", "N10", "N11")

@@ -159,6 +159,7 @@ def _from_tables(table: RoutingTable, group: Group | None) -> tuple[str, Trunk |
     access = table.access
     if group and group.trunk:
         return "address", table.by_name(group.trunk), Caller(by="address")
+    KSR.pv.sets(TAG, "")  # a tag of `address` names no trunk
     if access.trusted and _trusted():
         tagged = table.by_name(str(KSR.pv.gete(TAG))) or table.by_name(access.trusted_trunk)
         return "trusted", tagged, Caller(by="trusted")
