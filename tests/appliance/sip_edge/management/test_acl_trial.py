@@ -43,7 +43,8 @@ def test_which_row_kamailio_finds(host: str, port: int, first: int | None, longe
 
 @pytest.mark.parametrize(
     ("transport", "names", "rule"),
-    [("tls", ("core.example",), ""), ("tls", ("other",), "certificate_name"), ("udp", ("core.example",), "certificate_name")],
+    [("tls", ("core.example",), ""), ("tls", ("other",), "certificate_name"),
+     ("udp", ("core.example",), "certificate_name")],
 )  # fmt: skip
 def test_certificate(transport: str, names: tuple[str, ...], rule: str) -> None:
     question = Question("198.51.100.1", transport=transport, uri="sip:1@gw", certificate=names)
