@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
-USER_KEY = "srtpgw-user"
+from appliance.api.who import USER_KEY
 
 if TYPE_CHECKING:
     _Unary = grpc.UnaryUnaryClientInterceptor[Any, Any]

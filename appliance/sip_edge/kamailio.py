@@ -22,6 +22,7 @@ SCRIPT_TREES = ("__init__.py", "sip_edge/__init__.py", "sip_edge/ksr/**/*.py",
 SCHEMAS = Path("/usr/share/kamailio/db_sqlite")
 SCHEMA_FILES = ("standard", "dialog")
 EVENTS = Path("events", "control.sock")  # in the run directory: say.py sends there
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 CHECK_TIMEOUT_S = 20
 
 
@@ -78,11 +79,11 @@ def prepare(edge: EdgeConfig) -> Path:
 
 
 def make_events_folder(run: Path) -> Path:
-    """Where control listens for what the script tells; group-writable, and what is made in it is the group's."""
+    """Where control listens for what the script tells; group-writable."""
     folder = run / EVENTS.parent
     if not folder.is_dir():
         folder.mkdir(parents=True)
-        folder.chmod(0o2770)
+        folder.chmod(0o770)
     return folder
 
 
@@ -94,8 +95,13 @@ def check(edge: EdgeConfig) -> None:
 
 
 def command(edge: EdgeConfig) -> list[str]:
-    """Arguments that run this Kamailio in the foreground, logging to stderr."""
-    words = [find(edge.program) or edge.program, "-f", str(edge.run / "kamailio.cfg"), "-DD", "-E"]
+    """Arguments that run this Kamailio in the foreground, logging to stderr.
+
+    Its Python must be the system's: of a virtual environment on PATH it would take our installed package in place of
+    the script in its run directory.
+    """
+    words = ["/usr/bin/env", "-u", "PYTHONPATH", "-u", "PYTHONHOME", f"PATH={SYSTEM_PATH}"]
+    words += [find(edge.program) or edge.program, "-f", str(edge.run / "kamailio.cfg"), "-DD", "-E"]
     words += ["-m", str(edge.shared_memory_mb), "-M", str(edge.private_memory_mb)]
     words += ["-P", str(edge.run / "kamailio.pid"), "-Y", str(edge.run), "-w", str(edge.run)]
     if _drops_privileges(edge.user):

@@ -1,10 +1,50 @@
-"""Anti-flood: bans and pike (rows M01-M13)."""
+"""Anti-flood: bans and pike (rows M01-M13). The first thing that every request meets, so it does little.
+
+    known source -> passes, uncounted;  banned -> swallowed;  counted -> newly too many: ban, one alert, swallowed
+"""
 
 from __future__ import annotations
 
+import KSR
+
+from appliance.sip_edge.ksr import say
 from appliance.sip_edge.ksr.routing import RoutingTable
+from appliance.sip_edge.ksr.rules.flood import BANS, COUNTS, FloodRules, is_known
+
+STILL, NEWLY = -1, -2  # of pike_check_req
 
 
 def check(table: RoutingTable) -> bool:
-    """False: the request was swallowed."""
-    return True
+    """False: the request was swallowed; there is no reply to it and no transaction of it (M06)."""
+    rules = table.flood
+    if not rules.enabled:
+        return True
+    source = str(KSR.pv.gete("$si"))
+    if KSR.is_myself_srcip() > 0 or is_known(rules.known, source):  # M07, M08
+        return True
+    if KSR.htable.sht_is_null(BANS, source) < 0:
+        KSR.dbg(f"request from blocked IP - {KSR.pv.gete('$rm')} from {source}\n")
+        say.drop("flood_banned")
+        return False
+    verdict = _count_exactly(rules, source) if rules.exact else KSR.pike.pike_check_req()
+    if verdict == NEWLY:
+        _ban(rules, source)
+    elif verdict == STILL:  # the ban was lifted, or another process is about to set it
+        say.drop("flood_still")
+    return verdict > 0
+
+
+def _count_exactly(rules: FloodRules, source: str) -> int:
+    """As pike answers; an entry lives for one sampling unit from its first request on."""
+    count = KSR.htable.sht_inc(COUNTS, source)
+    if count == rules.density + 1:
+        return NEWLY
+    return STILL if count > rules.density else 1
+
+
+def _ban(rules: FloodRules, source: str) -> None:
+    """M09: one alert for each detection; control hears of it and tells the kernel (M13)."""
+    KSR.htable.sht_setxi(BANS, source, 1, rules.ban_s)
+    say.count("flood_detected")
+    KSR.xlog.xalert("ALERT: pike blocking $rm from $fu (IP:$si:$sp)\n")
+    say.event("banned", reason="flood", seconds=rules.ban_s)

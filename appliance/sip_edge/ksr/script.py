@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 _HERE = Path(__file__).resolve()
-if str(_HERE.parents[3]) not in sys.path:  # the package tree that was copied into Kamailio's run directory
-    sys.path.append(str(_HERE.parents[3]))
+if str(_HERE.parents[3]) not in sys.path:  # the copy in the run directory, before one in the working directory
+    sys.path.insert(0, str(_HERE.parents[3]))
 
 import KSR  # noqa: E402
 

@@ -86,7 +86,8 @@ def make_file(path: Path, account: str = "") -> None:
         if not path.parent.is_dir():
             path.parent.mkdir(mode=0o770, parents=True, exist_ok=True)
             _chown(path.parent, account)
-            path.parent.chmod(0o2770)
+            with contextlib.suppress(PermissionError):  # systemd's RestrictSUIDSGID; its unit has made it then
+                path.parent.chmod(0o2770)
         with contextlib.suppress(FileExistsError):
             file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
             os.fchmod(file, 0o660)  # whatever the umask is; SQLite gives its -wal and -shm the same mode

@@ -30,17 +30,18 @@ class Gateway:
     socket: Path
     calls: FakeCalls
     edge: Edge
+    loop: asyncio.AbstractEventLoop
 
 
 @pytest.fixture
 def gateway(tmp_path: Path) -> Iterator[Gateway]:
+    loop = asyncio.new_event_loop()
     (tmp_path / "sip").mkdir()
     edge = Edge(
         Rpc(tmp_path / "sip" / "kamailio_rpc.sock", timeout_s=1.0), Database(f"sqlite:///{tmp_path}/tables/k.sqlite"),
         Audit(tmp_path / "audit.jsonl"),
     )  # fmt: skip
-    found = Gateway(tmp_path / "control.sock", FakeCalls(), edge)
-    loop = asyncio.new_event_loop()
+    found = Gateway(tmp_path / "control.sock", FakeCalls(), edge, loop)
     ready, ended = threading.Event(), asyncio.Event()
 
     async def serve() -> None:
