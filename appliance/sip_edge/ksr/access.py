@@ -124,11 +124,13 @@ def may_register(table: RoutingTable) -> bool:
 
 
 def gateway(table: RoutingTable) -> bool:
-    """The source is a known one (M07, P10): the network of a trunk, or in a group that is a gateway."""
+    """The source is in a group that is a gateway: never counted as a flood (M07, P10). Trunks' networks are another
+    matter: `flood.known`."""
+    groups = table.access.gateways
+    if not groups:
+        return False
     source, port = str(KSR.pv.gete("$si")), int(KSR.pv.get("$sp") or 0)
-    return table.by_source(source) is not None or any(
-        _within(table.access, group, source, port) for group in table.access.gateways
-    )
+    return any(_within(table.access, group, source, port) for group in groups)
 
 
 # -- Tables --------------------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import KSR
 
-from appliance.sip_edge.ksr import say
+from appliance.sip_edge.ksr import access, say
 from appliance.sip_edge.ksr.routing import RoutingTable
 from appliance.sip_edge.ksr.rules.flood import BANS, COUNTS, FloodRules, is_known
 
@@ -20,7 +20,7 @@ def check(table: RoutingTable) -> bool:
     if not rules.enabled:
         return True
     source = str(KSR.pv.gete("$si"))
-    if KSR.is_myself_srcip() > 0 or is_known(rules.known, source):  # M07, M08
+    if KSR.is_myself_srcip() > 0 or is_known(rules.known, source) or access.gateway(table):  # M07, M08
         return True
     if KSR.htable.sht_is_null(BANS, source) < 0:
         KSR.dbg(f"request from blocked IP - {KSR.pv.gete('$rm')} from {source}\n")
