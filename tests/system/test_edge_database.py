@@ -84,13 +84,16 @@ class Server:
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
+        self.launch()
+        wait_for(lambda: self.ended() or self.ask("OPTIONS"), 15, self.log)
+        assert not self.ended(), self.log()
+
+    def launch(self) -> None:
         words = [kamailio.find("kamailio") or "", "-f", str(self.run / "kamailio.cfg"), "-DD", "-E", "-m", "32"]
         words += ["-P", str(self.run / "kamailio.pid"), "-w", str(self.run), "-Y", str(self.run)]
         with (self.run / "log").open("ab") as log:
             self.process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                                             start_new_session=True)  # fmt: skip
-        wait_for(lambda: self.ended() or self.ask("OPTIONS"), 15, self.log)
-        assert not self.ended(), self.log()
 
     def stop(self) -> None:
         if self.process is not None:
@@ -246,12 +249,26 @@ async def test_two_gateways_on_one_database(server: Server) -> None:
     other.database.close()
 
 
+@pytest.mark.parametrize("server", ["postgres", "mysql"], indirect=True)
 def test_no_password_where_others_can_see_it(server: Server) -> None:
     """Neither argv nor logs hold the URL's; the configuration that does is Kamailio's alone."""
     server.start()
     found = parse(server.url)
     assert server.process is not None
     argv = Path(f"/proc/{server.process.pid}/cmdline").read_bytes().decode()
-    word = found.password or "no password"
-    assert word not in argv and word not in server.log()
+    word = str(found.password)
+    assert len(word) > 8 and word not in argv and word not in server.log()
     assert (server.run / "kamailio.cfg").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("server", ["postgres", "mysql"], indirect=True)
+def test_no_password_in_the_log_of_a_kamailio_that_is_refused(server: Server) -> None:
+    """Its database does not let it in: it does not start, and names everything but the password."""
+    word = str(parse(server.url).password)
+    configuration = server.run / "kamailio.cfg"
+    wrong = "hunter2hunter2"
+    configuration.write_text(configuration.read_text().replace(word, wrong))
+    server.launch()
+    wait_for(server.ended, 20, server.log)
+    assert "connect" in server.log().lower()
+    assert wrong not in server.log() and word not in server.log()

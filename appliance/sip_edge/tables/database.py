@@ -8,7 +8,7 @@ import os
 import pwd
 import re
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,8 +21,13 @@ from appliance.sip_edge.tables import schema
 
 T = TypeVar("T")
 
-BUSY_S = 5.0  # how long a writer waits for another one
-CONNECT_S = 5
+PATIENCE: Mapping[str, Mapping[str, Any]] = {  # a server that hangs holds up one change, not every thread for ever
+    "db_sqlite": {"timeout": 5.0},  # how long a writer waits for another one
+    "db_postgres": {
+        "connect_timeout": 5, "tcp_user_timeout": 10_000, "options": "-c statement_timeout=30000 -c lock_timeout=5000",
+    },
+    "db_mysql": {"connect_timeout": 5, "read_timeout": 30, "write_timeout": 30},
+}  # fmt: skip
 SCHEMAS = Path("/usr/share/kamailio")
 LOCK = 0x73727470  # of PostgreSQL's advisory lock: two gateways that start together make the tables once
 
@@ -132,12 +137,9 @@ def created(script: str) -> set[str]:
 
 
 def _engine(url: DatabaseUrl) -> Engine:
-    options: dict[str, Any] = {}
-    if url.file:
-        options["connect_args"] = {"timeout": BUSY_S}
-    else:
+    options: dict[str, Any] = {"connect_args": PATIENCE[url.engine.module]}
+    if not url.file:
         options.update(pool_pre_ping=True, pool_size=2, max_overflow=2, pool_recycle=1800)
-        options["connect_args"] = {"connect_timeout": CONNECT_S}
     try:
         engine = create_engine(_url(url), hide_parameters=True, **options)
     except ImportError:

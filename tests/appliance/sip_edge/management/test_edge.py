@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, delete, insert, select, update
 
-from appliance.errors import AuditUnavailable, EdgeRefused, NotFound
+from appliance.errors import AuditUnavailable, DatabaseUnavailable, EdgeRefused, NotFound
 from appliance.sip_edge.management.edge import Changed, Edge
 from appliance.sip_edge.rpc import Rpc, RpcUnavailable
 from appliance.sip_edge.tables import schema
@@ -191,6 +191,25 @@ async def test_tell(edge: Edge, run: Path) -> None:
     assert edge.audit.records(1)[0].action == "bans remove"
     with pytest.raises(RpcUnavailable):
         await edge.tell("local", "bans remove", "192.0.2.1", [command])
+    assert [record.action for record in edge.audit.records(2)] == ["bans remove failed", "bans remove"]
+
+
+async def test_a_commit_that_fails_is_recorded_as_taken_back(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The connection breaks between the audit record and the commit."""
+
+    async def run(work: Any) -> Any:
+        def breaks(connection: Connection) -> None:
+            work(connection)
+            raise DatabaseUnavailable("the connection was lost")
+
+        return await Database.run(edge.database, breaks)
+
+    monkeypatch.setattr(edge.database, "run", run)
+    with pytest.raises(DatabaseUnavailable):
+        await edge.change("local", "add", "x", _add("sip:a"), RELOAD)
+    monkeypatch.undo()
+    assert await edge.database.run(_table) == []
+    assert [record.action for record in edge.audit.records(5)] == ["add taken back", "add"]
 
 
 async def test_survives_a_restart_of_the_control_process(edge: Edge, tmp_path: Path, run: Path) -> None:
