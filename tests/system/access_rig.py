@@ -113,6 +113,15 @@ class Rig:
                 with contextlib.suppress(ValueError):  # the last line may be half written
                     yield json.loads(line[line.index("{") :])
 
+    def restart(self) -> None:
+        """As the supervisor does: everything rendered again."""
+        labs.end(self.process)
+        self.config = from_settings.edge_config(self.settings, self.place / "sip")
+        kamailio.prepare(self.config)
+        self.process = _start(self.config, self.place)
+        labs.wait_for(lambda: _answers(self.port) or self.process.poll(), 10, self.log)
+        assert self.process.poll() is None, self.log()
+
     def log(self) -> str:
         return (self.place / "kamailio.log").read_text(errors="replace")
 
@@ -145,18 +154,21 @@ def _running(
     database.close()
     kamailio.prepare(config)
     hops = (NextHop(port + NEXT_HOP), NextHop(port + CARRIER))
-    with (place / "kamailio.log").open("wb") as log:
-        process = subprocess.Popen(kamailio.command(config), stdout=log, stderr=log, start_new_session=True)
+    rig = Rig(place, table, config, hops, _start(config, place), port)
     try:
-        rig = Rig(place, table, config, hops, process, port)
-        labs.wait_for(lambda: _answers(port) or process.poll(), 10, rig.log)
-        assert process.poll() is None, rig.log()
+        labs.wait_for(lambda: _answers(port) or rig.process.poll(), 10, rig.log)
+        assert rig.process.poll() is None, rig.log()
         yield rig
         rig.edge.database.close()
     finally:
-        labs.end(process)
+        labs.end(rig.process)
         for hop in hops:
             hop.close()
+
+
+def _start(config: EdgeConfig, place: Path) -> subprocess.Popen[bytes]:
+    with (place / "kamailio.log").open("ab") as log:
+        return subprocess.Popen(kamailio.command(config), stdout=log, stderr=log, start_new_session=True)
 
 
 def message(question: Question, tag: str) -> str:

@@ -67,8 +67,8 @@ def mariadb(port: int) -> Iterator[str]:
         )
         start.chmod(0o644)
         server = [MARIADB, "--no-defaults", f"--datadir={place / 'data'}", "--bind-address=127.0.0.1", f"--port={port}",
-                  f"--socket={place / 'sock'}", f"--init-file={start}", f"--pid-file={place / 'pid'}", f"--tmpdir={place}",
-                  "--skip-name-resolve", "--innodb-flush-log-at-trx-commit=0"]  # fmt: skip
+                  f"--socket={place / 'sock'}", f"--init-file={start}", f"--pid-file={place / 'pid'}",
+                  f"--tmpdir={place}", "--skip-name-resolve", "--innodb-flush-log-at-trx-commit=0"]  # fmt: skip
         with _served(server, account, place, port, signal.SIGTERM):
             yield f"mysql://{NAME}:{word}@127.0.0.1:{port}/{NAME}"
 

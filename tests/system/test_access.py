@@ -16,6 +16,7 @@ import pytest
 from appliance.sip_edge.management import acl_knowledge, acl_trial
 from appliance.sip_edge.management.access import ADDRESS, MEMBER, TRUSTED
 from appliance.sip_edge.management.acl_trial import Question
+from appliance.sip_edge.management.permission_files import PermissionFiles
 from appliance.sip_edge.tables.access_rows import Address, Member, Trusted
 from tests.system import access_rig, databases
 from tests.system.access_rig import CARRIER, EDGE, NEXT_HOP, Answer, Rig
@@ -303,6 +304,20 @@ def test_register_include_port() -> None:
         for contact, refused in (("<sip:bob@127.0.9.9:5090>", True), ("<sip:bob@127.0.9.9:5091>", False)):
             answer = rig.ask(Question("127.0.1.1", 5060, "udp", "REGISTER", BOB, BOB, contact=contact))
             assert (answer.rule == "permissions_register") is refused
+
+
+@pytest.mark.row("N10", "N01")
+def test_changes_survive_a_restart_and_files_count_from_it_on() -> None:
+    with access_rig.running({**SETTINGS, "trunks": trunks(OTHER)}, port=OTHER) as rig:
+        asked = Question("127.0.3.9", 5060, "udp", "INVITE", BOB, CALLED)
+        assert agree(rig, asked).rule == "no_trunk"
+        asyncio.run(rig.access.add("test", ADDRESS, [Address(2, "127.0.3.0", 24)]))
+        assert agree(rig, asked).status == 486
+        files = PermissionFiles(rig.edge, rig.settings)
+        assert not asyncio.run(files.replace("test", "routing", "deny", 'ALL : "^sip:100@"\n')).live
+        assert rig.ask(asked).status == 486
+        rig.restart()
+        assert agree(rig, asked).rule == "permissions_routing"
 
 
 @pytest.mark.row("N14", "N10", "N11")
