@@ -17,6 +17,7 @@ from appliance.config.sip_access import AddressGroup, SipAccess
 from appliance.config.sip_database import SipDatabase
 from appliance.config.sip_dispatcher import DestinationSet, SipDispatcher
 from appliance.config.sip_flood import SipFlood
+from appliance.config.sip_sanity import SipSanity
 from appliance.config.trunks import NAME, Trunk, no_padding
 from appliance.config.types import (
     IPLiteral,
@@ -337,6 +338,7 @@ class Settings(BaseSettings):
     sip: Sip = row(Sip, help=Sip.__doc__ or "", effect=Effect.RESTART)
     sip_database: SipDatabase = row(SipDatabase, help=SipDatabase.__doc__ or "", effect=Effect.RESTART)
     security: Security = row(Security, help=Security.__doc__ or "", effect=Effect.NEXT_CALL)
+    sip_sanity: SipSanity = row(SipSanity, help=SipSanity.__doc__ or "", effect=Effect.RESTART)
     sip_flood: SipFlood = row(SipFlood, help=SipFlood.__doc__ or "", effect=Effect.RESTART)
     sip_dispatcher: SipDispatcher = row(SipDispatcher, help=SipDispatcher.__doc__ or "", effect=Effect.RESTART)
     destination_sets: tuple[DestinationSet, ...] = row((), help=DestinationSet.__doc__ or "", effect=Effect.RESTART)

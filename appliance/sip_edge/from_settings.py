@@ -14,7 +14,7 @@ from appliance.policy import secure_media
 from appliance.policy.suites import weak_suites
 from appliance.protocols.srtp import suites
 from appliance.sip_edge import kamailio
-from appliance.sip_edge.areas import access, database, dispatcher, flood
+from appliance.sip_edge.areas import access, database, dispatcher, flood, guard
 from appliance.sip_edge.areas.area import Area, Places
 from appliance.sip_edge.edge_config import EdgeConfig, TlsFiles
 from appliance.sip_edge.ksr.routing import MediaPolicy, RoutingTable, Trunk
@@ -26,6 +26,7 @@ MODULE_FOLDERS = ("/usr/lib/x86_64-linux-gnu/kamailio/modules", "/usr/lib/aarch6
 AREAS: tuple[Callable[[Settings, Places], Area], ...] = (  # in load order of modules
     database.area,
     flood.area,
+    guard.area,
     access.area,
     dispatcher.dispatcher,
 )
@@ -69,6 +70,7 @@ def edge_config(settings: Settings, run: Path) -> EdgeConfig:
         sdes_requires_tls=settings.security.sdes_requires_tls,
         user_agent=sip.user_agent,
         ng=ng,
+        guard=guard.rules(settings),
         flood=flood.rules(settings),
         access=access.rules(settings, database=places.database != ""),
         routes=access.routes(settings),

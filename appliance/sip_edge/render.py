@@ -38,6 +38,7 @@ def kamailio_cfg(edge: EdgeConfig) -> str:
           for module, name, value in (*_parameters(edge), *_of_areas(edge, "parameters")) if _wanted(module, edge)),
         "",
         'cfgengine "python"',
+        'kemi.received_route_callback="ksr_received"',
         *_of_areas(edge, "blocks"),
     ]  # fmt: skip
     return "\n".join(parts) + "\n"
@@ -75,7 +76,9 @@ def _globals(edge: EdgeConfig) -> Iterable[tuple[str, Value]]:
         ("pv_buffer_size", 16384),  # an SDP body of the largest offer fits
         ("pv_buffer_slots", 20),
         ("disable_core_dump", "yes"),  # bodies hold SDES keys
+        ("received_route_mode", "yes"),  # bans and sizes before anything is parsed: ksr_received
         ("corelog", 3),  # malformed messages of strangers do not fill the log
+        ("sip_parser_log", 3),  # and are not printed: they may hold keys
     )
 
 
@@ -90,7 +93,6 @@ def _parameters(edge: EdgeConfig) -> Iterable[tuple[str, str, Value]]:
         ("rr", "append_fromtag", 1),
         ("rr", "enable_double_rr", 1),
         ("sanity", "autodrop", 0),
-        ("sanity", "default_checks", 17895),
         ("xlog", "methods_filter", -1),
         ("ctl", "binrpc", f"unix:{edge.run}/kamailio_ctl"),
         ("jsonrpcs", "transport", 4),  # datagram socket only
@@ -117,7 +119,6 @@ def _parameters(edge: EdgeConfig) -> Iterable[tuple[str, str, Value]]:
         ("topoh", "mask_key", edge.mask_key),
         ("topoh", "mask_ip", edge.mask_ip),
         ("topoh", "mask_callid", 1),
-        ("topoh", "sanity_checks", 1),
         ("app_python3", "load", f"{edge.script}"),
     )
 

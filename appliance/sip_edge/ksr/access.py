@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import KSR
 
-from appliance.sip_edge.ksr import digest, say
+from appliance.sip_edge.ksr import digest, read, say
 from appliance.sip_edge.ksr.routing import RoutingTable, Trunk
 from appliance.sip_edge.ksr.rules import access as rules
 from appliance.sip_edge.ksr.rules.access import AccessRules, Caller, Group
@@ -46,7 +46,7 @@ def identify(table: RoutingTable) -> Trunk | None:
             return None
         by = "certificate"
     elif _needs_password(access, trunk, group, by):
-        found = digest.authenticate(table, str(KSR.pv.gete("$fd")))
+        found = digest.authenticate(table, read.text("$fd"))
         if found is None:
             return None
         user, by = found, "digest"
@@ -67,7 +67,7 @@ def permits_uris(table: RoutingTable) -> bool:
     """N07; also for a REFER inside a dialog, as a phone's transfer is. False: refused."""
     access = table.access
     for variable in access.uri_check if access.uri else ():
-        value = str(KSR.pv.gete(variable))
+        value = read.text(variable)
         if not value:
             continue
         KSR.pv.sets(URI, _bare(value))
@@ -88,7 +88,7 @@ def permits_branches(table: RoutingTable) -> bool:
 def target(table: RoutingTable, caller: Trunk) -> str | None:
     """Where the request goes: a SIP URI, "set:N", "registrar", or "" when nobody says. The user part of the
     Request-URI is rewritten on the way. None: refused (J07, P11)."""
-    user = str(KSR.pv.gete("$rU"))
+    user = read.text("$rU")
     route = rules.route(table.routes, caller.name, str(KSR.pv.gete("$rm")), user)
     if route is None:
         return caller.destination
@@ -111,7 +111,7 @@ def may_register(table: RoutingTable) -> bool:
         return True
     try:
         wanted = tuple(rules.contacts(_contact_fields()))
-    except ValueError:
+    except ValueError:  # no SIP URI, or octets that are no UTF-8
         say.refuse(400, "Bad Contact", "bad_contact")
         return False
     if access.register_protect and any(_of_a_gateway(table, contact) for contact in wanted):
@@ -209,7 +209,7 @@ def _in_user_group(access: AccessRules, group: str) -> bool:
     if not access.members:
         return False
     user = str(KSR.pv.gete("$dlg_var(user)"))
-    uri = f"sip:{user}@{KSR.pv.gete('$fd')}" if user else str(KSR.pv.gete("$fu"))
+    uri = f"sip:{user}@{read.text('$fd')}" if user else read.text("$fu")
     return bool(KSR.group.is_user_in(uri, group) > 0)
 
 

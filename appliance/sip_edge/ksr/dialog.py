@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import KSR
 
-from appliance.sip_edge.ksr import access, media, media_flags, say
+from appliance.sip_edge.ksr import access, media, media_flags, read, say
 from appliance.sip_edge.ksr.routing import RoutingTable, Trunk
 
 
@@ -71,7 +71,7 @@ def _offer_again(table: RoutingTable, method: str) -> bool:
     if method == "INVITE":
         KSR.tm.t_newtran()
         KSR.tm.t_reply(100, "Trying")
-    next_hop = KSR.pv.gete("$du") or KSR.pv.gete("$ru")
+    next_hop = KSR.pv.gete("$du") or read.text("$ru")
     offerer, answerer = _sides(table, next_hop)
     by_caller = KSR.rr.is_direction("upstream") < 0
     transport = KSR.pv.gete("$dlg_var(secured)")

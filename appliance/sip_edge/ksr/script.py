@@ -1,6 +1,7 @@
 """The routing script that Kamailio runs (KEMI, app_python3): which request goes where, and when media is engaged.
 
-    request -> flood (bans) -> guard (sanity, loops) -> limits -> in a dialog?  follow its route, re-offer, delete media
+    octets  -> flood (bans), before anybody parses them
+    request -> flood (pike) -> guard (sanity, loops) -> limits -> in a dialog?  follow its route, re-offer, delete media
             -> out of one?   OPTIONS answered; REGISTER: registrar; INVITE: trunk -> access -> target -> offer -> relay
     branch  -> the gateway's SDP goes in
     reply   -> answer media with its SDP -> back
@@ -14,6 +15,7 @@ one. Standard library only: everything in this folder is copied into Kamailio's 
 from __future__ import annotations
 
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -49,13 +51,32 @@ class Kamailio:
 
     def __init__(self, table: routing.RoutingTable) -> None:
         self.table = table
+        self.arrived = guard.Arrived()  # the message that is being handled: one at a time in each process
 
     def child_init(self, rank: int) -> int:
         return 0
 
+    def ksr_received(self, message: Any) -> int:
+        """Every datagram or stream message before anybody parses it; only the variables $rcv(...) are there."""
+        if flood.banned(self.table):
+            KSR.set_drop()
+        else:
+            self.arrived = guard.arrived(self.table)
+        return 1
+
     def ksr_request_route(self, message: Any) -> int:
+        """Nothing that arrives may be left without an answer because of a mistake of ours."""
+        try:
+            return self._route()
+        except UnicodeDecodeError:  # where it must be UTF-8 (RFC 3261 section 25.1)
+            return say.refuse(400, "Bad Encoding", "not_utf8")
+        except Exception as error:
+            say.event("error", error=repr(error), at=traceback.format_exc(limit=-3))
+            return say.refuse(500, "Server Internal Error", "script_error")
+
+    def _route(self) -> int:
         table = self.table
-        if not (flood.check(table) and guard.admits(table) and limits.admits(table)):
+        if not (flood.check(table) and guard.admits(table, self.arrived) and limits.admits(table)):
             return 1
         nat.request(table)
         method = KSR.pv.gete("$rm")
@@ -109,7 +130,9 @@ class Kamailio:
         return 1
 
     def ksr_reply_route(self, message: Any) -> int:
-        """As above: replies are handled per transaction, in `ksr_reply`."""
+        """Every reply; those that go on are handled per transaction, in `ksr_reply`."""
+        if not guard.admits_reply(self.table.guard):
+            KSR.set_drop()
         return 1
 
 
