@@ -128,19 +128,20 @@ class Rig:
 
 @contextmanager
 def running(
-    settings: dict[str, Any], sql: str = "", files: Mapping[str, str] | None = None, port: int = EDGE
-) -> Iterator[Rig]:
+    settings: dict[str, Any], sql: str = "", files: Mapping[str, str] | None = None, port: int = EDGE,
+    script: Mapping[str, str] | None = None,
+) -> Iterator[Rig]:  # fmt: skip
     """The edge of these settings; `sql` is run once its tables are there, `files` are its permission files,
-    `port` is that of all its sockets."""
+    `port` is that of all its sockets, `script` takes the place of modules of the routing script."""
     with tempfile.TemporaryDirectory(prefix="srtpgw-access-") as name:
         Path(name).chmod(0o711)  # Kamailio's account goes through
-        with _running(Path(name), settings, sql, files or {}, port) as rig:
+        with _running(Path(name), settings, sql, files or {}, port, script or {}) as rig:
             yield rig
 
 
 @contextmanager
 def _running(
-    place: Path, settings: dict[str, Any], sql: str, files: Mapping[str, str], port: int
+    place: Path, settings: dict[str, Any], sql: str, files: Mapping[str, str], port: int, script: Mapping[str, str]
 ) -> Iterator[Rig]:
     sip = {"listen": [f"udp:{HOST}:{port}", f"tcp:{HOST}:{port}", f"udp:[::1]:{port}"], "workers": 2}
     table = Settings(paths={"run": place, "state": place}, **{"sip": sip, **settings})
@@ -153,6 +154,8 @@ def _running(
     database.run_here(lambda link: [link.exec_driver_sql(line) for line in sql.split(";\n") if line.strip()])
     database.close()
     kamailio.prepare(config)
+    for name, text in script.items():
+        config.script.with_name(f"{name}.py").write_text(text)
     hops = (NextHop(port + NEXT_HOP), NextHop(port + CARRIER))
     rig = Rig(place, table, config, hops, _start(config, place), port)
     try:

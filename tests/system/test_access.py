@@ -154,6 +154,36 @@ def test_rule(
         assert answer.rule == rule
 
 
+# Who is registered at several places; the registrar itself is not what is tried here.
+FORKS = """
+import KSR
+
+def register(table):
+    return 1
+
+def lookup(table):
+    user = KSR.pv.gete("$rU")
+    KSR.pv.sets("$ru", "sip:" + user.split("-")[0] + "@127.0.0.1:{port}")
+    for other in user.split("-")[1:]:
+        KSR.corex.append_branch_uri("sip:" + other + "@127.0.0.1:{port}")
+    return True
+"""
+
+
+@pytest.mark.row("N04")
+def test_one_denied_branch_denies_all() -> None:
+    """N04: From and the Request-URI of every branch, after the look-up."""
+    settings = {"trunks": [{**trunks(OTHER)[1], "destination": "registrar"}]}
+    script = {"registrar": FORKS.format(port=OTHER + NEXT_HOP)}
+    with access_rig.running(settings, "", FILES, OTHER, script) as rig:
+        for user, status in (("100-200", 486), ("100-900", 403), ("100-200-900-300", 403), ("900-100", 403)):
+            answer = rig.ask(Question("127.0.2.1", 5060, "udp", "INVITE", BOB, f"sip:{user}@127.0.0.1"))
+            assert (answer.status, answer.rule) == (status, "permissions_routing" if status == 403 else ""), user
+            assert bool(answer.uri) is (status == 486)
+        boss = Question("127.0.2.1", 5060, "udp", "INVITE", "sip:boss@a.example", "sip:100-900@127.0.0.1")
+        assert rig.ask(boss).status == 486
+
+
 @pytest.mark.row("N07")
 @pytest.mark.parametrize(
     ("refer_to", "rule"),
