@@ -8,6 +8,7 @@ import json
 import secrets
 import select
 import socket
+import ssl
 import subprocess
 import tempfile
 import threading
@@ -31,6 +32,7 @@ from tests.system import lab as labs
 HOST = "127.0.0.1"
 EDGE = 28600  # port; a second edge has another one
 NEXT_HOP, CARRIER = 1, 2  # above the edge's: where trunks' destinations and uris lead
+TLS = 6  # above the edge's: its TLS socket, where there is a certificate
 PATIENCE_S = 3.0
 
 
@@ -97,11 +99,11 @@ class Rig:
         self.edge = Edge(Rpc(self.config.run / SOCKET), database, Audit(self.place / "audit.jsonl"))
         self.access = Access(self.edge, self.settings)
 
-    def ask(self, question: Question) -> Answer:
+    def ask(self, question: Question, tls: ssl.SSLContext | None = None) -> Answer:
         """Send it as a request from its source, wait for the final reply."""
         tag = secrets.token_hex(8)
         call_id = f"{tag}@test"
-        status = exchange(message(question, tag), question, self.port)
+        status = exchange(message(question, tag), question, self.port, tls)
         events = tuple(event for event in self.events() if event.get("call_id") == call_id)
         rule = next((str(event["reason"]) for event in events if event["event"] == "sip_refused"), "")
         hop = next((hop for hop in self.hops if tag in hop.seen), None)
@@ -143,8 +145,12 @@ def running(
 def _running(
     place: Path, settings: dict[str, Any], sql: str, files: Mapping[str, str], port: int, script: Mapping[str, str]
 ) -> Iterator[Rig]:
-    sip = {"listen": [f"udp:{HOST}:{port}", f"tcp:{HOST}:{port}", f"udp:[::1]:{port}"], "workers": 2}
-    table = Settings(paths={"run": place, "state": place}, **{"sip": sip, **settings})
+    words = dict(settings)
+    tls: dict[str, Any] = words.pop("sip", {})
+    listen = [f"udp:{HOST}:{port}", f"tcp:{HOST}:{port}", f"udp:[::1]:{port}"]
+    listen += [f"tls:{HOST}:{port + TLS}"] if tls else []
+    sip = {"listen": listen, "workers": 2, **tls}
+    table = Settings(paths={"run": place, "state": place}, **{"sip": sip, **words})
     (place / "access").mkdir(exist_ok=True)
     for name, text in files.items():
         (place / "access" / name).write_text(text)
@@ -187,29 +193,34 @@ def message(question: Question, tag: str) -> str:
     return "\r\n".join((*lines, "Content-Length: 0", "", ""))
 
 
-def exchange(text: str, question: Question, port: int) -> int:
+def exchange(text: str, question: Question, port: int, tls: ssl.SSLContext | None = None) -> int:
     """Status of the final reply; 0: none came."""
     family = socket.AF_INET6 if ":" in question.source else socket.AF_INET
-    kind = socket.SOCK_STREAM if question.transport == "tcp" else socket.SOCK_DGRAM
-    with socket.socket(family, kind) as link:
-        link.settimeout(PATIENCE_S)
-        link.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        link.bind((question.source, question.port))
-        link.connect(("::1" if family == socket.AF_INET6 else HOST, port))
-        link.sendall(text.encode())
-        received = ""
+    stream = question.transport != "udp"
+    with socket.socket(family, socket.SOCK_STREAM if stream else socket.SOCK_DGRAM) as plain:
+        plain.settimeout(PATIENCE_S)
+        plain.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        plain.bind((question.source, question.port))
+        plain.connect(("::1" if family == socket.AF_INET6 else HOST, port + TLS if tls else port))
+        link = tls.wrap_socket(plain) if tls else plain
         try:
-            while True:
-                data = link.recv(65535).decode()
-                if not data:
-                    return 0
-                received = received + data if kind == socket.SOCK_STREAM else data
-                for line in received.split("\r\n"):
-                    if line.startswith("SIP/2.0 ") and not line.startswith("SIP/2.0 1"):
-                        link.sendall(_ack(text, received).encode())
-                        return int(line.split()[1])
-        except TimeoutError:
+            link.sendall(text.encode())
+            return _final(link, text, stream=stream)
+        except (TimeoutError, ConnectionError, ssl.SSLError):
             return 0
+        finally:
+            link.close()
+
+
+def _final(link: socket.socket, request: str, *, stream: bool) -> int:
+    received = ""
+    while data := link.recv(65535).decode():
+        received = received + data if stream else data
+        for line in received.split("\r\n"):
+            if line.startswith("SIP/2.0 ") and not line.startswith("SIP/2.0 1"):
+                link.sendall(_ack(request, received).encode())
+                return int(line.split()[1])
+    return 0
 
 
 def _ack(request: str, reply: str) -> str:

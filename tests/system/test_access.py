@@ -6,9 +6,11 @@ Each question of the table is sent, and put to `srtpgw acl test`'s decider as we
 from __future__ import annotations
 
 import asyncio
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +20,7 @@ from appliance.sip_edge.management.access import ADDRESS, MEMBER, TRUSTED
 from appliance.sip_edge.management.acl_trial import Question
 from appliance.sip_edge.management.permission_files import PermissionFiles
 from appliance.sip_edge.tables.access_rows import Address, Member, Trusted
-from tests.system import access_rig, databases
+from tests.system import access_rig, certificates, databases
 from tests.system.access_rig import CARRIER, EDGE, NEXT_HOP, Answer, Rig
 
 OTHER, DATABASE = 28620, 28640  # ports: a second edge beside the first one, a database server
@@ -86,9 +88,9 @@ def rig() -> Iterator[Rig]:
         yield found
 
 
-def agree(rig: Rig, question: Question) -> Answer:
+def agree(rig: Rig, question: Question, tls: ssl.SSLContext | None = None) -> Answer:
     """Ask both; the edge's answer when the decider says the same."""
-    answer = rig.ask(question)
+    answer = rig.ask(question, tls)
     known = asyncio.run(acl_knowledge.gather(rig.access, rig.settings))
     expected = acl_trial.ask(known, question)
     if expected.rule == "digest":
@@ -277,6 +279,24 @@ def group_of(rig: Rig, source: str) -> tuple[str, str]:
     answer = agree(rig, Question(source, 5060, "udp", "INVITE", BOB, CALLED))
     (told,) = [event for event in answer.events if event["event"] == "sip_identified"]
     return told["group"], told["tag"]
+
+
+@pytest.mark.row("J05", "J08")
+def test_names_in_certificates(tmp_path: Path) -> None:
+    """J05: a trunk by its certificate; another name of the same authority is 403, and so is its address without TLS."""
+    authority = certificates.Authority(tmp_path / "ca")
+    server, right, wrong = (authority.issue(name) for name in ("127.0.0.1", "192.0.2.10", "192.0.2.11"))
+    sip = {"certificate": server.chain, "key": server.key, "client_ca": authority.own.chain}
+    core = {"name": "core", "match": ["127.0.5.0/24"], "destination": f"sip:127.0.0.1:{OTHER + NEXT_HOP}",
+            "authenticate": "certificate", "peer_names": ["192.0.2.10"]}  # fmt: skip
+    with access_rig.running({"trunks": [core], "sip": sip}, port=OTHER) as rig:
+        for shown, name, rule in ((right, "192.0.2.10", ""), (wrong, "192.0.2.11", "certificate_name")):
+            context = ssl.create_default_context(cafile=authority.own.chain)
+            context.check_hostname = False
+            context.load_cert_chain(shown.chain, shown.key)
+            question = Question("127.0.5.1", 5080, "tls", "INVITE", BOB, CALLED, certificate=(name,))
+            assert agree(rig, question, context).rule == rule
+        assert agree(rig, Question("127.0.5.1", 5080, "udp", "INVITE", BOB, CALLED)).rule == "certificate_name"
 
 
 @pytest.mark.row("N13")
