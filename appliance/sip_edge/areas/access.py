@@ -11,7 +11,8 @@ from appliance.config.routes import Route as RouteSettings
 from appliance.config.schema import Settings
 from appliance.config.sip_access import SipAccess
 from appliance.sip_edge.areas.area import Area, Places, Value
-from appliance.sip_edge.ksr.rules.access import STEP, AccessRules, Group, Route
+from appliance.sip_edge.ksr.rules.access import STEP, AccessRules, Group
+from appliance.sip_edge.ksr.rules.routes import Route
 from appliance.sip_edge.tables import schema
 
 ADDRESS_VERSION = schema.VERSIONS["address"]

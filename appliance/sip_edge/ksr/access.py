@@ -15,7 +15,7 @@ import KSR
 
 from appliance.sip_edge.ksr import digest, read, say
 from appliance.sip_edge.ksr.routing import RoutingTable, Trunk
-from appliance.sip_edge.ksr.rules import access as rules
+from appliance.sip_edge.ksr.rules import contacts, routes
 from appliance.sip_edge.ksr.rules.access import AccessRules, Caller, Group
 
 TAG = "$avp(peer_tag)"
@@ -89,7 +89,7 @@ def target(table: RoutingTable, caller: Trunk) -> str | None:
     """Where the request goes: a SIP URI, "set:N", "registrar", or "" when nobody says. The user part of the
     Request-URI is rewritten on the way. None: refused (J07, P11)."""
     user = read.text("$rU")
-    route = rules.route(table.routes, caller.name, str(KSR.pv.gete("$rm")), user)
+    route = routes.first(table.routes, caller.name, str(KSR.pv.gete("$rm")), user)
     if route is None:
         return caller.destination
     if route.deny or (route.group and not _in_user_group(table.access, route.group)):
@@ -110,7 +110,7 @@ def may_register(table: RoutingTable) -> bool:
     if not (access.register_protect or access.register_files):
         return True
     try:
-        wanted = tuple(rules.contacts(_contact_fields()))
+        wanted = tuple(contacts.read(_contact_fields()))
     except ValueError:  # no SIP URI, or octets that are no UTF-8
         say.refuse(400, "Bad Contact", "bad_contact")
         return False
@@ -221,14 +221,14 @@ def _contact_fields() -> tuple[str, ...]:
     return tuple(str(KSR.pv.gete(f"$(hdr(Contact)[{place}])")) for place in range(count))
 
 
-def _of_a_gateway(table: RoutingTable, contact: rules.Contact) -> bool:
+def _of_a_gateway(table: RoutingTable, contact: contacts.Contact) -> bool:
     named = table.by_source(contact.host)
     if named is not None and named.authenticate == "address":
         return True
     return any(_within(table.access, group, contact.host, contact.port) for group in table.access.gateways)
 
 
-def _registrable(access: AccessRules, wanted: tuple[rules.Contact, ...]) -> bool:
+def _registrable(access: AccessRules, wanted: tuple[contacts.Contact, ...]) -> bool:
     if not access.register_include_port:
         return bool(KSR.route(REGISTER) > 0)
     for contact in wanted:

@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.sip_edge.ksr.rules.access import STEP, AccessRules, Contact, Group, Route, contacts, route, usual_host
+from appliance.sip_edge.ksr.rules.access import STEP, AccessRules, Group
+from appliance.sip_edge.ksr.rules.contacts import Contact, read, usual_host
+from appliance.sip_edge.ksr.rules.routes import Route, first
 
 ROUTES = (
     Route("emergency", pattern="1(10|12)", destination="set:9"),
@@ -31,7 +33,7 @@ ROUTES = (
     ],
 )
 def test_first_route_whose_conditions_hold(trunk: str, method: str, user: str, name: str | None) -> None:
-    found = route(ROUTES, trunk, method, user)
+    found = first(ROUTES, trunk, method, user)
     assert (found.name if found else None) == name
 
 
@@ -71,7 +73,7 @@ def test_a_group_without_a_meaning_is_trusted_and_no_more() -> None:
     ],
 )  # fmt: skip
 def test_contacts(field: str, found: list[Contact]) -> None:
-    assert list(contacts((field,))) == found
+    assert list(read((field,))) == found
 
 
 @pytest.mark.row("N06")
@@ -83,7 +85,7 @@ def test_one_gateway_one_spelling(spelling: str) -> None:
 
 def test_a_contact_that_is_no_sip_uri_is_refused() -> None:
     with pytest.raises(ValueError, match="no SIP URI"):
-        list(contacts(("<tel:+49>",)))
+        list(read(("<tel:+49>",)))
 
 
 def test_contact_with_port() -> None:
@@ -94,7 +96,7 @@ def test_contact_with_port() -> None:
 @given(st.text(max_size=80))
 def test_no_contact_field_breaks_it(text: str) -> None:
     try:
-        found = list(contacts((text,)))
+        found = list(read((text,)))
     except ValueError:
         return
     assert all(contact.host for contact in found)

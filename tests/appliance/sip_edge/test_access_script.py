@@ -9,7 +9,8 @@ import pytest
 
 from appliance.sip_edge.ksr import access, dialog, digest
 from appliance.sip_edge.ksr.routing import RoutingTable, Trunk
-from appliance.sip_edge.ksr.rules.access import STEP, AccessRules, Group, Route
+from appliance.sip_edge.ksr.rules.access import STEP, AccessRules, Group
+from appliance.sip_edge.ksr.rules.routes import Route
 from tests.appliance.sip_edge.fake_ksr import FakeKSR
 
 PHONES = Trunk("phones", ("10.0.0.0/8",), "registrar", authenticate="digest")
