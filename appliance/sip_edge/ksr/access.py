@@ -57,6 +57,9 @@ def identify(table: RoutingTable) -> Trunk | None:
 def permits(table: RoutingTable, caller: Trunk) -> bool:
     """The permission files of calls (N04, N05) and URIs (N07). False: refused."""
     access = table.access
+    user = read.text("$rU")
+    if (plain := routes.plain(user)) != user:  # files compare letters
+        KSR.pv.sets("$rU", plain)
     if access.routing and KSR.route(ROUTING) < 0:
         say.refuse(403, "Forbidden", "permissions_routing")
         return False

@@ -282,7 +282,7 @@ def _trusts(row: Trusted, asked: Question) -> bool:
 
 def _user_of(uri: str) -> str:
     body = uri.partition(":")[2]
-    return body.partition("@")[0].partition(":")[0].partition(";")[0] if "@" in body else ""
+    return routes.plain(body.partition("@")[0].partition(":")[0]) if "@" in body else ""
 
 
 def _plain(uri: str) -> str:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from appliance.sip_edge.ksr.rules.access import STEP, AccessRules, Group
 from appliance.sip_edge.ksr.rules.contacts import Contact, read, usual_host
-from appliance.sip_edge.ksr.rules.routes import Route, first
+from appliance.sip_edge.ksr.rules.routes import Route, first, plain, spellings
 
 ROUTES = (
     Route("emergency", pattern="1(10|12)", destination="set:9"),
@@ -42,6 +42,33 @@ def test_user_part_is_rewritten() -> None:
     assert ROUTES[1].rewritten("004930") == "+4930"
     assert Route("x").rewritten("abc") == "abc"
     assert Route("x", strip=9).rewritten("abc") == ""
+
+
+@pytest.mark.row("P11")
+@pytest.mark.parametrize("user", ["0900", "%30%39%30%30", "09%300;phone-context=x", "0-900", "(09).00-1", "0900;a=b"])
+def test_no_spelling_gets_round_a_route(user: str) -> None:
+    found = first(ROUTES, "carrier", "INVITE", user)
+    assert found is not None
+    assert found.name == "barred"
+
+
+@pytest.mark.row("P11")
+@pytest.mark.parametrize(
+    ("user", "written"),
+    [("00-49.30", "+4930"), ("%30049", "+49"), ("0049;phone-context=x", "+49;phone-context=x"), ("alice", "+ice")],
+)
+def test_what_goes_on_is_the_spelling_that_the_route_holds_for(user: str, written: str) -> None:
+    assert ROUTES[1].rewritten(user) == written
+
+
+def test_needless_escapes_only() -> None:
+    assert plain("%61lice%40home%2B%3b") == "alice%40home+%3b"
+    assert plain("100%") == "100%"
+
+
+def test_names_keep_their_marks() -> None:
+    assert spellings("mary-ann.x") == ("mary-ann.x",)
+    assert spellings("100-1") == ("100-1", "1001")
 
 
 @pytest.mark.row("N13")
