@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import KSR
 
-from appliance.sip_edge.ksr import media, media_flags, read, say
+from appliance.sip_edge.ksr import access, media, media_flags, read, say
 from appliance.sip_edge.ksr.routing import RoutingTable, Trunk
 
 
@@ -18,6 +18,8 @@ def within(table: RoutingTable, method: str) -> int:
         KSR.tm.t_relay()
         return _end_unanswered()
     KSR.tm.t_check_trans()
+    if method == "REFER" and not access.permits_uris(table):  # a phone's transfer (row N07)
+        return 1
     if method == "BYE":
         media.delete()
     elif method in ("INVITE", "UPDATE"):

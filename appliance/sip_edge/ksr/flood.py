@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import KSR
 
-from appliance.sip_edge.ksr import say
+from appliance.sip_edge.ksr import access, say
 from appliance.sip_edge.ksr.routing import RoutingTable
 from appliance.sip_edge.ksr.rules.flood import BANS, COUNTS, FloodRules, is_known
 
@@ -33,7 +33,7 @@ def check(table: RoutingTable) -> bool:
     if not rules.enabled:
         return True
     source = str(KSR.pv.gete("$si"))
-    if KSR.is_myself_srcip() > 0 or is_known(rules.known, source):  # M07, M08
+    if KSR.is_myself_srcip() > 0 or is_known(rules.known, source) or access.gateway(table):  # M07, M08
         return True
     verdict = _count_exactly(rules, source) if rules.exact else KSR.pike.pike_check_req()
     if verdict == NEWLY:

@@ -11,7 +11,7 @@ import re
 from dataclasses import asdict, dataclass, field
 
 from appliance.sip_edge.ksr import records
-from appliance.sip_edge.ksr.rules.access import AccessRules, Route
+from appliance.sip_edge.ksr.rules.access import AccessRules
 from appliance.sip_edge.ksr.rules.auth import AuthRules
 from appliance.sip_edge.ksr.rules.balance import BalanceRules
 from appliance.sip_edge.ksr.rules.flood import FloodRules
@@ -19,6 +19,7 @@ from appliance.sip_edge.ksr.rules.guard import GuardRules
 from appliance.sip_edge.ksr.rules.limits import LimitRules
 from appliance.sip_edge.ksr.rules.nat import NatRules
 from appliance.sip_edge.ksr.rules.registrar import RegistrarRules
+from appliance.sip_edge.ksr.rules.routes import Route
 from appliance.sip_edge.ksr.rules.topology import TopologyRules
 
 _URI = re.compile(r"^sips?:(?:[^@]*@)?(\[[0-9A-Fa-f:.]+\]|[^:;?>]+)(?::(\d+))?(.*)$", re.IGNORECASE)
