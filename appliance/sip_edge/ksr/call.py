@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import KSR
 
-from appliance.sip_edge.ksr import dialog, fallback, media, media_flags, say
+from appliance.sip_edge.ksr import balance, dialog, fallback, media, media_flags, say
 from appliance.sip_edge.ksr.routing import RoutingTable, Trunk
 
 
@@ -15,17 +15,22 @@ def new(table: RoutingTable) -> int:
         return say.refuse(404, "Not Found", "no_trunk")
     if not caller.destination:
         return say.refuse(404, "No Destination", "no_destination")
-    callee = table.by_next_hop(caller.destination) or media.NOBODY
     KSR.tm.t_newtran()
     KSR.tm.t_reply(100, "Trying")
     KSR.dialog.dlg_manage()
+    if table.balance.find(caller.destination):
+        if not balance.select(table, caller.destination):
+            return 1
+    else:
+        KSR.pv.sets("$du", caller.destination)
+    next_hop = KSR.pv.gete("$du")
+    callee = table.by_next_hop(next_hop) or media.NOBODY
     KSR.pv.sets("$dlg_var(caller)", caller.name)
     KSR.pv.sets("$dlg_var(callee)", callee.name)
-    KSR.pv.sets("$du", caller.destination)
     leave_by(callee)
     if caller.inbound.mode != "forbidden" and media_flags.facts(KSR.pv.gete("$rb")).secure:
         KSR.pv.sets("$dlg_var(secured)", say.transport())
-    if not media.offer(table, caller, callee, caller.destination, by_caller=True):
+    if not media.offer(table, caller, callee, next_hop, by_caller=True):
         return 1
     dialog.hide()
     KSR.rr.record_route()
@@ -46,6 +51,9 @@ def failed(table: RoutingTable) -> int:
     """The call did not come about (also after CANCEL and on timeout): nothing may stay behind."""
     status = int(KSR.pv.get("$T_reply_code") or 0)
     if status in fallback.NOT_ACCEPTABLE and _retry_plain(table, status):
+        return 1
+    if balance.next(table, status):
+        relay()
         return 1
     media.delete()
     say.event("failed", status=status)
