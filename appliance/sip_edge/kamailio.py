@@ -57,7 +57,7 @@ def prepare(edge: EdgeConfig) -> Path:
     make_events_folder(edge.run)
     _copy_script(edge)
     (edge.run / "routing.json").write_text(routing.dump(edge.table))
-    _copy_tls(edge)
+    copy_files(edge)
     for name, text in ((name, text) for area in edge.areas for name, text in area.files.items()):
         target = edge.run / name
         target.touch(mode=0o600)
@@ -70,7 +70,7 @@ def prepare(edge: EdgeConfig) -> Path:
     cfg = edge.run / "kamailio.cfg"
     cfg.touch(mode=0o600)
     cfg.write_text(render.kamailio_cfg(edge))
-    _give_to(edge.user, edge.run)
+    give_to(edge.user, edge.run)
     return cfg
 
 
@@ -92,7 +92,9 @@ def check(edge: EdgeConfig) -> None:
 
 def command(edge: EdgeConfig) -> list[str]:
     """Arguments that run this Kamailio in the foreground, logging to stderr."""
-    words = [find(edge.program) or edge.program, "-f", str(edge.run / "kamailio.cfg"), "-DD", "-E"]
+    settings = [f"{name}={value}" for area in edge.areas for name, value in area.environment.items()]
+    words = ["env", *settings] if settings else []
+    words += [find(edge.program) or edge.program, "-f", str(edge.run / "kamailio.cfg"), "-DD", "-E"]
     words += ["-m", str(edge.shared_memory_mb), "-M", str(edge.private_memory_mb)]
     words += ["-P", str(edge.run / "kamailio.pid"), "-Y", str(edge.run), "-w", str(edge.run)]
     if _drops_privileges(edge.user):
@@ -108,16 +110,29 @@ def _copy_script(edge: EdgeConfig) -> None:
         shutil.copyfile(path, target)
 
 
-def _copy_tls(edge: EdgeConfig) -> None:
-    """Certificate and key where Kamailio's account may read them, whoever the originals belong to."""
-    if edge.tls is None or edge.tls_files is None:
-        return
-    edge.tls_files.key.parent.mkdir(mode=0o700, exist_ok=True)
-    for name in ("certificate", "key", "client_ca"):
-        source, target = getattr(edge.tls, name), getattr(edge.tls_files, name)
-        if source is not None:
-            target.touch(mode=0o600)
-            target.write_bytes(source.read_bytes())
+def copy_files(edge: EdgeConfig) -> None:
+    """Certificates and keys where Kamailio's account may read them, whoever the originals belong to. Each is replaced
+    at once. OSError."""
+    for name, source in ((name, source) for area in edge.areas for name, source in area.copies.items()):
+        target = edge.run / name
+        target.parent.mkdir(mode=0o700, exist_ok=True)
+        fresh = target.with_suffix(".new")
+        fresh.unlink(missing_ok=True)
+        fresh.touch(mode=0o600)
+        fresh.write_bytes(source.read_bytes())
+        give_to(edge.user, fresh)
+        fresh.replace(target)
+
+
+def wipe(edge: EdgeConfig) -> None:
+    """What was copied is overwritten and removed: keys are not to outlive the edge."""
+    for path in (edge.run / name for area in edge.areas for name in area.copies):
+        with contextlib.suppress(FileNotFoundError):
+            with path.open("r+b") as file:
+                file.write(bytes(path.stat().st_size))
+                file.flush()
+                os.fsync(file.fileno())
+            path.unlink()
 
 
 def _create_database(path: Path) -> None:
@@ -134,7 +149,8 @@ def _drops_privileges(user: str) -> bool:
     return user != "" and os.geteuid() == 0
 
 
-def _give_to(user: str, tree: Path) -> None:
+def give_to(user: str, tree: Path) -> None:
+    """Kamailio's account becomes the owner of everything below, when root starts it."""
     if not _drops_privileges(user):
         return
     account = pwd.getpwnam(user)

@@ -21,10 +21,15 @@ class Places:
 @dataclass(frozen=True)
 class Area:
     """Modules (names without .so, in load order), their parameters, globals, files in the run directory (by name), and
-    tables of the database by the name of Kamailio's own schema file ("dispatcher" for dispatcher-create.sql)."""
+    tables of the database by the name of Kamailio's own schema file ("dispatcher" for dispatcher-create.sql).
+
+    `copies`: name in the run directory -> file of the operator, which may be a key: copied, never held. `environment`:
+    of Kamailio's process."""
 
     modules: tuple[str, ...] = ()
     parameters: tuple[tuple[str, str, Value], ...] = ()  # (module, name, value)
     globals: tuple[tuple[str, Value], ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
     tables: tuple[str, ...] = ()
+    copies: Mapping[str, Path] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)

@@ -23,7 +23,7 @@ if str(_HERE.parents[3]) not in sys.path:  # the package tree that was copied in
 
 import KSR  # noqa: E402
 
-from appliance.sip_edge.ksr import call, dialog, guard, media, routing, say  # noqa: E402
+from appliance.sip_edge.ksr import call, dialog, guard, media, routing, say, tls_peer, websocket  # noqa: E402
 
 
 def mod_init() -> Kamailio:
@@ -43,8 +43,10 @@ class Kamailio:
     def ksr_request_route(self, message: Any) -> int:
         if not guard.admits(self.table):
             return 1
+        tls_peer.note(self.table)
         KSR.force_rport()  # answers go where the request came from (RFC 3581, row I03)
         method = KSR.pv.gete("$rm")
+        websocket.arrives(method)
         if method == "CANCEL":
             return _cancel()
         if KSR.siputils.has_totag() > 0:
@@ -64,6 +66,7 @@ class Kamailio:
 
     def ksr_reply(self, message: Any) -> int:
         dialog.hide()
+        websocket.answers()
         media.into_reply(self.table)
         return 1
 
@@ -78,13 +81,23 @@ class Kamailio:
             dialog.ended()
         return 1
 
-    def ksr_onsend_route(self, message: Any) -> int:
-        """Kamailio looks for this by name and leaves an exception behind when it is missing."""
+    def ksr_xhttp_event(self, message: Any, event: str) -> int:
+        return websocket.http(self.table)
+
+    def ksr_websocket_event(self, message: Any, event: str) -> int:
         return 1
 
-    def ksr_reply_route(self, message: Any) -> int:
-        """As above: replies are handled per transaction, in `ksr_reply`."""
+    def ksr_tcp_event(self, message: Any, event: str) -> int:
+        tls_peer.closed(self.table)
         return 1
+
+    def ksr_onsend_route(self, message: Any) -> int:
+        """Kamailio looks for this by name: before each request leaves."""
+        return 1 if tls_peer.sends(self.table) else 0
+
+    def ksr_reply_route(self, message: Any) -> int:
+        """As above, for each reply; what becomes of it is said per transaction, in `ksr_reply`."""
+        return 1 if tls_peer.takes(self.table) else 0
 
 
 def _cancel() -> int:
