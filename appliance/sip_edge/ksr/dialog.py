@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import KSR
 
-from appliance.sip_edge.ksr import access, media, media_flags, read, say
+from appliance.sip_edge.ksr import access, media, media_flags, read, say, websocket
 from appliance.sip_edge.ksr.routing import RoutingTable, Trunk
 
 
@@ -12,6 +12,7 @@ def within(table: RoutingTable, method: str) -> int:
     """A request with a To-tag."""
     if KSR.rr.loose_route() < 0:
         return _without_route(method)
+    websocket.finds()
     hide()
     if method == "ACK":
         media.into_ack(table)

@@ -20,7 +20,9 @@ from appliance.sip_edge.ksr.rules.limits import LimitRules
 from appliance.sip_edge.ksr.rules.nat import NatRules
 from appliance.sip_edge.ksr.rules.registrar import RegistrarRules
 from appliance.sip_edge.ksr.rules.routes import Route
+from appliance.sip_edge.ksr.rules.tls_peer import TlsRules
 from appliance.sip_edge.ksr.rules.topology import TopologyRules
+from appliance.sip_edge.ksr.rules.websocket import WebsocketRules
 
 _URI = re.compile(r"^sips?:(?:[^@]*@)?(\[[0-9A-Fa-f:.]+\]|[^:;?>]+)(?::(\d+))?(.*)$", re.IGNORECASE)
 
@@ -72,6 +74,8 @@ class RoutingTable:
     balance: BalanceRules = field(default_factory=BalanceRules)
     nat: NatRules = field(default_factory=NatRules)
     topology: TopologyRules = field(default_factory=TopologyRules)
+    tls: TlsRules = field(default_factory=TlsRules)
+    websocket: WebsocketRules = field(default_factory=WebsocketRules)
 
     def by_source(self, address: str) -> Trunk | None:
         """The trunk with the longest network around `address`; the first one among equals."""

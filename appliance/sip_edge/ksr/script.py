@@ -38,6 +38,8 @@ from appliance.sip_edge.ksr import (  # noqa: E402
     request,
     routing,
     say,
+    tls_peer,
+    websocket,
 )  # fmt: skip
 
 
@@ -78,8 +80,10 @@ class Kamailio:
         table = self.table
         if not (flood.check(table) and guard.admits(table, self.arrived) and limits.admits(table)):
             return 1
+        tls_peer.note(table)
         nat.request(table)
         method = KSR.pv.gete("$rm")
+        websocket.arrives(method)
         if method == "CANCEL":
             return _cancel()
         if KSR.siputils.has_totag() > 0:
@@ -99,6 +103,7 @@ class Kamailio:
 
     def ksr_reply(self, message: Any) -> int:
         dialog.hide()
+        websocket.answers()
         media.into_reply(self.table)
         return 1
 
@@ -125,15 +130,26 @@ class Kamailio:
         balance.local_request(self.table)
         return 1
 
-    def ksr_onsend_route(self, message: Any) -> int:
-        """Kamailio looks for this by name and leaves an exception behind when it is missing."""
+    def ksr_xhttp_event(self, message: Any, event: str) -> int:
+        return websocket.http(self.table)
+
+    def ksr_websocket_event(self, message: Any, event: str) -> int:
         return 1
 
+    def ksr_tcp_event(self, message: Any, event: str) -> int:
+        tls_peer.closed(self.table)
+        return 1
+
+    def ksr_onsend_route(self, message: Any) -> int:
+        """Kamailio looks for this by name: before each request leaves."""
+        return 1 if tls_peer.sends(self.table) else 0
+
     def ksr_reply_route(self, message: Any) -> int:
-        """Every reply; those that go on are handled per transaction, in `ksr_reply`."""
+        """As above, for each reply; what becomes of it is said per transaction, in `ksr_reply`."""
         if not guard.admits_reply(self.table.guard):
             KSR.set_drop()
-        return 1
+            return 1
+        return 1 if tls_peer.takes(self.table) else 0
 
 
 def _cancel() -> int:
