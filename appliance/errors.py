@@ -72,3 +72,39 @@ class MediaUnavailable(GatewayError):
 
 class Draining(GatewayError):
     sip_status, grpc_code, reason, retry = 503, "UNAVAILABLE", "draining", True
+
+
+class NotFound(GatewayError):
+    """What is to be shown, changed or removed is not there."""
+
+    sip_status, grpc_code, reason = 404, "NOT_FOUND", "not-found"
+
+
+class AlreadyExists(GatewayError):
+    """What is to be made is there already."""
+
+    sip_status, grpc_code, reason = 409, "ALREADY_EXISTS", "already-exists"
+
+
+class DatabaseUnavailable(GatewayError):
+    """The SIP edge's database does not answer, or refuses us. The sentence holds no password."""
+
+    sip_status, grpc_code, reason, retry = 503, "UNAVAILABLE", "database-unavailable", True
+
+
+class EdgeUnavailable(GatewayError):
+    """The SIP edge (Kamailio) is not up or does not answer."""
+
+    sip_status, grpc_code, reason, retry = 503, "UNAVAILABLE", "edge-unavailable", True
+
+
+class EdgeRefused(GatewayError):
+    """The SIP edge answered, with no."""
+
+    sip_status, grpc_code, reason = 500, "FAILED_PRECONDITION", "edge-refused"
+
+
+class AuditUnavailable(GatewayError):
+    """A change cannot be written down, so it is not made."""
+
+    sip_status, grpc_code, reason, retry = 503, "UNAVAILABLE", "audit-unavailable", True

@@ -40,10 +40,17 @@ from appliance.placement.placer import Rules
 from appliance.placement.reconciler import Reconciler
 from appliance.policy.defaults import media_options
 from appliance.policy.options import MediaOptions
+from appliance.sip_edge.areas.database import url as database_url
+from appliance.sip_edge.from_settings import account as edge_account
+from appliance.sip_edge.management.edge import Edge
+from appliance.sip_edge.rpc import SOCKET as RPC_SOCKET
+from appliance.sip_edge.rpc import Rpc
+from appliance.sip_edge.tables.database import Database
 from appliance.state.drained import DrainedWorkers
 from appliance.state.store import CallStore
 from appliance.state.vault import UnsafeKeyFile, Vault, load_key
 from appliance.telemetry import logs, metrics
+from appliance.telemetry.audit import Audit
 from appliance.telemetry.endpoint import MetricsEndpoint
 from appliance.telemetry.key_log import KeyLog
 from firmware_iface import cpu
@@ -120,8 +127,9 @@ class Gateway:
         )
         self.interface_nodes = self.hardware.nodes()
         self.dispatcher.on_command = self.hardware.commanded
+        self.edge = edge_of(settings) if settings.sip.enabled else None
         self.api = ApiServer(
-            self.calls, settings.grpc, settings.paths.control_socket, observe, self.options, self.hardware
+            self.calls, settings.grpc, settings.paths.control_socket, observe, self.options, self.hardware, self.edge
         )
         self.metrics = MetricsEndpoint(registry, settings.http.listen) if settings.http.listen else None
         self.notifier = sdnotify.SystemdNotifier()
@@ -171,6 +179,8 @@ class Gateway:
     async def serve(self) -> None:
         await self.serve_ng()
         await self.hardware.start()
+        if self.edge:
+            await self.edge.start()
         await self.api.start()
         if self.metrics:
             await self.metrics.start()
@@ -198,6 +208,8 @@ class Gateway:
                 self.housekeeping.tick()
                 self.hardware.tick()
                 self.store.flush()
+                if self.edge:
+                    self.edge.tick()
                 await self._report()
             except Exception as error:
                 log.error("housekeeping failed", error=type(error).__name__)
@@ -210,6 +222,8 @@ class Gateway:
             await self.metrics.stop()
         await self.api.stop()
         self.hardware.stop()
+        if self.edge:
+            await self.edge.stop()
         self.calls.ledger.bus.close()
         self.store.close()
         if self.key_log:
@@ -318,6 +332,13 @@ def _facts(settings: Settings, plane: MediaPlane) -> Facts:
         advertised={entry.name: str(entry.advertised) for entry in settings.interfaces if entry.advertised},
         most_calls=settings.media.calls,
     )
+
+
+def edge_of(settings: Settings) -> Edge:
+    """What manages the SIP edge of these settings. OSError, ValueError: the file of its database URL."""
+    database = Database(database_url(settings))
+    return Edge(Rpc(settings.sip_run / RPC_SOCKET), database, Audit(settings.paths.state / "audit.jsonl"),
+                account=edge_account(settings))  # fmt: skip
 
 
 def core_nodes() -> dict[int, int]:

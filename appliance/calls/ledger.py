@@ -12,7 +12,6 @@ from dataclasses import replace
 from typing import Protocol
 
 from appliance.calls import persistence, subscribing
-from appliance.calls.events import EventBus
 from appliance.calls.media import LegMedia, StreamMedia
 from appliance.calls.negotiation import Negotiation
 from appliance.calls.registry import Branch, Call, Registry, Treatment, untreated
@@ -21,6 +20,7 @@ from appliance.calls.tally import Tally
 from appliance.calls.views import CallEvent, CallView, EventKind
 from appliance.errors import Draining, GatewayError, NoCapacity, UnknownCall
 from appliance.placement.reconciler import Placement, Reconciler
+from appliance.telemetry.bus import EventBus
 
 
 class Records(Protocol):
@@ -45,7 +45,7 @@ class Ledger:
         most_calls: int,
     ) -> None:
         self.registry = Registry()
-        self.bus = EventBus()
+        self.bus = EventBus[CallEvent]()
         self.tally = Tally(clock())
         self.draining = False
         self.unfinished: set[str] = set()  # Call-IDs whose move to another worker is not decided yet

@@ -18,6 +18,7 @@ COMMANDS: dict[str, str] = {
     "calls": "appliance.cli.calls",
     "workers": "appliance.cli.workers",
     "hardware": "appliance.cli.hardware",
+    "edge": "appliance.cli.edge",
     "config": "appliance.cli.config",
     "version": "appliance.cli.version",
 }

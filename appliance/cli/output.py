@@ -16,6 +16,11 @@ def print_json(value: Any) -> None:
     typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
+def print_line(value: Any) -> None:
+    """JSON, one value a line: for streams."""
+    typer.echo(json.dumps(value, ensure_ascii=False))
+
+
 def tree(message: Message) -> Any:
     """A message as plain values, in protobuf's JSON form with the field names of the .proto files."""
     from google.protobuf.json_format import MessageToDict

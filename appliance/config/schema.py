@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from appliance.config import tls_words
 from appliance.config.rows import Effect, Table, row
+from appliance.config.sip_database import SipDatabase
 from appliance.config.trunks import NAME, Trunk, no_padding
 from appliance.config.types import (
     IPLiteral,
@@ -245,6 +246,9 @@ class Sip(Table):
     modules: str = row(
         "", help="Directory of Kamailio's modules; empty: found beside the program.", effect=Effect.RESTART
     )
+    run: Path | None = row(
+        None, help="Run directory, private to Kamailio's account; unset: sip below paths.run.", effect=Effect.RESTART
+    )
     user: str = row("", help="Account Kamailio runs as when started by root; empty: stay.", effect=Effect.RESTART)
     workers: int = row(
         2, help="Kamailio processes per UDP socket.", unit="processes", effect=Effect.RESTART, ge=1, le=64
@@ -327,6 +331,7 @@ class Settings(BaseSettings):
     http: Http = row(Http, help=Http.__doc__ or "", effect=Effect.RESTART)
     log: Log = row(Log, help=Log.__doc__ or "", effect=Effect.RESTART)
     sip: Sip = row(Sip, help=Sip.__doc__ or "", effect=Effect.RESTART)
+    sip_database: SipDatabase = row(SipDatabase, help=SipDatabase.__doc__ or "", effect=Effect.RESTART)
     security: Security = row(Security, help=Security.__doc__ or "", effect=Effect.NEXT_CALL)
     trunks: tuple[Trunk, ...] = row((), help=Trunk.__doc__ or "", effect=Effect.NEXT_CALL)
 
@@ -340,6 +345,10 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return (init_settings,)
+
+    @property
+    def sip_run(self) -> Path:
+        return self.sip.run or self.paths.run / "sip"
 
     def interface(self, name: str) -> Interface:
         """The interface of that name; "" is the default (first) one. KeyError when there is none."""

@@ -22,7 +22,7 @@ def programs(settings: Settings, config: Sequence[Path]) -> list[Program]:
     """Media holder, control, SIP edge: in the order they need each other."""
     found = [_holder(settings), _control(settings, config)]
     if sip_edge_possible(settings):
-        found.append(edge_program(settings, settings.paths.run / "sip"))
+        found.append(edge_program(settings, settings.sip_run))
     return found
 
 

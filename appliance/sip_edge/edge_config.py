@@ -48,6 +48,7 @@ class EdgeConfig:
     tls_method: str = "TLSv1.2+"  # in Kamailio's words
     tls_ciphers: str = ""  # OpenSSL's string; empty: its own choice
     databases: bool = True  # Kamailio's SQLite module is there
+    tables: str = field(default="", repr=False)  # URL of the database that is managed; it may hold a password
     areas: tuple[Area, ...] = ()  # subjects beside the bare relaying of calls
 
     @property

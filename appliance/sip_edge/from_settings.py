@@ -14,6 +14,7 @@ from appliance.policy import secure_media
 from appliance.policy.suites import weak_suites
 from appliance.protocols.srtp import suites
 from appliance.sip_edge import kamailio
+from appliance.sip_edge.areas import database
 from appliance.sip_edge.areas.area import Area, Places
 from appliance.sip_edge.edge_config import EdgeConfig, TlsFiles
 from appliance.sip_edge.ksr.routing import MediaPolicy, RoutingTable, Trunk
@@ -22,7 +23,7 @@ DEBIAN_USER = "kamailio"
 MODULE_FOLDERS = ("/usr/lib/x86_64-linux-gnu/kamailio/modules", "/usr/lib/aarch64-linux-gnu/kamailio/modules",
                   "/usr/lib64/kamailio/modules", "/usr/local/lib64/kamailio/modules")  # fmt: skip
 
-AREAS: tuple[Callable[[Settings, Places], Area], ...] = ()  # in load order of modules
+AREAS: tuple[Callable[[Settings, Places], Area], ...] = (database.area,)  # in load order of modules
 
 # A trunk's quirks as NG words: (setting, value that asks for it, word). Words of rtpengine where it has one.
 QUIRKS: tuple[tuple[str, object, str], ...] = (
@@ -63,17 +64,17 @@ def edge_config(settings: Settings, run: Path) -> EdgeConfig:
     modules = sip.modules or module_folder()
     databases = (Path(modules) / "db_sqlite.so").exists() and kamailio.SCHEMAS.is_dir()
     run = run.resolve()
-    places = Places(run, Path(modules), f"sqlite:///{run / 'dialogs.sqlite'}" if databases else "")
+    places = Places(run, Path(modules), database.url(settings) if database.usable(settings, Path(modules)) else "")
     return EdgeConfig(
         run=run, listen=tuple(str(socket) for socket in sip.listen), ng=ng, table=table,
         mask_key=kamailio.mask_key(run), program=sip.program, modules=modules,
-        workers=sip.workers, user=sip.user or _default_user(), log_level=sip.log_level,
+        workers=sip.workers, user=account(settings), log_level=sip.log_level,
         shared_memory_mb=sip.shared_memory_mb, private_memory_mb=sip.private_memory_mb,
         answer_timeout_ms=sip.answer_timeout_ms, ring_timeout_ms=sip.ring_timeout_ms,
         dialog_timeout_s=sip.dialog_timeout_s, user_agent=sip.user_agent,
         tls_method=tls_words.kamailio_method(tls_words.versions(sip.tls_versions)), tls_ciphers=sip.tls_ciphers,
         tls=TlsFiles(sip.certificate, sip.key, sip.client_ca) if sip.certificate and sip.key else None,
-        databases=databases, areas=tuple(area(settings, places) for area in AREAS),
+        databases=databases, tables=places.database, areas=tuple(area(settings, places) for area in AREAS),
     )  # fmt: skip
 
 
@@ -133,8 +134,10 @@ def _permitted(row: TrunkSettings, settings: Settings) -> tuple[str, ...]:
     return tuple(suite.name for suite in suites.SUITES if not suite.weak or suite.name in weak)
 
 
-def _default_user() -> str:
-    """The account that Debian's package made for Kamailio, if it is here."""
+def account(settings: Settings) -> str:
+    """Whom Kamailio runs as when root starts it: the settings' account, else that of Debian's package."""
+    if settings.sip.user:
+        return settings.sip.user
     try:
         pwd.getpwnam(DEBIAN_USER)
     except KeyError:

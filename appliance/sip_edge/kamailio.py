@@ -5,22 +5,22 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
-import re
 import secrets
 import shutil
 import sqlite3
 import subprocess
-from collections.abc import Iterable
 from pathlib import Path
 
 from appliance.sip_edge import render
 from appliance.sip_edge.edge_config import EdgeConfig
 from appliance.sip_edge.ksr import routing
+from appliance.sip_edge.tables.database import Database, created
 
 PACKAGE = Path(__file__).resolve().parents[1]
 SCRIPT_TREES = ("__init__.py", "sip_edge/__init__.py", "sip_edge/ksr/**/*.py")  # below appliance/
 SCHEMAS = Path("/usr/share/kamailio/db_sqlite")
 SCHEMA_FILES = ("standard", "dialog")
+EVENTS = Path("events", "control.sock")  # in the run directory: say.py sends there
 CHECK_TIMEOUT_S = 20
 
 
@@ -46,8 +46,15 @@ def mask_key(run: Path) -> str:
 
 
 def prepare(edge: EdgeConfig) -> Path:
-    """Write everything that Kamailio reads into its run directory; the path of kamailio.cfg. OSError, ValueError."""
-    edge.run.mkdir(mode=0o700, parents=True, exist_ok=True)
+    """Write everything that Kamailio reads into its run directory; the path of kamailio.cfg. OSError, ValueError,
+    DatabaseUnavailable.
+
+    Its owner and group may enter the directory, and only the owner may read what lies in it: Kamailio's account. The
+    control process is in that group: it may ask Kamailio's RPC socket, and be told things in `events`.
+    """
+    edge.run.mkdir(mode=0o710, parents=True, exist_ok=True)
+    edge.run.chmod(0o710)
+    make_events_folder(edge.run)
     _copy_script(edge)
     (edge.run / "routing.json").write_text(routing.dump(edge.table))
     _copy_tls(edge)
@@ -56,12 +63,24 @@ def prepare(edge: EdgeConfig) -> Path:
         target.touch(mode=0o600)
         target.write_text(text)
     if edge.database:
-        _create_database(Path(edge.database), [name for area in edge.areas for name in area.tables])
+        _create_database(Path(edge.database))
+    if edge.tables:
+        with contextlib.closing(Database(edge.tables)) as database:
+            database.create([name for area in edge.areas for name in area.tables], edge.user)
     cfg = edge.run / "kamailio.cfg"
     cfg.touch(mode=0o600)
     cfg.write_text(render.kamailio_cfg(edge))
     _give_to(edge.user, edge.run)
     return cfg
+
+
+def make_events_folder(run: Path) -> Path:
+    """Where control listens for what the script tells; group-writable, and what is made in it is the group's."""
+    folder = run / EVENTS.parent
+    if not folder.is_dir():
+        folder.mkdir(parents=True)
+        folder.chmod(0o2770)
+    return folder
 
 
 def check(edge: EdgeConfig) -> None:
@@ -101,19 +120,14 @@ def _copy_tls(edge: EdgeConfig) -> None:
             target.write_bytes(source.read_bytes())
 
 
-def _create_database(path: Path, tables: Iterable[str]) -> None:
+def _create_database(path: Path) -> None:
     """Tables that are not there yet, by Kamailio's own schema files."""
     with contextlib.closing(sqlite3.connect(path)) as database:
         there = {name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        for name in dict.fromkeys((*SCHEMA_FILES, *tables)):
+        for name in SCHEMA_FILES:
             script = (SCHEMAS / f"{name}-create.sql").read_text()
-            if not _created(script) & there:
+            if not created(script) & there:
                 database.executescript(f"BEGIN;{script}COMMIT;")
-
-
-def _created(script: str) -> set[str]:
-    """Names of the tables that a schema file makes."""
-    return set(re.findall(r"CREATE TABLE (\w+)", script))
 
 
 def _drops_privileges(user: str) -> bool:

@@ -94,7 +94,7 @@ def _parameters(edge: EdgeConfig) -> Iterable[tuple[str, str, Value]]:
         ("ctl", "binrpc", f"unix:{edge.run}/kamailio_ctl"),
         ("jsonrpcs", "transport", 4),  # datagram socket only
         ("jsonrpcs", "dgram_socket", f"{edge.run}/kamailio_rpc.sock"),
-        ("jsonrpcs", "dgram_mode", 0o600),
+        ("jsonrpcs", "dgram_mode", 0o660),
         ("db_sqlite", "db_set_journal_mode", f"{edge.database};WAL"),
         ("dialog", "db_url", f"sqlite:///{edge.database}"),
         ("dialog", "db_mode", 1 if edge.database else 0),  # written at once: a killed Kamailio knows its dialogs

@@ -10,7 +10,7 @@ MASK = "***"
 
 # Whole words of a field's name: "key", "master_key", "sdes_keys", but not "keyframe" or "monkey".
 _SECRET_NAME = re.compile(
-    r"(?:^|[_.\-])(?:keys?|salts?|secrets?|passwords?|passwd|tokens?|psk|credentials?|inline|authorization|ha1)(?:$|[_.\-])",
+    r"(?:^|[_.\-])(?:keys?|salts?|secrets?|passwords?|passwd|tokens?|psk|credentials?|inline|authorization|ha1b?)(?:$|[_.\-])",
     re.IGNORECASE,
 )
 _HARMLESS_NAME = re.compile(r"^(?:key_method|keys?_(?:octets|count)|page_token|.*_tag)$", re.IGNORECASE)
@@ -20,6 +20,7 @@ _INLINE = re.compile(r"(inline\s*:\s*)[^\s;,\"'|]+(?:\|[^\s;,\"']*)?", re.IGNORE
 _CRYPTO = re.compile(r"(a=crypto:\s*\d+\s+\S+\s+)(?!inline\s*:)[^\s]+", re.IGNORECASE)
 # Other key carriers of SDP: RFC 4567 (MIKEY), RFC 4566 section 5.12.
 _KEY_LINE = re.compile(r"((?:^|[\r\n]|\\r|\\n)(?:a=key-mgmt:\s*\S+\s+|k=\w+:))[^\s\\]+", re.IGNORECASE)
+_URL_PASSWORD = re.compile(r"(://[^:@/\s]*:)[^@/\s]*(@)")
 _PRIVATE = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)")
 
 _DEEPEST = 8
@@ -32,11 +33,17 @@ def mask_secrets(_logger: Any, _method: str, event: MutableMapping[str, Any]) ->
     return event
 
 
+def mask_value(value: Any) -> Any:
+    """Any value in the same way, as JSON can hold it: tuples and sets become lists, objects their text."""
+    return _masked("", value, _DEEPEST)
+
+
 def mask_text(text: str) -> str:
-    """Text with SDES keys, MIKEY messages and private keys cut out; all else as it was."""
+    """Text with SDES keys, MIKEY messages, private keys and passwords of URLs cut out; all else as it was."""
     text = _INLINE.sub(rf"\1{MASK}", text)
     text = _CRYPTO.sub(rf"\1{MASK}", text)
     text = _KEY_LINE.sub(rf"\1{MASK}", text)
+    text = _URL_PASSWORD.sub(rf"\1{MASK}\2", text)
     return _PRIVATE.sub(MASK, text)
 
 

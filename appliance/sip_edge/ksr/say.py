@@ -13,7 +13,7 @@ import KSR
 
 ALLOW = "INVITE, ACK, CANCEL, BYE, NOTIFY, REFER, MESSAGE, OPTIONS, INFO, SUBSCRIBE, UPDATE, PRACK, REGISTER"
 SDP_TYPE = "application/sdp"
-EVENTS = Path(__file__).resolve().parents[4] / "events.sock"  # control listens here; nobody there: the log has it
+EVENTS = Path(__file__).resolve().parents[4] / "events" / "control.sock"  # nobody listens: the log has it
 
 
 def reply(status: int, phrase: str, *, allow: bool = False) -> int:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import importlib
+from pathlib import Path
 
 import pytest
 
 from appliance.api import roles
 from appliance.api.roles import METHODS, Role, allowed, caller
 
+OURS = Path(roles.__file__).parent / "srtpgw" / "v1"
 PROTOS = (
-    "srtpgw.v1.calls_pb2",
-    "srtpgw.v1.sessions_pb2",
-    "srtpgw.v1.system_pb2",
-    "srtpgw.v1.hardware_pb2",
+    *(f"srtpgw.v1.{proto.stem}_pb2" for proto in sorted(OURS.glob("*.proto"))),
     "grpc_health.v1.health_pb2",
     "grpc_reflection.v1alpha.reflection_pb2",
 )

@@ -1,0 +1,171 @@
+"""What the routing script tells (ksr/say.py): datagrams on a Unix socket become `EdgeEvent`s for whoever watches.
+
+The socket lies in Kamailio's run directory, where its group may write. Only datagrams of Kamailio's account, of root
+and of our own are believed: the kernel says whose each one is (SO_PASSCRED). Nothing that arrives can raise.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import pwd
+import socket
+import stat
+import struct
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from appliance.telemetry.bus import EventBus
+
+MOST_OCTETS = 16_384  # of a datagram
+MOST_DETAILS = 32
+LONGEST = 1_024  # characters of one word
+AT_ONCE = 256  # datagrams per turn of the event loop: others want it too
+_CREDENTIALS = struct.Struct("3i")  # pid, uid, gid (struct ucred)
+_OWN = ("event", "reason", "rule", "status", "call_id", "method", "source")
+
+log = structlog.get_logger("srtpgw.edge")
+
+
+@dataclass(frozen=True)
+class EdgeEvent:
+    """One decision of the routing script."""
+
+    time: float  # since the epoch
+    event: str  # sip_refused, ...
+    rule: str = ""  # also the label of the metric
+    status: int = 0  # that was answered; 0: none
+    call_id: str = ""
+    method: str = ""
+    source: str = ""  # address the request came from
+    details: Mapping[str, str] = field(default_factory=dict)
+
+
+class News:
+    """The socket and its readers. `tick` opens it as soon as its directory is there, and again when Kamailio's run
+    directory was made anew."""
+
+    def __init__(self, path: Path, account: str = "", clock: Callable[[], float] = time.time) -> None:
+        self.path, self._clock = path, clock
+        self.bus: EventBus[EdgeEvent] = EventBus()
+        self.received = self.refused = 0
+        self._believed = _uids(account)
+        self._socket: socket.socket | None = None
+        self._inode = 0
+        self._failed = ""
+
+    def tick(self) -> None:
+        if self._socket is not None and self._inode == _inode(self.path):
+            return
+        self._unhook()
+        try:
+            self._open()
+            self._failed = ""
+        except FileNotFoundError:
+            return  # no edge has run here yet
+        except OSError as error:
+            if self._failed != (why := str(error.strerror)):
+                log.warning("events of the SIP edge cannot be heard", socket=str(self.path), why=why)
+                self._failed = why
+
+    def close(self) -> None:
+        if self._socket is not None and self._inode == _inode(self.path):
+            self.path.unlink(missing_ok=True)
+        self._unhook()
+        self.bus.close()
+
+    def take(self, datagram: bytes, uid: int, cut: bool = False) -> None:
+        """One datagram from `uid`; `cut`: it was longer than we read."""
+        event = None if cut or uid not in self._believed else parse(datagram, self._clock())
+        if event is None:
+            self.refused += 1
+            return
+        self.received += 1
+        self.bus.publish(event)
+
+    def _open(self) -> None:
+        if stat.S_ISSOCK(self.path.lstat().st_mode) if self.path.is_symlink() or self.path.exists() else False:
+            self.path.unlink()  # of a control process that was killed
+        link = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        try:
+            link.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+            before = os.umask(0o117)  # owner and group; the directory says which group
+            try:
+                link.bind(str(self.path))
+            finally:
+                os.umask(before)
+            asyncio.get_running_loop().add_reader(link.fileno(), self._readable)
+        except OSError:
+            link.close()
+            raise
+        self._socket, self._inode = link, _inode(self.path)
+
+    def _unhook(self) -> None:
+        if self._socket is not None:
+            asyncio.get_running_loop().remove_reader(self._socket.fileno())
+            self._socket.close()
+            self._socket = None
+
+    def _readable(self) -> None:
+        for _ in range(AT_ONCE):
+            if self._socket is None:
+                return
+            try:
+                data, ancillary, flags, _ = self._socket.recvmsg(MOST_OCTETS, socket.CMSG_SPACE(_CREDENTIALS.size))
+            except OSError:
+                return
+            self.take(data, _sender(ancillary), bool(flags & socket.MSG_TRUNC))
+
+
+def parse(datagram: bytes, now: float) -> EdgeEvent | None:
+    """An event; None for what is none. Words are cut at LONGEST, at most MOST_DETAILS details are kept."""
+    try:
+        record = json.loads(datagram)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(record, dict) or not isinstance(name := record.get("event"), str) or not name:
+        return None
+    status = record.get("status")
+    others = [(str(key)[:LONGEST], _word(value)) for key, value in record.items() if key not in _OWN]
+    return EdgeEvent(
+        time=now, event=name[:LONGEST], rule=_word(record.get("rule", record.get("reason"))),
+        status=status if isinstance(status, int) and 0 <= status < 1000 else 0,
+        call_id=_word(record.get("call_id")), method=_word(record.get("method")), source=_word(record.get("source")),
+        details=dict(others[:MOST_DETAILS]),
+    )  # fmt: skip
+
+
+def _word(value: Any) -> str:
+    """Text that protobuf can hold: no lone surrogates."""
+    text = "" if value is None else value if isinstance(value, str) else json.dumps(value)
+    return text[:LONGEST].encode("utf-8", "replace").decode()
+
+
+def _sender(ancillary: list[tuple[int, int, bytes]]) -> int:
+    """Who sent it, by the kernel; -1 when it does not say."""
+    for level, kind, data in ancillary:
+        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_CREDENTIALS) and len(data) >= _CREDENTIALS.size:
+            return int(_CREDENTIALS.unpack_from(data)[1])
+    return -1
+
+
+def _uids(account: str) -> frozenset[int]:
+    found = {0, os.geteuid()}
+    if account:
+        with contextlib.suppress(KeyError):
+            found.add(pwd.getpwnam(account).pw_uid)
+    return frozenset(found)
+
+
+def _inode(path: Path) -> int:
+    try:
+        return path.lstat().st_ino
+    except OSError:
+        return 0
