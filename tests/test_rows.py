@@ -56,6 +56,8 @@ def test_besides():
         ("SDES-11 to 13", {"SDES-11", "SDES-12", "SDES-13"}),
         ("SDES-23-SDES-24", {"SDES-23", "SDES-24"}),
         ("A03 to 17", {"A03"}),
+        ("O00..O02, I03", {"O00", "O01", "O02", "I03"}),
+        ("L08, L09, M1, M13, A00, L16/8000", {"L08", "M13"}),
         ("A1, B6, C7 of security-and-faults", set()),
         ("SHA256 C130 A99 AB12 G72x", set()),
         ("G7.22, B.2, RFC 3711 A.3", set()),
@@ -84,6 +86,13 @@ def test_table(tmp_path: Path) -> None:
     assert "sample (whole)" in run.stdout.partition("H01 ")[2].partition("H02 ")[0]
     assert table["H02"].startswith("1 passed")
     assert len(table) == sum(rows.FAMILIES[family] for family in ("C", "SDES", "SDP", "G", "H"))
+
+
+def test_edge_families() -> None:
+    """Rows I-P as spec/mission.md has them: 118 of them, O from O00 on."""
+    table = rows.Table("IJKLMNOP", {})
+    assert [name for name in table.rows if name.endswith("00")] == ["O00"]
+    assert len(table.rows) == 10 + 12 + 10 + 8 + 13 + 14 + 38 + 13
 
 
 def test_descriptions(tmp_path: Path) -> None:

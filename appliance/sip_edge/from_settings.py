@@ -64,7 +64,7 @@ def edge_config(settings: Settings, run: Path) -> EdgeConfig:
     modules = sip.modules or module_folder()
     databases = (Path(modules) / "db_sqlite.so").exists() and kamailio.SCHEMAS.is_dir()
     run = run.resolve()
-    places = Places(run, Path(modules), database.url(settings) if database.usable(settings, Path(modules)) else "")
+    places = Places(run, Path(modules), database.usable(settings, Path(modules)))
     return EdgeConfig(
         run=run, listen=tuple(str(socket) for socket in sip.listen), ng=ng, table=table,
         mask_key=kamailio.mask_key(run), program=sip.program, modules=modules,

@@ -140,7 +140,8 @@ def _engine(url: DatabaseUrl) -> Engine:
     try:
         engine = create_engine(_url(url), hide_parameters=True, **options)
     except ImportError:
-        raise DatabaseUnavailable(f"{url}: needs the Python package {url.engine.python}") from None
+        hint = f"pip install 'srtpgw[{url.engine.extra}]'"
+        raise DatabaseUnavailable(f"{url}: needs Python's {url.engine.python}: {hint}") from None
     if url.file:
         event.listen(engine, "connect", _sqlite_connected)
         event.listen(engine, "begin", _sqlite_begins)
