@@ -42,6 +42,7 @@ from appliance.policy.defaults import media_options
 from appliance.policy.options import MediaOptions
 from appliance.sip_edge.areas.database import url as database_url
 from appliance.sip_edge.from_settings import account as edge_account
+from appliance.sip_edge.management.bans_from_settings import bans_of
 from appliance.sip_edge.management.edge import Edge
 from appliance.sip_edge.rpc import SOCKET as RPC_SOCKET
 from appliance.sip_edge.rpc import Rpc
@@ -128,8 +129,10 @@ class Gateway:
         self.interface_nodes = self.hardware.nodes()
         self.dispatcher.on_command = self.hardware.commanded
         self.edge = edge_of(settings) if settings.sip.enabled else None
+        self.bans = bans_of(settings, self.edge, plane, self.dispatcher) if self.edge else None
         self.api = ApiServer(
-            self.calls, settings.grpc, settings.paths.control_socket, observe, self.options, self.hardware, self.edge
+            self.calls, settings.grpc, settings.paths.control_socket, observe, self.options, self.hardware, self.edge,
+            self.bans,
         )
         self.metrics = MetricsEndpoint(registry, settings.http.listen) if settings.http.listen else None
         self.notifier = sdnotify.SystemdNotifier()
@@ -181,6 +184,8 @@ class Gateway:
         await self.hardware.start()
         if self.edge:
             await self.edge.start()
+        if self.bans:
+            await self.bans.start()
         await self.api.start()
         if self.metrics:
             await self.metrics.start()
@@ -222,6 +227,8 @@ class Gateway:
             await self.metrics.stop()
         await self.api.stop()
         self.hardware.stop()
+        if self.bans:
+            await self.bans.stop()
         if self.edge:
             await self.edge.stop()
         self.calls.ledger.bus.close()

@@ -13,6 +13,7 @@ import grpc
 import structlog
 from grpc_reflection.v1alpha import reflection
 
+from appliance.api.ban_servicer import BanServicer
 from appliance.api.call_servicer import CallServicer
 from appliance.api.edge_servicer import EdgeServicer
 from appliance.api.guard import Guard, Observe
@@ -22,8 +23,11 @@ from appliance.api.session_servicer import SessionServicer
 from appliance.api.system_servicer import SystemServicer
 from appliance.machine.hardware import Hardware
 from appliance.policy.options import MediaOptions
+from appliance.sip_edge.management.bans import Bans
 from appliance.sip_edge.management.edge import Edge
 from srtpgw.v1 import (
+    bans_pb2,
+    bans_pb2_grpc,
     calls_pb2,
     calls_pb2_grpc,
     edge_pb2,
@@ -49,6 +53,7 @@ SERVICES: tuple[str, ...] = tuple(
         (system_pb2, "SystemService"),
         (hardware_pb2, "HardwareService"),
         (edge_pb2, "EdgeService"),
+        (bans_pb2, "BanService"),
     )
 )
 
@@ -71,6 +76,7 @@ class ApiServer:
         options: Callable[[], MediaOptions] = MediaOptions,
         hardware: Hardware | None = None,
         edge: Edge | None = None,
+        bans: Bans | None = None,
     ) -> None:
         """`options` gives what lies under the wishes of an offer: the security settings. Built in is the strict one."""
         self._settings = settings
@@ -85,6 +91,8 @@ class ApiServer:
         hardware_pb2_grpc.add_HardwareServiceServicer_to_server(servicer, self._server)
         if edge is not None:  # without a SIP edge its services are UNIMPLEMENTED
             edge_pb2_grpc.add_EdgeServiceServicer_to_server(EdgeServicer(edge), self._server)
+        if bans is not None:
+            bans_pb2_grpc.add_BanServiceServicer_to_server(BanServicer(bans), self._server)
         self.health.add_to(self._server)
         if settings.reflection:
             reflection.enable_server_reflection((*SERVICES, *_STANDARD), self._server)

@@ -12,6 +12,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from appliance.config import tls_words
 from appliance.config.rows import Effect, Table, row
+from appliance.config.sip_bans import SipBans
 from appliance.config.sip_database import SipDatabase
 from appliance.config.trunks import NAME, Trunk, no_padding
 from appliance.config.types import (
@@ -331,6 +332,7 @@ class Settings(BaseSettings):
     http: Http = row(Http, help=Http.__doc__ or "", effect=Effect.RESTART)
     log: Log = row(Log, help=Log.__doc__ or "", effect=Effect.RESTART)
     sip: Sip = row(Sip, help=Sip.__doc__ or "", effect=Effect.RESTART)
+    sip_bans: SipBans = row(SipBans, help=SipBans.__doc__ or "", effect=Effect.RESTART)
     sip_database: SipDatabase = row(SipDatabase, help=SipDatabase.__doc__ or "", effect=Effect.RESTART)
     security: Security = row(Security, help=Security.__doc__ or "", effect=Effect.NEXT_CALL)
     trunks: tuple[Trunk, ...] = row((), help=Trunk.__doc__ or "", effect=Effect.NEXT_CALL)
