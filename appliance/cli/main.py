@@ -22,6 +22,7 @@ COMMANDS: dict[str, str] = {
     "acl": "appliance.cli.acl",
     "destinations": "appliance.cli.destinations",
     "certificates": "appliance.cli.certificates",
+    "bans": "appliance.cli.bans",
     "config": "appliance.cli.config",
     "version": "appliance.cli.version",
 }

@@ -15,6 +15,7 @@ from appliance.config.routes import Route
 from appliance.config.rows import Effect, Table, row
 from appliance.config.sip_access import AddressGroup, SipAccess
 from appliance.config.sip_auth import SipAuth
+from appliance.config.sip_bans import SipBans
 from appliance.config.sip_database import SipDatabase
 from appliance.config.sip_dispatcher import DestinationSet, SipDispatcher
 from appliance.config.sip_flood import SipFlood
@@ -339,6 +340,7 @@ class Settings(BaseSettings):
     http: Http = row(Http, help=Http.__doc__ or "", effect=Effect.RESTART)
     log: Log = row(Log, help=Log.__doc__ or "", effect=Effect.RESTART)
     sip: Sip = row(Sip, help=Sip.__doc__ or "", effect=Effect.RESTART)
+    sip_bans: SipBans = row(SipBans, help=SipBans.__doc__ or "", effect=Effect.RESTART)
     sip_database: SipDatabase = row(SipDatabase, help=SipDatabase.__doc__ or "", effect=Effect.RESTART)
     sip_tls: SipTls = row(SipTls, help=SipTls.__doc__ or "", effect=Effect.RESTART)
     sip_tls_domains: tuple[SipTlsDomain, ...] = row((), help=SipTlsDomain.__doc__ or "", effect=Effect.RESTART)

@@ -19,7 +19,7 @@ from sqlalchemy import (
 )
 
 METADATA = MetaData()
-OURS = frozenset({"subscriber_ha1"})  # tables that Kamailio's modules do not know; all others are its own
+OURS = frozenset({"subscriber_ha1", "bans"})  # tables that Kamailio's modules do not know; all others are its own
 VERSIONS = {"version": 1, "trusted": 6, "address": 6, "dispatcher": 4, "subscriber": 7, "grp": 2}
 
 

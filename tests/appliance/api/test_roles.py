@@ -61,5 +61,5 @@ def test_role_of_a_client(peer: str, names: list[bytes], role: Role) -> None:
 def test_viewer_looks_and_nothing_else() -> None:
     may = {method for method in METHODS if allowed(Role.VIEWER, method)}
     verbs = {re.match(r"[A-Z][a-z]+", method.rpartition("/")[2])[0] for method in may}  # type: ignore[index]
-    assert verbs == {"Get", "List", "Watch", "Why", "Check", "Server", "Test", "Choose"}  # Server...: reflection
+    assert verbs == {"Get", "List", "Watch", "Why", "Check", "Server", "Test", "Choose", "Top"}  # Server...: reflection
     assert roles.METHODS["/srtpgw.v1.SystemService/Drain"] is Role.ADMIN
