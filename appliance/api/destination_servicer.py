@@ -22,27 +22,27 @@ class DestinationServicer:
     def __init__(self, destinations: Destinations) -> None:
         self._destinations = destinations
 
-    async def ListDestinations(self, request: pb.ListDestinationsRequest, context: Any) -> pb.ListDestinationsResponse:
+    async def List(self, request: pb.ListDestinationsRequest, context: Any) -> pb.ListDestinationsResponse:
         setid = request.setid if request.HasField("setid") else None
         found = await self._destinations.shown(setid)
         return pb.ListDestinationsResponse(destinations=map(_status, found))
 
-    async def AddDestination(self, request: pb.AddDestinationRequest, context: Any) -> pb.DestinationChange:
+    async def Add(self, request: pb.AddDestinationRequest, context: Any) -> pb.DestinationChange:
         return _change(await self._destinations.add(who(context), _row(request.destination)))
 
-    async def UpdateDestination(self, request: pb.UpdateDestinationRequest, context: Any) -> pb.DestinationChange:
+    async def Update(self, request: pb.UpdateDestinationRequest, context: Any) -> pb.DestinationChange:
         changes = {name: getattr(request, name) for name in CHANGEABLE if request.HasField(name)}
         if not changes:
             raise InvalidRequest("nothing to change")
         return _change(await self._destinations.update(who(context), request.id, **changes))
 
-    async def RemoveDestination(self, request: pb.RemoveDestinationRequest, context: Any) -> pb.DestinationChange:
+    async def Remove(self, request: pb.RemoveDestinationRequest, context: Any) -> pb.DestinationChange:
         return _change(await self._destinations.remove(who(context), request.id))
 
-    async def SetDestinationState(self, request: pb.SetDestinationStateRequest, context: Any) -> pb.DestinationChange:
+    async def SetState(self, request: pb.SetDestinationStateRequest, context: Any) -> pb.DestinationChange:
         return _change(await self._destinations.set_state(who(context), request.id, request.state))
 
-    async def ReplaceSets(self, request: pb.ReplaceSetsRequest, context: Any) -> pb.ReplaceSetsResponse:
+    async def Replace(self, request: pb.ReplaceSetsRequest, context: Any) -> pb.ReplaceSetsResponse:
         sets: dict[int, list[Row]] = {setid: [] for setid in request.setids}
         for row in map(_row, request.destinations):
             if row.setid not in sets:
@@ -51,18 +51,18 @@ class DestinationServicer:
         done = await self._destinations.replace(who(context), sets)
         return pb.ReplaceSetsResponse(destinations=map(_destination, done.value), live=done.live)
 
-    async def ReloadDestinations(
+    async def Reload(
         self, request: pb.ReloadDestinationsRequest, context: Any
     ) -> pb.ReloadDestinationsResponse:
         await self._destinations.reload(who(context))
         return pb.ReloadDestinationsResponse()
 
-    async def PingDestinations(self, request: pb.PingDestinationsRequest, context: Any) -> pb.PingDestinationsResponse:
+    async def Ping(self, request: pb.PingDestinationsRequest, context: Any) -> pb.PingDestinationsResponse:
         if request.HasField("active"):
             await self._destinations.ping_active(who(context), request.active)
         return pb.PingDestinationsResponse(active=await self._destinations.pinging())
 
-    async def ChooseDestination(
+    async def Choose(
         self, request: pb.ChooseDestinationRequest, context: Any
     ) -> pb.ListDestinationsResponse:
         algorithm = request.algorithm if request.HasField("algorithm") else None

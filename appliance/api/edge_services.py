@@ -6,12 +6,15 @@ from __future__ import annotations
 from typing import Any
 
 from appliance.api.access_servicer import AccessServicer
+from appliance.api.certificate_servicer import CertificateServicer
 from appliance.api.destination_servicer import DestinationServicer
 from appliance.api.edge_servicer import EdgeServicer
 from appliance.sip_edge.management.parts import EdgeParts
 from srtpgw.v1 import (
     access_pb2,
     access_pb2_grpc,
+    certificates_pb2,
+    certificates_pb2_grpc,
     destinations_pb2,
     destinations_pb2_grpc,
     edge_pb2,
@@ -22,6 +25,7 @@ SERVICES = (
     (edge_pb2, "EdgeService"),
     (access_pb2, "AccessService"),
     (destinations_pb2, "DestinationService"),
+    (certificates_pb2, "CertificateService"),
 )  # fmt: skip
 
 
@@ -29,3 +33,4 @@ def add_to(server: Any, parts: EdgeParts) -> None:
     edge_pb2_grpc.add_EdgeServiceServicer_to_server(EdgeServicer(parts.edge), server)
     access_pb2_grpc.add_AccessServiceServicer_to_server(AccessServicer(parts.edge, parts.settings), server)
     destinations_pb2_grpc.add_DestinationServiceServicer_to_server(DestinationServicer(parts.destinations), server)
+    certificates_pb2_grpc.add_CertificateServiceServicer_to_server(CertificateServicer(parts.certificates), server)

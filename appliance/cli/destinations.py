@@ -40,7 +40,7 @@ def list_(
     from srtpgw.v1 import destinations_pb2 as pb
 
     with connected(socket) as channel:
-        found = _stub(channel).ListDestinations(pb.ListDestinationsRequest(setid=setid), timeout=TIMEOUT_S)
+        found = _stub(channel).List(pb.ListDestinationsRequest(setid=setid), timeout=TIMEOUT_S)
     _print(found, as_json)
 
 
@@ -57,7 +57,7 @@ def add(
     row = pb.Destination(setid=setid, destination=uri, flags=flags, priority=priority, attrs=attrs,
                          description=description)  # fmt: skip
     with connected(socket) as channel:
-        _done(_stub(channel).AddDestination(pb.AddDestinationRequest(destination=row), timeout=TIMEOUT_S), as_json)
+        _done(_stub(channel).Add(pb.AddDestinationRequest(destination=row), timeout=TIMEOUT_S), as_json)
 
 
 def update(
@@ -76,7 +76,7 @@ def update(
     request = pb.UpdateDestinationRequest(id=number, setid=setid, destination=uri, flags=flags, priority=priority,
                                           attrs=attrs, description=description)  # fmt: skip
     with connected(socket) as channel:
-        _done(_stub(channel).UpdateDestination(request, timeout=TIMEOUT_S), as_json)
+        _done(_stub(channel).Update(request, timeout=TIMEOUT_S), as_json)
 
 
 def set_(
@@ -89,7 +89,7 @@ def set_(
 
     with connected(socket) as channel:
         request = pb.SetDestinationStateRequest(id=number, state=state)
-        _done(_stub(channel).SetDestinationState(request, timeout=TIMEOUT_S), as_json)
+        _done(_stub(channel).SetState(request, timeout=TIMEOUT_S), as_json)
 
 
 def remove(number: IdArgument, socket: SocketOption = Path(DEFAULT_SOCKET), as_json: JsonOption = False) -> None:
@@ -97,7 +97,7 @@ def remove(number: IdArgument, socket: SocketOption = Path(DEFAULT_SOCKET), as_j
     from srtpgw.v1 import destinations_pb2 as pb
 
     with connected(socket) as channel:
-        _done(_stub(channel).RemoveDestination(pb.RemoveDestinationRequest(id=number), timeout=TIMEOUT_S), as_json)
+        _done(_stub(channel).Remove(pb.RemoveDestinationRequest(id=number), timeout=TIMEOUT_S), as_json)
 
 
 def import_(
@@ -133,7 +133,7 @@ def import_(
                       for row in rows],
     )  # fmt: skip
     with connected(socket) as channel:
-        done = _stub(channel).ReplaceSets(request, timeout=TIMEOUT_S)
+        done = _stub(channel).Replace(request, timeout=TIMEOUT_S)
     if as_json:
         print_json(tree(done))
         return
@@ -145,7 +145,7 @@ def reload(socket: SocketOption = Path(DEFAULT_SOCKET)) -> None:
     from srtpgw.v1 import destinations_pb2 as pb
 
     with connected(socket) as channel:
-        _stub(channel).ReloadDestinations(pb.ReloadDestinationsRequest(), timeout=TIMEOUT_S)
+        _stub(channel).Reload(pb.ReloadDestinationsRequest(), timeout=TIMEOUT_S)
 
 
 def ping(
@@ -159,7 +159,7 @@ def ping(
         raise typer.BadParameter("on or off")
     request = pb.PingDestinationsRequest(active=switch == "on" if switch else None)
     with connected(socket) as channel:
-        found = _stub(channel).PingDestinations(request, timeout=TIMEOUT_S)
+        found = _stub(channel).Ping(request, timeout=TIMEOUT_S)
     if as_json:
         print_json(tree(found))
     else:
@@ -177,7 +177,7 @@ def test(
 
     request = pb.ChooseDestinationRequest(setid=setid, values=values, algorithm=algorithm)
     with connected(socket) as channel:
-        found = _stub(channel).ChooseDestination(request, timeout=TIMEOUT_S)
+        found = _stub(channel).Choose(request, timeout=TIMEOUT_S)
     _print(found, as_json)
 
 

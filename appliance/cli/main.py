@@ -21,6 +21,7 @@ COMMANDS: dict[str, str] = {
     "edge": "appliance.cli.edge",
     "acl": "appliance.cli.acl",
     "destinations": "appliance.cli.destinations",
+    "certificates": "appliance.cli.certificates",
     "config": "appliance.cli.config",
     "version": "appliance.cli.version",
 }

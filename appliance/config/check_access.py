@@ -46,6 +46,8 @@ def routes(settings: Settings) -> Iterator[Finding]:
             yield _no_trunk(("routes", place, "destination"), to, set(trunks))
         elif route.destination.startswith("trunk:") and not trunks[to].uri:
             yield Finding(("routes", place, "destination"), f"trunk {to!r} has no uri", "set trunks.uri, its SIP URI")
+        if route.destination.startswith("set:"):
+            yield from _set(("routes", place, "destination"), route.destination.removeprefix("set:"), settings)
         hidden = next((other for other in settings.routes[:place] if _covers(other, route)), None)
         if hidden is not None:
             yield warning(("routes", place), f"is never reached: {hidden.name!r} above it takes all of its calls")
@@ -98,6 +100,14 @@ def _file(where: Where, path: Path) -> Iterator[Finding]:
     for mistake in permission_file.read(text).mistakes:
         severity = Severity.WARNING if mistake.warning else Severity.ERROR
         yield Finding(where, mistake.message, "", severity, Place(str(path), mistake.line))
+
+
+def _set(where: Where, word: str, settings: Settings) -> Iterator[Finding]:
+    known = {one.name for one in settings.destination_sets} | {str(one.id) for one in settings.destination_sets}
+    if not settings.sip_dispatcher.enabled:
+        yield Finding(where, "needs sip_dispatcher.enabled = true")
+    elif word not in known and not word.isdecimal():  # a number may be in the table alone
+        yield Finding(where, f"there is no destination set {word!r}", f"known: {', '.join(sorted(known)) or 'none'}")
 
 
 def _covers(earlier: Route, later: Route) -> bool:

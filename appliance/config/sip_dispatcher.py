@@ -77,12 +77,12 @@ class SipDispatcher(Table):
     priority_col: str = row("priority", help="Its column for the priority.", effect=Effect.RESTART, pattern=_COLUMN)
     attrs_col: str = row("attrs", help="Its column for the attributes.", effect=Effect.RESTART, pattern=_COLUMN)
     algorithm: Algorithm = row(
-        ROUND_ROBIN, help="Algorithm of sets that have no [[destination_sets]], number or word.", effect=Effect.RESTART,
-        ge=0, le=999,
+        ROUND_ROBIN, help="Algorithm of sets that have no [[destination_sets]], number or word.", unit="algorithm",
+        effect=Effect.RESTART, ge=0, le=999,
     )  # fmt: skip
     flags: int = row(
         2, help="1: hashes of URIs take the user part only; 2: another destination is tried when one fails.",
-        effect=Effect.RESTART, ge=0, le=3,
+        unit="bits", effect=Effect.RESTART, ge=0, le=3,
     )  # fmt: skip
     use_default: bool = row(
         False, help="Keep the last destination of each set for when all others are away.", effect=Effect.RESTART
@@ -118,6 +118,7 @@ class SipDispatcher(Table):
         1,
         help="Who is pinged: 0 those with the probing flag, once; 1 all; 2 inactive ones with the probing flag; 3 "
         "those with the probing flag, always.",
+        unit="mode",
         effect=Effect.RESTART,
     )
     ds_ping_latency_stats: bool = row(True, help="Measure the latency of pings.", effect=Effect.RESTART)
@@ -146,11 +147,11 @@ class DestinationSet(Table):
     """How one destination set is used; trunks name it as "set:ID" or by its name. Its members are in Kamailio's table
     (`srtpgw destinations`)."""
 
-    id: int = row(help="The set's id in the table.", effect=Effect.RESTART, ge=0, le=2_147_483_647)
+    id: int = row(help="The set's id in the table.", unit="id", effect=Effect.RESTART, ge=0, le=2_147_483_647)
     name: str = row("", help="Name for trunks, logs and metrics.", effect=Effect.RESTART, pattern=rf"{_NAME}|^$")
     algorithm: Algorithm = row(
         ROUND_ROBIN, help="How a destination is chosen: Kamailio's number, or a word (round-robin, weight, call-load, "
-        "priority, ...).", effect=Effect.RESTART, ge=0, le=999,
+        "priority, ...).", unit="algorithm", effect=Effect.RESTART, ge=0, le=999,
     )  # fmt: skip
     hash: Template = row(
         "", help='What algorithm 7 hashes, in Kamailio\'s variables: "$fU@$ci"; empty: sip_dispatcher.hash_pvar.',

@@ -10,20 +10,6 @@ from appliance.sip_edge.ksr.routing import RoutingTable
 
 
 @dataclass(frozen=True)
-class TlsFiles:
-    """PEM files of the sip.* settings, where the operator has them."""
-
-    certificate: Path  # chain, the server's own first
-    key: Path
-    client_ca: Path | None = None  # authorities of TLS peers; None: peers are not asked for a certificate
-
-    def copies(self, folder: Path) -> TlsFiles:
-        """The same files where Kamailio's account may read them."""
-        ca = folder / "client-ca.pem" if self.client_ca else None
-        return TlsFiles(folder / "certificate.pem", folder / "key.pem", ca)
-
-
-@dataclass(frozen=True)
 class EdgeConfig:
     """One rendered Kamailio. Paths are absolute; `run` is private to it."""
 
@@ -44,9 +30,6 @@ class EdgeConfig:
     dialog_timeout_s: int = 43_200
     mask_ip: str = "127.0.0.8"
     user_agent: str = "srtpgw"
-    tls: TlsFiles | None = None  # needed by tls: and wss: sockets
-    tls_method: str = "TLSv1.2+"  # in Kamailio's words
-    tls_ciphers: str = ""  # OpenSSL's string; empty: its own choice
     databases: bool = True  # Kamailio's SQLite module is there
     tables: str = field(default="", repr=False)  # URL of the database that is managed; it may hold a password
     areas: tuple[Area, ...] = ()  # subjects beside the bare relaying of calls
@@ -54,11 +37,6 @@ class EdgeConfig:
     @property
     def script(self) -> Path:
         return self.run / "python" / "appliance" / "sip_edge" / "ksr" / "script.py"
-
-    @property
-    def tls_files(self) -> TlsFiles | None:
-        """What Kamailio reads: private copies in its run directory."""
-        return self.tls.copies(self.run / "tls") if self.tls else None
 
     @property
     def database(self) -> str:

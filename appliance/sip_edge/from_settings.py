@@ -7,16 +7,15 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from appliance.config import tls_words
 from appliance.config.schema import Settings
 from appliance.config.trunks import Trunk as TrunkSettings
 from appliance.policy import secure_media
 from appliance.policy.suites import weak_suites
 from appliance.protocols.srtp import suites
 from appliance.sip_edge import kamailio
-from appliance.sip_edge.areas import access, database, dispatcher, flood
+from appliance.sip_edge.areas import access, auth, database, dispatcher, flood, guard, tls, websocket
 from appliance.sip_edge.areas.area import Area, Places
-from appliance.sip_edge.edge_config import EdgeConfig, TlsFiles
+from appliance.sip_edge.edge_config import EdgeConfig
 from appliance.sip_edge.ksr.routing import MediaPolicy, RoutingTable, Trunk
 
 DEBIAN_USER = "kamailio"
@@ -24,10 +23,14 @@ MODULE_FOLDERS = ("/usr/lib/x86_64-linux-gnu/kamailio/modules", "/usr/lib/aarch6
                   "/usr/lib64/kamailio/modules", "/usr/local/lib64/kamailio/modules")  # fmt: skip
 
 AREAS: tuple[Callable[[Settings, Places], Area], ...] = (  # in load order of modules
+    tls.area,  # first: OpenSSL takes Kamailio's shared memory only before anybody else initialises it
     database.area,
     flood.area,
+    guard.area,
+    auth.area,
     access.area,
     dispatcher.dispatcher,
+    websocket.area,
 )
 
 # A trunk's quirks as NG words: (setting, value that asks for it, word). Words of rtpengine where it has one.
@@ -69,20 +72,22 @@ def edge_config(settings: Settings, run: Path) -> EdgeConfig:
         sdes_requires_tls=settings.security.sdes_requires_tls,
         user_agent=sip.user_agent,
         ng=ng,
+        guard=guard.rules(settings),
         flood=flood.rules(settings),
+        auth=auth.rules(settings, run, database=places.database != ""),
         access=access.rules(settings, database=places.database != ""),
         routes=access.routes(settings),
         balance=dispatcher.rules(settings),
+        tls=tls.rules(settings),
+        websocket=websocket.rules(settings),
     )
     return EdgeConfig(
-        run=run, listen=tuple(str(socket) for socket in sip.listen), ng=ng, table=table,
+        run=run, listen=tuple(map(websocket.core_socket, sip.listen)), ng=ng, table=table,
         mask_key=kamailio.mask_key(run), program=sip.program, modules=modules,
         workers=sip.workers, user=account(settings), log_level=sip.log_level,
         shared_memory_mb=sip.shared_memory_mb, private_memory_mb=sip.private_memory_mb,
         answer_timeout_ms=sip.answer_timeout_ms, ring_timeout_ms=sip.ring_timeout_ms,
         dialog_timeout_s=sip.dialog_timeout_s, user_agent=sip.user_agent,
-        tls_method=tls_words.kamailio_method(tls_words.versions(sip.tls_versions)), tls_ciphers=sip.tls_ciphers,
-        tls=TlsFiles(sip.certificate, sip.key, sip.client_ca) if sip.certificate and sip.key else None,
         databases=databases, tables=places.database, areas=tuple(area(settings, places) for area in AREAS),
     )  # fmt: skip
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
-import secrets
 import shutil
 import sqlite3
 import subprocess
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from appliance.sip_edge import render
 from appliance.sip_edge.edge_config import EdgeConfig
 from appliance.sip_edge.ksr import routing
+from appliance.sip_edge.secret_file import own_secret
 from appliance.sip_edge.tables.database import Database, created
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -37,14 +38,7 @@ def find(program: str) -> str | None:
 
 def mask_key(run: Path) -> str:
     """The secret of topology hiding: made once per run directory, so that a restart still decodes calls (row K04)."""
-    run.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path = run / "mask.key"
-    if not path.exists():
-        fresh = path.with_suffix(".new")
-        fresh.touch(mode=0o600)
-        fresh.write_text(secrets.token_hex(24))
-        fresh.replace(path)
-    return path.read_text()
+    return own_secret(run / "mask.key")
 
 
 def prepare(edge: EdgeConfig) -> Path:
@@ -59,7 +53,7 @@ def prepare(edge: EdgeConfig) -> Path:
     make_events_folder(edge.run)
     _copy_script(edge)
     (edge.run / "routing.json").write_text(routing.dump(edge.table))
-    _copy_tls(edge)
+    copy_files(edge.run, {name: path for area in edge.areas for name, path in area.copies.items()}, edge.user)
     for name, text in ((name, text) for area in edge.areas for name, text in area.files.items()):
         target = edge.run / name
         target.touch(mode=0o600)
@@ -74,7 +68,7 @@ def prepare(edge: EdgeConfig) -> Path:
     cfg = edge.run / "kamailio.cfg"
     cfg.touch(mode=0o600)
     cfg.write_text(render.kamailio_cfg(edge))
-    _give_to(edge.user, edge.run)
+    give_to(edge.user, edge.run)
     return cfg
 
 
@@ -101,6 +95,7 @@ def command(edge: EdgeConfig) -> list[str]:
     the script in its run directory.
     """
     words = ["/usr/bin/env", "-u", "PYTHONPATH", "-u", "PYTHONHOME", f"PATH={SYSTEM_PATH}"]
+    words += [f"{name}={value}" for area in edge.areas for name, value in area.environment.items()]
     words += [find(edge.program) or edge.program, "-f", str(edge.run / "kamailio.cfg"), "-DD", "-E"]
     words += ["-m", str(edge.shared_memory_mb), "-M", str(edge.private_memory_mb)]
     words += ["-P", str(edge.run / "kamailio.pid"), "-Y", str(edge.run), "-w", str(edge.run)]
@@ -117,16 +112,46 @@ def _copy_script(edge: EdgeConfig) -> None:
         shutil.copyfile(path, target)
 
 
-def _copy_tls(edge: EdgeConfig) -> None:
-    """Certificate and key where Kamailio's account may read them, whoever the originals belong to."""
-    if edge.tls is None or edge.tls_files is None:
-        return
-    edge.tls_files.key.parent.mkdir(mode=0o700, exist_ok=True)
-    for name in ("certificate", "key", "client_ca"):
-        source, target = getattr(edge.tls, name), getattr(edge.tls_files, name)
-        if source is not None:
-            target.touch(mode=0o600)
-            target.write_bytes(source.read_bytes())
+def copy_files(run: Path, copies: Mapping[str, Path], user: str) -> None:
+    """Certificates and keys where Kamailio's account may read them, whoever the originals belong to. Each is replaced
+    at once. OSError."""
+    for name, source in copies.items():
+        target = run / name
+        target.parent.mkdir(mode=0o700, exist_ok=True)
+        fresh = target.with_suffix(".new")
+        fresh.unlink(missing_ok=True)
+        fresh.touch(mode=0o600)
+        fresh.write_bytes(source.read_bytes())
+        give_to(user, fresh)
+        fresh.replace(target)
+
+
+def keep_files(run: Path, names: Iterable[str]) -> dict[Path, Path]:
+    """A second name for each copy that is there, by its path: for `restore_files`, or for `wipe_files`. OSError."""
+    kept = {}
+    for path in filter(Path.exists, (run / name for name in names)):
+        second = path.with_suffix(".old")
+        second.unlink(missing_ok=True)
+        second.hardlink_to(path)
+        kept[path] = second
+    return kept
+
+
+def restore_files(kept: Mapping[Path, Path]) -> None:
+    for path, second in kept.items():
+        second.replace(path)
+
+
+def wipe_files(paths: Iterable[Path]) -> None:
+    """Keys are not to outlive their use: overwritten, then removed."""
+    for path in paths:
+        with contextlib.suppress(FileNotFoundError):
+            if path.stat().st_nlink == 1:  # else it is in use by another name
+                with path.open("r+b") as file:
+                    file.write(bytes(path.stat().st_size))
+                    file.flush()
+                    os.fsync(file.fileno())
+            path.unlink()
 
 
 def _create_database(path: Path) -> None:
@@ -143,7 +168,8 @@ def _drops_privileges(user: str) -> bool:
     return user != "" and os.geteuid() == 0
 
 
-def _give_to(user: str, tree: Path) -> None:
+def give_to(user: str, tree: Path) -> None:
+    """Kamailio's account becomes the owner of everything below, when root starts it."""
     if not _drops_privileges(user):
         return
     account = pwd.getpwnam(user)

@@ -38,6 +38,7 @@ def kamailio_cfg(edge: EdgeConfig) -> str:
           for module, name, value in (*_parameters(edge), *_of_areas(edge, "parameters")) if _wanted(module, edge)),
         "",
         'cfgengine "python"',
+        'kemi.received_route_callback="ksr_received"',
         *_of_areas(edge, "blocks"),
     ]  # fmt: skip
     return "\n".join(parts) + "\n"
@@ -54,7 +55,7 @@ def _of_areas(edge: EdgeConfig, field: str) -> Iterable[Any]:
 
 
 def _wanted(module: str, edge: EdgeConfig) -> bool:
-    return {"db_sqlite": edge.database != "", "tls": edge.tls is not None}.get(module, True)
+    return {"db_sqlite": edge.database != "", "tls": "tls" in _of_areas(edge, "modules")}.get(module, True)
 
 
 def _globals(edge: EdgeConfig) -> Iterable[tuple[str, Value]]:
@@ -64,7 +65,6 @@ def _globals(edge: EdgeConfig) -> Iterable[tuple[str, Value]]:
         ("fork", "yes"),
         ("children", edge.workers),
         ("tcp_children", edge.workers),
-        *((("enable_tls", "yes"),) if edge.tls else ()),
         ("auto_aliases", "no"),
         ("mhomed", 1),  # leave by the socket that the route to the next hop uses
         ("server_signature", "no"),  # no Server or User-Agent of Kamailio's own
@@ -75,13 +75,14 @@ def _globals(edge: EdgeConfig) -> Iterable[tuple[str, Value]]:
         ("pv_buffer_size", 16384),  # an SDP body of the largest offer fits
         ("pv_buffer_slots", 20),
         ("disable_core_dump", "yes"),  # bodies hold SDES keys
+        ("received_route_mode", "yes"),  # bans and sizes before anything is parsed: ksr_received
         ("corelog", 3),  # malformed messages of strangers do not fill the log
+        ("sip_parser_log", 3),  # and are not printed: they may hold keys
     )
 
 
 def _parameters(edge: EdgeConfig) -> Iterable[tuple[str, str, Value]]:
     return (
-        *_tls_parameters(edge),
         ("tm", "failure_reply_mode", 3),
         ("tm", "fr_timer", edge.answer_timeout_ms),
         ("tm", "fr_inv_timer", edge.ring_timeout_ms),
@@ -90,7 +91,6 @@ def _parameters(edge: EdgeConfig) -> Iterable[tuple[str, str, Value]]:
         ("rr", "append_fromtag", 1),
         ("rr", "enable_double_rr", 1),
         ("sanity", "autodrop", 0),
-        ("sanity", "default_checks", 17895),
         ("xlog", "methods_filter", -1),
         ("ctl", "binrpc", f"unix:{edge.run}/kamailio_ctl"),
         ("jsonrpcs", "transport", 4),  # datagram socket only
@@ -117,26 +117,8 @@ def _parameters(edge: EdgeConfig) -> Iterable[tuple[str, str, Value]]:
         ("topoh", "mask_key", edge.mask_key),
         ("topoh", "mask_ip", edge.mask_ip),
         ("topoh", "mask_callid", 1),
-        ("topoh", "sanity_checks", 1),
         ("app_python3", "load", f"{edge.script}"),
     )
-
-
-def _tls_parameters(edge: EdgeConfig) -> Iterable[tuple[str, str, Value]]:
-    """Rows J01, J02, J05, H14, H15; peers are verified when their authorities are given."""
-    files = edge.tls_files
-    if files is None:
-        return
-    yield "tls", "tls_method", edge.tls_method
-    if edge.tls_ciphers:
-        yield "tls", "cipher_list", edge.tls_ciphers
-    yield "tls", "certificate", str(files.certificate)
-    yield "tls", "private_key", str(files.key)
-    if files.client_ca:
-        yield "tls", "ca_list", str(files.client_ca)
-    verify = int(files.client_ca is not None)
-    yield "tls", "verify_certificate", verify
-    yield "tls", "require_certificate", verify
 
 
 def _quoted(value: Value) -> str:

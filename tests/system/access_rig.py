@@ -8,6 +8,7 @@ import json
 import secrets
 import select
 import socket
+import ssl
 import subprocess
 import tempfile
 import threading
@@ -31,6 +32,7 @@ from tests.system import lab as labs
 HOST = "127.0.0.1"
 EDGE = 28600  # port; a second edge has another one
 NEXT_HOP, CARRIER = 1, 2  # above the edge's: where trunks' destinations and uris lead
+TLS = 6  # above the edge's: its TLS socket, where there is a certificate
 PATIENCE_S = 3.0
 
 
@@ -97,11 +99,11 @@ class Rig:
         self.edge = Edge(Rpc(self.config.run / SOCKET), database, Audit(self.place / "audit.jsonl"))
         self.access = Access(self.edge, self.settings)
 
-    def ask(self, question: Question) -> Answer:
+    def ask(self, question: Question, tls: ssl.SSLContext | None = None) -> Answer:
         """Send it as a request from its source, wait for the final reply."""
         tag = secrets.token_hex(8)
         call_id = f"{tag}@test"
-        status = exchange(message(question, tag), question, self.port)
+        status = exchange(message(question, tag), question, self.port, tls)
         events = tuple(event for event in self.events() if event.get("call_id") == call_id)
         rule = next((str(event["reason"]) for event in events if event["event"] == "sip_refused"), "")
         hop = next((hop for hop in self.hops if tag in hop.seen), None)
@@ -113,28 +115,42 @@ class Rig:
                 with contextlib.suppress(ValueError):  # the last line may be half written
                     yield json.loads(line[line.index("{") :])
 
+    def restart(self) -> None:
+        """As the supervisor does: everything rendered again."""
+        labs.end(self.process)
+        self.config = from_settings.edge_config(self.settings, self.place / "sip")
+        kamailio.prepare(self.config)
+        self.process = _start(self.config, self.place)
+        labs.wait_for(lambda: _answers(self.port) or self.process.poll(), 10, self.log)
+        assert self.process.poll() is None, self.log()
+
     def log(self) -> str:
         return (self.place / "kamailio.log").read_text(errors="replace")
 
 
 @contextmanager
 def running(
-    settings: dict[str, Any], sql: str = "", files: Mapping[str, str] | None = None, port: int = EDGE
-) -> Iterator[Rig]:
+    settings: dict[str, Any], sql: str = "", files: Mapping[str, str] | None = None, port: int = EDGE,
+    script: Mapping[str, str] | None = None,
+) -> Iterator[Rig]:  # fmt: skip
     """The edge of these settings; `sql` is run once its tables are there, `files` are its permission files,
-    `port` is that of all its sockets."""
+    `port` is that of all its sockets, `script` takes the place of modules of the routing script."""
     with tempfile.TemporaryDirectory(prefix="srtpgw-access-") as name:
         Path(name).chmod(0o711)  # Kamailio's account goes through
-        with _running(Path(name), settings, sql, files or {}, port) as rig:
+        with _running(Path(name), settings, sql, files or {}, port, script or {}) as rig:
             yield rig
 
 
 @contextmanager
 def _running(
-    place: Path, settings: dict[str, Any], sql: str, files: Mapping[str, str], port: int
+    place: Path, settings: dict[str, Any], sql: str, files: Mapping[str, str], port: int, script: Mapping[str, str]
 ) -> Iterator[Rig]:
-    sip = {"listen": [f"udp:{HOST}:{port}", f"tcp:{HOST}:{port}", f"udp:[::1]:{port}"], "workers": 2}
-    table = Settings(paths={"run": place, "state": place}, **{"sip": sip, **settings})
+    words = dict(settings)
+    tls: dict[str, Any] = words.pop("sip", {})
+    listen = [f"udp:{HOST}:{port}", f"tcp:{HOST}:{port}", f"udp:[::1]:{port}"]
+    listen += [f"tls:{HOST}:{port + TLS}"] if tls else []
+    sip = {"listen": listen, "workers": 2, **tls}
+    table = Settings(paths={"run": place, "state": place}, **{"sip": sip, **words})
     (place / "access").mkdir(exist_ok=True)
     for name, text in files.items():
         (place / "access" / name).write_text(text)
@@ -144,18 +160,24 @@ def _running(
     database.run_here(lambda link: [link.exec_driver_sql(line) for line in sql.split(";\n") if line.strip()])
     database.close()
     kamailio.prepare(config)
+    for name, text in script.items():
+        config.script.with_name(f"{name}.py").write_text(text)
     hops = (NextHop(port + NEXT_HOP), NextHop(port + CARRIER))
-    with (place / "kamailio.log").open("wb") as log:
-        process = subprocess.Popen(kamailio.command(config), stdout=log, stderr=log, start_new_session=True)
+    rig = Rig(place, table, config, hops, _start(config, place), port)
     try:
-        rig = Rig(place, table, config, hops, process, port)
-        labs.wait_for(lambda: _answers(process, port), 10, "Kamailio does not answer OPTIONS")
+        labs.wait_for(lambda: _answers(port) or rig.process.poll(), 10, rig.log)
+        assert rig.process.poll() is None, rig.log()
         yield rig
         rig.edge.database.close()
     finally:
-        labs.end(process)
+        labs.end(rig.process)
         for hop in hops:
             hop.close()
+
+
+def _start(config: EdgeConfig, place: Path) -> subprocess.Popen[bytes]:
+    with (place / "kamailio.log").open("ab") as log:
+        return subprocess.Popen(kamailio.command(config), stdout=log, stderr=log, start_new_session=True)
 
 
 def message(question: Question, tag: str) -> str:
@@ -171,29 +193,34 @@ def message(question: Question, tag: str) -> str:
     return "\r\n".join((*lines, "Content-Length: 0", "", ""))
 
 
-def exchange(text: str, question: Question, port: int) -> int:
+def exchange(text: str, question: Question, port: int, tls: ssl.SSLContext | None = None) -> int:
     """Status of the final reply; 0: none came."""
     family = socket.AF_INET6 if ":" in question.source else socket.AF_INET
-    kind = socket.SOCK_STREAM if question.transport == "tcp" else socket.SOCK_DGRAM
-    with socket.socket(family, kind) as link:
-        link.settimeout(PATIENCE_S)
-        link.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        link.bind((question.source, question.port))
-        link.connect(("::1" if family == socket.AF_INET6 else HOST, port))
-        link.sendall(text.encode())
-        received = ""
+    stream = question.transport != "udp"
+    with socket.socket(family, socket.SOCK_STREAM if stream else socket.SOCK_DGRAM) as plain:
+        plain.settimeout(PATIENCE_S)
+        plain.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        plain.bind((question.source, question.port))
+        plain.connect(("::1" if family == socket.AF_INET6 else HOST, port + TLS if tls else port))
+        link = tls.wrap_socket(plain) if tls else plain
         try:
-            while True:
-                data = link.recv(65535).decode()
-                if not data:
-                    return 0
-                received = received + data if kind == socket.SOCK_STREAM else data
-                for line in received.split("\r\n"):
-                    if line.startswith("SIP/2.0 ") and not line.startswith("SIP/2.0 1"):
-                        link.sendall(_ack(text, received).encode())
-                        return int(line.split()[1])
-        except TimeoutError:
+            link.sendall(text.encode())
+            return _final(link, text, stream=stream)
+        except (TimeoutError, ConnectionError, ssl.SSLError):
             return 0
+        finally:
+            link.close()
+
+
+def _final(link: socket.socket, request: str, *, stream: bool) -> int:
+    received = ""
+    while data := link.recv(65535).decode():
+        received = received + data if stream else data
+        for line in received.split("\r\n"):
+            if line.startswith("SIP/2.0 ") and not line.startswith("SIP/2.0 1"):
+                link.sendall(_ack(request, received).encode())
+                return int(line.split()[1])
+    return 0
 
 
 def _ack(request: str, reply: str) -> str:
@@ -205,8 +232,7 @@ def _ack(request: str, reply: str) -> str:
     return "\r\n".join(to if line.startswith("To:") and to else line for line in lines)
 
 
-def _answers(process: subprocess.Popen[bytes], port: int) -> bool:
-    assert process.poll() is None, "Kamailio has ended"
+def _answers(port: int) -> bool:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as link:
         link.settimeout(0.3)
         link.bind((HOST, 0))

@@ -49,7 +49,7 @@ def running(place: Path, port: int, **tables: Any) -> Iterator[Edge]:
         yield edge
     finally:
         edge.stop()
-    assert "Traceback" not in edge.log(), edge.log()
+    assert "Traceback" not in edge.log(), edge.log()  # also within sip_error events
 
 
 def counted(edge: Edge, rule: str) -> int:

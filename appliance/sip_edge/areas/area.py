@@ -25,6 +25,8 @@ class Area:
 
     `statements` are SQL for things beside the tables, run once these are there; each may be run again.
     `blocks` are native route blocks that the script calls by name (KSR.route): for functions that KEMI does not have.
+    `copies`: name in the run directory -> file of the operator, which may be a key: copied, never held. `environment`:
+    of Kamailio's process.
     """
 
     modules: tuple[str, ...] = ()
@@ -34,3 +36,5 @@ class Area:
     tables: tuple[str, ...] = ()
     statements: tuple[str, ...] = ()
     blocks: tuple[str, ...] = ()
+    copies: Mapping[str, Path] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)

@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import KSR
 
-from appliance.sip_edge.ksr import digest, say
+from appliance.sip_edge.ksr import digest, read, say
 from appliance.sip_edge.ksr.routing import RoutingTable, Trunk
-from appliance.sip_edge.ksr.rules import access as rules
+from appliance.sip_edge.ksr.rules import contacts, routes
 from appliance.sip_edge.ksr.rules.access import AccessRules, Caller, Group
 
 TAG = "$avp(peer_tag)"
@@ -46,7 +46,7 @@ def identify(table: RoutingTable) -> Trunk | None:
             return None
         by = "certificate"
     elif _needs_password(access, trunk, group, by):
-        found = digest.authenticate(table, str(KSR.pv.gete("$fd")))
+        found = digest.authenticate(table, read.text("$fd"))
         if found is None:
             return None
         user, by = found, "digest"
@@ -57,6 +57,9 @@ def identify(table: RoutingTable) -> Trunk | None:
 def permits(table: RoutingTable, caller: Trunk) -> bool:
     """The permission files of calls (N04, N05) and URIs (N07). False: refused."""
     access = table.access
+    user = read.text("$rU")
+    if (plain := routes.plain(user)) != user:  # files compare letters
+        KSR.pv.sets("$rU", plain)
     if access.routing and KSR.route(ROUTING) < 0:
         say.refuse(403, "Forbidden", "permissions_routing")
         return False
@@ -67,7 +70,7 @@ def permits_uris(table: RoutingTable) -> bool:
     """N07; also for a REFER inside a dialog, as a phone's transfer is. False: refused."""
     access = table.access
     for variable in access.uri_check if access.uri else ():
-        value = str(KSR.pv.gete(variable))
+        value = read.text(variable)
         if not value:
             continue
         KSR.pv.sets(URI, _bare(value))
@@ -88,8 +91,8 @@ def permits_branches(table: RoutingTable) -> bool:
 def target(table: RoutingTable, caller: Trunk) -> str | None:
     """Where the request goes: a SIP URI, "set:N", "registrar", or "" when nobody says. The user part of the
     Request-URI is rewritten on the way. None: refused (J07, P11)."""
-    user = str(KSR.pv.gete("$rU"))
-    route = rules.route(table.routes, caller.name, str(KSR.pv.gete("$rm")), user)
+    user = read.text("$rU")
+    route = routes.first(table.routes, caller.name, str(KSR.pv.gete("$rm")), user)
     if route is None:
         return caller.destination
     if route.deny or (route.group and not _in_user_group(table.access, route.group)):
@@ -110,8 +113,8 @@ def may_register(table: RoutingTable) -> bool:
     if not (access.register_protect or access.register_files):
         return True
     try:
-        wanted = tuple(rules.contacts(_contact_fields()))
-    except ValueError:
+        wanted = tuple(contacts.read(_contact_fields()))
+    except ValueError:  # no SIP URI, or octets that are no UTF-8
         say.refuse(400, "Bad Contact", "bad_contact")
         return False
     if access.register_protect and any(_of_a_gateway(table, contact) for contact in wanted):
@@ -124,11 +127,13 @@ def may_register(table: RoutingTable) -> bool:
 
 
 def gateway(table: RoutingTable) -> bool:
-    """The source is a known one (M07, P10): the network of a trunk, or in a group that is a gateway."""
+    """The source is in a group that is a gateway: never counted as a flood (M07, P10). Trunks' networks are another
+    matter: `flood.known`."""
+    groups = table.access.gateways
+    if not groups:
+        return False
     source, port = str(KSR.pv.gete("$si")), int(KSR.pv.get("$sp") or 0)
-    return table.by_source(source) is not None or any(
-        _within(table.access, group, source, port) for group in table.access.gateways
-    )
+    return any(_within(table.access, group, source, port) for group in groups)
 
 
 # -- Tables --------------------------------------------------------------------------------------------------------
@@ -159,6 +164,7 @@ def _from_tables(table: RoutingTable, group: Group | None) -> tuple[str, Trunk |
     access = table.access
     if group and group.trunk:
         return "address", table.by_name(group.trunk), Caller(by="address")
+    KSR.pv.sets(TAG, "")  # a tag of `address` names no trunk
     if access.trusted and _trusted():
         tagged = table.by_name(str(KSR.pv.gete(TAG))) or table.by_name(access.trusted_trunk)
         return "trusted", tagged, Caller(by="trusted")
@@ -206,7 +212,7 @@ def _in_user_group(access: AccessRules, group: str) -> bool:
     if not access.members:
         return False
     user = str(KSR.pv.gete("$dlg_var(user)"))
-    uri = f"sip:{user}@{KSR.pv.gete('$fd')}" if user else str(KSR.pv.gete("$fu"))
+    uri = f"sip:{user}@{read.text('$fd')}" if user else read.text("$fu")
     return bool(KSR.group.is_user_in(uri, group) > 0)
 
 
@@ -218,14 +224,14 @@ def _contact_fields() -> tuple[str, ...]:
     return tuple(str(KSR.pv.gete(f"$(hdr(Contact)[{place}])")) for place in range(count))
 
 
-def _of_a_gateway(table: RoutingTable, contact: rules.Contact) -> bool:
+def _of_a_gateway(table: RoutingTable, contact: contacts.Contact) -> bool:
     named = table.by_source(contact.host)
     if named is not None and named.authenticate == "address":
         return True
     return any(_within(table.access, group, contact.host, contact.port) for group in table.access.gateways)
 
 
-def _registrable(access: AccessRules, wanted: tuple[rules.Contact, ...]) -> bool:
+def _registrable(access: AccessRules, wanted: tuple[contacts.Contact, ...]) -> bool:
     if not access.register_include_port:
         return bool(KSR.route(REGISTER) > 0)
     for contact in wanted:

@@ -17,7 +17,7 @@ import KSR
 
 from appliance.placement import algorithms
 from appliance.placement.algorithms import Candidate, Turn
-from appliance.sip_edge.ksr import say
+from appliance.sip_edge.ksr import read, say
 from appliance.sip_edge.ksr.routing import RoutingTable
 from appliance.sip_edge.ksr.rules import balance as rules
 from appliance.sip_edge.ksr.rules.balance import BalanceRules, Destination, DestinationSet
@@ -98,7 +98,7 @@ def changed(event: str) -> None:
     KSR.htable.sht_inc(rules.COUNTERS, rules.GENERATION)
     word = "destination_" + event.rpartition("-")[2]
     say.count(word)
-    say.event(word, destination=KSR.pv.gete(MARKING) or KSR.pv.gete("$ru"))
+    say.event(word, destination=KSR.pv.gete(MARKING) or read.text("$ru"))
 
 
 def local_request(table: RoutingTable) -> None:
@@ -106,7 +106,7 @@ def local_request(table: RoutingTable) -> None:
     pinged (flag 32, which Kamailio 5.6 does not know) gets none (row O25)."""
     if not table.balance.enabled or KSR.pv.gete("$rm") != table.balance.ping_method:
         return
-    uri = KSR.pv.gete("$ru")
+    uri = read.text("$ru")
     sets = _known.fresh(table.balance.refresh_ms).values()
     if any(one.uri == uri and not one.pinged for members in sets for one in members):
         KSR.set_drop()

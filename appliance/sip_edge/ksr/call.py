@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import KSR
 
-from appliance.sip_edge.ksr import balance, dialog, fallback, media, media_flags, say, target
+from appliance.sip_edge.ksr import balance, dialog, fallback, media, media_flags, read, say, target
 from appliance.sip_edge.ksr.routing import RoutingTable, Trunk
 
 
@@ -23,7 +23,7 @@ def new(table: RoutingTable) -> int:
     callee = target.aim(table, word)
     if callee is None:
         return 1
-    if caller.inbound.mode != "forbidden" and media_flags.facts(KSR.pv.gete("$rb")).secure:
+    if caller.inbound.mode != "forbidden" and media_flags.facts(read.text("$rb")).secure:
         KSR.pv.sets("$dlg_var(secured)", say.transport())
     if not media.offer(table, caller, callee, _leads_to(callee), by_caller=True):
         return 1
@@ -85,7 +85,7 @@ def _retry_plain(table: RoutingTable, status: int) -> bool:
     if not media.put_to_gateway(KSR.rtpengine.rtpengine_offer, flags):
         return False
     say.event("retried_plain", status=status)
-    KSR.pv.sets("$ru", KSR.pv.gete("$ru"))  # a target for the new branch: t_relay takes none that has failed
+    KSR.pv.sets("$ru", read.text("$ru"))  # a target for the new branch: t_relay takes none that has failed
     KSR.pv.sets("$du", next_hop)
     target.leave(table)
     relay()

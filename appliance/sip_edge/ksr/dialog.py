@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import KSR
 
-from appliance.sip_edge.ksr import media, media_flags, say
+from appliance.sip_edge.ksr import access, media, media_flags, read, say, websocket
 from appliance.sip_edge.ksr.routing import RoutingTable, Trunk
 
 
@@ -12,12 +12,15 @@ def within(table: RoutingTable, method: str) -> int:
     """A request with a To-tag."""
     if KSR.rr.loose_route() < 0:
         return _without_route(method)
+    websocket.finds()
     hide()
     if method == "ACK":
         media.into_ack(table)
         KSR.tm.t_relay()
         return _end_unanswered()
     KSR.tm.t_check_trans()
+    if method == "REFER" and not access.permits_uris(table):  # a phone's transfer (row N07)
+        return 1
     if method == "BYE":
         media.delete()
     elif method in ("INVITE", "UPDATE"):
@@ -69,7 +72,7 @@ def _offer_again(table: RoutingTable, method: str) -> bool:
     if method == "INVITE":
         KSR.tm.t_newtran()
         KSR.tm.t_reply(100, "Trying")
-    next_hop = KSR.pv.gete("$du") or KSR.pv.gete("$ru")
+    next_hop = KSR.pv.gete("$du") or read.text("$ru")
     offerer, answerer = _sides(table, next_hop)
     by_caller = KSR.rr.is_direction("upstream") < 0
     transport = KSR.pv.gete("$dlg_var(secured)")

@@ -1,31 +1,40 @@
-"""Anti-flood: bans and pike (rows M01-M13). The first thing that every request meets, so it does little.
+"""Anti-flood: bans and pike (rows M01-M13). The first thing that every message meets, so it does little.
 
-    known source -> passes, uncounted;  banned -> swallowed;  counted -> newly too many: ban, one alert, swallowed
+    octets:  banned source -> gone, unparsed
+    request: known source -> passes, uncounted;  counted -> newly too many: ban, one alert, swallowed
 """
 
 from __future__ import annotations
 
 import KSR
 
-from appliance.sip_edge.ksr import say
+from appliance.sip_edge.ksr import access, say
 from appliance.sip_edge.ksr.routing import RoutingTable
 from appliance.sip_edge.ksr.rules.flood import BANS, COUNTS, FloodRules, is_known
 
 STILL, NEWLY = -1, -2  # of pike_check_req
 
 
+def banned(table: RoutingTable) -> bool:
+    """Whether octets come from a banned source (M06): they are dropped before anybody parses them."""
+    if not table.flood.enabled:
+        return False
+    source = str(KSR.pv.get("$rcv(srcip)"))
+    if KSR.htable.sht_is_null(BANS, source) > 0:
+        return False
+    KSR.dbg(f"request from blocked IP {source}\n")
+    say.drop("flood_banned")
+    return True
+
+
 def check(table: RoutingTable) -> bool:
-    """False: the request was swallowed; there is no reply to it and no transaction of it (M06)."""
+    """False: the request was swallowed; there is no reply to it and no transaction of it."""
     rules = table.flood
     if not rules.enabled:
         return True
     source = str(KSR.pv.gete("$si"))
-    if KSR.is_myself_srcip() > 0 or is_known(rules.known, source):  # M07, M08
+    if KSR.is_myself_srcip() > 0 or is_known(rules.known, source) or access.gateway(table):  # M07, M08
         return True
-    if KSR.htable.sht_is_null(BANS, source) < 0:
-        KSR.dbg(f"request from blocked IP - {KSR.pv.gete('$rm')} from {source}\n")
-        say.drop("flood_banned")
-        return False
     verdict = _count_exactly(rules, source) if rules.exact else KSR.pike.pike_check_req()
     if verdict == NEWLY:
         _ban(rules, source)

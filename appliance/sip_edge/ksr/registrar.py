@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from appliance.sip_edge.ksr import say
+from appliance.sip_edge.ksr import access, say
 from appliance.sip_edge.ksr.routing import RoutingTable
 
 
 def register(table: RoutingTable) -> int:
     """Answer a REGISTER."""
+    if not access.may_register(table):
+        return 1
     return say.refuse(404, "Not Found", "no_registrar")
 
 

@@ -11,7 +11,7 @@ import re
 from dataclasses import asdict, dataclass, field
 
 from appliance.sip_edge.ksr import records
-from appliance.sip_edge.ksr.rules.access import AccessRules, Route
+from appliance.sip_edge.ksr.rules.access import AccessRules
 from appliance.sip_edge.ksr.rules.auth import AuthRules
 from appliance.sip_edge.ksr.rules.balance import BalanceRules
 from appliance.sip_edge.ksr.rules.flood import FloodRules
@@ -19,7 +19,10 @@ from appliance.sip_edge.ksr.rules.guard import GuardRules
 from appliance.sip_edge.ksr.rules.limits import LimitRules
 from appliance.sip_edge.ksr.rules.nat import NatRules
 from appliance.sip_edge.ksr.rules.registrar import RegistrarRules
+from appliance.sip_edge.ksr.rules.routes import Route
+from appliance.sip_edge.ksr.rules.tls_peer import TlsRules
 from appliance.sip_edge.ksr.rules.topology import TopologyRules
+from appliance.sip_edge.ksr.rules.websocket import WebsocketRules
 
 _URI = re.compile(r"^sips?:(?:[^@]*@)?(\[[0-9A-Fa-f:.]+\]|[^:;?>]+)(?::(\d+))?(.*)$", re.IGNORECASE)
 
@@ -71,6 +74,8 @@ class RoutingTable:
     balance: BalanceRules = field(default_factory=BalanceRules)
     nat: NatRules = field(default_factory=NatRules)
     topology: TopologyRules = field(default_factory=TopologyRules)
+    tls: TlsRules = field(default_factory=TlsRules)
+    websocket: WebsocketRules = field(default_factory=WebsocketRules)
 
     def by_source(self, address: str) -> Trunk | None:
         """The trunk with the longest network around `address`; the first one among equals."""

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import KSR
 
+from appliance.sip_edge.ksr import read
+
 ALLOW = "INVITE, ACK, CANCEL, BYE, NOTIFY, REFER, MESSAGE, OPTIONS, INFO, SUBSCRIBE, UPDATE, PRACK, REGISTER"
 SDP_TYPE = "application/sdp"
 EVENTS = Path(__file__).resolve().parents[4] / "events" / "control.sock"  # nobody listens: the log has it
@@ -47,7 +49,7 @@ def count(rule: str) -> None:
 
 def event(name: str, **details: object) -> None:
     """One line of JSON per decision, one call id through all of them; the same as a datagram to control."""
-    record = {"event": f"sip_{name}", "call_id": call_id(), "method": KSR.pv.gete("$rm"), "source": KSR.pv.gete("$si")}
+    record = {"event": f"sip_{name}", "call_id": call_id(), "method": read.text("$rm"), "source": KSR.pv.gete("$si")}
     line = json.dumps({**record, **details})
     KSR.notice(line + "\n")
     _tell(line)
@@ -58,7 +60,7 @@ def transport() -> str:
 
 
 def call_id() -> str:
-    return str(KSR.pv.gete("$ci"))
+    return read.text("$ci")
 
 
 def _tell(line: str) -> None:

@@ -1,6 +1,7 @@
 """The routing script that Kamailio runs (KEMI, app_python3): which request goes where, and when media is engaged.
 
-    request -> flood (bans) -> guard (sanity, loops) -> limits -> in a dialog?  follow its route, re-offer, delete media
+    octets  -> flood (bans), before anybody parses them
+    request -> flood (pike) -> guard (sanity, loops) -> limits -> in a dialog?  follow its route, re-offer, delete media
             -> out of one?   OPTIONS answered; REGISTER: registrar; INVITE: trunk -> access -> target -> offer -> relay
     branch  -> the gateway's SDP goes in
     reply   -> answer media with its SDP -> back
@@ -14,6 +15,7 @@ one. Standard library only: everything in this folder is copied into Kamailio's 
 from __future__ import annotations
 
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,8 @@ from appliance.sip_edge.ksr import (  # noqa: E402
     request,
     routing,
     say,
+    tls_peer,
+    websocket,
 )  # fmt: skip
 
 
@@ -49,16 +53,37 @@ class Kamailio:
 
     def __init__(self, table: routing.RoutingTable) -> None:
         self.table = table
+        self.arrived = guard.Arrived()  # the message that is being handled: one at a time in each process
 
     def child_init(self, rank: int) -> int:
         return 0
 
+    def ksr_received(self, message: Any) -> int:
+        """Every datagram or stream message before anybody parses it; only the variables $rcv(...) are there."""
+        if flood.banned(self.table):
+            KSR.set_drop()
+        else:
+            self.arrived = guard.arrived(self.table)
+        return 1
+
     def ksr_request_route(self, message: Any) -> int:
+        """Nothing that arrives may be left without an answer because of a mistake of ours."""
+        try:
+            return self._route()
+        except UnicodeDecodeError:  # where it must be UTF-8 (RFC 3261 section 25.1)
+            return say.refuse(400, "Bad Encoding", "not_utf8")
+        except Exception as error:
+            say.event("error", error=repr(error), at=traceback.format_exc(limit=-3))
+            return say.refuse(500, "Server Internal Error", "script_error")
+
+    def _route(self) -> int:
         table = self.table
-        if not (flood.check(table) and guard.admits(table) and limits.admits(table)):
+        if not (flood.check(table) and guard.admits(table, self.arrived) and limits.admits(table)):
             return 1
+        tls_peer.note(table)
         nat.request(table)
         method = KSR.pv.gete("$rm")
+        websocket.arrives(method)
         if method == "CANCEL":
             return _cancel()
         if KSR.siputils.has_totag() > 0:
@@ -78,6 +103,7 @@ class Kamailio:
 
     def ksr_reply(self, message: Any) -> int:
         dialog.hide()
+        websocket.answers()
         media.into_reply(self.table)
         return 1
 
@@ -104,13 +130,26 @@ class Kamailio:
         balance.local_request(self.table)
         return 1
 
-    def ksr_onsend_route(self, message: Any) -> int:
-        """Kamailio looks for this by name and leaves an exception behind when it is missing."""
+    def ksr_xhttp_event(self, message: Any, event: str) -> int:
+        return websocket.http(self.table)
+
+    def ksr_websocket_event(self, message: Any, event: str) -> int:
         return 1
 
-    def ksr_reply_route(self, message: Any) -> int:
-        """As above: replies are handled per transaction, in `ksr_reply`."""
+    def ksr_tcp_event(self, message: Any, event: str) -> int:
+        tls_peer.closed(self.table)
         return 1
+
+    def ksr_onsend_route(self, message: Any) -> int:
+        """Kamailio looks for this by name: before each request leaves."""
+        return 1 if tls_peer.sends(self.table) else 0
+
+    def ksr_reply_route(self, message: Any) -> int:
+        """As above, for each reply; what becomes of it is said per transaction, in `ksr_reply`."""
+        if not guard.admits_reply(self.table.guard):
+            KSR.set_drop()
+            return 1
+        return 1 if tls_peer.takes(self.table) else 0
 
 
 def _cancel() -> int:

@@ -25,7 +25,7 @@ def way(table: RoutingTable) -> tuple[Trunk, str] | None:
 def aim(table: RoutingTable, word: str) -> Trunk | None:
     """Set the next hop and the socket to it; the trunk it belongs to. None: nobody there, which was answered here."""
     if word == REGISTRAR:
-        if not registrar.lookup(table):
+        if not registrar.lookup(table) or not access.permits_branches(table):
             return None
     elif table.balance.find(word) is not None:
         if not balance.select(table, word):

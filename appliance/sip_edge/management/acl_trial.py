@@ -15,7 +15,7 @@ from appliance.policy import permission_file
 from appliance.policy.permission_file import PermissionFile
 from appliance.policy.posix_regex import compiled
 from appliance.sip_edge.ksr.routing import RoutingTable, Trunk, host_of
-from appliance.sip_edge.ksr.rules import access as rules
+from appliance.sip_edge.ksr.rules import contacts, routes
 from appliance.sip_edge.ksr.rules.access import Group
 from appliance.sip_edge.tables.access_rows import Address, Member, Trusted
 
@@ -166,7 +166,7 @@ class _Trial:
 
     def target(self, trunk: Trunk) -> tuple[str, str]:
         user, table = _user_of(self.question.uri), self.known.table
-        route = rules.route(table.routes, trunk.name, self.question.method, user)
+        route = routes.first(table.routes, trunk.name, self.question.method, user)
         if route is None:
             self.say("route", "info", f"no route: the destination of trunk {trunk.name}")
             return self.destination(trunk.destination, user)
@@ -186,7 +186,7 @@ class _Trial:
         return where, user
 
     def may_register(self) -> None:
-        for contact in rules.contacts((self.question.contact,)) if self.question.contact else ():
+        for contact in contacts.read((self.question.contact,)) if self.question.contact else ():
             trunk = self.known.table.by_source(contact.host)
             gateways = (group for group in self.access.gateways if self.within(group, contact.host, contact.port))
             if self.access.register_protect:
@@ -282,7 +282,7 @@ def _trusts(row: Trusted, asked: Question) -> bool:
 
 def _user_of(uri: str) -> str:
     body = uri.partition(":")[2]
-    return body.partition("@")[0].partition(":")[0].partition(";")[0] if "@" in body else ""
+    return routes.plain(body.partition("@")[0].partition(":")[0]) if "@" in body else ""
 
 
 def _plain(uri: str) -> str:

@@ -10,11 +10,13 @@ from prometheus_client import CollectorRegistry
 from appliance.config.schema import Settings
 from appliance.sip_edge.areas.database import url as database_url
 from appliance.sip_edge.from_settings import account
+from appliance.sip_edge.management.certificates import Certificates
 from appliance.sip_edge.management.destinations import Destinations
 from appliance.sip_edge.management.edge import Edge
 from appliance.sip_edge.rpc import SOCKET, Rpc
 from appliance.sip_edge.tables.database import Database
 from appliance.telemetry.audit import Audit
+from appliance.telemetry.certificates import CertificateCollector
 from appliance.telemetry.edge_metrics import EdgeCollector
 
 
@@ -28,7 +30,9 @@ class EdgeParts:
         self.destinations = Destinations(
             self.edge, settings.sip_dispatcher, {one.id: one.algorithm for one in settings.destination_sets}
         )
+        self.certificates = Certificates(settings, settings.sip_run, self.edge.rpc, self.edge.audit)
         registry.register(EdgeCollector(self.edge))
+        registry.register(CertificateCollector(self.certificates.listed))
 
     async def start(self) -> None:
         await self.edge.start()

@@ -51,6 +51,8 @@ def words(loaded: Loaded) -> list[str]:
         ('[[routes]]\nname = "a"\nprefix = "1"\n[[routes]]\nname = "a"\nprefix = "2"\n', "is already taken"),
         ('[[routes]]\nname = "a"\nprefix = "0"\n[[routes]]\nname = "b"\nprefix = "00"\nmethod = "REFER"\n',
          "routes[1]: is never reached: 'a' above it takes all of its calls"),
+        ('[[routes]]\nname = "a"\ndestination = "set:x"\n[sip_dispatcher]\nenabled = true\n', "no destination set 'x'"),
+        ('[[routes]]\nname = "a"\ndestination = "set:1"\n[sip_dispatcher]\nenabled = false\n', "needs sip_dispatcher"),
         ('[[trunks]]\nname = "t"\nauthenticate = "certificate"\n', "trunks[2].peer_names: must name what is in"),
         ('[[trunks]]\nname = "t"\nauthenticate = "certificate"\npeer_names = ["a"]\n', "needs sip.client_ca"),
         ('[[trunks]]\nname = "t"\npeer_names = ["a"]\n', "says nothing without authenticate"),

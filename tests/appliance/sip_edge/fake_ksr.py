@@ -61,6 +61,13 @@ class FakeKSR:
 
     def set_drop(self) -> None:
         self.dropped = True
+        self.calls.append(("set_drop",))
+
+    def set_reply_close(self) -> None:
+        self.calls.append(("set_reply_close",))
+
+    def set_reply_no_connect(self) -> None:
+        self.calls.append(("set_reply_no_connect",))
 
     def called(self, name: str) -> list[tuple[Any, ...]]:
         return [call[1:] for call in self.calls if call[0] == name]

@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from appliance.sip_edge.ksr.rules.access import STEP, AccessRules, Contact, Group, Route, contacts, route, usual_host
+from appliance.sip_edge.ksr.rules.access import STEP, AccessRules, Group
+from appliance.sip_edge.ksr.rules.contacts import Contact, read, usual_host
+from appliance.sip_edge.ksr.rules.routes import Route, first, plain, spellings
 
 ROUTES = (
     Route("emergency", pattern="1(10|12)", destination="set:9"),
@@ -31,7 +33,7 @@ ROUTES = (
     ],
 )
 def test_first_route_whose_conditions_hold(trunk: str, method: str, user: str, name: str | None) -> None:
-    found = route(ROUTES, trunk, method, user)
+    found = first(ROUTES, trunk, method, user)
     assert (found.name if found else None) == name
 
 
@@ -40,6 +42,33 @@ def test_user_part_is_rewritten() -> None:
     assert ROUTES[1].rewritten("004930") == "+4930"
     assert Route("x").rewritten("abc") == "abc"
     assert Route("x", strip=9).rewritten("abc") == ""
+
+
+@pytest.mark.row("P11")
+@pytest.mark.parametrize("user", ["0900", "%30%39%30%30", "09%300;phone-context=x", "0-900", "(09).00-1", "0900;a=b"])
+def test_no_spelling_gets_round_a_route(user: str) -> None:
+    found = first(ROUTES, "carrier", "INVITE", user)
+    assert found is not None
+    assert found.name == "barred"
+
+
+@pytest.mark.row("P11")
+@pytest.mark.parametrize(
+    ("user", "written"),
+    [("00-49.30", "+4930"), ("%30049", "+49"), ("0049;phone-context=x", "+49;phone-context=x"), ("alice", "+ice")],
+)
+def test_what_goes_on_is_the_spelling_that_the_route_holds_for(user: str, written: str) -> None:
+    assert ROUTES[1].rewritten(user) == written
+
+
+def test_needless_escapes_only() -> None:
+    assert plain("%61lice%40home%2B%3b") == "alice%40home+%3b"
+    assert plain("100%") == "100%"
+
+
+def test_names_keep_their_marks() -> None:
+    assert spellings("mary-ann.x") == ("mary-ann.x",)
+    assert spellings("100-1") == ("100-1", "1001")
 
 
 @pytest.mark.row("N13")
@@ -71,7 +100,7 @@ def test_a_group_without_a_meaning_is_trusted_and_no_more() -> None:
     ],
 )  # fmt: skip
 def test_contacts(field: str, found: list[Contact]) -> None:
-    assert list(contacts((field,))) == found
+    assert list(read((field,))) == found
 
 
 @pytest.mark.row("N06")
@@ -83,7 +112,7 @@ def test_one_gateway_one_spelling(spelling: str) -> None:
 
 def test_a_contact_that_is_no_sip_uri_is_refused() -> None:
     with pytest.raises(ValueError, match="no SIP URI"):
-        list(contacts(("<tel:+49>",)))
+        list(read(("<tel:+49>",)))
 
 
 def test_contact_with_port() -> None:
@@ -94,7 +123,7 @@ def test_contact_with_port() -> None:
 @given(st.text(max_size=80))
 def test_no_contact_field_breaks_it(text: str) -> None:
     try:
-        found = list(contacts((text,)))
+        found = list(read((text,)))
     except ValueError:
         return
     assert all(contact.host for contact in found)

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from appliance.sip_edge.ksr import access, digest
+from appliance.sip_edge.ksr import access, dialog, digest
 from appliance.sip_edge.ksr.routing import RoutingTable, Trunk
-from appliance.sip_edge.ksr.rules.access import STEP, AccessRules, Group, Route
+from appliance.sip_edge.ksr.rules.access import STEP, AccessRules, Group
+from appliance.sip_edge.ksr.rules.routes import Route
 from tests.appliance.sip_edge.fake_ksr import FakeKSR
 
 PHONES = Trunk("phones", ("10.0.0.0/8",), "registrar", authenticate="digest")
@@ -236,3 +237,13 @@ def test_registration_files(kamailio: Kamailio, ksr: FakeKSR, port: bool, block:
     kamailio.blocks[block] = -1
     assert not access.may_register(table)
     assert ksr.replies == [(403, "Forbidden")]
+
+
+@pytest.mark.row("N07")
+@pytest.mark.parametrize("allowed", [True, False])
+def test_a_transfer_inside_a_dialog(kamailio: Kamailio, ksr: FakeKSR, allowed: bool) -> None:
+    kamailio.request("10.0.0.5", "REFER", rt="<sip:0900@x>")
+    kamailio.blocks["perm_uri"] = 1 if allowed else -1
+    dialog.within(RoutingTable(access=AccessRules(uri=True, uri_check=("$rt",))), "REFER")
+    assert bool(ksr.called("tm.t_relay")) is allowed
+    assert ksr.replies == ([] if allowed else [(403, "Forbidden")])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import stat
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -56,38 +55,6 @@ def test_kamailio_takes_it(settings: Settings, tmp_path: Path) -> None:
     path.write_text(path.read_text() + "\nnonsense\n")
     with pytest.raises(ConfigurationRefused, match="syntax error"):
         kamailio.check(edge)
-
-
-def self_signed(folder: Path) -> tuple[Path, Path]:
-    certificate, key = folder / "edge.pem", folder / "edge.key"
-    words = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=gateway"]
-    subprocess.run([*words, "-keyout", key, "-out", certificate], check=True, capture_output=True)
-    return certificate, key
-
-
-@pytest.mark.parametrize("verified", [False, True])
-def test_tls_sockets_have_their_certificate(settings: Settings, tmp_path: Path, verified: bool) -> None:
-    """J01, J05, H14, H15: sip.certificate, key, client_ca, versions and ciphers reach Kamailio, the files as private
-    copies, and Kamailio takes them."""
-    if kamailio.find("kamailio") is None:
-        pytest.skip("not installed: kamailio")
-    certificate, key = self_signed(tmp_path)
-    tables = settings.model_dump(mode="json")
-    tables["sip"] |= {"listen": ["tls:127.0.0.1:5361"], "certificate": certificate, "key": key}
-    tables["sip"] |= {"client_ca": certificate} if verified else {}
-    tables["sip"] |= {"tls_versions": "tlsv1.2", "tls_ciphers": "ALL:!ADH:!LOW:!EXP:!MD5:@STRENGTH"}
-    edge = from_settings.edge_config(Settings(**tables), tmp_path / "sip")
-    edge = dataclasses.replace(edge, user="")
-    text = kamailio.prepare(edge).read_text()
-    kamailio.check(edge)
-    assert text.index('loadmodule "tls.so"') < text.index('loadmodule "tm.so"')
-    assert f'modparam("tls", "verify_certificate", {int(verified)})' in text
-    assert ("ca_list" in text) == verified
-    assert 'modparam("tls", "tls_method", "TLSv1.2")' in text
-    assert 'modparam("tls", "cipher_list", "ALL:!ADH:!LOW:!EXP:!MD5:@STRENGTH")' in text
-    copied = edge.run / "tls" / "key.pem"
-    assert copied.read_bytes() == key.read_bytes()
-    assert stat.S_IMODE(copied.stat().st_mode) == 0o600
 
 
 def test_what_is_secret_is_private_and_stays(settings: Settings, tmp_path: Path) -> None:
