@@ -22,7 +22,7 @@ import pytest
 from sqlalchemy import Connection, delete, insert, select
 
 from appliance.config.database_url import parse
-from appliance.errors import EdgeRefused
+from appliance.errors import DatabaseUnavailable, EdgeRefused
 from appliance.sip_edge import kamailio
 from appliance.sip_edge.from_settings import module_folder
 from appliance.sip_edge.management.edge import Changed, Edge
@@ -260,6 +260,23 @@ def test_gateways_that_start_together_make_the_tables_once(make: Callable[[int],
         for database in each:
             database.close()
     assert sorted(found) == sorted([*schema.VERSIONS, "topos_d", "topos_t"])
+
+
+@pytest.mark.parametrize("make", [databases.postgres, databases.mariadb])
+async def test_a_server_that_goes_away_is_seen(
+    make: Callable[[int], AbstractContextManager[str]], tmp_path: Path
+) -> None:
+    """The status says so, changes are refused as "try again", and nothing is recorded."""
+    with make(SERVER) as url:
+        edge = Edge(Rpc(tmp_path / "none.sock"), Database(url), Audit(tmp_path / "audit.jsonl"))
+        await edge.start()
+        assert edge.database_why == ""
+    await edge._sample()
+    assert f"127.0.0.1:{SERVER}" in edge.database_why and str(parse(url).password) not in edge.database_why
+    with pytest.raises(DatabaseUnavailable):
+        await edge.change("test", "add", "x", _insert(schema.address, ip_addr="192.0.2.1"))
+    assert edge.audit.records(1) == []
+    await edge.stop()
 
 
 @pytest.mark.parametrize("server", ["postgres", "mysql"], indirect=True)

@@ -70,7 +70,7 @@ def test_changes_survive_both_processes(stack: Stack) -> None:
     wait_for(lambda: _edge(stack).up and not _edge(stack).database_why, 15, stack.log)
     stub = destinations_pb2_grpc.DestinationServiceStub(stack.channel)
     row = destinations_pb2.Destination(setid=5, destination=URI)
-    stub.AddDestination(destinations_pb2.AddDestinationRequest(destination=row), timeout=5)
+    stub.Add(destinations_pb2.AddDestinationRequest(destination=row), timeout=5)
     assert URI in _loaded(stack)
 
     kamailio, control = _edge(stack).pid, _control_pid(stack)

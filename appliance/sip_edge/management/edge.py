@@ -71,6 +71,7 @@ class Edge:
     async def start(self) -> None:
         """Make the tables, listen. A database that is away does not keep the gateway from starting: `tick` retries."""
         await self._sample()
+        self._sampled = asyncio.get_running_loop().time()
         self.tick()
 
     async def stop(self) -> None:
@@ -90,13 +91,16 @@ class Edge:
             self._sampling = asyncio.create_task(self._sample(), name="edge status")
 
     async def _sample(self) -> None:
-        if self.database_why:
-            await self._create_tables()
+        await self._look_at_database()
         self.status = await read(self.rpc)
 
-    async def _create_tables(self) -> None:
+    async def _look_at_database(self) -> None:
+        """Make the tables until that worked, and again when it was away: it may be another one."""
         try:
-            await asyncio.to_thread(self.database.create, (), self._account)
+            if self.database_why:
+                await asyncio.to_thread(self.database.create, (), self._account)
+            else:
+                await asyncio.to_thread(self.database.check)
             self.database_why = ""
         except GatewayError as error:
             if self.database_why != str(error):

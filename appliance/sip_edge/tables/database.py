@@ -63,6 +63,13 @@ class Database:
         if self.url.file:
             give(self.url.file, account)
 
+    def check(self) -> None:
+        """Does it answer? DatabaseUnavailable."""
+        if self.url.file is None:
+            self.run_here(lambda connection: connection.exec_driver_sql("SELECT 1"))
+        elif not self.url.file.exists():  # no transaction: SQLite's would hold up Kamailio's writes
+            raise DatabaseUnavailable(f"{self.url}: the file is gone")
+
     def _scripts(self, names: Iterable[str]) -> list[str]:
         try:
             return [(SCHEMAS / self.url.engine.schemas / f"{name}-create.sql").read_text() for name in names]
