@@ -79,7 +79,8 @@ class Trunk(Table):
         effect=Effect.NEXT_CALL,
     )
     peer_names: Words = row(
-        (), help="Names, one of which must be in its certificate: common name, DNS name or URI.",
+        (), help="Names, one of which must be in its certificate: DNS name, address, host of a SIP URI; its common "
+        "name only when it has none of these (RFC 5922).",
         effect=Effect.NEXT_CALL,
     )  # fmt: skip
     interface: str = row(

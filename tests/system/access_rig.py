@@ -45,6 +45,7 @@ class Answer:
     uri: str = ""
     port: int = 0  # of the next hop
     events: tuple[Mapping[str, Any], ...] = ()
+    reply: str = ""
 
 
 class NextHop:
@@ -99,15 +100,16 @@ class Rig:
         self.edge = Edge(Rpc(self.config.run / SOCKET), database, Audit(self.place / "audit.jsonl"))
         self.access = Access(self.edge, self.settings)
 
-    def ask(self, question: Question, tls: ssl.SSLContext | None = None) -> Answer:
+    def ask(self, question: Question, tls: ssl.SSLContext | None = None, header: str = "") -> Answer:
         """Send it as a request from its source, wait for the final reply."""
         tag = secrets.token_hex(8)
         call_id = f"{tag}@test"
-        status = exchange(message(question, tag), question, self.port, tls)
+        reply = exchange(message(question, tag, header), question, self.port, tls)
+        status = int(reply.split()[1]) if reply else 0
         events = tuple(event for event in self.events() if event.get("call_id") == call_id)
         rule = next((str(event["reason"]) for event in events if event["event"] == "sip_refused"), "")
         hop = next((hop for hop in self.hops if tag in hop.seen), None)
-        return Answer(status, rule, hop.seen[tag] if hop else "", hop.port if hop else 0, events)
+        return Answer(status, rule, hop.seen[tag] if hop else "", hop.port if hop else 0, events, reply)
 
     def events(self) -> Iterator[Mapping[str, Any]]:
         for line in self.log().splitlines():
@@ -180,7 +182,7 @@ def _start(config: EdgeConfig, place: Path) -> subprocess.Popen[bytes]:
         return subprocess.Popen(kamailio.command(config), stdout=log, stderr=log, start_new_session=True)
 
 
-def message(question: Question, tag: str) -> str:
+def message(question: Question, tag: str, header: str = "") -> str:
     host = f"[{question.source}]" if ":" in question.source else question.source
     lines = [
         f"{question.method} {question.uri} SIP/2.0",
@@ -188,13 +190,13 @@ def message(question: Question, tag: str) -> str:
         "Max-Forwards: 70", f"From: <{question.from_uri}>;tag={tag}", f"To: <{question.uri}>",
         f"Call-ID: {tag}@test", f"CSeq: 1 {question.method}",
         f"Contact: {question.contact or f'<sip:me@{host}:{question.port}>'}",
-        *([f"Refer-To: <{question.refer_to}>"] if question.refer_to else []),
+        *([f"Refer-To: <{question.refer_to}>"] if question.refer_to else []), *([header] if header else []),
     ]  # fmt: skip
     return "\r\n".join((*lines, "Content-Length: 0", "", ""))
 
 
-def exchange(text: str, question: Question, port: int, tls: ssl.SSLContext | None = None) -> int:
-    """Status of the final reply; 0: none came."""
+def exchange(text: str, question: Question, port: int, tls: ssl.SSLContext | None = None) -> str:
+    """The final reply; empty: none came."""
     family = socket.AF_INET6 if ":" in question.source else socket.AF_INET
     stream = question.transport != "udp"
     with socket.socket(family, socket.SOCK_STREAM if stream else socket.SOCK_DGRAM) as plain:
@@ -207,20 +209,20 @@ def exchange(text: str, question: Question, port: int, tls: ssl.SSLContext | Non
             link.sendall(text.encode())
             return _final(link, text, stream=stream)
         except (TimeoutError, ConnectionError, ssl.SSLError):
-            return 0
+            return ""
         finally:
             link.close()
 
 
-def _final(link: socket.socket, request: str, *, stream: bool) -> int:
+def _final(link: socket.socket, request: str, *, stream: bool) -> str:
     received = ""
     while data := link.recv(65535).decode():
         received = received + data if stream else data
-        for line in received.split("\r\n"):
-            if line.startswith("SIP/2.0 ") and not line.startswith("SIP/2.0 1"):
-                link.sendall(_ack(request, received).encode())
-                return int(line.split()[1])
-    return 0
+        place = next((received.find(f"SIP/2.0 {kind}") for kind in "23456" if f"SIP/2.0 {kind}" in received), -1)
+        if place >= 0:
+            link.sendall(_ack(request, received[place:]).encode())
+            return received[place:]
+    return ""
 
 
 def _ack(request: str, reply: str) -> str:

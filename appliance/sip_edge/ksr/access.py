@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import KSR
 
-from appliance.sip_edge.ksr import digest, read, say
+from appliance.sip_edge.ksr import digest, read, say, tls_peer
 from appliance.sip_edge.ksr.routing import RoutingTable, Trunk
 from appliance.sip_edge.ksr.rules import contacts, routes
 from appliance.sip_edge.ksr.rules.access import AccessRules, Caller, Group
+from appliance.sip_edge.ksr.rules.tls_peer import matches
 
 TAG = "$avp(peer_tag)"
 URI = "$avp(perm_uri)"  # what the native block `perm_uri` compares
@@ -188,10 +189,7 @@ def _trusted() -> bool:
 
 def _proved_by_certificate(trunk: Trunk) -> bool:
     """TLS verified the chain; here one of the names in the certificate must be the trunk's (J05, RFC 5922)."""
-    if say.transport() not in ("tls", "wss") or int(KSR.pv.get("$tls_peer_verified") or 0) != 1:
-        return False
-    names = {str(KSR.pv.gete(f"$tls_peer_{name}")).lower() for name in ("subject_cn", "san_hostname", "san_uri")}
-    return any(name.lower() in names for name in trunk.peer_names if name)
+    return bool(trunk.peer_names) and matches(trunk.peer_names, tls_peer.names())
 
 
 def _remember(caller: Caller) -> None:

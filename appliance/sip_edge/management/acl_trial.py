@@ -17,6 +17,7 @@ from appliance.policy.posix_regex import compiled
 from appliance.sip_edge.ksr.routing import RoutingTable, Trunk, host_of
 from appliance.sip_edge.ksr.rules import contacts, routes
 from appliance.sip_edge.ksr.rules.access import Group
+from appliance.sip_edge.ksr.rules.tls_peer import matches
 from appliance.sip_edge.tables.access_rows import Address, Member, Trusted
 
 
@@ -133,8 +134,8 @@ class _Trial:
         return trunk, "trusted"
 
     def certificate(self, trunk: Trunk) -> None:
-        names = {name.lower() for name in self.question.certificate}
-        found = next((name for name in trunk.peer_names if name.lower() in names), None)
+        shown = self.question.certificate
+        found = next((name for name in trunk.peer_names if shown and matches((name,), shown)), None)
         if self.question.transport not in ("tls", "wss") or found is None:
             self.end(403, "certificate_name", f"trunk {trunk.name} wants one of {', '.join(trunk.peer_names)}")
         self.say("certificate", "pass", f"the certificate has the name {found}")
