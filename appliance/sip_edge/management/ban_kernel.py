@@ -40,7 +40,8 @@ class KernelBans:
     def __init__(self, holder: Holder, ports: Iterable[int], clock: Callable[[], float] = time.time) -> None:
         self._holder, self._ports, self._clock = holder, frozenset(ports), clock
         self._wanted: dict[Network, float] = {}  # network -> end
-        self._changed: dict[Network, None] = {}  # in order; the holder does not know yet
+        self._lifted: dict[Network, None] = {}  # in order; the holder does not know yet
+        self._banned: dict[Network, None] = {}
         self._steps: deque[Callable[[], int]] = deque([self._guard])  # before the changes
         self._ending = False  # end_bans is due when no change is left
         self._open: dict[int, float] = {}  # ticket -> when it was asked
@@ -59,8 +60,10 @@ class KernelBans:
             self._wanted.pop(network, None)
         else:
             self._wanted[network] = end
-        self._changed.pop(network, None)
-        self._changed[network] = None
+        now, no_more = (self._lifted, self._banned) if end is None else (self._banned, self._lifted)
+        no_more.pop(network, None)
+        now.pop(network, None)
+        now[network] = None
 
     def forget(self, network: Network) -> None:
         """It is over; the holder knows by itself."""
@@ -106,7 +109,7 @@ class KernelBans:
 
     def settled(self) -> bool:
         """The holder has everything."""
-        return not (self._open or self._steps or self._changed or self._ending)
+        return not (self._open or self._steps or self._lifted or self._banned or self._ending)
 
     async def _count(self, networks: list[Network]) -> Sequence[int]:
         answer: asyncio.Future[tuple[int, ...]] = asyncio.get_running_loop().create_future()
@@ -124,7 +127,7 @@ class KernelBans:
 
     def _say_all(self) -> None:
         self._steps = deque([self._guard, self._holder.begin_bans])
-        self._changed = dict.fromkeys(self._wanted)
+        self._lifted, self._banned = {}, dict.fromkeys(self._wanted)
         self._ending = True
 
     def _guard(self) -> int:
@@ -135,8 +138,14 @@ class KernelBans:
         if self._steps:
             self._note(self._steps[0]())
             self._steps.popleft()
-        elif self._changed:
-            self._send_changes()
+        elif self._lifted:  # first: they make room
+            part = _take(self._lifted)
+            self._note(self._holder.unban(part))
+            _forget(self._lifted, part)
+        elif self._banned:
+            part, now = _take(self._banned), self._clock()
+            self._note(self._holder.ban([(network, _left(self._wanted.get(network, now), now)) for network in part]))
+            _forget(self._banned, part)
         elif self._ending:
             self._note(self._holder.end_bans())
             self._ending = False
@@ -144,22 +153,18 @@ class KernelBans:
             return False
         return True
 
-    def _send_changes(self) -> None:
-        """As many of the same kind as lie together."""
-        now = self._clock()
-        banning = next(iter(self._changed)) in self._wanted
-        same = itertools.takewhile(lambda network: (network in self._wanted) == banning, self._changed)
-        part = list(itertools.islice(same, MOST_OF_A_MESSAGE))
-        if banning:
-            ticket = self._holder.ban([(network, _left(self._wanted[network], now)) for network in part])
-        else:
-            ticket = self._holder.unban(part)
-        self._note(ticket)
-        for network in part:
-            del self._changed[network]
-
     def _note(self, ticket: int) -> None:
         self._open[ticket] = self._clock()
+
+
+def _take(waiting: Iterable[Network]) -> list[Network]:
+    """What goes into one message."""
+    return list(itertools.islice(waiting, MOST_OF_A_MESSAGE))
+
+
+def _forget(waiting: dict[Network, None], said: Iterable[Network]) -> None:
+    for network in said:
+        del waiting[network]
 
 
 def _left(end: float, now: float) -> float | None:

@@ -80,7 +80,7 @@ class Rig:
         return said
 
 
-def test_start_then_changes_in_order() -> None:
+def test_start_then_changes() -> None:
     rig = Rig()
     rig.bans.start([(net(1), rig.now + 60), (net(2), FOREVER)])
     assert rig.settle() == ["guard", "begin", "ban", "end"]
@@ -88,7 +88,7 @@ def test_start_then_changes_in_order() -> None:
     rig.bans.change(net(3), rig.now + 5)
     rig.bans.change(net(1), None)
     rig.bans.change(net(4), rig.now + 5)
-    assert rig.settle() == ["ban", "unban", "ban"]
+    assert rig.settle() == ["unban", "ban"]  # what is lifted makes room first
     assert rig.holder.means.banned == {str(net(n)) for n in (2, 3, 4)}
 
 
@@ -102,7 +102,7 @@ def test_the_last_word_counts() -> None:
     rig.bans.change(net(2), rig.now + 9)
     rig.bans.change(net(2), None)
     rig.bans.pump()
-    assert rig.holder.messages[0]["bans"] == [[str(net(1)), 9.0]]
+    assert [one.get("bans") for one in rig.holder.messages if one["do"] == "ban"] == [[[str(net(1)), 9.0]]]
     rig.settle()
     assert rig.holder.means.banned == {str(net(1))}
 
