@@ -19,6 +19,7 @@ from appliance.config.sip_bans import SipBans
 from appliance.config.sip_database import SipDatabase
 from appliance.config.sip_dispatcher import DestinationSet, SipDispatcher
 from appliance.config.sip_flood import SipFlood
+from appliance.config.sip_limits import SipLimit, SipOverload
 from appliance.config.sip_sanity import SipSanity
 from appliance.config.sip_tls import SipTls, SipTlsDomain, SipTlsPeer
 from appliance.config.sip_websocket import SipWebsocket
@@ -347,6 +348,8 @@ class Settings(BaseSettings):
     sip_tls_peers: tuple[SipTlsPeer, ...] = row((), help=SipTlsPeer.__doc__ or "", effect=Effect.RESTART)
     sip_websocket: SipWebsocket = row(SipWebsocket, help=SipWebsocket.__doc__ or "", effect=Effect.RESTART)
     security: Security = row(Security, help=Security.__doc__ or "", effect=Effect.NEXT_CALL)
+    sip_overload: SipOverload = row(SipOverload, help=SipOverload.__doc__ or "", effect=Effect.RESTART)
+    sip_limits: tuple[SipLimit, ...] = row((), help=SipLimit.__doc__ or "", effect=Effect.RESTART)
     sip_sanity: SipSanity = row(SipSanity, help=SipSanity.__doc__ or "", effect=Effect.RESTART)
     sip_auth: SipAuth = row(SipAuth, help=SipAuth.__doc__ or "", effect=Effect.RESTART)
     sip_flood: SipFlood = row(SipFlood, help=SipFlood.__doc__ or "", effect=Effect.RESTART)

@@ -56,6 +56,7 @@ class Kamailio:
         self.arrived = guard.Arrived()  # the message that is being handled: one at a time in each process
 
     def child_init(self, rank: int) -> int:
+        limits.child_init(self.table)
         return 0
 
     def ksr_received(self, message: Any) -> int:
