@@ -128,6 +128,13 @@ def test_requests_in_the_dialog_find_their_way(call: Call) -> None:
     assert starts == ["INVITE", "ACK", "BYE"]
 
 
+def test_every_state_of_the_call_is_told(edge: edges.Edge, call: Call) -> None:
+    """I02: with the Call-ID that the caller knows."""
+    known = call.at_caller()[0].header("Call-ID")
+    told = [event["state"] for event in edge.events("sip_call") if event["call_id"] == known]
+    assert list(dict.fromkeys(told)) == ["NEW", "INIT", "ROUTING", "RINGING", "ANSWERED", "HANGUP"]
+
+
 def test_media_is_gone_after_bye(call: Call) -> None:
     """Issue 2, 7: BYE deletes the call at the media gateway."""
     labs.wait_for(lambda: edges.calls_up() == 0, 3, "the call is still there after BYE")
