@@ -54,6 +54,13 @@ def failed(table: RoutingTable) -> int:
     return 1
 
 
+def progress() -> None:
+    """A reply to the first INVITE of a call: the last two states of row I02. Replies in a dialog have no next hop."""
+    status = int(KSR.pv.get("$rs") or 0)
+    if KSR.pv.gete("$avp(next_hop)") and 180 <= status < 300:
+        say.event("call", state="RINGING" if status < 200 else "ANSWERED", status=status)
+
+
 def _leads_to(callee: Trunk) -> str:
     """The next hop; who is called and how is remembered for the attempts that may follow."""
     KSR.pv.sets("$dlg_var(callee)", callee.name)

@@ -23,6 +23,7 @@ def within(table: RoutingTable, method: str) -> int:
         return 1
     if method == "BYE":
         media.delete()
+        say.event("call", state="HANGUP")
     elif method in ("INVITE", "UPDATE"):
         if not _offer_again(table, method):
             return 1

@@ -106,6 +106,7 @@ class Kamailio:
         dialog.hide()
         websocket.answers()
         media.into_reply(self.table)
+        call.progress()
         return 1
 
     def ksr_reply_other(self, message: Any) -> int:
