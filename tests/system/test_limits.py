@@ -58,7 +58,6 @@ def test_under_overload_new_requests_are_shed_and_what_is_up_goes_on(tmp_path: P
             replies = Counter(reply.split(" ")[1] for reply in iter(lambda: phone.receive(1.0), ""))
             assert replies["503"] > 10 and replies["200"] > 10
             assert replies["503"] + replies["200"] <= 400
-            assert (replies["200"] > 50) is known  # trunks are shed later
             assert counted(edge, "overload") == replies["503"]
             bye = within.request("BYE").replace("To: <sip:1000@127.0.0.1>", "To: <sip:1000@127.0.0.1>;tag=x")
             assert within.status(bye) == 404  # of no dialog here, and not shed
