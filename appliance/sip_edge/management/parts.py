@@ -19,6 +19,7 @@ from appliance.sip_edge.rpc import SOCKET, Rpc
 from appliance.sip_edge.tables.database import Database
 from appliance.telemetry.audit import Audit
 from appliance.telemetry.certificates import CertificateCollector
+from appliance.telemetry.destinations import DestinationCollector
 from appliance.telemetry.edge_metrics import EdgeCollector
 from kernels.control.plane import MediaPlane
 
@@ -44,6 +45,7 @@ class EdgeParts:
         self.certificates = Certificates(settings, settings.sip_run, self.edge.rpc, self.edge.audit)
         self.bans = bans_of(settings, self.edge, plane, dispatcher) if plane and dispatcher else None
         registry.register(EdgeCollector(self.edge))
+        registry.register(DestinationCollector(lambda: self.destinations.seen))
         registry.register(CertificateCollector(self.certificates.listed))
 
     async def start(self) -> None:
@@ -54,8 +56,10 @@ class EdgeParts:
     def tick(self) -> None:
         """Once a second."""
         self.edge.tick()
+        self.destinations.tick()
 
     async def stop(self) -> None:
+        await self.destinations.stop()
         if self.bans:
             await self.bans.stop()
         await self.edge.stop()
