@@ -21,6 +21,7 @@ from appliance.config.sip_database import SipDatabase
 from appliance.config.sip_dispatcher import DestinationSet, SipDispatcher
 from appliance.config.sip_flood import SipFlood
 from appliance.config.sip_limits import SipLimit, SipOverload
+from appliance.config.sip_nat import SipNat
 from appliance.config.sip_sanity import SipSanity
 from appliance.config.sip_tls import SipTls, SipTlsDomain, SipTlsPeer
 from appliance.config.sip_websocket import SipWebsocket
@@ -352,6 +353,7 @@ class Settings(BaseSettings):
     sip_overload: SipOverload = row(SipOverload, help=SipOverload.__doc__ or "", effect=Effect.RESTART)
     sip_limits: tuple[SipLimit, ...] = row((), help=SipLimit.__doc__ or "", effect=Effect.RESTART)
     sip_accounting: SipAccounting = row(SipAccounting, help=SipAccounting.__doc__ or "", effect=Effect.RESTART)
+    sip_nat: SipNat = row(SipNat, help=SipNat.__doc__ or "", effect=Effect.RESTART)
     sip_sanity: SipSanity = row(SipSanity, help=SipSanity.__doc__ or "", effect=Effect.RESTART)
     sip_auth: SipAuth = row(SipAuth, help=SipAuth.__doc__ or "", effect=Effect.RESTART)
     sip_flood: SipFlood = row(SipFlood, help=SipFlood.__doc__ or "", effect=Effect.RESTART)
