@@ -121,7 +121,8 @@ class Gateway:
         )
         self.interface_nodes = self.hardware.nodes()
         self.dispatcher.on_command = self.hardware.commanded
-        self.edge = EdgeParts(settings, registry, None, plane, self.dispatcher) if settings.sip.enabled else None
+        parts = (registry, None, plane, self.dispatcher, self.calls.ledger)
+        self.edge = EdgeParts(settings, *parts) if settings.sip.enabled else None
         self.api = ApiServer(
             self.calls, settings.grpc, settings.paths.control_socket, observe, self.options, self.hardware, self.edge
         )

@@ -14,12 +14,14 @@ from appliance.config import tls_words
 from appliance.config.routes import Route
 from appliance.config.rows import Effect, Table, row
 from appliance.config.sip_access import AddressGroup, SipAccess
+from appliance.config.sip_accounting import SipAccounting
 from appliance.config.sip_auth import SipAuth
 from appliance.config.sip_bans import SipBans
 from appliance.config.sip_database import SipDatabase
 from appliance.config.sip_dispatcher import DestinationSet, SipDispatcher
 from appliance.config.sip_flood import SipFlood
 from appliance.config.sip_limits import SipLimit, SipOverload
+from appliance.config.sip_nat import SipNat
 from appliance.config.sip_sanity import SipSanity
 from appliance.config.sip_tls import SipTls, SipTlsDomain, SipTlsPeer
 from appliance.config.sip_websocket import SipWebsocket
@@ -356,6 +358,8 @@ class Settings(BaseSettings):
     security: Security = row(Security, help=Security.__doc__ or "", effect=Effect.NEXT_CALL)
     sip_overload: SipOverload = row(SipOverload, help=SipOverload.__doc__ or "", effect=Effect.RESTART)
     sip_limits: tuple[SipLimit, ...] = row((), help=SipLimit.__doc__ or "", effect=Effect.RESTART)
+    sip_accounting: SipAccounting = row(SipAccounting, help=SipAccounting.__doc__ or "", effect=Effect.RESTART)
+    sip_nat: SipNat = row(SipNat, help=SipNat.__doc__ or "", effect=Effect.RESTART)
     sip_sanity: SipSanity = row(SipSanity, help=SipSanity.__doc__ or "", effect=Effect.RESTART)
     sip_auth: SipAuth = row(SipAuth, help=SipAuth.__doc__ or "", effect=Effect.RESTART)
     sip_flood: SipFlood = row(SipFlood, help=SipFlood.__doc__ or "", effect=Effect.RESTART)

@@ -105,12 +105,14 @@ class Kamailio:
     def ksr_reply(self, message: Any) -> int:
         dialog.hide()
         websocket.answers()
+        nat.reply(self.table)
         media.into_reply(self.table)
         call.progress()
         return 1
 
     def ksr_reply_other(self, message: Any) -> int:
         dialog.hide()
+        nat.reply(self.table)
         return 1
 
     def ksr_failure(self, message: Any) -> int:

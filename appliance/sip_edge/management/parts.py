@@ -5,9 +5,14 @@ The composition root makes one `EdgeParts`, hands it to the API, and starts, tic
 
 from __future__ import annotations
 
+import asyncio
+
+import structlog
 from prometheus_client import CollectorRegistry
 
+from appliance.calls.ledger import Ledger
 from appliance.config.schema import Settings
+from appliance.errors import NoCapacity
 from appliance.placement.dispatcher import Dispatcher
 from appliance.sip_edge.areas.database import url as database_url
 from appliance.sip_edge.from_settings import account
@@ -18,10 +23,13 @@ from appliance.sip_edge.management.edge import Edge
 from appliance.sip_edge.rpc import SOCKET, Rpc
 from appliance.sip_edge.tables.database import Database
 from appliance.telemetry.audit import Audit
+from appliance.telemetry.call_records import CallRecords
 from appliance.telemetry.certificates import CertificateCollector
 from appliance.telemetry.destinations import DestinationCollector
 from appliance.telemetry.edge_metrics import EdgeCollector
 from kernels.control.plane import MediaPlane
+
+log = structlog.get_logger("srtpgw.edge")
 
 
 class EdgeParts:
@@ -34,9 +42,10 @@ class EdgeParts:
         edge: Edge | None = None,
         plane: MediaPlane | None = None,
         dispatcher: Dispatcher | None = None,
+        calls: Ledger | None = None,
     ) -> None:
-        """`edge`: made of the settings when not given. `plane` and `dispatcher`: where bans go to the kernel. OSError,
-        ValueError: the file of its database URL."""
+        """`edge`: made of the settings when not given. `plane` and `dispatcher`: where bans go to the kernel.
+        `calls`: whose media goes into call records. OSError, ValueError: the file of its database URL."""
         self.settings = settings
         self.edge = edge or _edge(settings)
         self.destinations = Destinations(
@@ -44,6 +53,10 @@ class EdgeParts:
         )
         self.certificates = Certificates(settings, settings.sip_run, self.edge.rpc, self.edge.audit)
         self.bans = bans_of(settings, self.edge, plane, dispatcher) if plane and dispatcher else None
+        self.records = _records(settings) if calls is not None and settings.sip_accounting.enabled else None
+        if calls is not None and self.records is not None:
+            calls.on_ended = self.records.media_ended
+        self._listening: asyncio.Task[None] | None = None
         registry.register(EdgeCollector(self.edge))
         registry.register(DestinationCollector(lambda: self.destinations.seen))
         registry.register(CertificateCollector(self.certificates.listed))
@@ -52,17 +65,45 @@ class EdgeParts:
         await self.edge.start()
         if self.bans:
             await self.bans.start()
+        if self.records:
+            self._listening = asyncio.create_task(self._record(self.records), name="call records")
 
     def tick(self) -> None:
         """Once a second."""
         self.edge.tick()
         self.destinations.tick()
+        if self.records:
+            self.records.tick()
 
     async def stop(self) -> None:
+        if self._listening:
+            self._listening.cancel()
+            await asyncio.gather(self._listening, return_exceptions=True)
+        if self.records:
+            self.records.close()
         await self.destinations.stop()
         if self.bans:
             await self.bans.stop()
         await self.edge.stop()
+
+    async def _record(self, records: CallRecords) -> None:
+        """What the routing script tells of calls. Events that came too fast are lost to the records, not the calls."""
+        bus = self.edge.news.bus
+        while True:
+            watcher = bus.join()
+            try:
+                while (event := await watcher.get()) is not None:
+                    records.heard(event)
+                return
+            except NoCapacity:
+                log.warning("events of the SIP edge came too fast: call records may lack some")
+            finally:
+                bus.leave(watcher)
+
+
+def _records(settings: Settings) -> CallRecords:
+    ours = settings.sip_accounting
+    return CallRecords(ours.file or settings.paths.state / "call-records.jsonl", ours.file_octets, ours.kept)
 
 
 def _edge(settings: Settings) -> Edge:
