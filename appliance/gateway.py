@@ -36,7 +36,7 @@ from appliance.config.schema import Settings
 from appliance.machine.hardware import Hardware
 from appliance.placement.dispatcher import Dispatcher
 from appliance.placement.inventory import Inventory
-from appliance.placement.placer import Rules
+from appliance.placement.placer import ALGORITHMS, Rules
 from appliance.placement.reconciler import Reconciler
 from appliance.policy.defaults import media_options
 from appliance.policy.options import MediaOptions
@@ -137,7 +137,8 @@ class Gateway:
 
     def rules(self) -> Rules:
         """What the placer is told beside the loads."""
-        return Rules(admit_below=self.settings.media.admit_below, nodes=self.interface_nodes)
+        media = self.settings.media
+        return Rules(media.admit_below, self.interface_nodes, ALGORITHMS[media.placement])
 
     async def run(self) -> None:
         """Until SIGTERM or SIGINT. HolderGone, OSError (an address is taken)."""

@@ -90,6 +90,12 @@ class Media(Table):
         unit="share",
         effect=Effect.NEXT_CALL, gt=0, le=1,
     )  # fmt: skip
+    placement: Literal["call-load", "round-robin", "relative-weight"] = row(
+        "call-load",
+        help="Which worker takes a new call, by the algorithms of destination sets: the least loaded, each in turn, or "
+        "by the share of its core that is left.",
+        effect=Effect.NEXT_CALL,
+    )
     rebalance: bool = row(
         False, help="Move calls off a worker that is much busier than another for ten seconds.", effect=Effect.AT_ONCE
     )

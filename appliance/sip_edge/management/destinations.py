@@ -6,6 +6,7 @@ says: those that pings or calls have found dead are put back at once. Load is in
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,6 +25,7 @@ from appliance.sip_edge.tables.dispatcher_rows import DISABLED, INACTIVE, PROBIN
 
 T = TypeVar("T")
 
+LOOK_S = 5.0
 RELOAD: Command = ("dispatcher.reload",)
 STATE_WORDS = {"active": ("a", 0), "inactive": ("i", INACTIVE), "disabled": ("d", DISABLED), "probing": ("ip", 9)}
 NAMES = {"A": "active", "T": "trying", "I": "inactive", "D": "disabled"}
@@ -57,6 +59,8 @@ class Destinations:
         self._algorithms = sets or {}
         self._table = table(self._settings)
         self.seen: tuple[Shown, ...] = ()  # as of the last `look`: for metrics
+        self._looking: asyncio.Task[None] | None = None
+        self._looked = -LOOK_S
 
     async def shown(self, setid: int | None = None) -> list[Shown]:
         """Rows with what Kamailio knows of them, in Kamailio's order; those that it has not got at the end. A file in
@@ -71,6 +75,18 @@ class Destinations:
         ]  # fmt: skip
         shown += [Shown(row, None) for row in left.values()]
         return [one for one in shown if setid is None or one.row.setid == setid]
+
+    def tick(self) -> None:
+        """Once a second: every LOOK_S a look for the metrics."""
+        now = asyncio.get_running_loop().time()
+        if now - self._looked >= LOOK_S and (self._looking is None or self._looking.done()):
+            self._looked = now
+            self._looking = asyncio.create_task(self.look(), name="destinations")
+
+    async def stop(self) -> None:
+        if self._looking is not None:
+            self._looking.cancel()
+            await asyncio.gather(self._looking, return_exceptions=True)
 
     async def look(self) -> None:
         """Remember how all are, for metrics. Does not raise: nothing is known of an edge that is away."""

@@ -25,6 +25,7 @@ from appliance.sip_edge.tables.database import Database
 from appliance.telemetry.audit import Audit
 from appliance.telemetry.call_records import CallRecords
 from appliance.telemetry.certificates import CertificateCollector
+from appliance.telemetry.destinations import DestinationCollector
 from appliance.telemetry.edge_metrics import EdgeCollector
 from kernels.control.plane import MediaPlane
 
@@ -57,6 +58,7 @@ class EdgeParts:
             calls.on_ended = self.records.media_ended
         self._listening: asyncio.Task[None] | None = None
         registry.register(EdgeCollector(self.edge))
+        registry.register(DestinationCollector(lambda: self.destinations.seen))
         registry.register(CertificateCollector(self.certificates.listed))
 
     async def start(self) -> None:
@@ -69,10 +71,12 @@ class EdgeParts:
     def tick(self) -> None:
         """Once a second."""
         self.edge.tick()
+        self.destinations.tick()
         if self.records:
             self.records.tick()
 
     async def stop(self) -> None:
+        await self.destinations.stop()
         if self._listening:
             self._listening.cancel()
             await asyncio.gather(self._listening, return_exceptions=True)
