@@ -293,6 +293,10 @@ class Sip(Table):
         ge=1000,
         le=600_000,
     )
+    udp_mtu: int = row(
+        0, help="Requests over UDP that are longer go by TCP (RFC 3261 section 18.1.1 says 1300); 0: none do. A peer "
+        "that does not listen on TCP cannot be called then.", unit="octets", effect=Effect.RESTART, ge=0, le=65_535,
+    )  # fmt: skip
     dialog_timeout_s: int = row(43_200, help="Longest call.", unit="seconds", effect=Effect.RESTART, ge=60, le=604_800)
     user_agent: str = row(
         "srtpgw", help="Our name in SIP headers.", effect=Effect.RESTART, pattern=r"^[\x20-\x7e]{1,64}$"

@@ -87,6 +87,15 @@ class Trunk(Table):
         "default", help="Media interface that faces it; a name of [[interfaces]].", effect=Effect.NEXT_CALL
     )
 
+    trust_identity: bool = row(
+        False, help="Believe its P-Asserted-Identity and Remote-Party-ID (a trust domain of RFC 3325).",
+        effect=Effect.NEXT_CALL,
+    )  # fmt: skip
+    send_identity: Literal["none", "pai", "rpid"] = row(
+        "none", help="Tell it who calls, in P-Asserted-Identity or Remote-Party-ID; never of a caller who asked for "
+        "privacy.", effect=Effect.NEXT_CALL,
+    )  # fmt: skip
+
     rtp_secure_media: SecureMediaWords = row(
         "",
         help="SRTP towards and from it: mandatory, optional or forbidden (true, false), with suites after a colon "

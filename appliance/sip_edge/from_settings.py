@@ -91,7 +91,7 @@ def edge_config(settings: Settings, run: Path) -> EdgeConfig:
         workers=sip.workers, user=account(settings), log_level=sip.log_level,
         shared_memory_mb=sip.shared_memory_mb, private_memory_mb=sip.private_memory_mb,
         answer_timeout_ms=sip.answer_timeout_ms, ring_timeout_ms=sip.ring_timeout_ms,
-        dialog_timeout_s=sip.dialog_timeout_s, user_agent=sip.user_agent,
+        dialog_timeout_s=sip.dialog_timeout_s, udp_mtu=sip.udp_mtu, user_agent=sip.user_agent,
         databases=databases, tables=places.database, areas=tuple(area(settings, places) for area in AREAS),
     )  # fmt: skip
 
@@ -110,6 +110,7 @@ def trunk(row: TrunkSettings, settings: Settings) -> Trunk:
         flags=quirk_flags(row),
         sdes_over_cleartext=row.sdes_over_cleartext == "allow",
         secure_in=_secure_in(row.secure_out_when_secure_in),
+        trust_identity=row.trust_identity, send_identity=row.send_identity,
         vbr=row.vbr or settings.security.vbr,
     )  # fmt: skip
 

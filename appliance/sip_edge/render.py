@@ -76,6 +76,7 @@ def _globals(edge: EdgeConfig) -> Iterable[tuple[str, Value]]:
         ("pv_buffer_slots", 20),
         ("disable_core_dump", "yes"),  # bodies hold SDES keys
         ("received_route_mode", "yes"),  # bans and sizes before anything is parsed: ksr_received
+        *((("udp_mtu", edge.udp_mtu), ("udp_mtu_try_proto", "TCP")) if edge.udp_mtu else ()),
         ("corelog", 3),  # malformed messages of strangers do not fill the log
         ("sip_parser_log", 3),  # and are not printed: they may hold keys
     )
@@ -123,7 +124,7 @@ def _parameters(edge: EdgeConfig) -> Iterable[tuple[str, str, Value]]:
 
 def _quoted(value: Value) -> str:
     """A Kamailio literal: integers and yes/no bare, anything else a quoted string."""
-    if isinstance(value, int) or value in ("yes", "no"):
+    if isinstance(value, int) or value in ("yes", "no", "TCP"):
         return str(value)
     if '"' in value or "\n" in value:
         raise ValueError(f"not possible in Kamailio's configuration: {value!r}")

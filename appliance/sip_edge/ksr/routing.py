@@ -53,6 +53,8 @@ class Trunk:
     flags: tuple[str, ...] = ()  # NG flags of its quirks (SDES-nopad, ...)
     sdes_over_cleartext: bool = False  # its keys may be seen in SIP without TLS
     secure_in: tuple[str, ...] = ()  # every spelling of the suites that bind the other leg to SRTP too (row H12)
+    trust_identity: bool = False  # its P-Asserted-Identity and Remote-Party-ID are believed
+    send_identity: str = "none"  # pai, rpid
     vbr: str = "forbid"  # variable bit rate codecs on secured media
 
 

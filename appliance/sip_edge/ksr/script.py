@@ -31,6 +31,7 @@ from appliance.sip_edge.ksr import (  # noqa: E402
     dialog,
     flood,
     guard,
+    identity,
     limits,
     media,
     nat,
@@ -99,6 +100,7 @@ class Kamailio:
         return call.new(table) if method == "INVITE" else request.new(table)
 
     def ksr_branch(self, message: Any) -> int:
+        identity.tell(*(media.named(self.table, f"$avp({side})") for side in ("offerer", "answerer")))
         media.into_branch()
         return 1
 

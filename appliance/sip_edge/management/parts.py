@@ -76,6 +76,7 @@ class EdgeParts:
             self.records.tick()
 
     async def stop(self) -> None:
+        await self.destinations.stop()
         if self._listening:
             self._listening.cancel()
             await asyncio.gather(self._listening, return_exceptions=True)
