@@ -82,7 +82,6 @@ class EdgeParts:
             await asyncio.gather(self._listening, return_exceptions=True)
         if self.records:
             self.records.close()
-        await self.destinations.stop()
         if self.bans:
             await self.bans.stop()
         await self.edge.stop()
