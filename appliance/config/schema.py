@@ -22,6 +22,7 @@ from appliance.config.sip_dispatcher import DestinationSet, SipDispatcher
 from appliance.config.sip_flood import SipFlood
 from appliance.config.sip_limits import SipLimit, SipOverload
 from appliance.config.sip_nat import SipNat
+from appliance.config.sip_registrar import SipRegisterBlock, SipRegistrar
 from appliance.config.sip_sanity import SipSanity
 from appliance.config.sip_tls import SipTls, SipTlsDomain, SipTlsPeer
 from appliance.config.sip_websocket import SipWebsocket
@@ -364,6 +365,10 @@ class Settings(BaseSettings):
     sip_limits: tuple[SipLimit, ...] = row((), help=SipLimit.__doc__ or "", effect=Effect.RESTART)
     sip_accounting: SipAccounting = row(SipAccounting, help=SipAccounting.__doc__ or "", effect=Effect.RESTART)
     sip_nat: SipNat = row(SipNat, help=SipNat.__doc__ or "", effect=Effect.RESTART)
+    sip_registrar: SipRegistrar = row(SipRegistrar, help=SipRegistrar.__doc__ or "", effect=Effect.RESTART)
+    sip_register_block: SipRegisterBlock = row(
+        SipRegisterBlock, help=SipRegisterBlock.__doc__ or "", effect=Effect.RESTART
+    )
     sip_sanity: SipSanity = row(SipSanity, help=SipSanity.__doc__ or "", effect=Effect.RESTART)
     sip_auth: SipAuth = row(SipAuth, help=SipAuth.__doc__ or "", effect=Effect.RESTART)
     sip_flood: SipFlood = row(SipFlood, help=SipFlood.__doc__ or "", effect=Effect.RESTART)

@@ -13,7 +13,19 @@ from appliance.policy import secure_media
 from appliance.policy.suites import weak_suites
 from appliance.protocols.srtp import suites
 from appliance.sip_edge import kamailio
-from appliance.sip_edge.areas import access, auth, database, dispatcher, flood, guard, limits, nat, tls, websocket
+from appliance.sip_edge.areas import (
+    access,
+    auth,
+    database,
+    dispatcher,
+    flood,
+    guard,
+    limits,
+    nat,
+    registrar,
+    tls,
+    websocket,
+)
 from appliance.sip_edge.areas.area import Area, Places
 from appliance.sip_edge.edge_config import EdgeConfig
 from appliance.sip_edge.ksr.routing import MediaPolicy, RoutingTable, Trunk
@@ -29,6 +41,7 @@ AREAS: tuple[Callable[[Settings, Places], Area], ...] = (  # in load order of mo
     guard.area,
     limits.area,
     nat.area,
+    registrar.area,
     auth.area,
     access.area,
     dispatcher.dispatcher,
@@ -78,6 +91,7 @@ def edge_config(settings: Settings, run: Path) -> EdgeConfig:
         flood=flood.rules(settings),
         limits=limits.rules(settings),
         nat=nat.rules(settings),
+        registrar=registrar.rules(settings),
         auth=auth.rules(settings, run, database=places.database != ""),
         access=access.rules(settings, database=places.database != ""),
         routes=access.routes(settings),

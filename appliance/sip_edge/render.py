@@ -99,7 +99,8 @@ def _parameters(edge: EdgeConfig) -> Iterable[tuple[str, str, Value]]:
         ("jsonrpcs", "dgram_mode", 0o660),
         ("db_sqlite", "db_set_journal_mode", f"{edge.database};WAL"),
         ("dialog", "db_url", f"sqlite:///{edge.database}"),
-        ("dialog", "db_mode", 1 if edge.database else 0),  # written at once: a killed Kamailio knows its dialogs
+        ("dialog", "db_mode", 2 if edge.database else 0),  # one writer: SQLite turns a second one away
+        ("dialog", "db_update_period", 1),  # a killed Kamailio knows the dialogs of up to a second ago
         ("dialog", "enable_stats", 1),
         ("dialog", "dlg_match_mode", 1),
         ("dialog", "default_timeout", edge.dialog_timeout_s),

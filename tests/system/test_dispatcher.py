@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
+import sqlite3
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -194,6 +196,11 @@ def test_parallel_forking(tmp_path: Path, three: list[Target], phone: Caller) ->
         assert third.count("CANCEL") == 0
 
 
+def _dialogs_stored(edge: Edge) -> int:
+    with contextlib.closing(sqlite3.connect(edge.config.database)) as database:
+        return int(database.execute("SELECT count(*) FROM dialog WHERE state = 4").fetchone()[0])
+
+
 def test_call_load(tmp_path: Path, three: list[Target], phone: Caller) -> None:
     """O13, O18, O19, O35: least loaded; maxload; BYE, CANCEL and refusals free; failover moves the load; neither a
     reload nor a restart forgets it."""
@@ -204,6 +211,7 @@ def test_call_load(tmp_path: Path, three: list[Target], phone: Caller) -> None:
         assert [call.status for call in up] == [200] * 6
         assert calls(three) == [1, 2, 3]
         edge.rpc("dispatcher.reload")
+        wait_for(lambda: _dialogs_stored(edge) == 6, 5, "dialogs are not written")  # at most a second later
         edge.stop()
         edge.start()
         assert {name: load_of(edge, name) for name in "abc"} == {"a": 1, "b": 2, "c": 3}

@@ -48,6 +48,17 @@ def authenticate(table: RoutingTable, realm: str) -> str | None:
     return given.username
 
 
+def is_user(table: RoutingTable, user: str, domain: str) -> bool:
+    """Whether there is such a user; False also where nobody can say."""
+    if not table.auth.enabled or not (auth.plain(user) and auth.plain(domain)):
+        return False
+    query = f"SELECT username FROM subscriber WHERE username = '{user}' AND domain = '{domain}'"
+    try:
+        return _first(query) != ""
+    except DatabaseSilent:
+        return False
+
+
 def _verdict(rules: AuthRules, given: Credentials | None, now: float) -> Verdict:
     if given is None:
         return Verdict.ABSENT
@@ -76,6 +87,11 @@ def _hash_of(given: Credentials) -> str:
         query = f"SELECT {'ha1b' if given.with_domain else 'ha1'} FROM subscriber WHERE {where}"
     else:
         query = f"SELECT ha1 FROM subscriber_ha1 WHERE {where} AND algorithm = '{given.algorithm}'"
+    return _first(query)
+
+
+def _first(query: str) -> str:
+    """First column of the first row; "" without one. DatabaseSilent."""
     if KSR.sqlops.sql_query(DATABASE, query, RESULT) < 0:
         raise DatabaseSilent
     found = KSR.sqlops.sql_num_rows(RESULT) > 0

@@ -27,6 +27,9 @@ def aim(table: RoutingTable, word: str) -> Trunk | None:
     if word == REGISTRAR:
         if not registrar.lookup(table) or not access.permits_branches(table):
             return None
+        phones = table.by_name(table.registrar.trunk)
+        if phones is not None:  # wherever they are
+            return phones
     elif table.balance.find(word) is not None:
         if not balance.select(table, word):
             return None

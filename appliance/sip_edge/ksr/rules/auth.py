@@ -132,6 +132,11 @@ def verify(rules: AuthRules, given: Credentials, method: str, known: str, now: f
     return Verdict.RIGHT
 
 
+def plain(word: str) -> bool:
+    """Whether a name may stand in a query."""
+    return _NAME.match(word) is not None
+
+
 def _response(given: Credentials, method: str, known: str) -> str:
     digest = _HASHES[given.algorithm]
     ha2 = digest(f"{method}:{given.uri}".encode())
