@@ -10,6 +10,7 @@ from appliance.api.ban_servicer import BanServicer
 from appliance.api.certificate_servicer import CertificateServicer
 from appliance.api.destination_servicer import DestinationServicer
 from appliance.api.edge_servicer import EdgeServicer
+from appliance.api.subscriber_servicer import SubscriberServicer
 from appliance.sip_edge.management.parts import EdgeParts
 from srtpgw.v1 import (
     access_pb2,
@@ -22,6 +23,8 @@ from srtpgw.v1 import (
     destinations_pb2_grpc,
     edge_pb2,
     edge_pb2_grpc,
+    subscribers_pb2,
+    subscribers_pb2_grpc,
 )
 
 SERVICES = (
@@ -30,6 +33,7 @@ SERVICES = (
     (destinations_pb2, "DestinationService"),
     (certificates_pb2, "CertificateService"),
     (bans_pb2, "BanService"),
+    (subscribers_pb2, "SubscriberService"),
 )  # fmt: skip
 
 
@@ -38,5 +42,7 @@ def add_to(server: Any, parts: EdgeParts) -> None:
     access_pb2_grpc.add_AccessServiceServicer_to_server(AccessServicer(parts.edge, parts.settings), server)
     destinations_pb2_grpc.add_DestinationServiceServicer_to_server(DestinationServicer(parts.destinations), server)
     certificates_pb2_grpc.add_CertificateServiceServicer_to_server(CertificateServicer(parts.certificates), server)
+    users = SubscriberServicer(parts.subscribers, parts.phones)
+    subscribers_pb2_grpc.add_SubscriberServiceServicer_to_server(users, server)
     if parts.bans is not None:  # without a media plane there is nobody to ban in the kernel
         bans_pb2_grpc.add_BanServiceServicer_to_server(BanServicer(parts.bans), server)

@@ -23,6 +23,7 @@ COMMANDS: dict[str, str] = {
     "destinations": "appliance.cli.destinations",
     "certificates": "appliance.cli.certificates",
     "bans": "appliance.cli.bans",
+    "users": "appliance.cli.users",
     "config": "appliance.cli.config",
     "version": "appliance.cli.version",
 }

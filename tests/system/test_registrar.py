@@ -12,6 +12,14 @@ from typing import Any
 
 import pytest
 
+from appliance.sip_edge.areas.database import url as database_url
+from appliance.sip_edge.management.edge import Edge as Writer
+from appliance.sip_edge.management.phones import Phones
+from appliance.sip_edge.management.subscribers import Subscribers
+from appliance.sip_edge.rpc import SOCKET, Rpc
+from appliance.sip_edge.tables.database import Database
+from appliance.telemetry.audit import Audit
+from tests.system import kamailio_rig as rig
 from tests.system.destinations import Edge
 from tests.system.digest_client import answer, challenges
 from tests.system.kamailio_rig import Phone, counted, running
@@ -148,3 +156,25 @@ def test_who_succeeds_is_not_blocked(tmp_path: Path) -> None:
         began = time.monotonic()
         wait_for(lambda: attempts(1) == ["SIP/2.0 401 Unauthorized"], 8, edge.log)
         assert time.monotonic() - began > 0.5
+
+
+async def test_managed_while_it_runs(tmp_path: Path) -> None:
+    """J06, L07: who was just added registers, a changed password counts at once, blocks are listed and lifted."""
+    with running(tmp_path, BLOCKED, **tables(attempts=2)) as edge:
+        settings = rig.settings(tmp_path, BLOCKED, **tables(attempts=2))
+        rpc, database = Rpc(edge.config.run / SOCKET), Database(database_url(settings))
+        writer = Writer(rpc, database, Audit(tmp_path / "audit.jsonl"))
+        users, phones = Subscribers(writer), Phones(writer, settings.sip_register_block.block_s)
+        await users.add("test", "carol", HOST, "first word")
+        with Phone(BLOCKED, "127.0.0.3") as phone:
+            assert register(phone, "carol", "first word").startswith("SIP/2.0 200")
+            assert [one.user for one in await phones.contacts()] == ["carol"]
+            await users.set_password("test", "carol", HOST, "second word")
+            assert register(phone, "carol", "first word").startswith("SIP/2.0 403")
+            assert register(phone, "carol", "second word").startswith("SIP/2.0 403 Blocked")
+            (block,) = await phones.blocks()
+            assert block.key == "carol@127.0.0.3"
+            await phones.unblock("test", block.key)
+            assert register(phone, "carol", "second word").startswith("SIP/2.0 200")
+            await phones.deregister("test", "carol")
+            assert await phones.contacts() == []

@@ -20,6 +20,8 @@ from appliance.sip_edge.management.bans_from_settings import bans_of
 from appliance.sip_edge.management.certificates import Certificates
 from appliance.sip_edge.management.destinations import Destinations
 from appliance.sip_edge.management.edge import Edge
+from appliance.sip_edge.management.phones import Phones
+from appliance.sip_edge.management.subscribers import Subscribers
 from appliance.sip_edge.rpc import SOCKET, Rpc
 from appliance.sip_edge.tables.database import Database
 from appliance.telemetry.audit import Audit
@@ -52,6 +54,8 @@ class EdgeParts:
             self.edge, settings.sip_dispatcher, {one.id: one.algorithm for one in settings.destination_sets}
         )
         self.certificates = Certificates(settings, settings.sip_run, self.edge.rpc, self.edge.audit)
+        self.subscribers = Subscribers(self.edge)
+        self.phones = Phones(self.edge, settings.sip_register_block.block_s)
         self.bans = bans_of(settings, self.edge, plane, dispatcher) if plane and dispatcher else None
         self.records = _records(settings) if calls is not None and settings.sip_accounting.enabled else None
         if calls is not None and self.records is not None:
@@ -65,8 +69,7 @@ class EdgeParts:
         await self.edge.start()
         if self.bans:
             await self.bans.start()
-        if self.records:
-            self._listening = asyncio.create_task(self._record(self.records), name="call records")
+        self._listening = asyncio.create_task(self._listen(), name="events of the SIP edge")
 
     def tick(self) -> None:
         """Once a second."""
@@ -86,14 +89,16 @@ class EdgeParts:
             await self.bans.stop()
         await self.edge.stop()
 
-    async def _record(self, records: CallRecords) -> None:
-        """What the routing script tells of calls. Events that came too fast are lost to the records, not the calls."""
+    async def _listen(self) -> None:
+        """What the routing script tells. Events that came too fast are lost to the records, not the calls."""
         bus = self.edge.news.bus
         while True:
             watcher = bus.join()
             try:
                 while (event := await watcher.get()) is not None:
-                    records.heard(event)
+                    self.phones.heard(event)
+                    if self.records:
+                        self.records.heard(event)
                 return
             except NoCapacity:
                 log.warning("events of the SIP edge came too fast: call records may lack some")
