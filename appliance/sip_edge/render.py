@@ -64,7 +64,7 @@ def _globals(edge: EdgeConfig) -> Iterable[tuple[str, Value]]:
         ("log_stderror", "yes"),
         ("fork", "yes"),
         ("children", edge.workers),
-        ("tcp_children", edge.workers),
+        *((("tcp_children", edge.workers),) if _streams(edge) else (("disable_tcp", "yes"),)),
         ("auto_aliases", "no"),
         ("mhomed", 1),  # leave by the socket that the route to the next hop uses
         ("server_signature", "no"),  # no Server or User-Agent of Kamailio's own
@@ -80,6 +80,11 @@ def _globals(edge: EdgeConfig) -> Iterable[tuple[str, Value]]:
         ("corelog", 3),  # malformed messages of strangers do not fill the log
         ("sip_parser_log", 3),  # and are not printed: they may hold keys
     )
+
+
+def _streams(edge: EdgeConfig) -> bool:
+    """Without a TCP socket of its own, Kamailio 5.6's TCP process spins on an empty set of events."""
+    return any(not socket.startswith("udp:") for socket in edge.listen)
 
 
 def _parameters(edge: EdgeConfig) -> Iterable[tuple[str, str, Value]]:
