@@ -49,7 +49,8 @@ ROUTES = [
     {"name": "barred", "pattern": "0?190.*", "action": "deny"},
     {"name": "nowhere", "from_trunk": "carrier", "prefix": "77", "destination": "trunk:carrier"},
 ]  # fmt: skip
-SETTINGS: dict[str, Any] = {"trunks": trunks(), "address_groups": GROUPS, "routes": ROUTES}
+REGISTRAR = {"sip_registrar": {"enabled": True}, "sip_register_block": {"enabled": False}}
+SETTINGS: dict[str, Any] = {"trunks": trunks(), "address_groups": GROUPS, "routes": ROUTES, **REGISTRAR}
 
 # As Kamailio's own tools write it.
 SQL = """INSERT INTO address (grp, ip_addr, mask, port, tag) VALUES (1,'127.0.1.1',32,0,'exact');
@@ -375,7 +376,7 @@ def test_register(rig: Rig, contact: str, rule: str) -> None:
 def test_register_include_port() -> None:
     """N06: the variant that compares the port, which 5.6.3 does not have itself."""
     files = {"register.deny": 'ALL : "^sip:.*@127\\.0\\.9\\.9:5090$"\n'}
-    settings = {"trunks": trunks(OTHER), "sip_access": {"register_include_port": True}}
+    settings = {"trunks": trunks(OTHER), "sip_access": {"register_include_port": True}, **REGISTRAR}
     with access_rig.running(settings, "", files, port=OTHER) as rig:
         for contact, refused in (("<sip:bob@127.0.9.9:5090>", True), ("<sip:bob@127.0.9.9:5091>", False)):
             answer = rig.ask(Question("127.0.1.1", 5060, "udp", "REGISTER", BOB, BOB, contact=contact))

@@ -153,6 +153,6 @@ def test_a_secured_call_is_not_taken_down_to_rtp(gateway: Gateway) -> None:
 def _refused(gateway: Gateway, name: str, media: str, reason: str) -> None:
     done = TRUNKS.call(gateway.lab, name, dialogue.is_refused(media, 488)).place_call()
     call_id = done.at_caller()[0].header("Call-ID")
-    (line,) = [line for line in gateway.log("sip").splitlines() if call_id in line]
+    (line,) = [line for line in gateway.log("sip").splitlines() if call_id in line and '"sip_refused"' in line]
     assert f'"reason": "{reason}"' in line
     assert gateway.used()["calls"] == 0
