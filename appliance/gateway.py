@@ -42,6 +42,7 @@ from appliance.policy.defaults import media_options
 from appliance.policy.options import MediaOptions
 from appliance.sip_edge.areas.database import url as database_url
 from appliance.sip_edge.from_settings import account as edge_account
+from appliance.sip_edge.management.certificates import Certificates
 from appliance.sip_edge.management.edge import Edge
 from appliance.sip_edge.rpc import SOCKET as RPC_SOCKET
 from appliance.sip_edge.rpc import Rpc
@@ -51,6 +52,7 @@ from appliance.state.store import CallStore
 from appliance.state.vault import UnsafeKeyFile, Vault, load_key
 from appliance.telemetry import logs, metrics
 from appliance.telemetry.audit import Audit
+from appliance.telemetry.certificates import CertificateCollector
 from appliance.telemetry.endpoint import MetricsEndpoint
 from appliance.telemetry.key_log import KeyLog
 from firmware_iface import cpu
@@ -128,9 +130,14 @@ class Gateway:
         self.interface_nodes = self.hardware.nodes()
         self.dispatcher.on_command = self.hardware.commanded
         self.edge = edge_of(settings) if settings.sip.enabled else None
+        edge = self.edge
+        self.certificates = Certificates(settings, settings.sip_run, edge.rpc, edge.audit) if edge else None
+        if self.certificates:
+            registry.register(CertificateCollector(self.certificates.listed))
         self.api = ApiServer(
-            self.calls, settings.grpc, settings.paths.control_socket, observe, self.options, self.hardware, self.edge
-        )
+            self.calls, settings.grpc, settings.paths.control_socket, observe, self.options, self.hardware, self.edge,
+            self.certificates,
+        )  # fmt: skip
         self.metrics = MetricsEndpoint(registry, settings.http.listen) if settings.http.listen else None
         self.notifier = sdnotify.SystemdNotifier()
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()

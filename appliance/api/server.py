@@ -14,6 +14,7 @@ import structlog
 from grpc_reflection.v1alpha import reflection
 
 from appliance.api.call_servicer import CallServicer
+from appliance.api.certificate_servicer import CertificateServicer
 from appliance.api.edge_servicer import EdgeServicer
 from appliance.api.guard import Guard, Observe
 from appliance.api.hardware_servicer import HardwareServicer
@@ -22,10 +23,13 @@ from appliance.api.session_servicer import SessionServicer
 from appliance.api.system_servicer import SystemServicer
 from appliance.machine.hardware import Hardware
 from appliance.policy.options import MediaOptions
+from appliance.sip_edge.management.certificates import Certificates
 from appliance.sip_edge.management.edge import Edge
 from srtpgw.v1 import (
     calls_pb2,
     calls_pb2_grpc,
+    certificates_pb2,
+    certificates_pb2_grpc,
     edge_pb2,
     edge_pb2_grpc,
     hardware_pb2,
@@ -49,6 +53,7 @@ SERVICES: tuple[str, ...] = tuple(
         (system_pb2, "SystemService"),
         (hardware_pb2, "HardwareService"),
         (edge_pb2, "EdgeService"),
+        (certificates_pb2, "CertificateService"),
     )
 )
 
@@ -71,6 +76,7 @@ class ApiServer:
         options: Callable[[], MediaOptions] = MediaOptions,
         hardware: Hardware | None = None,
         edge: Edge | None = None,
+        certificates: Certificates | None = None,
     ) -> None:
         """`options` gives what lies under the wishes of an offer: the security settings. Built in is the strict one."""
         self._settings = settings
@@ -85,6 +91,10 @@ class ApiServer:
         hardware_pb2_grpc.add_HardwareServiceServicer_to_server(servicer, self._server)
         if edge is not None:  # without a SIP edge its services are UNIMPLEMENTED
             edge_pb2_grpc.add_EdgeServiceServicer_to_server(EdgeServicer(edge), self._server)
+        if certificates is not None:
+            certificates_pb2_grpc.add_CertificateServiceServicer_to_server(
+                CertificateServicer(certificates), self._server
+            )
         self.health.add_to(self._server)
         if settings.reflection:
             reflection.enable_server_reflection((*SERVICES, *_STANDARD), self._server)

@@ -19,6 +19,7 @@ COMMANDS: dict[str, str] = {
     "workers": "appliance.cli.workers",
     "hardware": "appliance.cli.hardware",
     "edge": "appliance.cli.edge",
+    "certificates": "appliance.cli.certificates",
     "config": "appliance.cli.config",
     "version": "appliance.cli.version",
 }

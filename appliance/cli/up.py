@@ -21,6 +21,7 @@ from appliance.launch.missing import missing
 from appliance.launch.paths import load_usable
 from appliance.launch.programs import programs, sip_edge_possible
 from appliance.launch.supervisor import StartFailed, Supervisor
+from appliance.sip_edge.management.certificates import kept_fresh
 
 Config = Annotated[list[Path] | None, typer.Option("--config", "-c", help="Configuration file; repeat for several.")]
 
@@ -68,7 +69,8 @@ async def _run(settings: Settings, files: list[Path], folder: Path | None, *, de
 
     demonstration: list[asyncio.Task[None]] = []
     try:
-        await supervisor.run(stop, ready)
+        async with kept_fresh(settings, settings.sip_run):
+            await supervisor.run(stop, ready)
     finally:
         for task in demonstration:
             task.cancel()

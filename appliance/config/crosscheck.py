@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from appliance.config import tls_words
+from appliance.config import check_sip_tls, tls_words
 from appliance.config.explain import spelled
 from appliance.config.faults import Fault, Severity
 from appliance.config.positions import Path as Where
@@ -268,4 +268,5 @@ def _repeated_names(settings: Settings, key: str) -> Iterator[Finding]:
 
 RULES: tuple[Callable[[Settings], Iterator[Any]], ...] = (
     _port_range, _cores, _interfaces, _trunks, _security, _ng, _grpc, _tls, _files_there, _listeners,
+    check_sip_tls.sip_tls,
 )  # fmt: skip

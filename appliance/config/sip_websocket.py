@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator
+
 from appliance.config.rows import Effect, Table, row
 from appliance.config.types import Words
+
+_ORIGIN = re.compile(r"^[a-z][a-z0-9+.-]*://[^/?#\s]+/?$", re.IGNORECASE)
+
+
+def _origins(values: tuple[str, ...]) -> tuple[str, ...]:
+    for value in values:
+        if not _ORIGIN.match(value):
+            raise ValueError(f"{value!r} is not an origin such as https://phone.example.org")
+    return values
 
 
 class SipWebsocket(Table):
     """SIP over WebSocket (RFC 7118): who may open a session on ws and wss sockets of sip.listen."""
 
-    origins: Words = row(
+    origins: Annotated[Words, AfterValidator(_origins)] = row(
         (),
         help="Origins of web pages that may connect, such as https://phone.example.org; empty: any. Programs that are "
         "no browser send none.",

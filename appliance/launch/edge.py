@@ -17,14 +17,17 @@ import sdnotify
 from appliance.config.load import load
 from appliance.launch.programs import edge_program
 from appliance.launch.supervisor import StartFailed, Supervisor
+from appliance.sip_edge.management.certificates import kept_fresh
 
 
 async def serve(run: Path) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    program = dataclasses.replace(edge_program(load(), run), essential=True)
-    await Supervisor([program], print).run(stop, lambda: sdnotify.SystemdNotifier().notify("READY=1"))
+    settings = load()
+    program = dataclasses.replace(edge_program(settings, run), essential=True)
+    async with kept_fresh(settings, run):
+        await Supervisor([program], print).run(stop, lambda: sdnotify.SystemdNotifier().notify("READY=1"))
 
 
 def main() -> int:

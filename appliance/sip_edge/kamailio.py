@@ -9,6 +9,7 @@ import secrets
 import shutil
 import sqlite3
 import subprocess
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from appliance.sip_edge import render
@@ -57,7 +58,7 @@ def prepare(edge: EdgeConfig) -> Path:
     make_events_folder(edge.run)
     _copy_script(edge)
     (edge.run / "routing.json").write_text(routing.dump(edge.table))
-    copy_files(edge)
+    copy_files(edge.run, {name: path for area in edge.areas for name, path in area.copies.items()}, edge.user)
     for name, text in ((name, text) for area in edge.areas for name, text in area.files.items()):
         target = edge.run / name
         target.touch(mode=0o600)
@@ -110,28 +111,45 @@ def _copy_script(edge: EdgeConfig) -> None:
         shutil.copyfile(path, target)
 
 
-def copy_files(edge: EdgeConfig) -> None:
+def copy_files(run: Path, copies: Mapping[str, Path], user: str) -> None:
     """Certificates and keys where Kamailio's account may read them, whoever the originals belong to. Each is replaced
     at once. OSError."""
-    for name, source in ((name, source) for area in edge.areas for name, source in area.copies.items()):
-        target = edge.run / name
+    for name, source in copies.items():
+        target = run / name
         target.parent.mkdir(mode=0o700, exist_ok=True)
         fresh = target.with_suffix(".new")
         fresh.unlink(missing_ok=True)
         fresh.touch(mode=0o600)
         fresh.write_bytes(source.read_bytes())
-        give_to(edge.user, fresh)
+        give_to(user, fresh)
         fresh.replace(target)
 
 
-def wipe(edge: EdgeConfig) -> None:
-    """What was copied is overwritten and removed: keys are not to outlive the edge."""
-    for path in (edge.run / name for area in edge.areas for name in area.copies):
+def keep_files(run: Path, names: Iterable[str]) -> dict[Path, Path]:
+    """A second name for each copy that is there, by its path: for `restore_files`, or for `wipe_files`. OSError."""
+    kept = {}
+    for path in filter(Path.exists, (run / name for name in names)):
+        second = path.with_suffix(".old")
+        second.unlink(missing_ok=True)
+        second.hardlink_to(path)
+        kept[path] = second
+    return kept
+
+
+def restore_files(kept: Mapping[Path, Path]) -> None:
+    for path, second in kept.items():
+        second.replace(path)
+
+
+def wipe_files(paths: Iterable[Path]) -> None:
+    """Keys are not to outlive their use: overwritten, then removed."""
+    for path in paths:
         with contextlib.suppress(FileNotFoundError):
-            with path.open("r+b") as file:
-                file.write(bytes(path.stat().st_size))
-                file.flush()
-                os.fsync(file.fileno())
+            if path.stat().st_nlink == 1:  # else it is in use by another name
+                with path.open("r+b") as file:
+                    file.write(bytes(path.stat().st_size))
+                    file.flush()
+                    os.fsync(file.fileno())
             path.unlink()
 
 

@@ -100,9 +100,7 @@ def domains(settings: Settings) -> tuple[Domain, ...]:
 
 def copies(found: tuple[Domain, ...]) -> dict[str, Path]:
     """Name in the run directory -> the operator's file."""
-    return {
-        copy_name(place, kind): path for place, domain in enumerate(found) for kind, path in domain.files().items()
-    }
+    return {copy_name(place, kind): path for place, domain in enumerate(found) for kind, path in domain.files().items()}
 
 
 def copy_name(place: int, kind: str) -> str:

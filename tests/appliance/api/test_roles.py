@@ -61,5 +61,6 @@ def test_viewer_looks_and_nothing_else() -> None:
     may = {method for method in METHODS if allowed(Role.VIEWER, method)}
     assert {method.rpartition("/")[2] for method in may} == {
         "Get", "List", "Watch", "Why", "GetStatus", "GetHardware", "Check", "ServerReflectionInfo",
+        "ListCertificates", "ListCiphers",
     }  # fmt: skip
     assert roles.METHODS["/srtpgw.v1.SystemService/Drain"] is Role.ADMIN
