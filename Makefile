@@ -5,12 +5,13 @@
 #   make test    set up, run every test
 #   make test-negotiation  the tests of SRTP, suites, SDES, SDP and policy, with a table: requirement row, tests, result
 #   make test-edge  the tests of the SIP edge (rows I to P), with the same table
+#   make load    ARGS=storm|flood|overload: call storm beside Kamailio with rtpengine, a flood from forged sources, overload
 #   make fuzz    damaged messages against every parser of network octets (ARGS="sdp --inputs 20000 --seed 7")
 #   make test-asan  malformed datagrams against the compiled modules under AddressSanitizer and UBSan
 #   make lint    ruff, mypy --strict, cython-lint
 #   make bench   this gateway beside rtpengine and libsrtp, tables into bench-results/ (ARGS=--quick proves that it runs,
 #                ARGS="--tables crypto gateway" and ARGS="--only rtpengine udp" choose)
-.PHONY: run test test-negotiation test-edge fuzz setup packages lint test-asan bench clean
+.PHONY: run test test-negotiation test-edge load fuzz setup packages lint test-asan bench clean
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 PYTHON ?= $(or $(wildcard /usr/bin/python3),$(shell command -v python3))
@@ -40,6 +41,10 @@ test-negotiation: packages-test setup
 
 test-edge: packages-test setup
 	$(BIN)/python -m pytest -q -p tests.rows --rows I,J,K,L,M,N,O,P $(ARGS)
+
+# Load on the SIP edge: ARGS=storm, "flood --seconds 90", overload. Takes the machine for itself.
+load: packages-test setup
+	$(BIN)/python -m tests.load $(ARGS)
 
 # 10^6 inputs for each parser, or as many as ten minutes of CPU allow; what it finds is kept in build/fuzz.
 fuzz: packages-test setup

@@ -36,23 +36,15 @@ from appliance.config.schema import Settings
 from appliance.machine.hardware import Hardware
 from appliance.placement.dispatcher import Dispatcher
 from appliance.placement.inventory import Inventory
-from appliance.placement.placer import Rules
+from appliance.placement.placer import ALGORITHMS, Rules
 from appliance.placement.reconciler import Reconciler
 from appliance.policy.defaults import media_options
 from appliance.policy.options import MediaOptions
-from appliance.sip_edge.areas.database import url as database_url
-from appliance.sip_edge.from_settings import account as edge_account
-from appliance.sip_edge.management.certificates import Certificates
-from appliance.sip_edge.management.edge import Edge
-from appliance.sip_edge.rpc import SOCKET as RPC_SOCKET
-from appliance.sip_edge.rpc import Rpc
-from appliance.sip_edge.tables.database import Database
+from appliance.sip_edge.management.parts import EdgeParts
 from appliance.state.drained import DrainedWorkers
 from appliance.state.store import CallStore
 from appliance.state.vault import UnsafeKeyFile, Vault, load_key
 from appliance.telemetry import logs, metrics
-from appliance.telemetry.audit import Audit
-from appliance.telemetry.certificates import CertificateCollector
 from appliance.telemetry.endpoint import MetricsEndpoint
 from appliance.telemetry.key_log import KeyLog
 from firmware_iface import cpu
@@ -129,15 +121,11 @@ class Gateway:
         )
         self.interface_nodes = self.hardware.nodes()
         self.dispatcher.on_command = self.hardware.commanded
-        self.edge = edge_of(settings) if settings.sip.enabled else None
-        edge = self.edge
-        self.certificates = Certificates(settings, settings.sip_run, edge.rpc, edge.audit) if edge else None
-        if self.certificates:
-            registry.register(CertificateCollector(self.certificates.listed))
+        parts = (registry, None, plane, self.dispatcher, self.calls.ledger)
+        self.edge = EdgeParts(settings, *parts) if settings.sip.enabled else None
         self.api = ApiServer(
-            self.calls, settings.grpc, settings.paths.control_socket, observe, self.options, self.hardware, self.edge,
-            self.certificates,
-        )  # fmt: skip
+            self.calls, settings.grpc, settings.paths.control_socket, observe, self.options, self.hardware, self.edge
+        )
         self.metrics = MetricsEndpoint(registry, settings.http.listen) if settings.http.listen else None
         self.notifier = sdnotify.SystemdNotifier()
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -149,7 +137,8 @@ class Gateway:
 
     def rules(self) -> Rules:
         """What the placer is told beside the loads."""
-        return Rules(admit_below=self.settings.media.admit_below, nodes=self.interface_nodes)
+        media = self.settings.media
+        return Rules(media.admit_below, self.interface_nodes, ALGORITHMS[media.placement])
 
     async def run(self) -> None:
         """Until SIGTERM or SIGINT. HolderGone, OSError (an address is taken)."""
@@ -339,13 +328,6 @@ def _facts(settings: Settings, plane: MediaPlane) -> Facts:
         advertised={entry.name: str(entry.advertised) for entry in settings.interfaces if entry.advertised},
         most_calls=settings.media.calls,
     )
-
-
-def edge_of(settings: Settings) -> Edge:
-    """What manages the SIP edge of these settings. OSError, ValueError: the file of its database URL."""
-    database = Database(database_url(settings))
-    return Edge(Rpc(settings.sip_run / RPC_SOCKET), database, Audit(settings.paths.state / "audit.jsonl"),
-                account=edge_account(settings))  # fmt: skip
 
 
 def core_nodes() -> dict[int, int]:

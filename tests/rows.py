@@ -1,4 +1,6 @@
-"""pytest plugin: which tests prove which requirement rows, as a table at the end (`make test-negotiation`, `test-edge`).
+"""pytest plugin: which tests prove which requirement rows, as a table at the end.
+
+`make test-negotiation` and `make test-edge` use it:
 
     pytest -p tests.rows --rows A,B,C,G,H,SDP,SDES
 
@@ -32,8 +34,8 @@ FIRST = {"O": 0}  # the others begin at 1
 
 ATTACKS = frozenset({*(f"A{n}" for n in range(10, 15)), *(f"B{n}" for n in range(10, 13)),
                      *(f"G{n}" for n in range(10, 14))})  # fmt: skip
-"""Numbers that spec/security-and-faults.md gives to attacks as well: a text alone does not say which is meant. (Its M1..M5 have one digit, a
-citation has two.)"""
+"""Numbers that spec/security-and-faults.md gives to attacks as well: a text alone does not say which is meant.
+Its M1 to M5 have one digit, a citation has two."""
 
 SPECS = ("mission.md", "key-management.md")
 WORST = ("failed", "passed", "skipped")  # a row is what its worst test is; all skipped: skipped

@@ -34,6 +34,7 @@ class EdgeServicer:
     async def Watch(self, request: edge_pb2.WatchEdgeRequest, context: Any) -> AsyncIterator[edge_pb2.EdgeEvent]:
         bus, rules = self._edge.news.bus, frozenset(request.rules)
         watcher = bus.join()
+        await context.send_initial_metadata(())  # from now on nothing is missed
         try:
             while (event := await watcher.get()) is not None:
                 if not rules or event.rule in rules:

@@ -13,9 +13,8 @@ import grpc
 import structlog
 from grpc_reflection.v1alpha import reflection
 
+from appliance.api import edge_services
 from appliance.api.call_servicer import CallServicer
-from appliance.api.certificate_servicer import CertificateServicer
-from appliance.api.edge_servicer import EdgeServicer
 from appliance.api.guard import Guard, Observe
 from appliance.api.hardware_servicer import HardwareServicer
 from appliance.api.health import Health
@@ -23,15 +22,10 @@ from appliance.api.session_servicer import SessionServicer
 from appliance.api.system_servicer import SystemServicer
 from appliance.machine.hardware import Hardware
 from appliance.policy.options import MediaOptions
-from appliance.sip_edge.management.certificates import Certificates
-from appliance.sip_edge.management.edge import Edge
+from appliance.sip_edge.management.parts import EdgeParts
 from srtpgw.v1 import (
     calls_pb2,
     calls_pb2_grpc,
-    certificates_pb2,
-    certificates_pb2_grpc,
-    edge_pb2,
-    edge_pb2_grpc,
     hardware_pb2,
     hardware_pb2_grpc,
     sessions_pb2,
@@ -52,8 +46,7 @@ SERVICES: tuple[str, ...] = tuple(
         (sessions_pb2, "SessionService"),
         (system_pb2, "SystemService"),
         (hardware_pb2, "HardwareService"),
-        (edge_pb2, "EdgeService"),
-        (certificates_pb2, "CertificateService"),
+        *edge_services.SERVICES,
     )
 )
 
@@ -75,8 +68,7 @@ class ApiServer:
         observe: Observe | None = None,
         options: Callable[[], MediaOptions] = MediaOptions,
         hardware: Hardware | None = None,
-        edge: Edge | None = None,
-        certificates: Certificates | None = None,
+        edge: EdgeParts | None = None,
     ) -> None:
         """`options` gives what lies under the wishes of an offer: the security settings. Built in is the strict one."""
         self._settings = settings
@@ -89,12 +81,8 @@ class ApiServer:
         system_pb2_grpc.add_SystemServiceServicer_to_server(SystemServicer(calls, self.health), self._server)
         servicer = HardwareServicer(hardware or Hardware())
         hardware_pb2_grpc.add_HardwareServiceServicer_to_server(servicer, self._server)
-        if edge is not None:  # without a SIP edge its services are UNIMPLEMENTED
-            edge_pb2_grpc.add_EdgeServiceServicer_to_server(EdgeServicer(edge), self._server)
-        if certificates is not None:
-            certificates_pb2_grpc.add_CertificateServiceServicer_to_server(
-                CertificateServicer(certificates), self._server
-            )
+        if edge is not None:
+            edge_services.add_to(self._server, edge)
         self.health.add_to(self._server)
         if settings.reflection:
             reflection.enable_server_reflection((*SERVICES, *_STANDARD), self._server)

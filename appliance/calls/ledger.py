@@ -46,6 +46,7 @@ class Ledger:
     ) -> None:
         self.registry = Registry()
         self.bus = EventBus[CallEvent]()
+        self.on_ended: Callable[[CallEvent], None] = lambda event: None  # call records: they ask for no other views
         self.tally = Tally(clock())
         self.draining = False
         self.unfinished: set[str] = set()  # Call-IDs whose move to another worker is not decided yet
@@ -162,7 +163,9 @@ class Ledger:
             return view
         self.forget(call)
         self.tally.seconds += max(0.0, call.changed - call.created)
-        self.bus.publish(CallEvent(kind, call.changed, call.call_id, view, reason))
+        event = CallEvent(kind, call.changed, call.call_id, view, reason)
+        self.bus.publish(event)
+        self.on_ended(event)
         return view
 
     def forget(self, call: Call) -> None:

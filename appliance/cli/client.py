@@ -20,12 +20,14 @@ def connected(socket: Path) -> Iterator[grpc.Channel]:
     """A channel; refused and unanswered requests inside end the command with a sentence and an exit code."""
     import grpc
 
+    from appliance.cli import naming
+
     if not socket.exists():
         fail(Exit.NOT_RUNNING, f"the gateway is not running here: there is no {socket} (start it: srtpgw up)")
     options = [("grpc.enable_http_proxy", 0), ("grpc.max_receive_message_length", -1)]
     with grpc.insecure_channel(f"unix:{socket.resolve()}", options=options) as channel:
         try:
-            yield channel
+            yield grpc.intercept_channel(channel, *naming.interceptors())
         except grpc.RpcError as error:
             _explain(error, socket)
 

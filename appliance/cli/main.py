@@ -19,7 +19,11 @@ COMMANDS: dict[str, str] = {
     "workers": "appliance.cli.workers",
     "hardware": "appliance.cli.hardware",
     "edge": "appliance.cli.edge",
+    "acl": "appliance.cli.acl",
+    "destinations": "appliance.cli.destinations",
     "certificates": "appliance.cli.certificates",
+    "bans": "appliance.cli.bans",
+    "users": "appliance.cli.users",
     "config": "appliance.cli.config",
     "version": "appliance.cli.version",
 }

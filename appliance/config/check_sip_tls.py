@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from appliance.config.faults import Severity
+from appliance.config.finding import Finding
 
 if TYPE_CHECKING:
-    from appliance.config.crosscheck import Finding
     from appliance.config.positions import Path as Where
     from appliance.config.schema import Settings
 
@@ -30,8 +30,6 @@ def sip_tls(settings: Settings) -> Iterator[Finding]:
 
 
 def _default(settings: Settings) -> Iterator[Finding]:
-    from appliance.config.crosscheck import Finding
-
     tls = settings.sip_tls
     if tls.verify_client in ("optional", "require") and settings.sip.client_ca is None:
         yield Finding(("sip_tls", "verify_client"), "needs sip.client_ca", "whose certificates are taken?")
@@ -41,8 +39,6 @@ def _default(settings: Settings) -> Iterator[Finding]:
 
 
 def _domains(settings: Settings) -> Iterator[Finding]:
-    from appliance.config.crosscheck import Finding
-
     taken: set[tuple[str, str]] = set()
     for place, row in enumerate(settings.sip_tls_domains):
         where: Where = ("sip_tls_domains", place)
@@ -64,8 +60,6 @@ def _domains(settings: Settings) -> Iterator[Finding]:
 
 
 def _peers(settings: Settings) -> Iterator[Finding]:
-    from appliance.config.crosscheck import Finding
-
     names = {trunk.name for trunk in settings.trunks}
     taken: set[str] = set()
     for place, row in enumerate(settings.sip_tls_peers):
@@ -85,8 +79,6 @@ def _peers(settings: Settings) -> Iterator[Finding]:
 
 def _unverified(settings: Settings) -> Iterator[Finding]:
     """A next hop over TLS of which nothing is checked."""
-    from appliance.config.crosscheck import Finding
-
     if settings.sip.client_ca is not None:
         return
     checked = [network for peer in settings.sip_tls_peers if peer.ca is not None
@@ -102,8 +94,6 @@ def _unverified(settings: Settings) -> Iterator[Finding]:
 
 
 def _websocket(settings: Settings) -> Iterator[Finding]:
-    from appliance.config.crosscheck import Finding
-
     for place, socket in enumerate(settings.sip.listen):
         if socket.transport == "ws" and not socket.at.loopback:
             yield Finding(("sip", "listen", place), f"{socket}: SIP and its keys in the clear",
@@ -115,8 +105,6 @@ def _websocket(settings: Settings) -> Iterator[Finding]:
 
 
 def _files(where: Where, files: dict[str, Path | None]) -> Iterator[Finding]:
-    from appliance.config.crosscheck import Finding
-
     for name, path in files.items():
         if path is not None and not path.is_file():
             yield Finding((*where, name), f"{path} is not there")
@@ -127,7 +115,6 @@ def _files(where: Where, files: dict[str, Path | None]) -> Iterator[Finding]:
 def _usable(settings: Settings) -> Iterator[Finding]:
     """What Kamailio would stumble over, in words. One whose dates do not hold is a warning: a gateway that does not
     start at all is worse."""
-    from appliance.config.crosscheck import Finding
     from appliance.sip_edge import certificates
     from appliance.sip_edge.areas import tls
 
@@ -136,11 +123,11 @@ def _usable(settings: Settings) -> Iterator[Finding]:
         if any(not path.is_file() for path in domain.files().values()):
             continue  # told already
         where: Where = ("sip", "certificate") if domain.certificate == settings.sip.certificate else _row(domain)
+        texts: tuple[str, ...]
         try:
             found = certificates.read(domain, time.time(), settings.sip_tls.expiry_warning_days)
         except certificates.CertificateRefused as error:
-            texts: tuple[str, ...] = (str(error),)
-            severity = Severity.WARNING if error.dates else Severity.ERROR
+            texts, severity = (str(error),), Severity.WARNING if error.dates else Severity.ERROR
         else:
             texts, severity = tuple(f"{found.file}: {text}" for text in found.warnings), Severity.WARNING
         for text in texts:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
-from appliance.config import check_sip_tls, tls_words
+from appliance.config import check_access, check_database, check_dispatcher, check_sip_tls, tls_words
 from appliance.config.explain import spelled
-from appliance.config.faults import Fault, Severity
+from appliance.config.faults import Fault
+from appliance.config.finding import Finding, warning
 from appliance.config.positions import Path as Where
 from appliance.config.schema import Settings
 from appliance.config.sources import Layers
@@ -21,25 +21,13 @@ from appliance.protocols.srtp import suites
 PORTS_PER_CALL = 4  # one stream, two legs, RTP and RTCP apart
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    where: Where
-    message: str
-    hint: str = ""
-    severity: Severity = Severity.ERROR
-
-
 def cross_check(settings: Settings, layers: Layers) -> list[Fault]:
     """Every finding of every rule, with the place it was written at."""
     return [
-        Fault(layers.place(found.where), spelled(found.where), found.message, found.hint, found.severity)
+        Fault(found.place or layers.place(found.where), spelled(found.where), found.message, found.hint, found.severity)
         for rule in RULES
         for found in rule(settings)
     ]
-
-
-def _warning(where: Where, message: str, hint: str = "") -> Finding:
-    return Finding(where, message, hint, Severity.WARNING)
 
 
 def _port_range(settings: Settings) -> Iterator[Finding]:
@@ -55,7 +43,7 @@ def _port_range(settings: Settings) -> Iterator[Finding]:
     # Both legs of a call may lie on the same interface, so all its ports may come from one range.
     elif len(ports) < PORTS_PER_CALL * settings.media.calls and len(settings.interfaces) == 1:
         room = len(ports) // PORTS_PER_CALL
-        yield _warning(where, f"has room for {room} calls of the {settings.media.calls} in media.calls")
+        yield warning(where, f"has room for {room} calls of the {settings.media.calls} in media.calls")
 
 
 def _cores(settings: Settings) -> Iterator[Finding]:
@@ -103,7 +91,7 @@ def _trunks(settings: Settings) -> Iterator[Finding]:
             if other != trunk.name:
                 yield Finding(("trunks", place, "match"), f"{network} already belongs to trunk {other!r}")
         if trunk.match and not trunk.destination:
-            yield _warning(("trunks", place), f"calls from {trunk.name!r} go nowhere", "set destination")
+            yield warning(("trunks", place), f"calls from {trunk.name!r} go nowhere", "set destination")
         yield from _weak_trunk(place, settings)
 
 
@@ -111,9 +99,9 @@ def _weak_trunk(place: int, settings: Settings) -> Iterator[Finding]:
     trunk = settings.trunks[place]
     for key in ("allow_null_auth", "allow_null_cipher", "sdes_unauthenticated_srtp", "sdes_unencrypted_srtp"):
         if getattr(trunk, key):
-            yield _warning(("trunks", place, key), "weakens the media of this trunk")
+            yield warning(("trunks", place, key), "weakens the media of this trunk")
     if trunk.sdes_over_cleartext == "allow" and settings.security.sdes_requires_tls:
-        yield _warning(
+        yield warning(
             ("trunks", place, "sdes_over_cleartext"),
             "SDES keys of this trunk may be sent in the clear: whoever sees its SIP can listen in",
             "use tls, or DTLS-SRTP",
@@ -121,7 +109,7 @@ def _weak_trunk(place: int, settings: Settings) -> Iterator[Finding]:
     for key, names in _suite_lists(trunk):
         for suite in filter(None, map(suites.find, names)):
             if suite.weak:
-                yield _warning(("trunks", place, key), f"names {suite.name}: {suite.weak}")
+                yield warning(("trunks", place, key), f"names {suite.name}: {suite.weak}")
 
 
 def _suite_lists(trunk: Trunk) -> Iterator[tuple[str, tuple[str, ...]]]:
@@ -135,18 +123,18 @@ def _suite_lists(trunk: Trunk) -> Iterator[tuple[str, tuple[str, ...]]]:
 def _security(settings: Settings) -> Iterator[Finding]:
     for key in ("allow_null_auth", "allow_null_cipher"):
         if getattr(settings.security, key):
-            yield _warning(
+            yield warning(
                 ("security", key), "weakens the media of every call", "set it on the one trunk that needs it"
             )
     if settings.security.log_srtp_keys is not None:
-        yield _warning(
+        yield warning(
             ("security", "log_srtp_keys"), f"every SRTP key is written to {settings.security.log_srtp_keys}",
             "for a lab only: unset it and delete the file",
         )  # fmt: skip
     outside = [listen for listen in settings.sip.listen if not listen.at.loopback]
     clear = [listen for listen in outside if listen.transport not in ("tls", "wss")]
     if settings.sip.enabled and clear and not settings.security.sdes_requires_tls:
-        yield _warning(
+        yield warning(
             ("security", "sdes_requires_tls"),
             f"SDES keys may be sent in the clear over {clear[0]}",
             "use tls, or leave it true",
@@ -200,7 +188,7 @@ def _tls(settings: Settings) -> Iterator[Finding]:
             ("sip", "tls_versions"), f"{legacy}: forbidden by RFC 8996", "sip.allow_legacy_tls = true where it must be"
         )
     elif legacy and secure:
-        yield _warning(("sip", "tls_versions"), f"{legacy} and the SDES keys that it should protect can be broken")
+        yield warning(("sip", "tls_versions"), f"{legacy} and the SDES keys that it should protect can be broken")
 
 
 def _files_there(settings: Settings) -> Iterator[Finding]:
@@ -268,5 +256,7 @@ def _repeated_names(settings: Settings, key: str) -> Iterator[Finding]:
 
 RULES: tuple[Callable[[Settings], Iterator[Any]], ...] = (
     _port_range, _cores, _interfaces, _trunks, _security, _ng, _grpc, _tls, _files_there, _listeners,
+    check_access.groups, check_access.routes, check_access.certificates, check_access.files,
+    check_database.database, check_dispatcher.dispatcher,
     check_sip_tls.sip_tls,
 )  # fmt: skip

@@ -21,14 +21,17 @@ class Engine:
     module: str  # Kamailio's
     debian: str  # package of the module
     driver: str  # SQLAlchemy's name
-    python: str  # package of the driver
+    python: str  # the driver's module; "": part of Python
+    extra: str  # of our own package, that brings the driver
     schemas: str  # folder of Kamailio's own schema files below share/kamailio
 
 
 ENGINES: Mapping[str, Engine] = {
-    "sqlite": Engine("db_sqlite", "kamailio-sqlite-modules", "sqlite", "", "db_sqlite"),
-    "postgres": Engine("db_postgres", "kamailio-postgres-modules", "postgresql+psycopg", "psycopg[binary]", "postgres"),
-    "mysql": Engine("db_mysql", "kamailio-mysql-modules", "mysql+pymysql", "PyMySQL", "mysql"),
+    "sqlite": Engine("db_sqlite", "kamailio-sqlite-modules", "sqlite", "", "", "db_sqlite"),
+    "postgres": Engine(
+        "db_postgres", "kamailio-postgres-modules", "postgresql+psycopg", "psycopg", "postgres", "postgres"
+    ),
+    "mysql": Engine("db_mysql", "kamailio-mysql-modules", "mysql+pymysql", "pymysql", "mysql", "mysql"),
 }
 
 

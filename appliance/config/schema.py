@@ -11,8 +11,19 @@ from pydantic import AfterValidator, BeforeValidator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from appliance.config import tls_words
+from appliance.config.routes import Route
 from appliance.config.rows import Effect, Table, row
+from appliance.config.sip_access import AddressGroup, SipAccess
+from appliance.config.sip_accounting import SipAccounting
+from appliance.config.sip_auth import SipAuth
+from appliance.config.sip_bans import SipBans
 from appliance.config.sip_database import SipDatabase
+from appliance.config.sip_dispatcher import DestinationSet, SipDispatcher
+from appliance.config.sip_flood import SipFlood
+from appliance.config.sip_limits import SipLimit, SipOverload
+from appliance.config.sip_nat import SipNat
+from appliance.config.sip_registrar import SipRegisterBlock, SipRegistrar
+from appliance.config.sip_sanity import SipSanity
 from appliance.config.sip_tls import SipTls, SipTlsDomain, SipTlsPeer
 from appliance.config.sip_websocket import SipWebsocket
 from appliance.config.trunks import NAME, Trunk, no_padding
@@ -80,6 +91,12 @@ class Media(Table):
         unit="share",
         effect=Effect.NEXT_CALL, gt=0, le=1,
     )  # fmt: skip
+    placement: Literal["call-load", "round-robin", "relative-weight"] = row(
+        "call-load",
+        help="Which worker takes a new call, by the algorithms of destination sets: the least loaded, each in turn, or "
+        "by the share of its core that is left.",
+        effect=Effect.NEXT_CALL,
+    )
     rebalance: bool = row(
         False, help="Move calls off a worker that is much busier than another for ten seconds.", effect=Effect.AT_ONCE
     )
@@ -277,6 +294,10 @@ class Sip(Table):
         ge=1000,
         le=600_000,
     )
+    udp_mtu: int = row(
+        0, help="Requests over UDP that are longer go by TCP (RFC 3261 section 18.1.1 says 1300); 0: none do. A peer "
+        "that does not listen on TCP cannot be called then.", unit="octets", effect=Effect.RESTART, ge=0, le=65_535,
+    )  # fmt: skip
     dialog_timeout_s: int = row(43_200, help="Longest call.", unit="seconds", effect=Effect.RESTART, ge=60, le=604_800)
     user_agent: str = row(
         "srtpgw", help="Our name in SIP headers.", effect=Effect.RESTART, pattern=r"^[\x20-\x7e]{1,64}$"
@@ -333,13 +354,30 @@ class Settings(BaseSettings):
     http: Http = row(Http, help=Http.__doc__ or "", effect=Effect.RESTART)
     log: Log = row(Log, help=Log.__doc__ or "", effect=Effect.RESTART)
     sip: Sip = row(Sip, help=Sip.__doc__ or "", effect=Effect.RESTART)
+    sip_bans: SipBans = row(SipBans, help=SipBans.__doc__ or "", effect=Effect.RESTART)
     sip_database: SipDatabase = row(SipDatabase, help=SipDatabase.__doc__ or "", effect=Effect.RESTART)
     sip_tls: SipTls = row(SipTls, help=SipTls.__doc__ or "", effect=Effect.RESTART)
     sip_tls_domains: tuple[SipTlsDomain, ...] = row((), help=SipTlsDomain.__doc__ or "", effect=Effect.RESTART)
     sip_tls_peers: tuple[SipTlsPeer, ...] = row((), help=SipTlsPeer.__doc__ or "", effect=Effect.RESTART)
     sip_websocket: SipWebsocket = row(SipWebsocket, help=SipWebsocket.__doc__ or "", effect=Effect.RESTART)
     security: Security = row(Security, help=Security.__doc__ or "", effect=Effect.NEXT_CALL)
+    sip_overload: SipOverload = row(SipOverload, help=SipOverload.__doc__ or "", effect=Effect.RESTART)
+    sip_limits: tuple[SipLimit, ...] = row((), help=SipLimit.__doc__ or "", effect=Effect.RESTART)
+    sip_accounting: SipAccounting = row(SipAccounting, help=SipAccounting.__doc__ or "", effect=Effect.RESTART)
+    sip_nat: SipNat = row(SipNat, help=SipNat.__doc__ or "", effect=Effect.RESTART)
+    sip_registrar: SipRegistrar = row(SipRegistrar, help=SipRegistrar.__doc__ or "", effect=Effect.RESTART)
+    sip_register_block: SipRegisterBlock = row(
+        SipRegisterBlock, help=SipRegisterBlock.__doc__ or "", effect=Effect.RESTART
+    )
+    sip_sanity: SipSanity = row(SipSanity, help=SipSanity.__doc__ or "", effect=Effect.RESTART)
+    sip_auth: SipAuth = row(SipAuth, help=SipAuth.__doc__ or "", effect=Effect.RESTART)
+    sip_flood: SipFlood = row(SipFlood, help=SipFlood.__doc__ or "", effect=Effect.RESTART)
+    sip_dispatcher: SipDispatcher = row(SipDispatcher, help=SipDispatcher.__doc__ or "", effect=Effect.RESTART)
+    destination_sets: tuple[DestinationSet, ...] = row((), help=DestinationSet.__doc__ or "", effect=Effect.RESTART)
     trunks: tuple[Trunk, ...] = row((), help=Trunk.__doc__ or "", effect=Effect.NEXT_CALL)
+    routes: tuple[Route, ...] = row((), help=Route.__doc__ or "", effect=Effect.NEXT_CALL)
+    sip_access: SipAccess = row(SipAccess, help=SipAccess.__doc__ or "", effect=Effect.RESTART)
+    address_groups: tuple[AddressGroup, ...] = row((), help=AddressGroup.__doc__ or "", effect=Effect.RESTART)
 
     @classmethod
     def settings_customise_sources(

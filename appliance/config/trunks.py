@@ -14,7 +14,8 @@ from appliance.policy.options import MOST_MKI_KEYS
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$"  # of trunks and interfaces: they travel in NG flags and metric labels
 
-_SIP_URI = re.compile(r"^sips?:(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:\d{1,5})?(;[^\s<>]*)?$")
+DESTINATION_SET = re.compile(r"^set:[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")
+SIP_URI = re.compile(r"^sips?:(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+)(:\d{1,5})?(;[^\s<>]*)?$")
 
 
 def _policy(value: str) -> str:
@@ -40,7 +41,7 @@ def no_padding(value: str) -> str:
 
 
 def _sip_uri(value: str) -> str:
-    if value and not _SIP_URI.match(value):
+    if value and not SIP_URI.match(value):
         raise ValueError(f"{value!r} is not a SIP URI of a next hop, such as sip:192.0.2.1:5060;transport=tcp")
     return value
 
@@ -48,7 +49,12 @@ def _sip_uri(value: str) -> str:
 SecureMediaWords = Annotated[str, AfterValidator(_policy)]
 SuiteList = Annotated[str, AfterValidator(_suites)]
 SecureIn = Annotated[str, AfterValidator(_secure_in)]
+def _target(value: str) -> str:
+    return value if value == "registrar" or DESTINATION_SET.match(value) else _sip_uri(value)
+
+
 NextHop = Annotated[str, AfterValidator(_sip_uri)]
+Target = Annotated[str, AfterValidator(_target)]
 
 
 class Trunk(Table):
@@ -61,12 +67,34 @@ class Trunk(Table):
     listen: OptionalSipSocket = row(
         "", help="Our socket towards it, one of sip.listen; empty: by route.", effect=Effect.NEXT_CALL
     )
-    destination: NextHop = row(
-        "", help="Next hop (SIP URI) of calls that come from this trunk.", effect=Effect.NEXT_CALL
+    destination: Target = row(
+        "", help="Where calls that come from this trunk go: a next hop (SIP URI), set:NAME (destinations), registrar.",
+        effect=Effect.NEXT_CALL,
+    )  # fmt: skip
+    uri: NextHop = row("", help="Its own SIP URI: where [[routes]] to it go.", effect=Effect.NEXT_CALL)
+    authenticate: Literal["address", "digest", "certificate"] = row(
+        "address",
+        help="What proves that a request is its: the source address, a password besides (digest; not for addresses "
+        "that the SIP edge's tables trust), or a name in its TLS certificate (certificate).",
+        effect=Effect.NEXT_CALL,
     )
+    peer_names: Words = row(
+        (), help="Names, one of which must be in its certificate: DNS name, address, host of a SIP URI; its common "
+        "name only when it has none of these (RFC 5922).",
+        effect=Effect.NEXT_CALL,
+    )  # fmt: skip
     interface: str = row(
         "default", help="Media interface that faces it; a name of [[interfaces]].", effect=Effect.NEXT_CALL
     )
+
+    trust_identity: bool = row(
+        False, help="Believe its P-Asserted-Identity and Remote-Party-ID (a trust domain of RFC 3325).",
+        effect=Effect.NEXT_CALL,
+    )  # fmt: skip
+    send_identity: Literal["none", "pai", "rpid"] = row(
+        "none", help="Tell it who calls, in P-Asserted-Identity or Remote-Party-ID; never of a caller who asked for "
+        "privacy.", effect=Effect.NEXT_CALL,
+    )  # fmt: skip
 
     rtp_secure_media: SecureMediaWords = row(
         "",

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 STOP_PATIENCE_S = 5.0
+FALSE = "/bin/false"
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
 
@@ -38,10 +39,19 @@ class Child:
 
     @classmethod
     async def start(cls, program: Program, log: Path | None) -> Child:
-        """Run it with its output in `log` (None: ours). OSError when it cannot be executed."""
-        words = await asyncio.to_thread(program.prepare)
+        """Run it with its output in `log` (None: ours). OSError when it cannot be executed.
+
+        One that cannot be prepared (a database that is away, a configuration that is refused) is a process that ends at
+        once, and says why: it is tried again like any other, and takes nothing with it.
+        """
         output = None if log is None else os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
+            try:
+                words = await asyncio.to_thread(program.prepare)
+            except Exception as error:
+                why = f"{program.name} cannot be started: {type(error).__name__}: {error}\n"
+                os.write(sys.stderr.fileno() if output is None else output, why.encode())
+                words = [FALSE]
             process = await asyncio.create_subprocess_exec(
                 *words, stdin=asyncio.subprocess.DEVNULL, stdout=output, stderr=output,
                 start_new_session=True, preexec_fn=_die_with_parent, env=environment(),

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from appliance.errors import GatewayError, InvalidRequest, MediaUnavailable, NoCapacity
-from kernels.control.commands import Command, PortNews, Punt, Reply, WorkerNews
+from kernels.control.commands import BanReply, Command, PortNews, Punt, Reply, WorkerNews
 from kernels.control.errors import RingFull
 
 RETRY_S = 0.002  # until a full ring is tried again, when no reply wakes us before
@@ -27,7 +27,7 @@ class Rings(Protocol):
     """What is used of `kernels.control.plane.MediaPlane`."""
 
     def submit(self, worker: int, command: Command) -> int: ...
-    def poll(self) -> list[Reply | Punt | WorkerNews | PortNews]: ...
+    def poll(self) -> list[Reply | Punt | WorkerNews | PortNews | BanReply]: ...
 
 
 class Batch:
@@ -87,6 +87,7 @@ class Dispatcher:
         on_worker: Callable[[WorkerNews], None] | None = None,
         on_command: Callable[[int, Command], None] | None = None,
         on_port: Callable[[PortNews], None] | None = None,
+        on_ban: Callable[[BanReply], None] | None = None,
     ) -> None:
         """`on_command(worker, command)` is told of every command that went down."""
         self._rings = rings
@@ -94,6 +95,7 @@ class Dispatcher:
         self._waiting: dict[int, deque[tuple[Command, Batch]]] = {}
         self._retry: asyncio.TimerHandle | None = None
         self.on_punt, self.on_worker, self.on_command, self.on_port = on_punt, on_worker, on_command, on_port
+        self.on_ban = on_ban
         self.late_replies = 0
 
     def send(self, worker: int, commands: Sequence[Command]) -> Batch:
@@ -126,6 +128,9 @@ class Dispatcher:
             elif isinstance(news, PortNews):
                 if self.on_port:
                     self.on_port(news)
+            elif isinstance(news, BanReply):
+                if self.on_ban:
+                    self.on_ban(news)
             elif self.on_punt:
                 self.on_punt(news)
         self._refill()

@@ -90,6 +90,7 @@ class Inventory:
     ) -> None:
         """`rules` is asked for each call; `nodes`: NUMA node by core; `hertz`: cycles a second by core."""
         self.rules = rules
+        self.placed = 0  # calls, for algorithms that take turns
         self.addresses = {name: interface.address for name, interface in facts.interfaces.items()}
         self._ranges = {name: interface.ports for name, interface in facts.interfaces.items()}
         self.workers = [
@@ -124,7 +125,9 @@ class Inventory:
 
     def choose(self, need: Need) -> int:
         """The worker for a new call. NoCapacity."""
-        return place([worker.load() for worker in self.workers], need, self.rules())
+        chosen = place([worker.load() for worker in self.workers], need, self.rules(), self.placed)
+        self.placed += 1
+        return chosen
 
 
 def need(legs: Iterable[tuple[str, str]]) -> Need:

@@ -6,6 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from appliance.errors import GatewayError, InvalidRequest, NoCapacity, Overloaded
+from appliance.placement.algorithms import Candidate, Turn, order
+
+ALGORITHMS = {"call-load": 10, "round-robin": 4, "relative-weight": 11}  # of the SIP edge's destination sets (row O37)
+RUNG = 1_000_000  # calls: more than a worker can have, so that a rung counts before them
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +42,13 @@ class Rules:
 
     admit_below: float = 1.0  # share of its core from which on a worker takes no new calls
     nodes: Mapping[str, int | None] = field(default_factory=dict)  # NUMA node by interface
+    algorithm: int = ALGORITHMS["call-load"]  # among the nearest
 
 
-def place(loads: Sequence[Load], need: Need, rules: Rules | None = None) -> int:
-    """The worker that has room: nearest to the interfaces, then least loaded by share of its core, then by calls, then
-    by number. NoCapacity; Overloaded: all that have room are too busy; InvalidRequest for an interface that we do not
-    have.
+def place(loads: Sequence[Load], need: Need, rules: Rules | None = None, count: int = 0) -> int:
+    """The worker that has room: nearest to the interfaces, then by the algorithm; by default least loaded by share of
+    its core, then by calls, then by number. `count`: calls placed before, for algorithms that take turns. NoCapacity;
+    Overloaded: all that have room are too busy; InvalidRequest for an interface that we do not have.
 
     A near worker is taken while it is below the limit: packets that cross between the nodes cost every one of them.
     """
@@ -55,7 +60,15 @@ def place(loads: Sequence[Load], need: Need, rules: Rules | None = None) -> int:
     if not admitted:
         least = min(fitting, key=lambda load: load.busy)
         raise Overloaded(f"worker {least.worker} busy {least.busy:.0%}, limit {rules.admit_below:.0%}")
-    return min(admitted, key=lambda load: (_far(load, need, rules), load.rung, load.calls, load.worker)).worker
+    least_far = min(_far(load, need, rules) for load in admitted)
+    near = sorted((load for load in admitted if _far(load, need, rules) == least_far), key=lambda load: load.worker)
+    turn = Turn(0 if rules.algorithm == ALGORITHMS["call-load"] else count)  # equals by number, not in turns
+    return near[order(rules.algorithm, [_candidate(load) for load in near], turn)[0]].worker
+
+
+def _candidate(load: Load) -> Candidate:
+    """A worker as the algorithms see it: its weight is the share of its core that is left."""
+    return Candidate(load=load.rung * RUNG + load.calls, rweight=max(1, round(100 * (1 - load.busy))))
 
 
 def _far(load: Load, need: Need, rules: Rules) -> int:

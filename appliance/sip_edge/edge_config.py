@@ -28,6 +28,7 @@ class EdgeConfig:
     answer_timeout_ms: int = 30_000
     ring_timeout_ms: int = 120_000
     dialog_timeout_s: int = 43_200
+    udp_mtu: int = 0  # requests longer than this go by TCP; 0: none do
     mask_ip: str = "127.0.0.8"
     user_agent: str = "srtpgw"
     databases: bool = True  # Kamailio's SQLite module is there

@@ -13,7 +13,19 @@ from appliance.policy import secure_media
 from appliance.policy.suites import weak_suites
 from appliance.protocols.srtp import suites
 from appliance.sip_edge import kamailio
-from appliance.sip_edge.areas import database, tls, websocket
+from appliance.sip_edge.areas import (
+    access,
+    auth,
+    database,
+    dispatcher,
+    flood,
+    guard,
+    limits,
+    nat,
+    registrar,
+    tls,
+    websocket,
+)
 from appliance.sip_edge.areas.area import Area, Places
 from appliance.sip_edge.edge_config import EdgeConfig
 from appliance.sip_edge.ksr.routing import MediaPolicy, RoutingTable, Trunk
@@ -23,8 +35,18 @@ MODULE_FOLDERS = ("/usr/lib/x86_64-linux-gnu/kamailio/modules", "/usr/lib/aarch6
                   "/usr/lib64/kamailio/modules", "/usr/local/lib64/kamailio/modules")  # fmt: skip
 
 AREAS: tuple[Callable[[Settings, Places], Area], ...] = (  # in load order of modules
-    tls.area, database.area, websocket.area,
-)  # fmt: skip
+    tls.area,  # first: OpenSSL takes Kamailio's shared memory only before anybody else initialises it
+    database.area,
+    flood.area,
+    guard.area,
+    limits.area,
+    nat.area,
+    registrar.area,
+    auth.area,
+    access.area,
+    dispatcher.dispatcher,
+    websocket.area,
+)
 
 # A trunk's quirks as NG words: (setting, value that asks for it, word). Words of rtpengine where it has one.
 QUIRKS: tuple[tuple[str, object, str], ...] = (
@@ -56,25 +78,34 @@ def edge_config(settings: Settings, run: Path) -> EdgeConfig:
     """What the SIP edge of these settings is, in its run directory. OSError when that cannot be made."""
     sip = settings.sip
     ng = tuple(str(address) for address in settings.ng.listen)
+    modules = sip.modules or module_folder()
+    databases = (Path(modules) / "db_sqlite.so").exists() and kamailio.SCHEMAS.is_dir()
+    run = run.resolve()
+    places = Places(run, Path(modules), database.usable(settings, Path(modules)))
     table = RoutingTable(
         trunks=tuple(trunk(row, settings) for row in settings.trunks),
         sdes_requires_tls=settings.security.sdes_requires_tls,
         user_agent=sip.user_agent,
         ng=ng,
+        guard=guard.rules(settings),
+        flood=flood.rules(settings),
+        limits=limits.rules(settings),
+        nat=nat.rules(settings),
+        registrar=registrar.rules(settings),
+        auth=auth.rules(settings, run, database=places.database != ""),
+        access=access.rules(settings, database=places.database != ""),
+        routes=access.routes(settings),
+        balance=dispatcher.rules(settings),
         tls=tls.rules(settings),
         websocket=websocket.rules(settings),
     )
-    modules = sip.modules or module_folder()
-    databases = (Path(modules) / "db_sqlite.so").exists() and kamailio.SCHEMAS.is_dir()
-    run = run.resolve()
-    places = Places(run, Path(modules), database.url(settings) if database.usable(settings, Path(modules)) else "")
     return EdgeConfig(
         run=run, listen=tuple(map(websocket.core_socket, sip.listen)), ng=ng, table=table,
         mask_key=kamailio.mask_key(run), program=sip.program, modules=modules,
         workers=sip.workers, user=account(settings), log_level=sip.log_level,
         shared_memory_mb=sip.shared_memory_mb, private_memory_mb=sip.private_memory_mb,
         answer_timeout_ms=sip.answer_timeout_ms, ring_timeout_ms=sip.ring_timeout_ms,
-        dialog_timeout_s=sip.dialog_timeout_s, user_agent=sip.user_agent,
+        dialog_timeout_s=sip.dialog_timeout_s, udp_mtu=sip.udp_mtu, user_agent=sip.user_agent,
         databases=databases, tables=places.database, areas=tuple(area(settings, places) for area in AREAS),
     )  # fmt: skip
 
@@ -86,12 +117,14 @@ def trunk(row: TrunkSettings, settings: Settings) -> Trunk:
     )
     return Trunk(
         name=row.name, match=tuple(str(network) for network in row.match), destination=row.destination,
+        uri=row.uri, authenticate=row.authenticate, peer_names=row.peer_names,
         listen=str(row.listen or ""), interface=row.interface,
         inbound=_policy(policy.inbound, row, settings, row.rtp_secure_media_inbound),
         outbound=_policy(policy.outbound, row, settings, row.rtp_secure_media_outbound),
         flags=quirk_flags(row),
         sdes_over_cleartext=row.sdes_over_cleartext == "allow",
         secure_in=_secure_in(row.secure_out_when_secure_in),
+        trust_identity=row.trust_identity, send_identity=row.send_identity,
         vbr=row.vbr or settings.security.vbr,
     )  # fmt: skip
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
-import secrets
 import shutil
 import sqlite3
 import subprocess
@@ -15,13 +14,16 @@ from pathlib import Path
 from appliance.sip_edge import render
 from appliance.sip_edge.edge_config import EdgeConfig
 from appliance.sip_edge.ksr import routing
+from appliance.sip_edge.secret_file import own_secret
 from appliance.sip_edge.tables.database import Database, created
 
 PACKAGE = Path(__file__).resolve().parents[1]
-SCRIPT_TREES = ("__init__.py", "sip_edge/__init__.py", "sip_edge/ksr/**/*.py")  # below appliance/
+SCRIPT_TREES = ("__init__.py", "sip_edge/__init__.py", "sip_edge/ksr/**/*.py",
+                "placement/__init__.py", "placement/algorithms.py")  # below appliance/  # fmt: skip
 SCHEMAS = Path("/usr/share/kamailio/db_sqlite")
 SCHEMA_FILES = ("standard", "dialog")
 EVENTS = Path("events", "control.sock")  # in the run directory: say.py sends there
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 CHECK_TIMEOUT_S = 20
 
 
@@ -36,14 +38,7 @@ def find(program: str) -> str | None:
 
 def mask_key(run: Path) -> str:
     """The secret of topology hiding: made once per run directory, so that a restart still decodes calls (row K04)."""
-    run.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path = run / "mask.key"
-    if not path.exists():
-        fresh = path.with_suffix(".new")
-        fresh.touch(mode=0o600)
-        fresh.write_text(secrets.token_hex(24))
-        fresh.replace(path)
-    return path.read_text()
+    return own_secret(run / "mask.key")
 
 
 def prepare(edge: EdgeConfig) -> Path:
@@ -68,6 +63,8 @@ def prepare(edge: EdgeConfig) -> Path:
     if edge.tables:
         with contextlib.closing(Database(edge.tables)) as database:
             database.create([name for area in edge.areas for name in area.tables], edge.user)
+            statements = [sql for area in edge.areas for sql in area.statements]
+            database.run_here(lambda link: [link.exec_driver_sql(sql) for sql in statements])
     cfg = edge.run / "kamailio.cfg"
     cfg.touch(mode=0o600)
     cfg.write_text(render.kamailio_cfg(edge))
@@ -76,11 +73,11 @@ def prepare(edge: EdgeConfig) -> Path:
 
 
 def make_events_folder(run: Path) -> Path:
-    """Where control listens for what the script tells; group-writable, and what is made in it is the group's."""
+    """Where control listens for what the script tells; group-writable."""
     folder = run / EVENTS.parent
     if not folder.is_dir():
         folder.mkdir(parents=True)
-        folder.chmod(0o2770)
+        folder.chmod(0o770)
     return folder
 
 
@@ -92,9 +89,13 @@ def check(edge: EdgeConfig) -> None:
 
 
 def command(edge: EdgeConfig) -> list[str]:
-    """Arguments that run this Kamailio in the foreground, logging to stderr."""
-    settings = [f"{name}={value}" for area in edge.areas for name, value in area.environment.items()]
-    words = ["env", *settings] if settings else []
+    """Arguments that run this Kamailio in the foreground, logging to stderr.
+
+    Its Python must be the system's: of a virtual environment on PATH it would take our installed package in place of
+    the script in its run directory.
+    """
+    words = ["/usr/bin/env", "-u", "PYTHONPATH", "-u", "PYTHONHOME", f"PATH={SYSTEM_PATH}"]
+    words += [f"{name}={value}" for area in edge.areas for name, value in area.environment.items()]
     words += [find(edge.program) or edge.program, "-f", str(edge.run / "kamailio.cfg"), "-DD", "-E"]
     words += ["-m", str(edge.shared_memory_mb), "-M", str(edge.private_memory_mb)]
     words += ["-P", str(edge.run / "kamailio.pid"), "-Y", str(edge.run), "-w", str(edge.run)]

@@ -38,6 +38,8 @@ def kamailio_cfg(edge: EdgeConfig) -> str:
           for module, name, value in (*_parameters(edge), *_of_areas(edge, "parameters")) if _wanted(module, edge)),
         "",
         'cfgengine "python"',
+        'kemi.received_route_callback="ksr_received"',
+        *_of_areas(edge, "blocks"),
     ]  # fmt: skip
     return "\n".join(parts) + "\n"
 
@@ -62,7 +64,7 @@ def _globals(edge: EdgeConfig) -> Iterable[tuple[str, Value]]:
         ("log_stderror", "yes"),
         ("fork", "yes"),
         ("children", edge.workers),
-        ("tcp_children", edge.workers),
+        *((("tcp_children", edge.workers),) if _streams(edge) else (("disable_tcp", "yes"),)),
         ("auto_aliases", "no"),
         ("mhomed", 1),  # leave by the socket that the route to the next hop uses
         ("server_signature", "no"),  # no Server or User-Agent of Kamailio's own
@@ -73,8 +75,16 @@ def _globals(edge: EdgeConfig) -> Iterable[tuple[str, Value]]:
         ("pv_buffer_size", 16384),  # an SDP body of the largest offer fits
         ("pv_buffer_slots", 20),
         ("disable_core_dump", "yes"),  # bodies hold SDES keys
+        ("received_route_mode", "yes"),  # bans and sizes before anything is parsed: ksr_received
+        *((("udp_mtu", edge.udp_mtu), ("udp_mtu_try_proto", "TCP")) if edge.udp_mtu else ()),
         ("corelog", 3),  # malformed messages of strangers do not fill the log
+        ("sip_parser_log", 3),  # and are not printed: they may hold keys
     )
+
+
+def _streams(edge: EdgeConfig) -> bool:
+    """Without a TCP socket of its own, Kamailio 5.6's TCP process spins on an empty set of events."""
+    return any(not socket.startswith("udp:") for socket in edge.listen)
 
 
 def _parameters(edge: EdgeConfig) -> Iterable[tuple[str, str, Value]]:
@@ -87,7 +97,6 @@ def _parameters(edge: EdgeConfig) -> Iterable[tuple[str, str, Value]]:
         ("rr", "append_fromtag", 1),
         ("rr", "enable_double_rr", 1),
         ("sanity", "autodrop", 0),
-        ("sanity", "default_checks", 17895),
         ("xlog", "methods_filter", -1),
         ("ctl", "binrpc", f"unix:{edge.run}/kamailio_ctl"),
         ("jsonrpcs", "transport", 4),  # datagram socket only
@@ -95,7 +104,8 @@ def _parameters(edge: EdgeConfig) -> Iterable[tuple[str, str, Value]]:
         ("jsonrpcs", "dgram_mode", 0o660),
         ("db_sqlite", "db_set_journal_mode", f"{edge.database};WAL"),
         ("dialog", "db_url", f"sqlite:///{edge.database}"),
-        ("dialog", "db_mode", 1 if edge.database else 0),  # written at once: a killed Kamailio knows its dialogs
+        ("dialog", "db_mode", 2 if edge.database else 0),  # one writer: SQLite turns a second one away
+        ("dialog", "db_update_period", 1),  # a killed Kamailio knows the dialogs of up to a second ago
         ("dialog", "enable_stats", 1),
         ("dialog", "dlg_match_mode", 1),
         ("dialog", "default_timeout", edge.dialog_timeout_s),
@@ -114,14 +124,13 @@ def _parameters(edge: EdgeConfig) -> Iterable[tuple[str, str, Value]]:
         ("topoh", "mask_key", edge.mask_key),
         ("topoh", "mask_ip", edge.mask_ip),
         ("topoh", "mask_callid", 1),
-        ("topoh", "sanity_checks", 1),
         ("app_python3", "load", f"{edge.script}"),
     )
 
 
 def _quoted(value: Value) -> str:
     """A Kamailio literal: integers and yes/no bare, anything else a quoted string."""
-    if isinstance(value, int) or value in ("yes", "no"):
+    if isinstance(value, int) or value in ("yes", "no", "TCP"):
         return str(value)
     if '"' in value or "\n" in value:
         raise ValueError(f"not possible in Kamailio's configuration: {value!r}")

@@ -38,7 +38,11 @@ class Rpc:
         self._numbers = itertools.count(1)
 
     async def call(self, method: str, *params: str | int) -> Any:
-        """The decoded `result` of one method. RpcUnavailable, RpcRefused."""
+        """The decoded `result` of one method. RpcUnavailable, RpcRefused.
+
+        Kamailio sends no answer that is longer than a datagram (64 KiB): a dump of a table with more than some hundred
+        rows does not come. Ask for one key, or count.
+        """
         number = next(self._numbers)
         question: dict[str, Any] = {"jsonrpc": "2.0", "method": method, "id": number}
         if params:
@@ -50,7 +54,8 @@ class Rpc:
                 async with asyncio.timeout(self.timeout_s):
                     return _result(await _exchange(link, json.dumps(question).encode(), number))
             except TimeoutError:
-                raise RpcUnavailable(f"the SIP edge did not answer {method} within {self.timeout_s:g} s") from None
+                why = "it is busy, or the answer is longer than 64 KiB"
+                raise RpcUnavailable(f"the SIP edge did not answer {method} in {self.timeout_s:g} s: {why}") from None
             except OSError as error:
                 raise RpcUnavailable(f"the SIP edge is not up: {self.path}: {error.strerror}") from None
 

@@ -205,3 +205,19 @@ class PortNews:
     device: str
     kind: str  # what carries them now: udp, xdp-native, xdp-generic
     reason: str  # for a person: "xdp lost on access: link down; kernel sockets take over"
+
+
+@dataclass(frozen=True, slots=True)
+class BanReply:
+    """The holder's answer to one message about bans (kernels.control.bans). Networks as text."""
+
+    ticket: int
+    error: str  # for a person; "": all was done
+    gave_way: tuple[str, ...] = ()  # ended early for want of room
+    failed: tuple[str, ...] = ()  # not banned: see error
+    dropped: tuple[int, ...] = ()  # packets, in the order of the question
+    held: int = 0  # bans in force
+    total: dict[str, int] = field(default_factory=dict)  # packets dropped by each means
+    gave_way_total: int = 0
+    closed: int = 0  # TCP connections of banned sources that were ended
+    connections: str = ""  # why they cannot be

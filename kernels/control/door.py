@@ -16,6 +16,8 @@ import struct
 from pathlib import Path
 
 GREETING_OCTETS = 1 << 20  # longest description
+MESSAGE_OCTETS = 65_536  # longest message, either way
+MESSAGES = 16  # taken at a time: workers are watched in between
 BUSY = b'{"error": "busy"}'
 REFUSED = b'{"error": "refused"}'
 
@@ -75,11 +77,26 @@ class Door:
         if self._control is None:
             return False
         poll = select.poll()
-        poll.register(self._control, select.POLLIN | select.POLLRDHUP)
-        if poll.poll(0):  # a control process never sends: anything is its end
-            self._control.close()
-            self._control = None
+        poll.register(self._control, select.POLLRDHUP)
+        if poll.poll(0):
+            self._forget()
         return self._control is not None
+
+    def messages(self) -> list[bytes]:
+        """What the control process says, a few messages at a time. Forgets one that ended."""
+        found: list[bytes] = []
+        while self._control is not None and len(found) < MESSAGES:
+            try:
+                message = self._control.recv(MESSAGE_OCTETS)
+            except BlockingIOError:
+                break
+            except OSError:
+                message = b""
+            if message:
+                found.append(message)
+            else:
+                self._forget()
+        return found
 
     def tell(self, news: dict[str, object]) -> None:
         """A line of news to the control process, if there is one that reads."""
@@ -98,6 +115,11 @@ class Door:
         self.close_in_child()
         with contextlib.suppress(OSError):
             Path(self._path).unlink()
+
+    def _forget(self) -> None:
+        if self._control is not None:
+            self._control.close()
+            self._control = None
 
 
 def peer_uid(connection: socket.socket) -> int:

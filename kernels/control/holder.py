@@ -16,11 +16,13 @@ import select
 import signal
 import socket
 import sys
+import time
 
 import sdnotify
 
 from kernels.cipher import select as cipher
 from kernels.control.arena import Arena, footprint, forbid_dumps
+from kernels.control.bans import open_bans
 from kernels.control.configuration import Configuration, ConfigurationError, read_configuration
 from kernels.control.confine import keep_through_change, limit_capabilities, name_process
 from kernels.control.door import Door
@@ -34,7 +36,7 @@ from kernels.port.port import AnyPort
 TICK_MS = 250
 STOP_S = 2.0
 SEALS = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
-RE_ATTACH = (12, 39)  # CAP_NET_ADMIN, CAP_BPF: to put the XDP program back after somebody took it off
+KEPT = (12, 39)  # CAP_NET_ADMIN, CAP_BPF: to attach programs again, to end connections of banned sources
 EXIT_CONFIGURATION = 78  # EX_CONFIG of sysexits.h
 
 
@@ -52,6 +54,7 @@ class Holder:
         for interface, ports in self._media.busy.items():
             journal.write("warning", "ports held by others", interface=interface, count=len(ports), first=ports[0])
         self._rings, self._why = choose_rings(configuration, self._media, journal)
+        self._bans = open_bans(self._rings, journal)
         self._memory = make_arena_memory(configuration, self._media)
         self._arena = Arena(self._memory)
         self._arena.format(
@@ -88,6 +91,7 @@ class Holder:
                 self._team.replace_hung()
                 self._team.start_due()
                 self._look_after_rings()
+                self._bans.tick(time.monotonic())
                 self._notify()
         finally:
             self._end()
@@ -102,6 +106,7 @@ class Holder:
             "cores": list(self._configuration.cores),
             "huge_pages": self._huge_pages,
             "interfaces": self._interfaces(),
+            "bans": self._bans.describe(),
         }
 
     # -- the loop ----------------------------------------------------------------------------------------
@@ -123,8 +128,14 @@ class Holder:
                 self._signalled.recv(64)
             elif self._rings is not None and fd == self._rings.events.fileno():
                 continue  # `_look_after_rings` comes next
-            elif not self._door.control_present():
-                self._journal.write("info", "control", outcome="left")
+            else:
+                self._hear_control()
+
+    def _hear_control(self) -> None:
+        for message in self._door.messages():
+            self._door.tell(self._bans.obey(message, time.monotonic()))
+        if not self._door.control_present():
+            self._journal.write("info", "control", outcome="left")
 
     def _look_after_rings(self) -> None:
         for news in self._rings.check() if self._rings is not None else ():
@@ -157,6 +168,7 @@ class Holder:
     def _end(self) -> None:
         self._notifier.notify("STOPPING=1")
         self._team.stop(STOP_S)
+        self._bans.close()
         if self._rings is not None:
             self._rings.close()
         self._arena.wipe()
@@ -180,7 +192,7 @@ class Holder:
             keep_through_change()
             drop_privileges(account)
         if os.geteuid() != 0:
-            limit_capabilities(*(RE_ATTACH if self._rings is not None else ()))
+            limit_capabilities(*(KEPT if self._rings is not None or self._bans.means else ()))
         forbid_dumps()
 
     def _catch_signals(self) -> None:
@@ -196,6 +208,7 @@ class Holder:
     def _enter_child(self) -> None:
         ignore_signals()
         self._door.close_in_child()
+        self._bans.close_in_child()
         if self._rings is not None:
             self._rings.close_in_child()
         if os.geteuid() != 0:

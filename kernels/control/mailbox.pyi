@@ -1,7 +1,7 @@
 from collections.abc import Callable, Container
 
 from kernels.control.arena import Arena
-from kernels.control.commands import Command, PortNews, Punt, Reply, WorkerNews
+from kernels.control.commands import BanReply, Command, PortNews, Punt, Reply, WorkerNews
 from kernels.control.status import CryptoStatus, FlowStatus, KeptDatagram, WorkerStatus
 
 DROPS: list[str]  # by Drop
@@ -17,7 +17,7 @@ class Mailbox:
         """Pack a command into the ring; its ticket. RingFull, ValueError, OverflowError. Ring the doorbell after it."""
     def inject(self, flow: int, data: bytes, host: str, port: int) -> None:
         """A datagram to send from a flow's socket. RingFull, ValueError."""
-    def take(self, out: list[Reply | Punt | WorkerNews | PortNews]) -> None:
+    def take(self, out: list[Reply | Punt | WorkerNews | PortNews | BanReply]) -> None:
         """Append all waiting replies and punted datagrams. Replies to a control process before us are passed over."""
     def regions(self) -> dict[str, int]:
         """Where the worker's tables lie: name -> first octet in the arena, in order (for tests and diagnosis)."""

@@ -6,17 +6,19 @@ No asyncio here: the control process adds `fileno()` to its loop and calls `poll
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import select
 import socket
 import time
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
 from kernels.control.arena import Arena
-from kernels.control.commands import Address, Command, InstallFlow, PortNews, Punt, Reply, WorkerNews
+from kernels.control.ban_table import Network
+from kernels.control.commands import Address, BanReply, Command, InstallFlow, PortNews, Punt, Reply, WorkerNews
 from kernels.control.door import GREETING_OCTETS
 from kernels.control.errors import LayoutMismatch, PlaneBusy, RingFull
 from kernels.control.mailbox import Mailbox
@@ -30,6 +32,8 @@ from kernels.control.status import (
     WorkerInfo,
     WorkerStatus,
 )
+
+News = Reply | Punt | WorkerNews | PortNews | BanReply
 
 __all__ = ["LayoutMismatch", "MediaPlane", "PlaneBusy", "RingFull"]
 
@@ -59,6 +63,7 @@ class MediaPlane:
         self._epoll.register(self._news, select.EPOLLIN)
         self._epoll.register(connection, select.EPOLLIN)
         self._connected = True
+        self._tickets = itertools.count(1)
 
     @classmethod
     def attach(cls, socket_path: str) -> MediaPlane:
@@ -92,9 +97,9 @@ class MediaPlane:
         os.eventfd_write(self._doorbells[worker], 1)
         return ticket
 
-    def poll(self) -> list[Reply | Punt | WorkerNews | PortNews]:
+    def poll(self) -> list[News]:
         """Everything that waits, without blocking. ConnectionError once the holder is gone."""
-        out: list[Reply | Punt | WorkerNews | PortNews] = []
+        out: list[News] = []
         with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self._news)
         for mailbox in self._mailboxes:
@@ -149,6 +154,33 @@ class MediaPlane:
         """(state, move) of every transfer record; state: empty, filling, full, taken."""
         return self._arena.transfers()
 
+    # -- banned sources (kernels.control.bans): each returns the ticket of the BanReply that `poll` will bring.
+    # RingFull: the holder does not keep up; try again later. OSError: it is gone. At most 500 networks at a time.
+
+    def ban(self, bans: Sequence[tuple[Network, float | None]]) -> int:
+        """Networks and for how many seconds; None: for ever. One that is banned gets the new end."""
+        return self._say("ban", bans=[(str(network), seconds) for network, seconds in bans])
+
+    def unban(self, networks: Sequence[Network]) -> int:
+        """Absent is no error."""
+        return self._say("unban", networks=[str(network) for network in networks])
+
+    def count_bans(self, networks: Sequence[Network]) -> int:
+        """How much of theirs was dropped."""
+        return self._say("count", networks=[str(network) for network in networks])
+
+    def guard_ports(self, ports: Iterable[int]) -> int:
+        """The UDP and TCP ports that sk_lookup keeps from the banned (XDP keeps all)."""
+        return self._say("guard", ports=sorted(set(ports)))
+
+    def begin_bans(self) -> int:
+        """What `ban` does not name from here to `end_bans` ends there: a new control process has the whole list."""
+        return self._say("begin")
+
+    def end_bans(self) -> int:
+        """See `begin_bans`."""
+        return self._say("end")
+
     def close(self) -> None:
         """Detach; calls go on. Twice is no error."""
         if not self._epoll.closed:
@@ -176,7 +208,15 @@ class MediaPlane:
         name = self._places[number // share]
         return name, self.info.interfaces[name].ports[worker].start + number % share
 
-    def _take_news(self, out: list[Reply | Punt | WorkerNews | PortNews]) -> None:
+    def _say(self, what: str, **words: object) -> int:
+        ticket = next(self._tickets)
+        try:
+            self._connection.send(json.dumps({"ticket": ticket, "do": what, **words}).encode())
+        except BlockingIOError:
+            raise RingFull from None
+        return ticket
+
+    def _take_news(self, out: list[News]) -> None:
         while self._connected:
             try:
                 line = self._connection.recv(65536)
@@ -188,6 +228,9 @@ class MediaPlane:
             news = json.loads(line)
             if news["event"] == "port":
                 out.append(self._port_news(news))
+                continue
+            if news["event"] == "bans":
+                out.append(_ban_reply(news))
                 continue
             out.append(WorkerNews(news["worker"], news["event"], news["pid"], news["restarts"], news["reason"]))
 
@@ -213,6 +256,13 @@ def _greet(connection: socket.socket) -> tuple[dict[str, Any], list[int]]:
     return description, list(fds)
 
 
+def _ban_reply(news: dict[str, Any]) -> BanReply:
+    words: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in news.items() if key != "event"
+    }
+    return BanReply(**words)
+
+
 def _info(description: dict[str, Any], arena: Arena) -> PlaneInfo:
     room = arena.capacities()
     return PlaneInfo(
@@ -236,4 +286,6 @@ def _info(description: dict[str, Any], arena: Arena) -> PlaneInfo:
             for name, entry in description["interfaces"].items()
         },
         huge_pages=description["huge_pages"],
+        ban_means=tuple(description["bans"]["means"]),
+        ban_why=description["bans"]["why"],
     )

@@ -65,6 +65,11 @@ class RingPlane:
         self.events = netdev.link_events()
 
     @property
+    def program(self) -> MediaProgram | None:
+        """The XDP program, on every device."""
+        return self._program
+
+    @property
     def kind(self) -> str:
         """What media runs on now: the best that any device has; "udp": all are lost."""
         modes = {state.mode for state in self.devices if not state.why}

@@ -41,6 +41,8 @@ class PlaneInfo:
     workers: tuple[WorkerInfo, ...]
     interfaces: dict[str, InterfaceInfo]
     huge_pages: str = ""  # behind the arena: "2 MiB reserved", "transparent" (all, or how much), "none"
+    ban_means: tuple[str, ...] = ()  # what keeps banned sources out: xdp, sk_lookup; none: not permitted or not built
+    ban_why: str = ""  # it is these
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,12 @@ import struct
 from collections.abc import Collection
 
 from kernels.port import program as bpf
+from kernels.port.banned import BannedSources, Network
 from kernels.port.objects import read_object
 from kernels.port.xsk import LONGEST
 
 COUNTERS = ("to_ring", "passed_no_ring", "banned", "passed")
 FIRST = bytes(4)
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class MediaProgram:
@@ -23,7 +22,7 @@ class MediaProgram:
         self._object = bpf.Program(read_object("media"), "media", {"xsks": max(1, rings)})
         self.fd = self._object.program("media")
         self.id = bpf.program_id(self.fd)
-        self._bans: set[Network] = set()
+        self._banned = BannedSources(self._object)
         self._write_settings()
 
     def set_local(
@@ -50,21 +49,28 @@ class MediaProgram:
         bpf.update(self._object.map("xsks"), struct.pack("I", index), struct.pack("i", socket))
 
     def ban(self, network: Network) -> None:
-        """Drop what comes from there."""
-        bpf.update(self._object.map(_trie(network)), _prefix(network), bytes(8))
-        self._bans.add(network)
-        self._write_settings()
+        """Drop what comes from there. OSError: full (ENOSPC)."""
+        self._banned.add(network)
+        if len(self._banned) == 1:
+            self._write_settings()
 
     def unban(self, network: Network) -> None:
         """Absent is no error."""
-        bpf.remove(self._object.map(_trie(network)), _prefix(network))
-        self._bans.discard(network)
-        self._write_settings()
+        self._banned.remove(network)
+        if not self._banned:
+            self._write_settings()
+
+    def dropped(self, network: Network) -> int:
+        """Frames of one banned network."""
+        return self._banned.dropped(network)
+
+    def total(self) -> int:
+        """Frames of all, also of those who are free again."""
+        return bpf.total(self._object.map("counters"), COUNTERS.index("banned"))
 
     def bans(self) -> dict[Network, int]:
         """Banned sources and how many frames of theirs were dropped."""
-        hits = {net: bpf.lookup(self._object.map(_trie(net)), _prefix(net), 8) for net in self._bans}
-        return {network: int.from_bytes(value or b"", "little") for network, value in hits.items()}
+        return {network: self._banned.dropped(network) for network in self._banned}
 
     def counters(self) -> dict[str, int]:
         """Frames by verdict, over all CPUs."""
@@ -83,18 +89,10 @@ class MediaProgram:
         self._object.close()
 
     def _write_settings(self) -> None:
-        bpf.update(self._object.map("settings"), FIRST, struct.pack("II", LONGEST, len(self._bans)))
+        bpf.update(self._object.map("settings"), FIRST, struct.pack("II", LONGEST, len(self._banned)))
 
 
 def mapped(address: str) -> bytes:
     """16 octets, IPv4 as ::ffff:a.b.c.d."""
     packed = ipaddress.ip_address(address).packed
     return packed if len(packed) == 16 else bytes(10) + b"\xff\xff" + packed
-
-
-def _trie(network: Network) -> str:
-    return f"banned{network.version}"
-
-
-def _prefix(network: Network) -> bytes:
-    return struct.pack("I", network.prefixlen) + network.network_address.packed

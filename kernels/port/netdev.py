@@ -55,6 +55,11 @@ def find_device(address: str) -> Device:
     return Device(link.name, link.index, queue_count(link.name), tuple(vlans))
 
 
+def local_addresses() -> list[ipaddress.IPv4Address | ipaddress.IPv6Address]:
+    """Every address of this network namespace, on whatever device. OSError."""
+    return [ipaddress.ip_address(octets) for _, octets in _addresses() if len(octets) in (4, 16)]
+
+
 def running(device: str) -> bool:
     """Is the link up with a carrier? OSError when the device is gone."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:

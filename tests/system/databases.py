@@ -59,7 +59,7 @@ def mariadb(port: int) -> Iterator[str]:
     word = secrets.token_hex(8)
     with _place("mysql") as (place, account):
         _run(account, "mariadb-install-db", "--no-defaults", f"--datadir={place / 'data'}", "--skip-test-db",
-             "--auth-root-authentication-method=normal")  # fmt: skip
+             f"--tmpdir={place}", "--auth-root-authentication-method=normal")  # fmt: skip
         start = place / "start.sql"
         start.write_text(
             f"CREATE DATABASE {NAME};\nCREATE USER '{NAME}'@'127.0.0.1' IDENTIFIED BY '{word}';\n"
@@ -68,7 +68,7 @@ def mariadb(port: int) -> Iterator[str]:
         start.chmod(0o644)
         server = [MARIADB, "--no-defaults", f"--datadir={place / 'data'}", "--bind-address=127.0.0.1", f"--port={port}",
                   f"--socket={place / 'sock'}", f"--init-file={start}", f"--pid-file={place / 'pid'}",
-                  "--skip-name-resolve", "--innodb-flush-log-at-trx-commit=0"]  # fmt: skip
+                  f"--tmpdir={place}", "--skip-name-resolve", "--innodb-flush-log-at-trx-commit=0"]  # fmt: skip
         with _served(server, account, place, port, signal.SIGTERM):
             yield f"mysql://{NAME}:{word}@127.0.0.1:{port}/{NAME}"
 

@@ -40,7 +40,7 @@ listen = ["127.0.0.1:{ng}"]
 allow = ["127.0.0.0/8"]
 
 [sip]
-enabled = false
+{sip}
 
 [security]
 sdes_requires_tls = false
@@ -83,12 +83,14 @@ class Stack:
 
 
 @contextmanager
-def running(first: int, last: int, ng: int, calls: int = 200) -> Iterator[Stack]:
-    """Start on ports of the caller's choice, wait until healthy, stop by pid; the directory goes with its keys."""
+def running(first: int, last: int, ng: int, calls: int = 200, sip: str = "enabled = false") -> Iterator[Stack]:
+    """Start on ports of the caller's choice, wait until healthy, stop by pid; the directory goes with its keys.
+    `sip`: what stands in the [sip] table."""
     place = Path(tempfile.mkdtemp(prefix="gwstack"))
+    place.chmod(0o711)  # Kamailio is another account
     core = max(os.sched_getaffinity(0))
     config = place / "srtpgw.toml"
-    config.write_text(CONFIG.format(core=core, first=first, last=last, calls=calls, place=place, ng=ng))
+    config.write_text(CONFIG.format(core=core, first=first, last=last, calls=calls, place=place, ng=ng, sip=sip))
     with (place / "log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "appliance.cli.main", "up", "--config", str(config)],

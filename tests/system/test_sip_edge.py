@@ -122,10 +122,27 @@ def test_nothing_of_the_callee_shows_at_the_caller(call: Call) -> None:
     assert answer.header("Server") != "a callee's software"
 
 
+def test_no_message_of_the_call_names_the_other_side(call: Call) -> None:
+    """K04: INVITE, ACK, BYE and every reply, both ways: neither its address nor its own Call-ID or Via."""
+    here, there = call.at_caller(), call.at_callee()
+    for messages, others, role in ((there, here, "access"), (here, there, "core")):
+        arrived = [message.text for message in messages if not message.sent]
+        assert len(arrived) >= 3
+        assert not [text for text in arrived if labs.ADDRESS[role] in text]
+        assert not [text for text in arrived if others[0].header("Call-ID") in text]
+
+
 def test_requests_in_the_dialog_find_their_way(call: Call) -> None:
     """K04: ACK and BYE arrive at the callee through the hidden route."""
     starts = [message.start_line.split()[0] for message in call.at_callee() if not message.sent]
     assert starts == ["INVITE", "ACK", "BYE"]
+
+
+def test_every_state_of_the_call_is_told(edge: edges.Edge, call: Call) -> None:
+    """I02: with the Call-ID that the caller knows."""
+    known = call.at_caller()[0].header("Call-ID")
+    told = [event["state"] for event in edge.events("sip_call") if event["call_id"] == known]
+    assert list(dict.fromkeys(told)) == ["NEW", "INIT", "ROUTING", "RINGING", "ANSWERED", "HANGUP"]
 
 
 def test_media_is_gone_after_bye(call: Call) -> None:

@@ -23,13 +23,18 @@ class Area:
     """Modules (names without .so, in load order), their parameters, globals, files in the run directory (by name), and
     tables of the database by the name of Kamailio's own schema file ("dispatcher" for dispatcher-create.sql).
 
+    `statements` are SQL for things beside the tables, run once these are there; each may be run again.
+    `blocks` are native route blocks that the script calls by name (KSR.route): for functions that KEMI does not have.
     `copies`: name in the run directory -> file of the operator, which may be a key: copied, never held. `environment`:
-    of Kamailio's process."""
+    of Kamailio's process.
+    """
 
     modules: tuple[str, ...] = ()
     parameters: tuple[tuple[str, str, Value], ...] = ()  # (module, name, value)
     globals: tuple[tuple[str, Value], ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
     tables: tuple[str, ...] = ()
+    statements: tuple[str, ...] = ()
+    blocks: tuple[str, ...] = ()
     copies: Mapping[str, Path] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from appliance.config.check_database import read
 from appliance.config.database_url import parse
 from appliance.config.schema import Settings
 from appliance.sip_edge.areas.area import Area, Places
@@ -15,16 +16,20 @@ def url(settings: Settings) -> str:
     """In Kamailio's spelling; it may hold a password. OSError when url_file cannot be read, ValueError."""
     chosen = settings.sip_database
     if chosen.url_file is not None:
-        lines = chosen.url_file.read_text().splitlines()
-        text = lines[0].strip() if lines else ""
-        parse(text)
-        return text
+        return read(chosen.url_file)
     return chosen.url.get_secret_value() or f"sqlite:///{settings.paths.state.absolute().joinpath(*FILE)}"
 
 
-def usable(settings: Settings, modules: Path) -> bool:
-    """Is the module that this URL needs installed?"""
-    return (modules / f"{parse(url(settings)).engine.module}.so").exists()
+def usable(settings: Settings, modules: Path) -> str:
+    """The URL, or "" where Kamailio has no SQLite and nothing else was asked for: it keeps what it has in memory then.
+    OSError: the database that was asked for needs a module that is not installed."""
+    chosen = url(settings)
+    engine = parse(chosen).engine
+    if (modules / f"{engine.module}.so").exists():
+        return chosen
+    if settings.sip_database.url_file is None and not settings.sip_database.url.get_secret_value():
+        return ""
+    raise FileNotFoundError(0, f"Kamailio has no {engine.module} in {modules}: apt-get install {engine.debian}")
 
 
 def area(settings: Settings, places: Places) -> Area:

@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import KSR
 
-from appliance.sip_edge.ksr import dialog, fallback, media, media_flags, say
+from appliance.sip_edge.ksr import balance, dialog, fallback, media, media_flags, read, say, target
 from appliance.sip_edge.ksr.routing import RoutingTable, Trunk
 
 
 def new(table: RoutingTable) -> int:
     """An INVITE out of any dialog."""
-    caller = table.by_source(KSR.pv.gete("$si"))
-    if caller is None:
-        return say.refuse(404, "Not Found", "no_trunk")
-    if not caller.destination:
-        return say.refuse(404, "No Destination", "no_destination")
-    callee = table.by_next_hop(caller.destination) or media.NOBODY
+    say.event("call", state="NEW")
+    way = target.way(table)
+    if way is None:
+        return 1
+    caller, word = way
     KSR.tm.t_newtran()
     KSR.tm.t_reply(100, "Trying")
     KSR.dialog.dlg_manage()
     KSR.pv.sets("$dlg_var(caller)", caller.name)
-    KSR.pv.sets("$dlg_var(callee)", callee.name)
-    KSR.pv.sets("$du", caller.destination)
-    leave_by(callee)
-    if caller.inbound.mode != "forbidden" and media_flags.facts(KSR.pv.gete("$rb")).secure:
+    say.event("call", state="INIT", caller=caller.name)
+    callee = target.aim(table, word)
+    if callee is None:
+        return 1
+    if caller.inbound.mode != "forbidden" and media_flags.facts(read.text("$rb")).secure:
         KSR.pv.sets("$dlg_var(secured)", say.transport())
-    if not media.offer(table, caller, callee, caller.destination, by_caller=True):
+    if not media.offer(table, caller, callee, _leads_to(callee), by_caller=True):
         return 1
     dialog.hide()
     KSR.rr.record_route()
@@ -43,18 +43,41 @@ def relay() -> int:
 
 
 def failed(table: RoutingTable) -> int:
-    """The call did not come about (also after CANCEL and on timeout): nothing may stay behind."""
+    """An attempt failed (also after CANCEL and on timeout): another one, or nothing may stay behind."""
     status = int(KSR.pv.get("$T_reply_code") or 0)
     if status in fallback.NOT_ACCEPTABLE and _retry_plain(table, status):
+        return 1
+    if _try_next(table, status):
         return 1
     media.delete()
     say.event("failed", status=status)
     return 1
 
 
-def leave_by(trunk: Trunk) -> None:
-    if trunk.listen:
-        KSR.pv.sets("$fs", trunk.listen)
+def progress() -> None:
+    """A reply to the first INVITE of a call: the last two states of row I02. Replies in a dialog have no next hop."""
+    status = int(KSR.pv.get("$rs") or 0)
+    if KSR.pv.gete("$avp(next_hop)") and 180 <= status < 300:
+        say.event("call", state="RINGING" if status < 200 else "ANSWERED", status=status)
+
+
+def _leads_to(callee: Trunk) -> str:
+    """The next hop; who is called and how is remembered for the attempts that may follow."""
+    KSR.pv.sets("$dlg_var(callee)", callee.name)
+    KSR.pv.sets("$avp(next_hop)", target.next_hop())
+    say.event("call", state="ROUTING", callee=callee.name, next_hop=target.next_hop())
+    return target.next_hop()
+
+
+def _try_next(table: RoutingTable, status: int) -> bool:
+    """The next destination of the set, with media as its own trunk's policy says; one that this call cannot be offered
+    to is passed over."""
+    while balance.next(table, status):
+        caller, callee = media.named(table, "$avp(offerer)"), target.leave(table)
+        if media.engage(table, caller, callee, _leads_to(callee), by_caller=True) is None:
+            relay()
+            return True
+    return False
 
 
 def _retry_plain(table: RoutingTable, status: int) -> bool:
@@ -64,14 +87,13 @@ def _retry_plain(table: RoutingTable, status: int) -> bool:
         return False
     KSR.pv.sets("$avp(fallback)", "")
     caller, callee = (media.named(table, f"$avp({side})") for side in ("offerer", "answerer"))
-    flags = media_flags.offer_flags(
-        caller, fallback.plain(callee), say.transport(), caller.destination, table.sdes_requires_tls
-    )
+    next_hop = KSR.pv.gete("$avp(next_hop)")
+    flags = media_flags.offer_flags(caller, fallback.plain(callee), say.transport(), next_hop, table.sdes_requires_tls)
     if not media.put_to_gateway(KSR.rtpengine.rtpengine_offer, flags):
         return False
     say.event("retried_plain", status=status)
-    KSR.pv.sets("$ru", KSR.pv.gete("$ru"))  # a target for the new branch: t_relay takes none that has failed
-    KSR.pv.sets("$du", caller.destination)
-    leave_by(callee)
+    KSR.pv.sets("$ru", read.text("$ru"))  # a target for the new branch: t_relay takes none that has failed
+    KSR.pv.sets("$du", next_hop)
+    target.leave(table)
     relay()
     return True

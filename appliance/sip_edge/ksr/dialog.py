@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import KSR
 
-from appliance.sip_edge.ksr import media, media_flags, say, websocket
+from appliance.sip_edge.ksr import access, media, media_flags, read, say, websocket
 from appliance.sip_edge.ksr.routing import RoutingTable, Trunk
 
 
@@ -19,8 +19,11 @@ def within(table: RoutingTable, method: str) -> int:
         KSR.tm.t_relay()
         return _end_unanswered()
     KSR.tm.t_check_trans()
+    if method == "REFER" and not access.permits_uris(table):  # a phone's transfer (row N07)
+        return 1
     if method == "BYE":
         media.delete()
+        say.event("call", state="HANGUP")
     elif method in ("INVITE", "UPDATE"):
         if not _offer_again(table, method):
             return 1
@@ -70,7 +73,7 @@ def _offer_again(table: RoutingTable, method: str) -> bool:
     if method == "INVITE":
         KSR.tm.t_newtran()
         KSR.tm.t_reply(100, "Trying")
-    next_hop = KSR.pv.gete("$du") or KSR.pv.gete("$ru")
+    next_hop = KSR.pv.gete("$du") or read.text("$ru")
     offerer, answerer = _sides(table, next_hop)
     by_caller = KSR.rr.is_direction("upstream") < 0
     transport = KSR.pv.gete("$dlg_var(secured)")

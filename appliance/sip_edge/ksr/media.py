@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import KSR
 
-from appliance.sip_edge.ksr import fallback, media_flags, refusal, say
+from appliance.sip_edge.ksr import fallback, media_flags, read, refusal, say
 from appliance.sip_edge.ksr.routing import RoutingTable, Trunk
 
 SDP = "$var(sdp)"  # the SDP that the gateway wrote last (modparam write_sdp_pv)
@@ -16,32 +16,38 @@ NOBODY = Trunk(name="")
 
 def offer(table: RoutingTable, offerer: Trunk, answerer: Trunk, next_hop: str, *, by_caller: bool) -> bool:
     """Engage the gateway with the SDP of this request; False when the request was answered instead."""
+    verdict = engage(table, offerer, answerer, next_hop, by_caller=by_caller)
+    if verdict is not None:
+        say.refuse(verdict.status, verdict.phrase, verdict.reason)
+    return verdict is None
+
+
+def engage(
+    table: RoutingTable, offerer: Trunk, answerer: Trunk, next_hop: str, *, by_caller: bool
+) -> refusal.Verdict | None:
+    """Put the SDP of this request to the gateway; what to answer when it cannot be offered to `answerer`."""
     KSR.pv.sets("$avp(offerer)", offerer.name)
     KSR.pv.sets("$avp(answerer)", answerer.name)
     KSR.pv.sets(SDP, "")
     if KSR.textops.has_body_type(say.SDP_TYPE) < 0:
-        if KSR.pv.gete("$rb"):  # media described in a way that we cannot read would go round the gateway
-            say.refuse(*media_flags.unreadable(KSR.pv.gete("$cT")))
-            return False
+        if read.text("$rb"):  # media described in a way that we cannot read would go round the gateway
+            return refusal.Verdict(*media_flags.unreadable(KSR.pv.gete("$cT")))
         KSR.setflag(LATE_OFFER)
-        return True
+        return None
     secure_signalling = table.sdes_requires_tls
     try:
-        media_flags.check_offer(KSR.pv.gete("$rb"), offerer, say.transport(), secure_signalling)
+        media_flags.check_offer(read.text("$rb"), offerer, say.transport(), secure_signalling)
         if by_caller:
-            answerer = media_flags.bound(offerer, answerer, KSR.pv.gete("$rb"), say.transport())
+            answerer = media_flags.bound(offerer, answerer, read.text("$rb"), say.transport())
         flags = media_flags.offer_flags(offerer, answerer, say.transport(), next_hop, secure_signalling)
     except media_flags.Refused as refused:
-        say.refuse(488, "Not Acceptable Here", refused.reason)
-        return False
+        return refusal.Verdict(488, "Not Acceptable Here", refused.reason)
     new_call = KSR.siputils.has_totag() < 0
     if put_to_gateway(KSR.rtpengine.rtpengine_offer, flags):
         KSR.pv.sets("$avp(fallback)", "1" if new_call and fallback.possible(answerer, flags) else "")
-        return True
-    words = (table.ng, say.call_id(), KSR.pv.gete("$ft"), KSR.pv.gete("$rb"), flags)
-    verdict = refusal.ask(*words, new_call=new_call)
-    say.refuse(verdict.status, verdict.phrase, verdict.reason)
-    return False
+        return None
+    words = (table.ng, say.call_id(), KSR.pv.gete("$ft"), read.text("$rb"), flags)
+    return refusal.ask(*words, new_call=new_call)
 
 
 def into_branch() -> None:
@@ -55,7 +61,7 @@ def into_branch() -> None:
 def into_reply(table: RoutingTable) -> None:
     """The gateway's SDP in place of the answerer's."""
     status = int(KSR.pv.get("$rs") or 0)
-    if not 180 <= status < 300 or not KSR.pv.gete("$rb"):
+    if not 180 <= status < 300 or not read.text("$rb"):
         return
     if KSR.textops.has_body_type(say.SDP_TYPE) < 0:
         _disable(media_flags.unreadable(KSR.pv.gete("$cT"))[2] if status >= 200 else "")
@@ -73,7 +79,7 @@ def into_reply(table: RoutingTable) -> None:
 
 def into_ack(table: RoutingTable) -> None:
     """The ACK of a late offer carries the answer."""
-    if not KSR.pv.gete("$dlg_var(late)") or not KSR.pv.gete("$rb"):
+    if not KSR.pv.gete("$dlg_var(late)") or not read.text("$rb"):
         return
     KSR.pv.sets("$dlg_var(late)", "")
     if KSR.textops.has_body_type(say.SDP_TYPE) < 0:  # row C08
@@ -119,13 +125,13 @@ def _engage_reply(table: RoutingTable) -> bool:
 
 def _why_unanswered(table: RoutingTable) -> str:
     """The word for the log (row H01)."""
-    answer = media_flags.facts(KSR.pv.gete("$rb"))
+    answer = media_flags.facts(read.text("$rb"))
     required = named(table, "$avp(answerer)").outbound.mode == "mandatory" and not KSR.isflagset(LATE_OFFER)
     return "crypto_required" if required and not (answer.secure and answer.crypto) else "answer_not_acceptable"
 
 
 def _disable(reason: str) -> None:
     """Whatever one side said about media must not reach the other one: it would go round the gateway."""
-    KSR.textops.set_body(media_flags.disabled_answer(KSR.pv.gete("$rb")), say.SDP_TYPE)
+    KSR.textops.set_body(media_flags.disabled_answer(read.text("$rb")), say.SDP_TYPE)
     if reason:
         KSR.pv.sets("$dlg_var(unanswerable)", reason)

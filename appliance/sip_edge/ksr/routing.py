@@ -19,6 +19,7 @@ from appliance.sip_edge.ksr.rules.guard import GuardRules
 from appliance.sip_edge.ksr.rules.limits import LimitRules
 from appliance.sip_edge.ksr.rules.nat import NatRules
 from appliance.sip_edge.ksr.rules.registrar import RegistrarRules
+from appliance.sip_edge.ksr.rules.routes import Route
 from appliance.sip_edge.ksr.rules.tls_peer import TlsRules
 from appliance.sip_edge.ksr.rules.topology import TopologyRules
 from appliance.sip_edge.ksr.rules.websocket import WebsocketRules
@@ -42,6 +43,9 @@ class Trunk:
     name: str
     match: tuple[str, ...] = ()  # source networks, CIDR
     destination: str = ""  # next hop for calls that come from this trunk
+    uri: str = ""  # its own: where routes to it go
+    authenticate: str = "address"  # address, digest, certificate
+    peer_names: tuple[str, ...] = ()  # one of them is in its certificate
     listen: str = ""  # our socket towards it ("udp:10.0.0.1:5060"); empty: by route
     interface: str = "default"  # media interface that faces it
     inbound: MediaPolicy = field(default_factory=lambda: MediaPolicy("optional", stated=False))
@@ -49,6 +53,8 @@ class Trunk:
     flags: tuple[str, ...] = ()  # NG flags of its quirks (SDES-nopad, ...)
     sdes_over_cleartext: bool = False  # its keys may be seen in SIP without TLS
     secure_in: tuple[str, ...] = ()  # every spelling of the suites that bind the other leg to SRTP too (row H12)
+    trust_identity: bool = False  # its P-Asserted-Identity and Remote-Party-ID are believed
+    send_identity: str = "none"  # pai, rpid
     vbr: str = "forbid"  # variable bit rate codecs on secured media
 
 
@@ -64,6 +70,7 @@ class RoutingTable:
     flood: FloodRules = field(default_factory=FloodRules)
     limits: LimitRules = field(default_factory=LimitRules)
     access: AccessRules = field(default_factory=AccessRules)
+    routes: tuple[Route, ...] = ()
     auth: AuthRules = field(default_factory=AuthRules)
     registrar: RegistrarRules = field(default_factory=RegistrarRules)
     balance: BalanceRules = field(default_factory=BalanceRules)

@@ -7,14 +7,19 @@ from __future__ import annotations
 
 import json
 import socket
+import time
 from pathlib import Path
 
 import KSR
+
+from appliance.sip_edge.ksr import read
+from appliance.sip_edge.ksr.rules.telling import Telling
 
 ALLOW = "INVITE, ACK, CANCEL, BYE, NOTIFY, REFER, MESSAGE, OPTIONS, INFO, SUBSCRIBE, UPDATE, PRACK, REGISTER"
 SDP_TYPE = "application/sdp"
 EVENTS = Path(__file__).resolve().parents[4] / "events" / "control.sock"  # nobody listens: the log has it
 
+_TELLING = Telling()
 
 def reply(status: int, phrase: str, *, allow: bool = False) -> int:
     """Answer the request, without a transaction unless it has one. There is no response to an ACK."""
@@ -28,9 +33,13 @@ def reply(status: int, phrase: str, *, allow: bool = False) -> int:
 
 
 def refuse(status: int, phrase: str, rule: str, **details: object) -> int:
-    """Answer, count and tell: `rule` is the word for the log, the event and the metric."""
+    """Answer, count and tell: `rule` is the word for the log, the event and the metric. Of many at a time some are
+    told, with the number of those that were not."""
     count(rule)
-    event("refused", status=status, reason=rule, **details)
+    unsaid = _TELLING.ask(rule, time.monotonic())
+    if unsaid is not None:
+        more = {"unsaid": unsaid} if unsaid else {}
+        event("refused", status=status, reason=rule, **details, **more)
     return reply(status, phrase)
 
 
@@ -47,7 +56,7 @@ def count(rule: str) -> None:
 
 def event(name: str, **details: object) -> None:
     """One line of JSON per decision, one call id through all of them; the same as a datagram to control."""
-    record = {"event": f"sip_{name}", "call_id": call_id(), "method": KSR.pv.gete("$rm"), "source": KSR.pv.gete("$si")}
+    record = {"event": f"sip_{name}", "call_id": call_id(), "method": read.text("$rm"), "source": KSR.pv.gete("$si")}
     line = json.dumps({**record, **details})
     KSR.notice(line + "\n")
     _tell(line)
@@ -58,7 +67,7 @@ def transport() -> str:
 
 
 def call_id() -> str:
-    return str(KSR.pv.gete("$ci"))
+    return read.text("$ci")
 
 
 def _tell(line: str) -> None:

@@ -1,6 +1,7 @@
 """The routing script that Kamailio runs (KEMI, app_python3): which request goes where, and when media is engaged.
 
-    request -> flood (bans) -> guard (sanity, loops) -> limits -> in a dialog?  follow its route, re-offer, delete media
+    octets  -> flood (bans), before anybody parses them
+    request -> flood (pike) -> guard (sanity, loops) -> limits -> in a dialog?  follow its route, re-offer, delete media
             -> out of one?   OPTIONS answered; REGISTER: registrar; INVITE: trunk -> access -> target -> offer -> relay
     branch  -> the gateway's SDP goes in
     reply   -> answer media with its SDP -> back
@@ -14,16 +15,33 @@ one. Standard library only: everything in this folder is copied into Kamailio's 
 from __future__ import annotations
 
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
 _HERE = Path(__file__).resolve()
-if str(_HERE.parents[3]) not in sys.path:  # the package tree that was copied into Kamailio's run directory
-    sys.path.append(str(_HERE.parents[3]))
+if str(_HERE.parents[3]) not in sys.path:  # the copy in the run directory, before one in the working directory
+    sys.path.insert(0, str(_HERE.parents[3]))
 
 import KSR  # noqa: E402
 
-from appliance.sip_edge.ksr import call, dialog, guard, media, routing, say, tls_peer, websocket  # noqa: E402
+from appliance.sip_edge.ksr import (  # noqa: E402
+    balance,
+    call,
+    dialog,
+    flood,
+    guard,
+    identity,
+    limits,
+    media,
+    nat,
+    registrar,
+    request,
+    routing,
+    say,
+    tls_peer,
+    websocket,
+)  # fmt: skip
 
 
 def mod_init() -> Kamailio:
@@ -36,38 +54,67 @@ class Kamailio:
 
     def __init__(self, table: routing.RoutingTable) -> None:
         self.table = table
+        self.arrived = guard.Arrived()  # the message that is being handled: one at a time in each process
 
     def child_init(self, rank: int) -> int:
+        limits.child_init(self.table)
         return 0
 
+    def ksr_received(self, message: Any) -> int:
+        """Every datagram or stream message before anybody parses it; only the variables $rcv(...) are there."""
+        if flood.banned(self.table):
+            KSR.set_drop()
+        else:
+            self.arrived = guard.arrived(self.table)
+        return 1
+
     def ksr_request_route(self, message: Any) -> int:
-        if not guard.admits(self.table):
+        """Nothing that arrives may be left without an answer because of a mistake of ours."""
+        try:
+            return self._route()
+        except UnicodeDecodeError:  # where it must be UTF-8 (RFC 3261 section 25.1)
+            return say.refuse(400, "Bad Encoding", "not_utf8")
+        except Exception as error:
+            say.event("error", error=repr(error), at=traceback.format_exc(limit=-3))
+            return say.refuse(500, "Server Internal Error", "script_error")
+
+    def _route(self) -> int:
+        table = self.table
+        if not (flood.check(table) and guard.admits(table, self.arrived) and limits.admits(table)):
             return 1
-        tls_peer.note(self.table)
-        KSR.force_rport()  # answers go where the request came from (RFC 3581, row I03)
+        tls_peer.note(table)
+        nat.request(table)
         method = KSR.pv.gete("$rm")
         websocket.arrives(method)
         if method == "CANCEL":
             return _cancel()
         if KSR.siputils.has_totag() > 0:
-            return dialog.within(self.table, method)
+            return dialog.within(table, method)
         if method == "ACK":  # of a negative reply: belongs to a transaction or to nobody
             return _cancel()
         KSR.tm.t_check_trans()  # a retransmission is answered by its transaction and ends here
         if method == "OPTIONS":
             return say.reply(200, "OK", allow=True)
-        if method == "INVITE":
-            return call.new(self.table)
-        return say.refuse(404, "Not Found", "no_route")
+        if method == "REGISTER":
+            return registrar.register(table)
+        return call.new(table) if method == "INVITE" else request.new(table)
 
     def ksr_branch(self, message: Any) -> int:
+        identity.tell(*(media.named(self.table, f"$avp({side})") for side in ("offerer", "answerer")))
         media.into_branch()
         return 1
 
     def ksr_reply(self, message: Any) -> int:
         dialog.hide()
         websocket.answers()
+        nat.reply(self.table)
         media.into_reply(self.table)
+        call.progress()
+        return 1
+
+    def ksr_reply_other(self, message: Any) -> int:
+        dialog.hide()
+        nat.reply(self.table)
         return 1
 
     def ksr_failure(self, message: Any) -> int:
@@ -79,6 +126,14 @@ class Kamailio:
     def ksr_dialog_event(self, message: Any, event: str) -> int:
         if event == "dialog:end":
             dialog.ended()
+        return 1
+
+    def ksr_dispatcher_event(self, message: Any, event: str) -> int:
+        balance.changed(event)
+        return 1
+
+    def ksr_tm_event(self, message: Any, event: str) -> int:
+        balance.local_request(self.table)
         return 1
 
     def ksr_xhttp_event(self, message: Any, event: str) -> int:
@@ -97,6 +152,9 @@ class Kamailio:
 
     def ksr_reply_route(self, message: Any) -> int:
         """As above, for each reply; what becomes of it is said per transaction, in `ksr_reply`."""
+        if not guard.admits_reply(self.table.guard):
+            KSR.set_drop()
+            return 1
         return 1 if tls_peer.takes(self.table) else 0
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -71,6 +71,7 @@ class Edge:
     async def start(self) -> None:
         """Make the tables, listen. A database that is away does not keep the gateway from starting: `tick` retries."""
         await self._sample()
+        self._sampled = asyncio.get_running_loop().time()
         self.tick()
 
     async def stop(self) -> None:
@@ -90,13 +91,16 @@ class Edge:
             self._sampling = asyncio.create_task(self._sample(), name="edge status")
 
     async def _sample(self) -> None:
-        if self.database_why:
-            await self._create_tables()
+        await self._look_at_database()
         self.status = await read(self.rpc)
 
-    async def _create_tables(self) -> None:
+    async def _look_at_database(self) -> None:
+        """Make the tables until that worked, and again when it was away: it may be another one."""
         try:
-            await asyncio.to_thread(self.database.create, (), self._account)
+            if self.database_why:
+                await asyncio.to_thread(self.database.create, (), self._account)
+            else:
+                await asyncio.to_thread(self.database.check)
             self.database_why = ""
         except GatewayError as error:
             if self.database_why != str(error):
@@ -114,37 +118,60 @@ class Edge:
         """One audited change. `work` runs in a thread, in a transaction; it validates and raises errors of
         `appliance.errors`, then nothing is changed and nothing recorded. DatabaseUnavailable, AuditUnavailable,
         EdgeRefused."""
-        making = asyncio.ensure_future(self._change(who, action, target, work, tuple(reload)))
-        self._making.add(making)  # whoever asked may go away: what was begun is finished
-        making.add_done_callback(self._making.discard)
-        return await asyncio.shield(making)
+        return await self._finished(self._change(who, action, target, work, tuple(reload)))
 
     async def tell(
         self, who: str, action: str, target: str, commands: Sequence[Command], before: Any = None, after: Any = None
     ) -> list[Any]:
         """Commands that change Kamailio's memory alone (a ban lifted, a destination disabled), audited. The results;
         RpcUnavailable, RpcRefused, AuditUnavailable."""
+        return await self._finished(self._tell(who, action, target, tuple(commands), before, after))
+
+    async def _finished(self, work: Coroutine[Any, Any, T]) -> T:
+        """Whoever asked may go away: what was begun is finished."""
+        making = asyncio.ensure_future(work)
+        self._making.add(making)
+        making.add_done_callback(self._making.discard)
+        return await asyncio.shield(making)
+
+    async def _tell(
+        self, who: str, action: str, target: str, commands: Sequence[Command], before: Any, after: Any
+    ) -> list[Any]:
         async with self._lock:
-            await asyncio.to_thread(self.audit.record, who, action, target, before, after)
-            return [await self.rpc.call(str(method), *words) for method, *words in commands]
+            await self._record(who, action, target, before, after)
+            try:
+                return [await self.rpc.call(str(method), *words) for method, *words in commands]
+            except (RpcUnavailable, RpcRefused) as error:
+                await self._record(who, f"{action} failed", target, None, {"why": str(error)})
+                raise
+
+    async def _record(self, who: str, action: str, target: str, before: Any, after: Any) -> None:
+        await asyncio.to_thread(self.audit.record, who, action, target, before, after)
 
     async def _change(
         self, who: str, action: str, target: str, work: Callable[[Connection], Changed[T]], reload: Sequence[Command]
     ) -> Applied[T]:
         undo: Undo | None = None
+        recorded = False
 
         def transact(connection: Connection) -> Changed[T]:
-            nonlocal undo
+            nonlocal undo, recorded
             if reload:
                 with Undo(connection) as undo:
                     changed = work(connection)
             else:
                 changed = work(connection)
             self.audit.record(who, action, target, changed.before, changed.after)  # raises: nothing is changed
+            recorded = True
             return changed
 
         async with self._lock:
-            changed = await self.database.run(transact)
+            try:
+                changed = await self.database.run(transact)
+            except GatewayError as error:
+                if recorded:  # the commit itself failed
+                    await self._record(who, f"{action} taken back", target, None, {"refused": str(error)})
+                raise
             try:
                 return Applied(changed.value, await self._load(reload))
             except RpcRefused as error:

@@ -91,16 +91,18 @@ class News:
         self.bus.publish(event)
 
     def _open(self) -> None:
-        if stat.S_ISSOCK(self.path.lstat().st_mode) if self.path.is_symlink() or self.path.exists() else False:
-            self.path.unlink()  # of a control process that was killed
+        with contextlib.suppress(FileNotFoundError):
+            if stat.S_ISSOCK(self.path.lstat().st_mode):
+                self.path.unlink()  # of a control process that was killed
         link = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
         try:
             link.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-            before = os.umask(0o117)  # owner and group; the directory says which group
+            before = os.umask(0o117)  # owner and group
             try:
                 link.bind(str(self.path))
             finally:
                 os.umask(before)
+            os.chown(self.path, -1, self.path.parent.stat().st_gid, follow_symlinks=False)  # Kamailio's
             asyncio.get_running_loop().add_reader(link.fileno(), self._readable)
         except OSError:
             link.close()
@@ -133,7 +135,7 @@ def parse(datagram: bytes, now: float) -> EdgeEvent | None:
     if not isinstance(record, dict) or not isinstance(name := record.get("event"), str) or not name:
         return None
     status = record.get("status")
-    others = [(str(key)[:LONGEST], _word(value)) for key, value in record.items() if key not in _OWN]
+    others = [(_word(key), _word(value)) for key, value in record.items() if key not in _OWN]
     return EdgeEvent(
         time=now, event=name[:LONGEST], rule=_word(record.get("rule", record.get("reason"))),
         status=status if isinstance(status, int) and 0 <= status < 1000 else 0,

@@ -8,7 +8,7 @@ import os
 import pwd
 import re
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,10 +21,15 @@ from appliance.sip_edge.tables import schema
 
 T = TypeVar("T")
 
-BUSY_S = 5.0  # how long a writer waits for another one
-CONNECT_S = 5
+PATIENCE: Mapping[str, Mapping[str, Any]] = {  # a server that hangs holds up one change, not every thread for ever
+    "db_sqlite": {"timeout": 5.0},  # how long a writer waits for another one
+    "db_postgres": {
+        "connect_timeout": 5, "tcp_user_timeout": 10_000, "options": "-c statement_timeout=30000 -c lock_timeout=5000",
+    },
+    "db_mysql": {"connect_timeout": 5, "read_timeout": 30, "write_timeout": 30},
+}  # fmt: skip
 SCHEMAS = Path("/usr/share/kamailio")
-LOCK = 0x73727470  # of PostgreSQL's advisory lock: two gateways that start together make the tables once
+LOCK = 0x73727470  # number of the servers' advisory lock
 
 
 class Database:
@@ -58,6 +63,13 @@ class Database:
         if self.url.file:
             give(self.url.file, account)
 
+    def check(self) -> None:
+        """Does it answer? DatabaseUnavailable."""
+        if self.url.file is None:
+            self.run_here(lambda connection: connection.exec_driver_sql("SELECT 1"))
+        elif not self.url.file.exists():  # no transaction: SQLite's would hold up Kamailio's writes
+            raise DatabaseUnavailable(f"{self.url}: the file is gone")
+
     def _scripts(self, names: Iterable[str]) -> list[str]:
         try:
             return [(SCHEMAS / self.url.engine.schemas / f"{name}-create.sql").read_text() for name in names]
@@ -86,7 +98,8 @@ def make_file(path: Path, account: str = "") -> None:
         if not path.parent.is_dir():
             path.parent.mkdir(mode=0o770, parents=True, exist_ok=True)
             _chown(path.parent, account)
-            path.parent.chmod(0o2770)
+            with contextlib.suppress(PermissionError):  # systemd's RestrictSUIDSGID; its unit has made it then
+                path.parent.chmod(0o2770)
         with contextlib.suppress(FileExistsError):
             file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
             os.fchmod(file, 0o660)  # whatever the umask is; SQLite gives its -wal and -shm the same mode
@@ -111,8 +124,11 @@ def _chown(path: Path, account: str) -> None:
 
 
 def _create(connection: Connection, scripts: Iterable[str]) -> None:
-    if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
+    with _alone(connection):
+        _create_missing(connection, scripts)
+
+
+def _create_missing(connection: Connection, scripts: Iterable[str]) -> None:
     there = set(inspect(connection).get_table_names())
     schema.METADATA.create_all(connection, checkfirst=True)
     for name, number in schema.VERSIONS.items():
@@ -125,22 +141,35 @@ def _create(connection: Connection, scripts: Iterable[str]) -> None:
                     connection.exec_driver_sql(statement)
 
 
+@contextlib.contextmanager
+def _alone(connection: Connection) -> Iterator[None]:
+    """Gateways that start together make the tables once. SQLite's transactions are exclusive anyhow."""
+    kind = connection.dialect.name
+    if kind == "postgresql":
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
+    elif kind == "mysql":
+        connection.exec_driver_sql(f"SELECT GET_LOCK('srtpgw-{LOCK}', 10)")
+    try:
+        yield
+    finally:
+        if kind == "mysql":
+            connection.exec_driver_sql(f"SELECT RELEASE_LOCK('srtpgw-{LOCK}')")
+
+
 def created(script: str) -> set[str]:
     """Names of the tables that a schema file makes."""
     return set(re.findall(r"CREATE TABLE `?(\w+)", script))
 
 
 def _engine(url: DatabaseUrl) -> Engine:
-    options: dict[str, Any] = {}
-    if url.file:
-        options["connect_args"] = {"timeout": BUSY_S}
-    else:
+    options: dict[str, Any] = {"connect_args": PATIENCE[url.engine.module]}
+    if not url.file:
         options.update(pool_pre_ping=True, pool_size=2, max_overflow=2, pool_recycle=1800)
-        options["connect_args"] = {"connect_timeout": CONNECT_S}
     try:
         engine = create_engine(_url(url), hide_parameters=True, **options)
     except ImportError:
-        raise DatabaseUnavailable(f"{url}: needs the Python package {url.engine.python}") from None
+        hint = f"pip install 'srtpgw[{url.engine.extra}]'"
+        raise DatabaseUnavailable(f"{url}: needs Python's {url.engine.python}: {hint}") from None
     if url.file:
         event.listen(engine, "connect", _sqlite_connected)
         event.listen(engine, "begin", _sqlite_begins)

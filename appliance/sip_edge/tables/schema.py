@@ -19,6 +19,7 @@ from sqlalchemy import (
 )
 
 METADATA = MetaData()
+OURS = frozenset({"subscriber_ha1", "bans"})  # tables that Kamailio's modules do not know; all others are its own
 VERSIONS = {"version": 1, "trusted": 6, "address": 6, "dispatcher": 4, "subscriber": 7, "grp": 2}
 
 
@@ -66,6 +67,12 @@ subscriber = Table(
     _word("username", 64), _word("domain", 64), _word("password", 64), _word("ha1", 128), _word("ha1b", 128),
     UniqueConstraint("username", "domain", name="subscriber_account_idx"),
     Index("subscriber_username_idx", "username"),
+)  # fmt: skip
+
+subscriber_ha1 = Table(  # ours: HA1 of algorithms that Kamailio's table has no column for (RFC 8760)
+    "subscriber_ha1", METADATA, _id(),
+    _word("username", 64), _word("domain", 64), _word("algorithm", 16), _word("ha1", 128),
+    UniqueConstraint("username", "domain", "algorithm", name="subscriber_ha1_idx"),
 )  # fmt: skip
 
 grp = Table(

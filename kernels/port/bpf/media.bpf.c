@@ -16,6 +16,8 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
+#include "banned.bpf.h"
+
 #define FRAGMENT 0x3fff /* more fragments, or not the first */
 #define VLAN_ID 0x0fff
 
@@ -49,16 +51,6 @@ struct settings {
 	__u32 bans; /* how many sources are banned: 0 saves the look-up */
 };
 
-struct prefix4 {
-	__u32 bits;
-	__u8 ip[4];
-};
-
-struct prefix6 {
-	__u32 bits;
-	__u8 ip[16];
-};
-
 enum counter { TO_RING, PASSED_NO_RING, BANNED, PASSED, COUNTERS };
 
 struct {
@@ -89,22 +81,6 @@ struct {
 	__type(key, __u32);
 	__type(value, struct settings);
 } settings SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
-	__uint(max_entries, 65536);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, struct prefix4);
-	__type(value, __u64);
-} banned4 SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
-	__uint(max_entries, 65536);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, struct prefix6);
-	__type(value, __u64);
-} banned6 SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -164,30 +140,6 @@ static __always_inline int read_ipv6(struct ipv6hdr *ip, void *end, struct seen 
 		return 0;
 	__builtin_memcpy(seen->key.ip, &ip->daddr, 16);
 	return read_udp(ip + 1, end, payload, seen);
-}
-
-static __always_inline int is_banned4(struct iphdr *ip)
-{
-	struct prefix4 source = { .bits = 32 };
-	__u64 *hits;
-
-	__builtin_memcpy(source.ip, &ip->saddr, 4);
-	hits = bpf_map_lookup_elem(&banned4, &source);
-	if (hits)
-		__sync_fetch_and_add(hits, 1);
-	return hits != 0;
-}
-
-static __always_inline int is_banned6(struct ipv6hdr *ip)
-{
-	struct prefix6 source = { .bits = 128 };
-	__u64 *hits;
-
-	__builtin_memcpy(source.ip, &ip->saddr, 16);
-	hits = bpf_map_lookup_elem(&banned6, &source);
-	if (hits)
-		__sync_fetch_and_add(hits, 1);
-	return hits != 0;
 }
 
 /* Another program had this port before us. */
@@ -252,7 +204,7 @@ int media(struct xdp_md *frame)
 
 		if ((void *)(ip + 1) > end || ip->version != 4)
 			return verdict(PASSED, XDP_PASS);
-		if (bans && is_banned4(ip))
+		if (bans && is_banned4(&ip->saddr))
 			return verdict(BANNED, XDP_DROP);
 		plain = read_ipv4(ip, end, &seen);
 	} else if (proto == bpf_htons(ETH_P_IPV6)) {
@@ -260,7 +212,7 @@ int media(struct xdp_md *frame)
 
 		if ((void *)(ip + 1) > end || ip->version != 6)
 			return verdict(PASSED, XDP_PASS);
-		if (bans && is_banned6(ip))
+		if (bans && is_banned6(&ip->saddr))
 			return verdict(BANNED, XDP_DROP);
 		plain = read_ipv6(ip, end, &seen);
 	} else {

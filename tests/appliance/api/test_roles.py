@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from pathlib import Path
 
 import pytest
@@ -59,8 +60,6 @@ def test_role_of_a_client(peer: str, names: list[bytes], role: Role) -> None:
 
 def test_viewer_looks_and_nothing_else() -> None:
     may = {method for method in METHODS if allowed(Role.VIEWER, method)}
-    assert {method.rpartition("/")[2] for method in may} == {
-        "Get", "List", "Watch", "Why", "GetStatus", "GetHardware", "Check", "ServerReflectionInfo",
-        "ListCertificates", "ListCiphers",
-    }  # fmt: skip
+    verbs = {re.match(r"[A-Z][a-z]+", method.rpartition("/")[2])[0] for method in may}  # type: ignore[index]
+    assert verbs == {"Get", "List", "Watch", "Why", "Check", "Server", "Test", "Choose", "Top"}  # Server...: reflection
     assert roles.METHODS["/srtpgw.v1.SystemService/Drain"] is Role.ADMIN

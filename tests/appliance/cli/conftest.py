@@ -9,34 +9,52 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from appliance.api.server import ApiServer
 from appliance.calls.media import Address, ContextSpec, LegMedia, MasterKey, StreamMedia
 from appliance.calls.views import SessionRequest
-from appliance.config.schema import Grpc
+from appliance.config.schema import Grpc, Settings
+from appliance.sip_edge.management.edge import Edge
+from appliance.sip_edge.management.parts import EdgeParts
+from appliance.sip_edge.rpc import Rpc
+from appliance.sip_edge.tables.database import Database
+from appliance.telemetry.audit import Audit
 from tests.appliance.api.fake_calls import FakeCalls
 
 
 @dataclass
 class Gateway:
+    """`edge` lives in the thread's loop; its Kamailio is a FakeRpc at `edge.rpc.path`, if a test starts one."""
+
     socket: Path
     calls: FakeCalls
+    edge: Edge
+    loop: asyncio.AbstractEventLoop
 
 
 @pytest.fixture
 def gateway(tmp_path: Path) -> Iterator[Gateway]:
-    found = Gateway(tmp_path / "control.sock", FakeCalls())
     loop = asyncio.new_event_loop()
+    (tmp_path / "sip").mkdir()
+    edge = Edge(
+        Rpc(tmp_path / "sip" / "kamailio_rpc.sock", timeout_s=1.0), Database(f"sqlite:///{tmp_path}/tables/k.sqlite"),
+        Audit(tmp_path / "audit.jsonl"),
+    )  # fmt: skip
+    found = Gateway(tmp_path / "control.sock", FakeCalls(), edge, loop)
     ready, ended = threading.Event(), asyncio.Event()
 
     async def serve() -> None:
         await found.calls.create_session(_session("call-1", "first"))
         await found.calls.create_session(_session("call-2", "[bold]not markup[/bold]"))
-        server = ApiServer(found.calls, Grpc(), found.socket)
+        await edge.start()
+        settings = Settings(paths={"state": tmp_path, "run": tmp_path})  # type: ignore[arg-type]
+        server = ApiServer(found.calls, Grpc(), found.socket, edge=EdgeParts(settings, CollectorRegistry(), edge))
         await server.start()
         ready.set()
         await ended.wait()
         await server.stop(0)
+        await edge.stop()
 
     thread = threading.Thread(target=loop.run_until_complete, args=(serve(),), daemon=True)
     thread.start()

@@ -112,6 +112,31 @@ async def test_what_a_dead_process_left_is_swept(tmp_path: Path) -> None:
         await until(lambda: not runs(worker))
 
 
+async def test_what_cannot_be_prepared_is_tried_again_alone(tmp_path: Path) -> None:
+    """The SIP edge's database is away when Kamailio is to start again: media and control stay, and its log says why."""
+    logs = tmp_path / "log"
+    logs.mkdir()
+    good, tries = sleeper(tmp_path, "sip"), []
+
+    def prepare() -> list[str]:
+        words = list(good.prepare())
+        tries.append(1)
+        if len(tries) in (2, 3):
+            raise RuntimeError("the database does not answer")
+        return words
+
+    said: list[str] = []
+    programs = [sleeper(tmp_path, "media", essential=True), Program("sip", prepare, good.ready, ready_s=10)]
+    supervisor = Supervisor(programs, said.append, logs)
+    async with running(supervisor):
+        before = supervisor.pids()
+        os.kill(before["sip"], signal.SIGKILL)
+        await until(lambda: len(tries) == 4 and good.ready())
+        assert supervisor.pids()["media"] == before["media"]
+    assert "sip cannot be started: RuntimeError: the database does not answer" in (logs / "sip.log").read_text()
+    assert any("does not get ready" in words and "the database does not answer" in words for words in said)
+
+
 async def test_an_essential_process_that_fails_is_reported(tmp_path: Path) -> None:
     """The error names the process and ends with its last words."""
     logs = tmp_path / "log"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from appliance.errors import InvalidRequest, NoCapacity, Overloaded
-from appliance.placement.placer import Load, Need, Rules, place
+from appliance.placement.placer import ALGORITHMS, Load, Need, Rules, place
 
 NEED = Need(flows=4, cryptos=2, ports={"default": 4})
 
@@ -102,3 +102,15 @@ def test_refusals_say_why(loads: list[Load], need: Need, why: str) -> None:
 def test_an_unknown_interface_is_the_requests_mistake() -> None:
     with pytest.raises(InvalidRequest, match="no such interface: 'wan'"):
         place([load(0)], Need(1, 0, {"wan": 2}))
+
+
+def test_the_algorithms_of_destination_sets_place_calls() -> None:
+    """O37: round robin in turns; by what is left of each core; by default the least loaded, as ever."""
+    three = [load(0, calls=9, busy=0.0), load(1, calls=2, busy=0.5), load(2, calls=2, busy=0.5)]
+    turns = Rules(algorithm=ALGORITHMS["round-robin"])
+    assert [place(three, NEED, turns, count) for count in range(4)] == [0, 1, 2, 0]
+    shares = Rules(algorithm=ALGORITHMS["relative-weight"])
+    found = [place(three, NEED, shares, count) for count in range(200)]
+    assert [found.count(worker) for worker in range(3)] == [100, 50, 50]
+    assert [place(three, NEED, Rules(), count) for count in range(3)] == [0, 0, 0]
+    assert place(three[1:], NEED, Rules(), 1) == 1

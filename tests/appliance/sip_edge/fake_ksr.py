@@ -37,6 +37,7 @@ class FakeKSR:
         self.variables: dict[str, Any] = {}
         self.log: list[str] = []
         self.flags: set[int] = set()
+        self.dropped = False
         self.pv = SimpleNamespace(
             get=self.variables.get, gete=lambda name: self.variables.get(name, ""), sets=self.variables.__setitem__
         )
@@ -59,6 +60,7 @@ class FakeKSR:
         return 1
 
     def set_drop(self) -> None:
+        self.dropped = True
         self.calls.append(("set_drop",))
 
     def set_reply_close(self) -> None:

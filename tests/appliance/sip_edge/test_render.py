@@ -39,6 +39,14 @@ def test_the_configuration_says_what_the_settings_say(settings: Settings, tmp_pa
     assert 'modparam("topoh", "mask_callid", 1)' in text
 
 
+def test_an_edge_without_streams_has_no_tcp_process(settings: Settings, tmp_path: Path) -> None:
+    """Kamailio 5.6's spins when there is nothing for it to wait for."""
+    edge = from_settings.edge_config(settings, tmp_path)
+    assert "disable_tcp" not in render.kamailio_cfg(edge)
+    text = render.kamailio_cfg(dataclasses.replace(edge, listen=("udp:127.0.0.1:5060",)))
+    assert "disable_tcp=yes" in text and "tcp_children" not in text
+
+
 def test_no_string_can_break_out_of_its_quotes(settings: Settings, tmp_path: Path) -> None:
     edge = dataclasses.replace(from_settings.edge_config(settings, tmp_path), user_agent='x"\nloadmodule "exec.so')
     with pytest.raises(ValueError, match="not possible"):

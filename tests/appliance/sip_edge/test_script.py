@@ -330,3 +330,19 @@ def test_events_are_json_with_the_call_id(ksr: FakeKSR, edge: Any) -> None:
         "event": "sip_refused", "call_id": "call-1", "method": "INVITE", "source": "192.0.2.9", "status": 404,
         "reason": "no_trunk",
     }  # fmt: skip
+
+
+def test_a_calls_states_are_told_in_order(ksr: FakeKSR, edge: Any) -> None:
+    """I02: NEW, INIT, ROUTING, RINGING, ANSWERED, HANGUP; a reply to a re-INVITE is no state of the call's."""
+    arrive(ksr, "INVITE", sdp=PLAIN)
+    edge.ksr_request_route(None)
+    for status in (100, 180, 200):
+        ksr.variables["$rs"] = status
+        edge.ksr_reply(None)
+    ksr.variables["$avp(next_hop)"] = ""  # another transaction, which has AVPs of its own
+    edge.ksr_reply(None)
+    arrive(ksr, "BYE", in_dialog=True)
+    edge.ksr_request_route(None)
+    told = [record for record in map(json.loads, ksr.log) if record["event"] == "sip_call"]
+    assert [record["state"] for record in told] == ["NEW", "INIT", "ROUTING", "RINGING", "ANSWERED", "HANGUP"]
+    assert {record["call_id"] for record in told} == {"call-1"}

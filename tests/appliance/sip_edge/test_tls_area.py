@@ -143,7 +143,7 @@ def test_versions_that_kamailio_has_no_word_for(authority: Authority, tmp_path: 
     settings = settings_with(authority, {"tls_versions": "tlsv1.3"})
     edge = edge_of(settings, tmp_path / "sip")
     kamailio.prepare(edge)
-    assert kamailio.command(edge)[:2] == ["env", f"OPENSSL_CONF={edge.run}/openssl.cnf"]
+    assert f"OPENSSL_CONF={edge.run}/openssl.cnf" in kamailio.command(edge)
     assert "MinProtocol = TLSv1.3" in (edge.run / "openssl.cnf").read_text()
     kamailio.check(edge)
 

@@ -2,11 +2,35 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
+from functools import lru_cache
+
+BANS, COUNTS = "ipban", "flood"  # hash tables of Kamailio; bans are control's to list and lift
+REMEMBERED = 4096  # sources whose answer a process keeps: forged ones push each other out
 
 
 @dataclass(frozen=True)
 class FloodRules:
-    """Anti-flood: pike, its ban table, known sources (rows M01-M13)."""
+    """`known`: networks that are never counted. `density`: requests per `unit_s` in exact mode."""
 
     enabled: bool = False
+    exact: bool = False
+    density: int = 30
+    ban_s: int = 300
+    known: tuple[str, ...] = ()
+
+
+@lru_cache(maxsize=REMEMBERED)
+def is_known(known: tuple[str, ...], source: str) -> bool:
+    """Whether an address lies in one of the networks (M07). What is no address is not known."""
+    try:
+        address = ipaddress.ip_address(source)
+    except ValueError:
+        return False
+    return any(address in network for network in _networks(known))
+
+
+@lru_cache(maxsize=1)
+def _networks(known: tuple[str, ...]) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
+    return tuple(map(ipaddress.ip_network, known))

@@ -1,12 +1,68 @@
-"""REGISTER: domains, bindings, the block against floods of it (rows L01-L08)."""
+"""REGISTER: domains, bindings, the block against floods of it (rows L01-L08).
+
+The block is the reference's, with its slip put right: it compares with `==` and counts nowhere; here an attempt is
+counted when it is handled, and the comparison is `>=`.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from enum import Enum
+
+BLOCKS = "auth_block_list"  # Kamailio's hash table, as the reference names it
+LOCATION = "location"  # table of bindings
+FIELDS = ("auth_count", "last_auth", "last_block")
+
+
+@dataclass(frozen=True)
+class BlockRules:
+    """`key`: user, ip, both."""
+
+    enabled: bool = False
+    attempts: int = 30
+    window_s: int = 300
+    block_s: int = 900
+    key: str = "both"
 
 
 @dataclass(frozen=True)
 class RegistrarRules:
-    """REGISTER: domains, bindings, the block against floods of it (rows L01-L08)."""
-
     enabled: bool = False
+    domains: tuple[str, ...] = ()  # in lower case; empty: any
+    trunk: str = ""
+    block: BlockRules = field(default_factory=BlockRules)
+
+
+@dataclass(frozen=True)
+class Attempts:
+    """Of one key; times in seconds since the epoch, 0: never."""
+
+    auth_count: int = 0
+    last_auth: int = 0
+    last_block: int = 0
+
+
+class Judgement(Enum):
+    HANDLED = "handled"  # and counted
+    BLOCKED = "blocked"  # by this attempt
+    ALREADY = "already"
+
+
+def judge(rules: BlockRules, seen: Attempts, now: int) -> tuple[Judgement, Attempts]:
+    """What becomes of a REGISTER, and what is remembered. Both comparisons of times are strict (row L05)."""
+    if seen.auth_count >= rules.attempts:
+        if seen.last_block > now - rules.block_s:
+            return Judgement.ALREADY, seen
+        if seen.last_auth > now - rules.window_s:
+            return Judgement.BLOCKED, replace(seen, last_block=now)
+        seen = replace(seen, auth_count=0)
+    return Judgement.HANDLED, replace(seen, auth_count=seen.auth_count + 1, last_auth=now)
+
+
+def key(rules: BlockRules, user: str, source: str) -> str:
+    """What is counted (row L06)."""
+    return {"user": user, "ip": source}.get(rules.key, f"{user}@{source}")
+
+
+def is_ours(rules: RegistrarRules, domain: str) -> bool:
+    return not rules.domains or domain.lower() in rules.domains

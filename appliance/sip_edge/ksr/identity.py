@@ -1,0 +1,20 @@
+"""Who calls, as the callee is told (row I06): in the branch, so that each destination gets what its trunk wants."""
+
+from __future__ import annotations
+
+import KSR
+
+from appliance.sip_edge.ksr import read
+from appliance.sip_edge.ksr.routing import Trunk
+from appliance.sip_edge.ksr.rules import identity
+
+
+def tell(caller: Trunk, callee: Trunk) -> None:
+    """Replace what the caller's side said by what the callee may know."""
+    pai, rpid, privacy = (read.text(f"$hdr({name})") for name in (identity.PAI, identity.RPID, identity.PRIVACY))
+    for name in (identity.PAI, identity.RPID, identity.PPI):
+        KSR.hdr.remove(name)
+    told = identity.Told(pai, rpid, privacy)
+    line = identity.header(told, trusted=caller.trust_identity, form=callee.send_identity)
+    if line:
+        KSR.hdr.append(f"{line}\r\n")

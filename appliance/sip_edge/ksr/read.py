@@ -1,0 +1,13 @@
+"""What a message says, whatever octets it says it in: Kamailio's Python raises at what is no UTF-8."""
+
+from __future__ import annotations
+
+import KSR
+
+
+def text(name: str) -> str:
+    """The pseudo-variable `name` ("$ua"), "" when it has no value. What is no UTF-8 reads as Latin-1."""
+    try:
+        return str(KSR.pv.gete(name))
+    except UnicodeDecodeError:
+        return bytes.fromhex(KSR.pv.gete(f"$({name[1:]}{{s.encode.hexa}})")).decode("latin-1")

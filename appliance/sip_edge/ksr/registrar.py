@@ -1,0 +1,79 @@
+"""REGISTER, and calls to whoever registered (rows L01-L08).
+
+    block -> domain -> permissions -> password -> binding saved, block forgotten
+"""
+
+from __future__ import annotations
+
+import time
+
+import KSR
+
+from appliance.sip_edge.ksr import access, digest, read, say
+from appliance.sip_edge.ksr.routing import RoutingTable
+from appliance.sip_edge.ksr.rules import registrar as rules
+from appliance.sip_edge.ksr.rules.registrar import BLOCKS, FIELDS, LOCATION, Attempts, BlockRules, Judgement
+
+FOUND, GONE = 1, -1  # of lookup: also -2, method not supported, and -3
+
+
+def register(table: RoutingTable) -> int:
+    """Answer a REGISTER."""
+    ours = table.registrar
+    if not ours.enabled:
+        return say.refuse(404, "Not Found", "no_registrar")
+    user, domain = read.text("$tU"), read.text("$td")
+    counted = rules.key(ours.block, user, str(KSR.pv.gete("$si")))
+    if ours.block.enabled and _blocked(ours.block, counted):
+        return 1
+    if not rules.is_ours(ours, domain):
+        return say.refuse(403, "Forbidden", "foreign_domain")
+    if not access.may_register(table) or digest.authenticate(table, domain) is None:
+        return 1
+    if KSR.registrar.save(LOCATION, 0) < 0:  # it has answered
+        say.count("register_not_saved")
+        return 1
+    if ours.block.enabled:
+        for name in FIELDS[:2]:
+            KSR.htable.sht_rm(BLOCKS, f"{counted}::{name}")
+    return 1
+
+
+def lookup(table: RoutingTable) -> bool:
+    """Set the Request-URI, and a branch for each further phone, to where the called user is registered. False: nobody
+    there, and the call was answered."""
+    if not table.registrar.enabled:
+        say.refuse(404, "Not Found", "no_registrar")
+        return False
+    if KSR.registrar.lookup(LOCATION) == FOUND:
+        return True
+    known = digest.is_user(table, read.text("$rU"), read.text("$rd"))
+    say.refuse(*((480, "Temporarily Unavailable", "not_registered") if known else (404, "Not Found", "no_such_user")))
+    return False
+
+
+def _blocked(block: BlockRules, counted: str) -> bool:
+    """Count the attempt; True when it was refused: without a transaction, a password or a look-up (row L08)."""
+    now = int(time.time())
+    KSR.htable.sht_lock(BLOCKS, counted)  # two processes may have one phone's requests
+    try:
+        verdict, after = rules.judge(block, _attempts(counted), now)
+        if verdict is not Judgement.ALREADY:
+            for name in FIELDS:
+                KSR.htable.sht_seti(BLOCKS, f"{counted}::{name}", getattr(after, name))
+    finally:
+        KSR.htable.sht_unlock(BLOCKS, counted)
+    if verdict is Judgement.HANDLED:
+        return False
+    if verdict is Judgement.BLOCKED:
+        KSR.xlog.xnotice("$fU@$fd - REGISTER - $au User Blocked for Exceeded Register Requests.\n")
+        say.event("register_blocked", reason="register_blocked", key=counted, seconds=block.block_s)
+        say.refuse(403, "Blocked Forbidden", "register_blocked", key=counted)
+    else:
+        KSR.xlog.xnotice("$fU@$fd - REGISTER - $au User Already Blocked for Exceeded Register Requests.\n")
+        say.refuse(403, "Already Blocked Forbidden", "register_already_blocked", key=counted)
+    return True
+
+
+def _attempts(counted: str) -> Attempts:
+    return Attempts(*(int(KSR.htable.sht_get(BLOCKS, f"{counted}::{name}") or 0) for name in FIELDS))

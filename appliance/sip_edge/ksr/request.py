@@ -1,0 +1,29 @@
+"""Requests other than INVITE and REGISTER outside any dialog: MESSAGE, SUBSCRIBE, NOTIFY, REFER, INFO (row I07)."""
+
+from __future__ import annotations
+
+import KSR
+
+from appliance.sip_edge.ksr import dialog, say, target
+from appliance.sip_edge.ksr.routing import RoutingTable
+
+WITHIN_ONLY = frozenset({"BYE", "UPDATE", "PRACK"})  # RFC 3261 section 15.1.2, RFC 3311, RFC 3262: they need a dialog
+OPENS_DIALOG = frozenset({"SUBSCRIBE", "REFER"})  # RFC 6665 section 4.1.2: later requests come back through us
+
+
+def new(table: RoutingTable) -> int:
+    method = KSR.pv.gete("$rm")
+    if method in WITHIN_ONLY:
+        return say.refuse(481, "Call/Transaction Does Not Exist", "unknown_dialog")
+    if KSR.textops.has_body_type(say.SDP_TYPE) > 0:  # only offers and answers that the gateway has read may pass
+        return say.refuse(415, "Unsupported Media Type", "sdp_outside_call")
+    way = target.way(table)
+    if way is None or target.aim(table, way[1]) is None:
+        return 1
+    dialog.hide()
+    if method in OPENS_DIALOG:
+        KSR.rr.record_route()
+    KSR.tm.t_on_reply("ksr_reply_other")
+    if KSR.tm.t_relay() < 0:
+        KSR.sl.sl_reply_error()
+    return 1

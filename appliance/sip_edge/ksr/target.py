@@ -1,0 +1,50 @@
+"""Whose a request is and where it goes: the trunk it came from, its permissions, the next hop."""
+
+from __future__ import annotations
+
+import KSR
+
+from appliance.sip_edge.ksr import access, balance, media, registrar, say
+from appliance.sip_edge.ksr.routing import RoutingTable, Trunk
+
+REGISTRAR = "registrar"  # a destination: where the called user is registered
+
+
+def way(table: RoutingTable) -> tuple[Trunk, str] | None:
+    """The trunk that the request comes from, and the word for where it goes: a SIP URI, REGISTRAR, a destination set.
+    None: it was answered here."""
+    caller = access.identify(table)
+    if caller is None or not access.permits(table, caller):
+        return None
+    word = access.target(table, caller)
+    if word == "":
+        say.refuse(404, "No Destination", "no_destination")
+    return (caller, word) if word else None
+
+
+def aim(table: RoutingTable, word: str) -> Trunk | None:
+    """Set the next hop and the socket to it; the trunk it belongs to. None: nobody there, which was answered here."""
+    if word == REGISTRAR:
+        if not registrar.lookup(table) or not access.permits_branches(table):
+            return None
+        phones = table.by_name(table.registrar.trunk)
+        if phones is not None:  # wherever they are
+            return phones
+    elif table.balance.find(word) is not None:
+        if not balance.select(table, word):
+            return None
+    else:
+        KSR.pv.sets("$du", word)
+    return leave(table)
+
+
+def leave(table: RoutingTable) -> Trunk:
+    """The trunk of the next hop, by the socket that its settings name."""
+    callee = table.by_next_hop(next_hop()) or media.NOBODY
+    if callee.listen:
+        KSR.pv.sets("$fs", callee.listen)
+    return callee
+
+
+def next_hop() -> str:
+    return str(KSR.pv.gete("$du") or KSR.pv.gete("$ru"))

@@ -1,0 +1,113 @@
+"""Registered phones (RPC of usrloc), and users who are blocked for too many REGISTERs (rows L07, L08)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from appliance.errors import NotFound
+from appliance.sip_edge.ksr.rules.registrar import BLOCKS, FIELDS, LOCATION
+from appliance.sip_edge.management.edge import Edge
+from appliance.sip_edge.management.news import EdgeEvent
+from appliance.sip_edge.rpc import RpcRefused, RpcUnavailable
+
+BLOCKED = "sip_register_blocked"  # the event of the routing script
+
+log = structlog.get_logger("srtpgw.edge")
+
+
+@dataclass(frozen=True)
+class Contact:
+    user: str
+    uri: str
+    expires_s: int
+    user_agent: str
+    received: str  # where it really is; "": as its URI says
+
+
+@dataclass(frozen=True)
+class Block:
+    """`key`: user, source address, or user@address, as the settings count."""
+
+    key: str
+    attempts: int
+    since: int  # seconds since the epoch
+    until: int
+
+
+class Phones:
+    """What Kamailio's registrar has in memory."""
+
+    def __init__(self, edge: Edge, block_s: int) -> None:
+        self._edge, self._block_s = edge, block_s
+        self._storing: set[asyncio.Task[None]] = set()
+
+    async def contacts(self) -> list[Contact]:
+        """Of all users. NotFound without a registrar; RpcUnavailable."""
+        try:
+            domains = (await self._edge.rpc.call("ul.dump"))["Domains"]
+        except RpcRefused as error:
+            raise NotFound(f"no registrar: {error.message}") from None
+        return [contact for one in domains for aor in one["Domain"]["AoRs"] for contact in _contacts(aor["Info"])]
+
+    async def deregister(self, who: str, user: str) -> None:
+        """Forget all phones of a user. NotFound, RpcUnavailable, AuditUnavailable."""
+        try:
+            await self._edge.tell(who, "users deregister", user, [("ul.rm", LOCATION, user)])
+        except RpcRefused as error:
+            raise NotFound(f"{user}: {error.message}") from None
+
+    async def blocks(self) -> list[Block]:
+        """Those that hold now. NotFound without a registrar; RpcUnavailable."""
+        try:
+            slots = await self._edge.rpc.call("htable.dump", BLOCKS)
+        except RpcRefused as error:
+            raise NotFound(f"no registrar: {error.message}") from None
+        values = {one["name"]: int(one["value"]) for entry in slots for one in entry["slot"]}
+        now = int(time.time())
+        keys = [name.removesuffix("::last_block") for name in values if name.endswith("::last_block")]
+        found = (self._block(key, values) for key in keys)
+        return sorted((one for one in found if one.until > now), key=lambda one: one.key)
+
+    async def unblock(self, who: str, key: str) -> None:
+        """NotFound, RpcUnavailable, AuditUnavailable."""
+        if key not in {one.key for one in await self.blocks()}:
+            raise NotFound(f"{key} is not blocked")
+        commands = [("htable.delete", BLOCKS, f"{key}::{name}") for name in FIELDS]
+        await self._edge.tell(who, "users unblock", key, [*commands, ("htable.store", BLOCKS)])
+
+    def heard(self, event: EdgeEvent) -> None:
+        """A block has begun: it goes to the database, so that it outlives Kamailio however that ends."""
+        if event.event == BLOCKED and len(self._storing) < 2:  # one under way stores what it finds, one more the rest
+            task = asyncio.create_task(self._store(), name="blocks of REGISTER to the database")
+            self._storing.add(task)
+            task.add_done_callback(self._storing.discard)
+
+    def _block(self, key: str, values: Mapping[str, int]) -> Block:
+        since = values[f"{key}::last_block"]
+        return Block(key, values.get(f"{key}::auth_count", 0), since, since + self._block_s)
+
+    async def _store(self) -> None:
+        await asyncio.sleep(0.5)  # of a storm, one write
+        try:
+            await self._edge.rpc.call("htable.store", BLOCKS)
+        except (RpcRefused, RpcUnavailable) as error:
+            log.warning("blocks of REGISTER are not in the database", why=str(error))
+
+
+def _contacts(aor: Mapping[str, Any]) -> list[Contact]:
+    found = []
+    for one in aor.get("Contacts", ()):
+        contact = one["Contact"]
+        expires = contact.get("Expires", 0)
+        received = contact.get("Received", "")
+        found.append(Contact(
+            str(aor["AoR"]), str(contact["Address"]), int(expires) if str(expires).isdecimal() else 0,
+            str(contact.get("User-Agent", "")), "" if received == "[not set]" else str(received),
+        ))  # fmt: skip
+    return found

@@ -1,0 +1,167 @@
+"""Call records (rows J12, P04, P11): what SIP said of a call and what its media was, a line of JSON when it is over.
+
+    sip_call, sip_failed, sip_refused of the SIP edge  \\
+                                                        by Call-ID -> a line
+    the media plane's last view of the call            /
+
+Signalling ends a call first and its media a moment later, or the other way round when a peer vanished: whichever comes
+first waits for the other one.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import logging.handlers
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from appliance.calls.views import CallEvent, CallView, LegView
+from appliance.sip_edge.management.news import EdgeEvent
+
+MOST = 50_000  # calls that are remembered until they end; the oldest is written as it is
+PATIENCE_S = 5.0  # how long one half waits for the other
+
+log = structlog.get_logger("srtpgw.call_records")
+
+
+@dataclass
+class Media:
+    """One leg of one stream, as seen from its peer; packets of RTP."""
+
+    kind: str
+    side: str  # caller, callee
+    interface: str
+    suite: str  # "": plain RTP
+    key_exchange: str
+    received_packets: int
+    received_octets: int
+    sent_packets: int
+    sent_octets: int
+    failures: int  # did not authenticate, or were replays
+    drops: dict[str, int]
+
+
+@dataclass
+class Record:
+    """One call. Times in seconds since the epoch, 0: it did not come to that. `status`: the last one that SIP told."""
+
+    call_id: str
+    began: float
+    caller: str = ""  # trunks
+    callee: str = ""
+    next_hop: str = ""
+    source: str = ""
+    ringing: float = 0.0
+    answered: float = 0.0
+    ended: float = 0.0
+    duration_s: float = 0.0  # from the answer on
+    status: int = 0
+    reason: str = ""  # rule that refused it, or why its media ended
+    media: list[Media] = field(default_factory=list)
+
+
+class CallRecords:
+    """`heard` and `media_ended` feed it, `tick` writes what waited long enough. Never raises."""
+
+    def __init__(self, path: Path, file_octets: int, kept: int, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._open: OrderedDict[str, Record] = OrderedDict()
+        self._due: dict[str, float] = {}  # ended on one side: when it is written without the other
+        self._handler = logging.handlers.RotatingFileHandler(path, maxBytes=file_octets, backupCount=kept, delay=True)
+        self._handler.handleError = self._failed  # type: ignore[method-assign]
+        self.written = 0
+
+    def heard(self, event: EdgeEvent) -> None:
+        """An event of the SIP edge."""
+        if event.event == "sip_call":
+            self._state(event)
+        elif event.event in ("sip_refused", "sip_failed") and event.call_id in self._open:
+            record = self._open[event.call_id]
+            record.status, record.reason = event.status or record.status, event.rule or record.reason
+            self._over(record, event.time)
+
+    def media_ended(self, event: CallEvent) -> None:
+        """A call of the media plane is over; `event.call` is how it was."""
+        record = self._open.get(event.call_id)
+        if record is None or event.call is None:
+            return  # a call that is not the SIP edge's
+        record.media = _media(event.call)
+        if event.reason not in ("", "deleted"):
+            record.reason = record.reason or event.reason
+        if record.ended:
+            self._write(record)
+        elif record.answered or event.reason not in ("", "deleted"):
+            self._over(record, event.time)
+
+    def tick(self) -> None:
+        """Once a second."""
+        now = self._clock()
+        for call_id in [call_id for call_id, at in self._due.items() if now >= at]:
+            self._write(self._open[call_id])
+
+    def close(self) -> None:
+        """What has ended is written; calls that go on are the next process'."""
+        for call_id in list(self._due):
+            self._write(self._open[call_id])
+        self._handler.close()
+
+    def _state(self, event: EdgeEvent) -> None:
+        record = self._open.get(event.call_id)
+        if record is None:
+            if event.details.get("state") == "HANGUP":
+                return  # of a call that was written already
+            record = self._open[event.call_id] = Record(event.call_id, event.time, source=event.source)
+            while len(self._open) > MOST:
+                self._write(next(iter(self._open.values())))
+        for name in ("caller", "callee", "next_hop"):
+            if event.details.get(name):
+                setattr(record, name, event.details[name])
+        match event.details.get("state"):
+            case "RINGING":
+                record.ringing, record.status = record.ringing or event.time, event.status
+            case "ANSWERED":
+                record.answered, record.status = record.answered or event.time, event.status
+            case "HANGUP":
+                self._over(record, event.time)
+
+    def _over(self, record: Record, now: float) -> None:
+        record.ended = record.ended or now
+        if record.media:
+            self._write(record)
+        else:
+            self._due.setdefault(record.call_id, self._clock() + PATIENCE_S)
+
+    def _write(self, record: Record) -> None:
+        self._open.pop(record.call_id, None)
+        self._due.pop(record.call_id, None)
+        if record.answered and record.ended:
+            record.duration_s = round(record.ended - record.answered, 3)
+        line = json.dumps(asdict(record), separators=(",", ":"))
+        self._handler.emit(logging.LogRecord("call", logging.INFO, "", 0, line, None, None))
+        self.written += 1
+
+    def _failed(self, record: logging.LogRecord) -> None:
+        """The disk is full, or the file cannot be opened: calls go on, their records go to the log."""
+        log.error("call record cannot be written", record=record.getMessage())
+
+
+def _media(call: CallView) -> list[Media]:
+    return [_leg(stream.kind, side, leg) for stream in call.streams
+            for side, leg in (("caller", stream.a), ("callee", stream.b))]  # fmt: skip
+
+
+def _leg(kind: str, side: str, leg: LegView) -> Media:
+    context = leg.receive or leg.send
+    counted: Any = leg.rtp
+    return Media(
+        kind, side, leg.interface, context.suite if context else "", "SDES" if leg.secure else "",
+        counted.received_packets, counted.received_octets, counted.sent_packets, counted.sent_octets,
+        leg.receive.failures if leg.receive else 0, dict(leg.drops),
+    )  # fmt: skip

@@ -1,0 +1,43 @@
+"""`srtpgw users`, as a person and as a program sees it (rows J06, L07)."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from tests.appliance.cli.conftest import Gateway
+from tests.appliance.cli.test_commands import run, run_json
+from tests.appliance.sip_edge.fake_rpc import FakeRpc
+
+
+def test_a_user_with_a_password_from_a_file(gateway: Gateway, tmp_path: Path) -> None:
+    secret = tmp_path / "word"
+    secret.write_text("correct horse\n")
+    run("users", "add", "alice@example.org", "--password-file", secret, "--socket", gateway.socket)
+    assert run_json("users", "list", "--socket", gateway.socket)[0]["algorithms"] == ["SHA-512-256", "SHA-256", "MD5"]
+    made = run("users", "password", "alice@example.org", "--generate", "--socket", gateway.socket).strip()
+    assert len(made) >= 16
+    run("users", "remove", "alice@example.org", "--socket", gateway.socket)
+    assert run_json("users", "list", "--socket", gateway.socket) == []
+    targets = [record["action"] for record in run_json("edge", "audit", "--socket", gateway.socket)]
+    assert targets == ["users remove", "users password", "users add"]
+
+
+def test_phones_and_blocks(gateway: Gateway) -> None:
+    """L07: who is blocked is seen, and let in again."""
+    now = int(time.time())
+    blocked = [{"name": f"alice@192.0.2.1::{name}", "value": value}
+               for name, value in (("auth_count", 30), ("last_auth", now), ("last_block", now))]  # fmt: skip
+    deleted: list[str] = []
+    answers = {
+        "ul.dump": lambda: {"Domains": [{"Domain": {"AoRs": [{"Info": {"AoR": "alice", "Contacts": [{"Contact": {
+            "Address": "sip:alice@10.0.0.5:5060", "Expires": 3000, "User-Agent": "phone"}}]}}]}}]},
+        "htable.dump": lambda table: [{"entry": 1, "slot": blocked}],
+        "htable.delete": lambda table, key: deleted.append(key) or "ok",
+        "htable.store": lambda table: "ok",
+    }  # fmt: skip
+    with FakeRpc(gateway.edge.rpc.path, answers):
+        assert run_json("users", "contacts", "--socket", gateway.socket)[0]["uri"] == "sip:alice@10.0.0.5:5060"
+        assert run_json("users", "blocks", "--socket", gateway.socket)[0]["key"] == "alice@192.0.2.1"
+        run("users", "unblock", "alice@192.0.2.1", "--socket", gateway.socket)
+    assert deleted == [f"alice@192.0.2.1::{name}" for name in ("auth_count", "last_auth", "last_block")]

@@ -1,0 +1,119 @@
+"""One Kamailio on loopback as rendered from settings, no media gateway; raw SIP from addresses of 127.0.0.0/8.
+
+The edge listens on 127.0.0.1; whoever is to be a stranger sends from 127.0.0.2 and up.
+"""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from appliance.config.schema import Settings
+from appliance.sip_edge import kamailio
+from appliance.sip_edge.edge_config import EdgeConfig
+from appliance.sip_edge.from_settings import edge_config
+from tests.system.destinations import Edge
+from tests.system.targets import HOST
+
+PATIENCE_S = 1.0
+
+
+def settings(place: Path, port: int, **tables: Any) -> Settings:
+    """An edge on 127.0.0.1:`port` and these tables; no pings, no TLS needed for keys."""
+    sip = {"listen": [f"udp:{HOST}:{port}", f"tcp:{HOST}:{port}"], "workers": 2, "shared_memory_mb": 32}
+    return Settings.model_validate({
+        "ng": {"listen": [f"{HOST}:{port + 1}"]}, "paths": {"run": str(place / "run"), "state": str(place / "state")},
+        "interfaces": [{"name": "default", "address": HOST}], "security": {"sdes_requires_tls": False},
+        **tables, "sip": {**sip, **tables.get("sip", {})},
+    })  # fmt: skip
+
+
+def configured(place: Path, port: int, **tables: Any) -> EdgeConfig:
+    """Written to `place / "edge"` and taken by Kamailio."""
+    config = replace(edge_config(settings(place, port, **tables), place / "edge"), user="")
+    kamailio.prepare(config)
+    kamailio.check(config)
+    return config
+
+
+@contextmanager
+def running(place: Path, port: int, **tables: Any) -> Iterator[Edge]:
+    edge = Edge(configured(place, port, **tables), place / "kamailio.log")
+    edge.start()
+    try:
+        yield edge
+    finally:
+        edge.stop()
+    assert "Traceback" not in edge.log(), edge.log()  # also within sip_error events
+
+
+def counted(edge: Edge, rule: str) -> int:
+    """Decisions under this rule since the start."""
+    found = edge.rpc("htable.get", "rules", rule)
+    return int(found["item"]["value"]) if "item" in found else 0
+
+
+class Phone:
+    """A UDP socket at `source`; requests go to the edge at `port`."""
+
+    def __init__(self, port: int, source: str = "127.0.0.2", own: int = 0) -> None:
+        self.edge = (HOST, port)
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind((source, own))
+        self._socket.settimeout(PATIENCE_S)
+        self.at: tuple[str, int] = self._socket.getsockname()
+
+    def __enter__(self) -> Phone:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def send(self, message: str | bytes) -> None:
+        self._socket.sendto(message if isinstance(message, bytes) else message.encode(), self.edge)
+
+    def receive(self, patience: float = PATIENCE_S) -> str:
+        """The next message; "" when none comes."""
+        self._socket.settimeout(patience)
+        try:
+            return self._socket.recv(65535).decode(errors="replace")
+        except TimeoutError:
+            return ""
+
+    def ask(self, message: str | bytes, patience: float = PATIENCE_S) -> str:
+        """The first reply to this message that is final; "" when there is none."""
+        self.send(message)
+        while (reply := self.receive(patience)).startswith("SIP/2.0 1"):
+            pass
+        return reply
+
+    def status(self, message: str | bytes, patience: float = PATIENCE_S) -> int:
+        """Status of the final reply; 0: silence."""
+        reply = self.ask(message, patience)
+        return int(reply.split(" ", 2)[1]) if reply else 0
+
+    def request(self, method: str = "OPTIONS", user: str = "1000", *, to: str = "", sender: str = "me",
+                headers: Sequence[str] = (), body: str = "", call_id: str = "", number: int = 1,
+                contact: str = "", branch: str = "") -> str:  # fmt: skip
+        """A well-formed request outside any dialog. `headers` are whole lines, put before Content-Length."""
+        host, port = self.at
+        target = to or (f"sip:{HOST}" if method == "REGISTER" else f"sip:{user}@{HOST}")
+        whom = f"sip:{user}@{HOST}"
+        lines = [
+            f"{method} {target} SIP/2.0",
+            f"Via: SIP/2.0/UDP {host}:{port};branch={branch or 'z9hG4bK' + secrets.token_hex(6)};rport",
+            "Max-Forwards: 70",
+            f"From: <sip:{sender}@{HOST}>;tag={secrets.token_hex(4)}",
+            f"To: <{whom}>",
+            f"Call-ID: {call_id or secrets.token_hex(8)}",
+            f"CSeq: {number} {method}",
+            f"Contact: {contact or f'<sip:{sender}@{host}:{port}>'}",
+            *headers,
+            f"Content-Length: {len(body.encode())}",
+        ]
+        return "\r\n".join(lines) + "\r\n\r\n" + body
