@@ -51,6 +51,10 @@ class SipTls(Table):
         1024, help="TLS connections at one time; further ones are closed at once.", unit="connections",
         effect=Effect.RESTART, ge=1, le=1_000_000,
     )  # fmt: skip
+    handshake_s: int = row(
+        30, help="A TLS connection without a SIP message in this time is closed: a handshake that stops half-way, a "
+        "client that only connects.", unit="seconds", effect=Effect.RESTART, ge=2, le=3600,
+    )  # fmt: skip
     idle_s: int = row(
         3600, help="A TLS connection on which nothing came or went for so long is closed.", unit="seconds",
         effect=Effect.RESTART, ge=30, le=86_400,

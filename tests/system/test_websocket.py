@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import ssl
 from collections.abc import Iterator
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -16,7 +18,7 @@ from tests.system.targets import HOST, Gateway, Target, header
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(60)]
 
-PORT, WS, WSS, CALLEE = 29840, 29842, 29844, 29846
+PORT, WS, WSS, CALLEE, FLOODED = 29840, 29842, 29844, 29846, 29850
 PAGE = "https://phone.example.org"
 
 
@@ -85,6 +87,39 @@ async def test_other_pages_and_protocols_are_refused(edge: Edge) -> None:
     assert await status_of({"Origin": "https://evil.example"}) == 403
     assert counted(edge, "websocket_origin") == before + 1
     assert await status_of({"Origin": PAGE}, protocols=("chat",)) in (400, 403, 426)
+
+
+async def test_an_origin_in_other_octets_is_answered(edge: Edge) -> None:
+    """What is no UTF-8 is the Origin of another page, not an exception of ours."""
+    reader, writer = await asyncio.open_connection(HOST, WS)
+    writer.write(
+        b"GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+        b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: sip\r\nOrigin: https://\xff\xfe\r\n\r\n"
+    )
+    answer = await asyncio.wait_for(reader.read(), 5)  # and the connection is closed
+    assert answer.startswith(b"HTTP/1.1 403")
+    writer.close()
+
+
+async def test_a_flood_ends_its_session_and_sessions_are_bounded(tmp_path: Path) -> None:
+    """M06: a banned source's session is closed (1008); more sessions than max_sessions: 503."""
+    flood = {"exact": True, "reqs_density_per_unit": 5, "sampling_time_unit": 2, "ban_s": 30}
+    with running(tmp_path, FLOODED, sip={"listen": [f"udp:{HOST}:{FLOODED}", f"ws:{HOST}:{FLOODED + 2}"]},
+                 sip_flood=flood, sip_websocket={"max_sessions": 1}) as edge:  # fmt: skip
+        url = f"http://{HOST}:{FLOODED + 2}"
+        async with (
+            aiohttp.ClientSession(connector=aiohttp.TCPConnector(local_addr=("127.0.0.2", 0))) as client,
+            client.ws_connect(url, protocols=("sip",)) as session,
+        ):
+            with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
+                await client.ws_connect(url, protocols=("sip",))
+            assert refused.value.status == 503 and counted(edge, "websocket_full") == 1
+            for _ in range(5):
+                await session.send_str(request("OPTIONS"))
+                assert (await final(session)).startswith("SIP/2.0 200")
+            await session.send_str(request("OPTIONS"))
+            assert (await session.receive(timeout=5)).type is aiohttp.WSMsgType.CLOSE
+            assert session.close_code == 1008
 
 
 async def test_plain_http_is_not_served(edge: Edge) -> None:

@@ -80,7 +80,7 @@ def area(settings: Settings, places: Places) -> Area:
 def rules(settings: Settings) -> TlsRules:
     """What the routing script has to know."""
     peers = tuple(TlsPeer(peer.trunk, peer.server_name, peer.names) for peer in settings.sip_tls_peers)
-    return TlsRules(enabled=bool(domains(settings)), peers=peers)
+    return TlsRules(enabled=bool(domains(settings)), idle_s=settings.sip_tls.idle_s, peers=peers)
 
 
 def domains(settings: Settings) -> tuple[Domain, ...]:
@@ -183,7 +183,7 @@ def _globals(settings: Settings) -> Iterator[tuple[str, Value]]:
 def _parameters(settings: Settings, run: Path) -> Iterator[tuple[str, str, Value]]:
     yield "tls", "config", str(run / CONFIG)
     yield "tls", "xavp_cfg", "tls"  # where the script says which domain and which name a new connection has
-    yield "tls", "connection_timeout", settings.sip_tls.idle_s
+    yield "tls", "connection_timeout", settings.sip_tls.handshake_s  # the script gives idle_s to those that are of use
     yield "tls", "send_close_notify", 1
     yield "tcpops", "closed_event", 1
     yield "tcpops", "event_callback", "ksr_tcp_event"

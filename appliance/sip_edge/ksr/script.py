@@ -80,7 +80,10 @@ class Kamailio:
 
     def _route(self) -> int:
         table = self.table
-        if not (flood.check(table) and guard.admits(table, self.arrived) and limits.admits(table)):
+        if not flood.check(table):
+            websocket.ban()
+            return 1
+        if not (guard.admits(table, self.arrived) and limits.admits(table)):
             return 1
         tls_peer.note(table)
         nat.request(table)
@@ -100,6 +103,9 @@ class Kamailio:
         return call.new(table) if method == "INVITE" else request.new(table)
 
     def ksr_branch(self, message: Any) -> int:
+        if not tls_peer.may_go(self.table):
+            KSR.set_drop()
+            return 0
         identity.tell(*(media.named(self.table, f"$avp({side})") for side in ("offerer", "answerer")))
         media.into_branch()
         return 1
@@ -148,7 +154,8 @@ class Kamailio:
 
     def ksr_onsend_route(self, message: Any) -> int:
         """Kamailio looks for this by name: before each request leaves."""
-        return 1 if tls_peer.sends(self.table) else 0
+        tls_peer.sends(self.table)
+        return 1
 
     def ksr_reply_route(self, message: Any) -> int:
         """As above, for each reply; what becomes of it is said per transaction, in `ksr_reply`."""

@@ -14,9 +14,9 @@ from appliance.sip_edge.ksr import say
 from appliance.sip_edge.ksr.routing import RoutingTable
 from appliance.sip_edge.ksr.rules.tls_peer import TlsPeer, matches, names_in
 
-TLS, WSS = 3, 6  # enum sip_protos: what $sndto(proto) says
+TLS, TLS_PORT = 3, 5061  # enum sip_protos: what $sndto(proto) says; RFC 3261 section 19.1.2
 STRANGERS = "tlsstrangers"  # htable: addresses whose certificate had none of the names, for a minute
-USED = "tlsused"  # htable: connections that carried a message
+USED = "tlsused"  # htable: connections that carried a message, by their peer: when one has ended its number is gone
 
 
 def names() -> tuple[str, ...]:
@@ -27,27 +27,39 @@ def names() -> tuple[str, ...]:
 
 
 def note(table: RoutingTable) -> None:
-    """This message's connection is of use."""
-    if table.tls.enabled and say.transport() in ("tls", "wss"):
-        KSR.htable.sht_seti(USED, str(KSR.pv.gete("$conid")), 1)
+    """This message's connection is of use: from its first one on it lives longer than a handshake may take."""
+    if not table.tls.enabled or say.transport() not in ("tls", "wss"):
+        return
+    connection = _key(KSR.pv.gete("$si"), KSR.pv.gete("$sp"))
+    if KSR.htable.sht_get(USED, connection) is None:
+        KSR.htable.sht_seti(USED, connection, 1)
+        KSR.tcpops.tcp_set_connection_lifetime(table.tls.idle_s)
 
 
-def sends(table: RoutingTable) -> bool:
-    """Before a request leaves: by which domain and name a new connection is made. False: it must not leave."""
-    if not table.tls.peers or KSR.pv.get("$sndto(proto)") != TLS:
+def may_go(table: RoutingTable) -> bool:
+    """Whether this branch of a request may leave. False: its next hop has lately shown a certificate with other names.
+    (Asked here and not in `sends`: Kamailio 5.6 takes no "drop" from a Python onsend_route.)"""
+    if not table.tls.peers:
         return True
-    address = str(KSR.pv.gete("$sndto(ip)"))
+    address, port = str(KSR.pv.gete("$nh(d)")).strip("[]"), KSR.pv.gete("$nh(p)") or TLS_PORT
     peer = _peer(table, address)
-    if peer is None:
+    if peer is None or not peer.names or KSR.htable.sht_get(STRANGERS, _key(address, port)) is None:
         return True
-    if peer.names and KSR.htable.sht_get(STRANGERS, _key(address, KSR.pv.gete("$sndto(port)"))) is not None:
-        say.count("tls_peer_name")
-        KSR.set_drop()
-        return False
+    say.count("tls_peer_name")
+    say.event("tls_peer_name", reason="tls_peer_name", trunk=peer.trunk)
+    return False
+
+
+def sends(table: RoutingTable) -> None:
+    """Before a request leaves: by which domain and name a new connection is made."""
+    if not table.tls.peers or KSR.pv.get("$sndto(proto)") != TLS:
+        return
+    peer = _peer(table, str(KSR.pv.gete("$sndto(ip)")))
+    if peer is None:
+        return
     KSR.pv.sets("$xavp(tls=>server_id)", peer.trunk)
     if peer.server_name:
         KSR.pv.sets("$xavp(tls[0]=>server_name)", peer.server_name)
-    return True
 
 
 def takes(table: RoutingTable) -> bool:
@@ -72,11 +84,11 @@ def takes(table: RoutingTable) -> bool:
 
 
 def closed(table: RoutingTable) -> None:
-    """A connection ended. One that never carried a message was a handshake that failed, or a probe: it is counted; why
-    it failed is in Kamailio's log (`tls_err_ret`)."""
+    """The other side ended a connection, or its handshake failed. One that never carried a message is counted; why it
+    failed is in Kamailio's log (`tls_err_ret`). Those that time out are not told by Kamailio."""
     if not table.tls.enabled or say.transport() not in ("tls", "wss"):
         return
-    connection = str(KSR.pv.gete("$conid"))
+    connection = _key(KSR.pv.gete("$si"), KSR.pv.gete("$sp"))
     if KSR.htable.sht_get(USED, connection) is None:
         say.count("tls_unused")
     else:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import KSR
 
-from appliance.sip_edge.ksr import say
+from appliance.sip_edge.ksr import read, say
 from appliance.sip_edge.ksr.routing import RoutingTable
 from appliance.sip_edge.ksr.rules.websocket import Handshake, Refusal, judge
 
@@ -21,7 +21,7 @@ TARGETS = ("INVITE", "UPDATE", "SUBSCRIBE", "REFER")  # whose Contact is where t
 def http(table: RoutingTable) -> int:
     """An HTTP request on any TCP or TLS socket."""
     asked = Handshake(
-        method=str(KSR.pv.gete("$rm")), at=f"{KSR.pv.gete('$Ri')}:{KSR.pv.gete('$Rp')}",
+        method=read.text("$rm"), at=f"{KSR.pv.gete('$Ri')}:{KSR.pv.gete('$Rp')}",
         upgrade=_header("Upgrade"), version=_header("Sec-WebSocket-Version"),
         protocols=_header("Sec-WebSocket-Protocol"), origin=_header("Origin"), host=_header("Host"),
     )  # fmt: skip
@@ -69,4 +69,4 @@ def _refuse(refusal: Refusal, asked: Handshake) -> int:
 
 
 def _header(name: str) -> str:
-    return str(KSR.pv.gete(f"$hdr({name})"))
+    return read.text(f"$hdr({name})")

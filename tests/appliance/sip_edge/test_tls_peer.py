@@ -84,9 +84,8 @@ def test_a_new_connection_gets_its_domain_and_name(ksr: FakeKSR) -> None:
     """J01: client certificate and SNI of the trunk, for every request that leaves (also BYE and ACK)."""
     from appliance.sip_edge.ksr import tls_peer
 
-    ksr.variables |= {"$sndto(proto)": 3, "$sndto(ip)": "192.0.2.1", "$sndto(port)": 5061}
-    ksr.answers["htable.sht_get"] = None
-    assert tls_peer.sends(TABLE)
+    ksr.variables |= {"$sndto(proto)": 3, "$sndto(ip)": "192.0.2.1"}
+    tls_peer.sends(TABLE)
     assert ksr.variables["$xavp(tls=>server_id)"] == "carrier"
     assert ksr.variables["$xavp(tls[0]=>server_name)"] == "sbc.example.net"
 
@@ -95,8 +94,8 @@ def test_a_new_connection_gets_its_domain_and_name(ksr: FakeKSR) -> None:
 def test_others_are_left_alone(ksr: FakeKSR, proto: int, address: str) -> None:
     from appliance.sip_edge.ksr import tls_peer
 
-    ksr.variables |= {"$sndto(proto)": proto, "$sndto(ip)": address, "$sndto(port)": 5061}
-    assert tls_peer.sends(TABLE)
+    ksr.variables |= {"$sndto(proto)": proto, "$sndto(ip)": address}
+    tls_peer.sends(TABLE)
     assert not [name for name in ksr.variables if name.startswith("$xavp")]
 
 
@@ -126,9 +125,11 @@ def test_a_reply_of_another_peer_is_not(ksr: FakeKSR, authority: Authority, name
     assert ksr.called("tcpops.tcp_close_connection_id") == [(7,)]
     assert '"trunk": "carrier"' in ksr.log[-1]
     assert ksr.called("htable.sht_seti")[-1] == ("tlsstrangers", "192.0.2.1:5061", 1)
-    ksr.variables |= {"$sndto(proto)": 3, "$sndto(ip)": "192.0.2.1", "$sndto(port)": 5061}
+    ksr.variables |= {"$nh(d)": "192.0.2.1", "$nh(p)": 5061}
     ksr.answers["htable.sht_get"] = 1
-    assert not tls_peer.sends(TABLE)
+    assert not tls_peer.may_go(TABLE)
+    ksr.answers["htable.sht_get"] = None
+    assert tls_peer.may_go(TABLE)
 
 
 def test_nobody_is_named_without_tls(ksr: FakeKSR) -> None:
@@ -140,11 +141,24 @@ def test_nobody_is_named_without_tls(ksr: FakeKSR) -> None:
     assert not ksr.called("tls.is_peer_verified")
 
 
+def test_the_first_message_of_a_connection_lengthens_its_life(ksr: FakeKSR) -> None:
+    """Until then it has sip_tls.handshake_s, afterwards idle_s; once each connection."""
+    from appliance.sip_edge.ksr import tls_peer
+
+    ksr.variables |= {"$proto": "tls", "$si": "192.0.2.1", "$sp": 5061}
+    ksr.answers["htable.sht_get"] = None
+    tls_peer.note(TABLE)
+    ksr.answers["htable.sht_get"] = 1
+    tls_peer.note(TABLE)
+    assert ksr.called("tcpops.tcp_set_connection_lifetime") == [(3600,)]
+    assert ksr.called("htable.sht_seti") == [("tlsused", "192.0.2.1:5061", 1)]
+
+
 def test_connections_that_were_of_no_use_are_counted(ksr: FakeKSR) -> None:
     """A failed handshake or a probe; not one that carried a message, nor any where there is no TLS."""
     from appliance.sip_edge.ksr import tls_peer
 
-    ksr.variables |= {"$proto": "tls", "$conid": 7}
+    ksr.variables |= {"$proto": "tls", "$si": "192.0.2.1", "$sp": 5061}
     ksr.answers["htable.sht_get"] = None
     tls_peer.closed(TABLE)
     assert ksr.called("htable.sht_inc") == [("rules", "tls_unused")]
@@ -152,4 +166,4 @@ def test_connections_that_were_of_no_use_are_counted(ksr: FakeKSR) -> None:
     tls_peer.closed(TABLE)
     tls_peer.closed(dataclasses.replace(TABLE, tls=TlsRules()))
     assert ksr.called("htable.sht_inc") == [("rules", "tls_unused")]
-    assert ksr.called("htable.sht_rm") == [("tlsused", "7")]
+    assert ksr.called("htable.sht_rm") == [("tlsused", "192.0.2.1:5061")]
