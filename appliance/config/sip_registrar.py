@@ -28,7 +28,7 @@ class SipRegistrar(Table):
         3600, help="Where a phone does not say for how long.", unit="seconds", effect=Effect.RESTART, ge=60, le=86_400
     )
     min_expires: int = row(
-        60, help="Shorter registrations are made longer.", unit="seconds", effect=Effect.RESTART, ge=0, le=86_400
+        60, help="Shorter registrations are refused with 423.", unit="seconds", effect=Effect.RESTART, ge=0, le=86_400
     )
     max_expires: int = row(
         7200, help="Longer registrations are made shorter.", unit="seconds", effect=Effect.RESTART, ge=60, le=604_800

@@ -119,6 +119,27 @@ def test_a_wrong_password_and_another_domain(edge: Edge) -> None:
     assert edge.events("sip_refused")[-1]["reason"] == "foreign_domain"
 
 
+def test_too_short_a_registration(edge: Edge) -> None:
+    """RFC 3261 section 10.3: 423 with Min-Expires."""
+    with Phone(PORT, "127.0.0.5") as phone:
+        reply = register(phone, expires=5)
+        assert reply.startswith("SIP/2.0 423") and "Min-Expires: 60" in reply
+
+
+def test_guessing_under_other_names_is_counted(tmp_path: Path) -> None:
+    """L06: whose password is tried is what counts, whatever stands in To."""
+    with running(tmp_path, BLOCKED, **tables(attempts=3)) as edge, Phone(BLOCKED, "127.0.0.3") as phone:
+        add(tmp_path, "alice")
+        challenge = challenges(phone.ask(phone.request("REGISTER", "x", sender="x")))[0]
+        replies = []
+        for number in range(5):
+            proof = answer(challenge, "alice", "guess", "REGISTER", f"sip:{HOST}", nc=number + 1)
+            user = f"user{number}"
+            replies.append(phone.ask(phone.request("REGISTER", user, sender=user, headers=[proof])).split("\r\n")[0])
+        assert replies[3:] == ["SIP/2.0 403 Blocked Forbidden", "SIP/2.0 403 Already Blocked Forbidden"]
+        assert counted(edge, "auth_wrong") == 3
+
+
 def attempts(number: int, user: str = "alice", source: str = "127.0.0.3") -> list[str]:
     """First lines of the replies to so many REGISTERs without credentials."""
     with Phone(BLOCKED, source) as phone:
@@ -141,7 +162,7 @@ def test_the_block(tmp_path: Path) -> None:
         edge.stop(signal.SIGKILL)
         edge.start()
         assert attempts(1) == ["SIP/2.0 403 Already Blocked Forbidden"]
-        edge.rpc("htable.delete", "auth_block_list", "alice@127.0.0.3::auth_count")
+        edge.rpc("htable.delete", "auth_block_list", "alice@127.0.0.3")
         assert attempts(1) == ["SIP/2.0 401 Unauthorized"]
 
 
@@ -168,7 +189,7 @@ async def test_managed_while_it_runs(tmp_path: Path) -> None:
         await users.add("test", "carol", HOST, "first word")
         with Phone(BLOCKED, "127.0.0.3") as phone:
             assert register(phone, "carol", "first word").startswith("SIP/2.0 200")
-            assert [one.user for one in await phones.contacts()] == ["carol"]
+            assert [one.user for one in await phones.contacts()] == [f"carol@{HOST}"]
             await users.set_password("test", "carol", HOST, "second word")
             assert register(phone, "carol", "first word").startswith("SIP/2.0 403")
             assert register(phone, "carol", "second word").startswith("SIP/2.0 403 Blocked")
@@ -176,5 +197,5 @@ async def test_managed_while_it_runs(tmp_path: Path) -> None:
             assert block.key == "carol@127.0.0.3"
             await phones.unblock("test", block.key)
             assert register(phone, "carol", "second word").startswith("SIP/2.0 200")
-            await phones.deregister("test", "carol")
+            await phones.deregister("test", f"carol@{HOST}")
             assert await phones.contacts() == []

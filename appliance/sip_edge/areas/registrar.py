@@ -31,6 +31,8 @@ def area(settings: Settings, places: Places) -> Area:
             *(("registrar", name, getattr(ours, name))
               for name in ("max_contacts", "default_expires", "min_expires", "max_expires")),
             ("usrloc", "preload", LOCATION),  # a script's save() is too late to ask for it
+            ("usrloc", "use_domain", 1),  # alice of one domain is not alice of another one
+            ("registrar", "min_expires_mode", 1),  # 423 (RFC 3261 section 10.3)
             ("registrar", "append_branches", 1),
             ("registrar", "method_filtering", 0),
         ),

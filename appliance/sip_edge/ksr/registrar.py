@@ -12,9 +12,11 @@ import KSR
 from appliance.sip_edge.ksr import access, digest, read, say
 from appliance.sip_edge.ksr.routing import RoutingTable
 from appliance.sip_edge.ksr.rules import registrar as rules
-from appliance.sip_edge.ksr.rules.registrar import BLOCKS, FIELDS, LOCATION, Attempts, BlockRules, Judgement
+from appliance.sip_edge.ksr.rules.registrar import BLOCKS, LOCATION, Attempts, BlockRules, Judgement
+from appliance.sip_edge.ksr.rules.telling import Telling
 
-FOUND, GONE = 1, -1  # of lookup: also -2, method not supported, and -3
+FOUND = 1  # of lookup
+_TELLING = Telling()  # a flood of blocked requests must not write our log
 
 
 def register(table: RoutingTable) -> int:
@@ -23,7 +25,8 @@ def register(table: RoutingTable) -> int:
     if not ours.enabled:
         return say.refuse(404, "Not Found", "no_registrar")
     user, domain = read.text("$tU"), read.text("$td")
-    counted = rules.key(ours.block, user, str(KSR.pv.gete("$si")))
+    # Whose password is tried, as in the reference; who tries none is counted as whom he says he is.
+    counted = rules.key(ours.block, read.text("$au") or user, str(KSR.pv.gete("$si")))
     if ours.block.enabled and _blocked(ours.block, counted):
         return 1
     if not rules.is_ours(ours, domain):
@@ -34,8 +37,7 @@ def register(table: RoutingTable) -> int:
         say.count("register_not_saved")
         return 1
     if ours.block.enabled:
-        for name in FIELDS[:2]:
-            KSR.htable.sht_rm(BLOCKS, f"{counted}::{name}")
+        KSR.htable.sht_rm(BLOCKS, counted)
     return 1
 
 
@@ -55,12 +57,11 @@ def lookup(table: RoutingTable) -> bool:
 def _blocked(block: BlockRules, counted: str) -> bool:
     """Count the attempt; True when it was refused: without a transaction, a password or a look-up (row L08)."""
     now = int(time.time())
-    KSR.htable.sht_lock(BLOCKS, counted)  # two processes may have one phone's requests
+    KSR.htable.sht_lock(BLOCKS, counted)  # two processes may have one phone's requests; one entry, so one lock
     try:
         verdict, after = rules.judge(block, _attempts(counted), now)
         if verdict is not Judgement.ALREADY:
-            for name in FIELDS:
-                KSR.htable.sht_seti(BLOCKS, f"{counted}::{name}", getattr(after, name))
+            KSR.htable.sht_sets(BLOCKS, counted, rules.written(after))
     finally:
         KSR.htable.sht_unlock(BLOCKS, counted)
     if verdict is Judgement.HANDLED:
@@ -70,10 +71,11 @@ def _blocked(block: BlockRules, counted: str) -> bool:
         say.event("register_blocked", reason="register_blocked", key=counted, seconds=block.block_s)
         say.refuse(403, "Blocked Forbidden", "register_blocked", key=counted)
     else:
-        KSR.xlog.xnotice("$fU@$fd - REGISTER - $au User Already Blocked for Exceeded Register Requests.\n")
+        if _TELLING.ask("already", time.monotonic()) is not None:
+            KSR.xlog.xnotice("$fU@$fd - REGISTER - $au User Already Blocked for Exceeded Register Requests.\n")
         say.refuse(403, "Already Blocked Forbidden", "register_already_blocked", key=counted)
     return True
 
 
 def _attempts(counted: str) -> Attempts:
-    return Attempts(*(int(KSR.htable.sht_get(BLOCKS, f"{counted}::{name}") or 0) for name in FIELDS))
+    return rules.read(str(KSR.htable.sht_gete(BLOCKS, counted)))

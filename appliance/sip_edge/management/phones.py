@@ -11,7 +11,8 @@ from typing import Any
 import structlog
 
 from appliance.errors import NotFound
-from appliance.sip_edge.ksr.rules.registrar import BLOCKS, FIELDS, LOCATION
+from appliance.sip_edge.ksr.rules import registrar as rules
+from appliance.sip_edge.ksr.rules.registrar import BLOCKS, LOCATION
 from appliance.sip_edge.management.edge import Edge
 from appliance.sip_edge.management.news import EdgeEvent
 from appliance.sip_edge.rpc import RpcRefused, RpcUnavailable
@@ -56,7 +57,7 @@ class Phones:
         return [contact for one in domains for aor in one["Domain"]["AoRs"] for contact in _contacts(aor["Info"])]
 
     async def deregister(self, who: str, user: str) -> None:
-        """Forget all phones of a user. NotFound, RpcUnavailable, AuditUnavailable."""
+        """Forget all phones of a user (name@domain). NotFound, RpcUnavailable, AuditUnavailable."""
         try:
             await self._edge.tell(who, "users deregister", user, [("ul.rm", LOCATION, user)])
         except RpcRefused as error:
@@ -68,18 +69,16 @@ class Phones:
             slots = await self._edge.rpc.call("htable.dump", BLOCKS)
         except RpcRefused as error:
             raise NotFound(f"no registrar: {error.message}") from None
-        values = {one["name"]: int(one["value"]) for entry in slots for one in entry["slot"]}
         now = int(time.time())
-        keys = [name.removesuffix("::last_block") for name in values if name.endswith("::last_block")]
-        found = (self._block(key, values) for key in keys)
+        found = (self._block(one["name"], str(one["value"])) for entry in slots for one in entry["slot"])
         return sorted((one for one in found if one.until > now), key=lambda one: one.key)
 
     async def unblock(self, who: str, key: str) -> None:
         """NotFound, RpcUnavailable, AuditUnavailable."""
         if key not in {one.key for one in await self.blocks()}:
             raise NotFound(f"{key} is not blocked")
-        commands = [("htable.delete", BLOCKS, f"{key}::{name}") for name in FIELDS]
-        await self._edge.tell(who, "users unblock", key, [*commands, ("htable.store", BLOCKS)])
+        commands = [("htable.delete", BLOCKS, key), ("htable.store", BLOCKS)]
+        await self._edge.tell(who, "users unblock", key, commands)
 
     def heard(self, event: EdgeEvent) -> None:
         """A block has begun: it goes to the database, so that it outlives Kamailio however that ends."""
@@ -88,9 +87,9 @@ class Phones:
             self._storing.add(task)
             task.add_done_callback(self._storing.discard)
 
-    def _block(self, key: str, values: Mapping[str, int]) -> Block:
-        since = values[f"{key}::last_block"]
-        return Block(key, values.get(f"{key}::auth_count", 0), since, since + self._block_s)
+    def _block(self, key: str, value: str) -> Block:
+        seen = rules.read(value)
+        return Block(key, seen.auth_count, seen.last_block, seen.last_block + self._block_s)
 
     async def _store(self) -> None:
         await asyncio.sleep(0.5)  # of a storm, one write

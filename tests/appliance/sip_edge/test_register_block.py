@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from appliance.sip_edge.ksr.rules.registrar import Attempts, BlockRules, Judgement, RegistrarRules, is_ours, judge, key
+from appliance.sip_edge.ksr.rules.registrar import (
+    Attempts,
+    BlockRules,
+    Judgement,
+    RegistrarRules,
+    is_ours,
+    judge,
+    key,
+    read,
+    written,
+)
 
 RULES = BlockRules(enabled=True)
 NOW = 1_800_000_000
@@ -64,3 +74,10 @@ def test_domains() -> None:
     assert is_ours(RegistrarRules(), "any.example")
     assert is_ours(RegistrarRules(domains=("example.org",)), "Example.ORG")
     assert not is_ours(RegistrarRules(domains=("example.org",)), "example.com")
+
+
+def test_what_is_remembered_is_one_entry() -> None:
+    """One lock guards it: two would be taken in both orders by two processes."""
+    seen = Attempts(30, NOW, NOW - 5)
+    assert read(written(seen)) == seen
+    assert read("") == read("nonsense") == read("1:2") == Attempts()

@@ -6,12 +6,13 @@ counted when it is handled, and the comparison is `>=`.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
 BLOCKS = "auth_block_list"  # Kamailio's hash table, as the reference names it
 LOCATION = "location"  # table of bindings
-FIELDS = ("auth_count", "last_auth", "last_block")
+_WRITTEN = re.compile(r"(\d{1,10}):(\d{1,12}):(\d{1,12})")
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,17 @@ def judge(rules: BlockRules, seen: Attempts, now: int) -> tuple[Judgement, Attem
             return Judgement.BLOCKED, replace(seen, last_block=now)
         seen = replace(seen, auth_count=0)
     return Judgement.HANDLED, replace(seen, auth_count=seen.auth_count + 1, last_auth=now)
+
+
+def written(seen: Attempts) -> str:
+    """As it stands in the hash table: one entry, for one lock guards it."""
+    return f"{seen.auth_count}:{seen.last_auth}:{seen.last_block}"
+
+
+def read(text: str) -> Attempts:
+    """What `written` wrote; none for anything else."""
+    found = _WRITTEN.fullmatch(text)
+    return Attempts(*map(int, found.groups())) if found else Attempts()
 
 
 def key(rules: BlockRules, user: str, source: str) -> str:
