@@ -40,11 +40,11 @@ class SipOverload(Table):
 
     enabled: bool = row(True, help="Shed new requests under overload.", effect=Effect.RESTART)
     shed_strangers_at: float = row(
-        0.15, help="Fill of a receive buffer from which on new requests of unknown sources are refused.", unit="share",
+        0.35, help="Fill of a receive buffer from which on new requests of unknown sources are refused.", unit="share",
         effect=Effect.RESTART, gt=0, le=1,
     )  # fmt: skip
     shed_all_at: float = row(
-        0.3, help="The same for everybody, trunks too.", unit="share", effect=Effect.RESTART, gt=0, le=1
+        0.7, help="The same for everybody, trunks too.", unit="share", effect=Effect.RESTART, gt=0, le=1
     )
     retry_after_s: int = row(
         5, help="Retry-After; up to twice as long, so that not all come back at once.", unit="seconds",

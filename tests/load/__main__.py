@@ -20,6 +20,7 @@ def main() -> None:
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="srtpgw-load-") as folder:
         place = Path(folder)
+        place.chmod(0o711)  # Kamailio runs under an account of its own
         if chosen.what == "storm":
             print(storm.run(place, [int(one) for one in chosen.rates.split(",")], chosen.seconds or 10, chosen.proof))
         elif chosen.what == "overload":

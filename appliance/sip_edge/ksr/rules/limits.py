@@ -26,8 +26,8 @@ class LimitRules:
 
     pipes: tuple[Pipe, ...] = ()
     overload: bool = False
-    shed_strangers_at: float = 0.15
-    shed_all_at: float = 0.3
+    shed_strangers_at: float = 0.35
+    shed_all_at: float = 0.7
     retry_after_s: int = 5
     known: tuple[str, ...] = ()
 
