@@ -16,6 +16,7 @@ from appliance.sip_edge.sipp import SCENARIOS
 
 SUITE = "AES_CM_128_HMAC_SHA1_80"
 CALLER, CALLEE = "127.0.0.2", "127.0.0.3"
+RINGS_MS = 50
 MEDIA_PORTS = 500  # that the SDP names, in turn; nobody opens them
 
 
@@ -43,6 +44,8 @@ def callee(place: Path, port: int) -> Iterator[None]:
     text = (SCENARIOS / "callee.xml").read_text()
     text = text.replace("@suites@", "|".join(suite.spellings))
     text = text.replace("@inline@", base64.b64encode(os.urandom(suite.master_octets)).decode())
+    # Two processes of a proxy may swap a 180 and a 200 sent at one moment, and SIPp then loses the route set.
+    text = text.replace('<send retrans="500">', f'<pause milliseconds="{RINGS_MS}"/><send retrans="500">', 1)
     words = _command(place / "callee", text, CALLEE, port)
     with subprocess.Popen(words, cwd=place / "callee", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:

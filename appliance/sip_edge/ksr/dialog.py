@@ -65,7 +65,8 @@ def _without_route(method: str) -> int:
         if KSR.tm.t_check_trans() > 0:
             KSR.tm.t_relay()
         return 1
-    return say.refuse(404, "Not Here", "unknown_dialog")
+    told = {"route": read.text("$hdr(Route)")[:300], "target": read.text("$ru")[:300]}
+    return say.refuse(404, "Not Here", "unknown_dialog", **told)
 
 
 def _offer_again(table: RoutingTable, method: str) -> bool:
