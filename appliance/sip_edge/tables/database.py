@@ -31,6 +31,8 @@ PATIENCE: Mapping[str, Mapping[str, Any]] = {  # a server that hangs holds up on
 SCHEMAS = Path("/usr/share/kamailio")
 LOCK = 0x73727470  # number of the servers' advisory lock
 
+FOLDER_MODE = 0o2770  # of the directory that is made for the file of SQLite
+
 
 class Database:
     """Tables by URL. Nothing is opened before the first `run`; `close` at the end."""
@@ -99,7 +101,7 @@ def make_file(path: Path, account: str = "") -> None:
             path.parent.mkdir(mode=0o770, parents=True, exist_ok=True)
             _chown(path.parent, account)
             with contextlib.suppress(PermissionError):  # systemd's RestrictSUIDSGID; its unit has made it then
-                path.parent.chmod(0o2770)
+                path.parent.chmod(FOLDER_MODE)
         with contextlib.suppress(FileExistsError):
             file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
             os.fchmod(file, 0o660)  # whatever the umask is; SQLite gives its -wal and -shm the same mode
@@ -111,7 +113,9 @@ def make_file(path: Path, account: str = "") -> None:
 
 
 def give(path: Path, account: str) -> None:
-    """An SQLite file and what SQLite keeps beside it, when root made them for `account`."""
+    """An SQLite file, what is beside it, and the directory made for them, when root made all for `account`."""
+    if stat.S_IMODE(path.parent.stat().st_mode) == FOLDER_MODE:  # of ours: another account may have been meant before
+        _chown(path.parent, account)
     for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
         with contextlib.suppress(FileNotFoundError):
             _chown(path.with_name(name), account)
