@@ -77,17 +77,15 @@ class Subscribers:
 
     async def load(self, who: str, text: str) -> int:
         """Import Kamailio's table `subscriber` (SQL dump, CSV, db_text), all or nothing; how many. Users that are there
-        already keep their rows. A plain password in it becomes hashes. InvalidRequest naming the line."""
+        already keep their rows. A plain password without a hash becomes hashes. InvalidRequest naming the line."""
         rows = _imported(text)
 
         def work(link: Connection) -> Changed[int]:
             new = [row for row in rows if not _there(link, row["username"], row["domain"])]
             for row in new:
-                if row["password"]:
-                    link.execute(insert(subscriber).values(username=row["username"], domain=row["domain"], password=""))
+                link.execute(insert(subscriber).values({**row, "password": ""}))
+                if not row["ha1"]:  # beside a hash, a password may be a placeholder that opens nothing
                     _hash(link, row["username"], row["domain"], row["password"])
-                else:
-                    link.execute(insert(subscriber).values(**row))
             return Changed(len(new), None, {"users": len(new)})
 
         return (await self._edge.change(who, "users import", "subscriber", work)).value

@@ -108,3 +108,13 @@ async def test_import_of_kamailios_table(users: Users, edge: Edge) -> None:
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await users.Import(pb.ImportSubscribersRequest(text=DUMP.format(ha1="short")))
     assert "line 1" in (refused.value.details() or "")
+
+
+async def test_a_placeholder_beside_a_hash_is_no_password(users: Users, edge: Edge) -> None:
+    """J09: `x` in the password column of a site that keeps hashes must not become the password."""
+    known = auth.ha1("MD5", "erin", "example.org", "the real one")
+    text = f"INSERT INTO subscriber (username,domain,password,ha1,ha1b) VALUES ('erin','example.org','x','{known}','');"
+    await users.Import(pb.ImportSubscribersRequest(text=text))
+    row = edge.database.run_here(lambda link: link.execute(select(subscriber)).one())
+    assert (row.password, row.ha1) == ("", known)
+    assert edge.database.run_here(lambda link: link.execute(select(subscriber_ha1)).all()) == []
