@@ -13,8 +13,7 @@ import time
 from pathlib import Path
 
 from tests.load import stacks
-from tests.system.destinations import Edge
-from tests.system.kamailio_rig import Phone, counted, running
+from tests.system.kamailio_rig import Edge, Phone, counted, running
 
 METHODS = ("INVITE", "REGISTER", "OPTIONS", "MESSAGE", "SUBSCRIBE", "BYE", "ACK")
 PORT = 28640

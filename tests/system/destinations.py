@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
 import secrets
-import signal
-import socket
-import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,7 +13,6 @@ from appliance.config.schema import Settings
 from appliance.config.sip_dispatcher import DestinationSet, SipDispatcher
 from appliance.sip_edge import kamailio
 from appliance.sip_edge.areas.database import url as database_url
-from appliance.sip_edge.edge_config import EdgeConfig
 from appliance.sip_edge.from_settings import edge_config
 from appliance.sip_edge.ksr.routing import Trunk
 from appliance.sip_edge.management.destinations import Destinations
@@ -27,56 +20,14 @@ from appliance.sip_edge.management.edge import Edge as Writer
 from appliance.sip_edge.rpc import SOCKET, Rpc
 from appliance.sip_edge.tables.database import Database
 from appliance.telemetry.audit import Audit
-from tests.system.lab import wait_for
+from tests.system.kamailio_rig import Edge as RunningEdge
 from tests.system.targets import HOST, Caller, Gateway, Target
 
 SIP, NG, CALLER, FIRST_TARGET = 29400, 29401, 29402, 29410
 
 
-class Edge:
-    """A running Kamailio in front of `targets`."""
-
-    def __init__(self, config: EdgeConfig, log: Path) -> None:
-        self.config, self._log = config, log
-        self.process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        with self._log.open("ab") as log:
-            self.process = subprocess.Popen(
-                kamailio.command(self.config), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-            )
-        wait_for(self.up, 10, self.log)
-
-    def stop(self, how: int = signal.SIGTERM) -> None:
-        """A signal between Kamailio's look at its flags and its pause() is seen at the next signal: it gets one."""
-        assert self.process is not None
-        for _ in range(5):
-            if how == signal.SIGKILL:
-                os.killpg(self.process.pid, how)
-            else:
-                self.process.send_signal(how)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(2)
-                return
-        os.killpg(self.process.pid, signal.SIGKILL)
-        raise AssertionError(f"Kamailio does not stop: {self.log()}")
-
-    def up(self) -> bool:
-        """All of it: Kamailio's last process is there (SIGTERM to one that still forks is lost)."""
-        try:
-            return any("tcp main" in one["DSC"] for one in self.rpc("core.psx"))
-        except OSError:
-            return False
-
-    def rpc(self, method: str, *params: str | int) -> Any:
-        """RPC `method`; what it answered, result or error."""
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as link:
-            link.bind("")
-            link.settimeout(2)
-            link.connect(str(self.config.run / "kamailio_rpc.sock"))
-            link.send(json.dumps({"jsonrpc": "2.0", "method": method, "params": list(params), "id": 1}).encode())
-            reply = json.loads(link.recv(1 << 17))
-            return reply.get("result", reply.get("error"))
+class Edge(RunningEdge):
+    """In front of `targets`."""
 
     def listed(self) -> dict[str, dict[str, Any]]:
         """DEST records of all sets by URI."""
@@ -85,13 +36,6 @@ class Edge:
 
     def flags(self, target: Target) -> str:
         return str(self.listed()[target.uri]["FLAGS"])
-
-    def log(self) -> str:
-        return self._log.read_text(errors="replace")
-
-    def events(self, name: str) -> list[dict[str, Any]]:
-        lines = [line[line.index("{") :] for line in self.log().splitlines() if f'"event": "{name}"' in line]
-        return [json.loads(line) for line in lines]
 
 
 def settings(place: Path, sets: Sequence[DestinationSet], watch: SipDispatcher) -> Settings:

@@ -5,8 +5,13 @@ The edge listens on 127.0.0.1; whoever is to be a stranger sends from 127.0.0.2 
 
 from __future__ import annotations
 
+import contextlib
+import json
+import os
 import secrets
+import signal
 import socket
+import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,10 +22,65 @@ from appliance.config.schema import Settings
 from appliance.sip_edge import kamailio
 from appliance.sip_edge.edge_config import EdgeConfig
 from appliance.sip_edge.from_settings import edge_config
-from tests.system.destinations import Edge
+from tests.system.lab import wait_for
 from tests.system.targets import HOST
 
 PATIENCE_S = 1.0
+
+
+class Edge:
+    """A Kamailio as rendered: started, killed, asked, read."""
+
+    def __init__(self, config: EdgeConfig, log: Path) -> None:
+        self.config, self._log = config, log
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(
+                kamailio.command(self.config), stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+        wait_for(self.up, 10, self.log)
+
+    def stop(self, how: int = signal.SIGTERM) -> None:
+        """A signal between Kamailio's look at its flags and its pause() is seen at the next signal: it gets one."""
+        assert self.process is not None
+        for _ in range(5):
+            if how == signal.SIGKILL:
+                os.killpg(self.process.pid, how)
+            else:
+                self.process.send_signal(how)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(2)
+                return
+        os.killpg(self.process.pid, signal.SIGKILL)
+        raise AssertionError(f"Kamailio does not stop: {self.log()}")
+
+    def up(self) -> bool:
+        """All of it: Kamailio's last process is there (SIGTERM to one that still forks is lost)."""
+        streams = any(not socket.startswith("udp:") for socket in self.config.listen)
+        last = "tcp main" if streams else "Dialog Clean Timer"
+        try:
+            return any(last in one["DSC"] for one in self.rpc("core.psx"))
+        except OSError:
+            return False
+
+    def rpc(self, method: str, *params: str | int) -> Any:
+        """RPC `method`; what it answered, result or error."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as link:
+            link.bind("")
+            link.settimeout(2)
+            link.connect(str(self.config.run / "kamailio_rpc.sock"))
+            link.send(json.dumps({"jsonrpc": "2.0", "method": method, "params": list(params), "id": 1}).encode())
+            reply = json.loads(link.recv(1 << 17))
+            return reply.get("result", reply.get("error"))
+
+    def log(self) -> str:
+        return self._log.read_text(errors="replace")
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        lines = [line[line.index("{") :] for line in self.log().splitlines() if f'"event": "{name}"' in line]
+        return [json.loads(line) for line in lines]
 
 
 def settings(place: Path, port: int, **tables: Any) -> Settings:

@@ -11,9 +11,8 @@ from typing import Any
 import pytest
 
 from appliance.sip_edge.ksr.rules import auth
-from tests.system.destinations import Edge
 from tests.system.digest_client import Challenge, answer, challenges
-from tests.system.kamailio_rig import Phone, counted, running
+from tests.system.kamailio_rig import Edge, Phone, counted, running
 from tests.system.targets import HOST, Gateway, Target
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(60)]

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.destinations import Edge
-from tests.system.kamailio_rig import Phone, counted, running
+from tests.system.kamailio_rig import Edge, Phone, counted, running
 from tests.system.targets import header
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(60)]

@@ -20,9 +20,8 @@ from appliance.sip_edge.rpc import SOCKET, Rpc
 from appliance.sip_edge.tables.database import Database
 from appliance.telemetry.audit import Audit
 from tests.system import kamailio_rig as rig
-from tests.system.destinations import Edge
 from tests.system.digest_client import answer, challenges
-from tests.system.kamailio_rig import Phone, counted, running
+from tests.system.kamailio_rig import Edge, Phone, counted, running
 from tests.system.lab import wait_for
 from tests.system.targets import HOST, Gateway, response
 from tests.system.test_digest import WORD, add

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.system.destinations import Edge
-from tests.system.kamailio_rig import Phone, counted, running
+from tests.system.kamailio_rig import Edge, Phone, counted, running
 from tests.system.lab import wait_for
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(60)]

@@ -16,8 +16,7 @@ from appliance.sip_edge.management.certificates import Certificates
 from appliance.sip_edge.rpc import SOCKET, Rpc
 from tests.system import kamailio_rig as rig
 from tests.system.certificates import Authority, Certificate
-from tests.system.destinations import Edge
-from tests.system.kamailio_rig import Phone, running
+from tests.system.kamailio_rig import Edge, Phone, running
 from tests.system.targets import HOST
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(60)]

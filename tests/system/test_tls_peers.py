@@ -13,8 +13,7 @@ import pytest
 
 from tests.system import lab as labs
 from tests.system.certificates import Authority
-from tests.system.destinations import Edge
-from tests.system.kamailio_rig import counted, running
+from tests.system.kamailio_rig import Edge, counted, running
 from tests.system.targets import HOST, Caller, Gateway
 from tests.system.test_sip_tls import asked, connected, trusting
 from tests.system.tls_peers import TlsPeer

@@ -12,8 +12,7 @@ import aiohttp
 import pytest
 
 from tests.system.certificates import Authority
-from tests.system.destinations import Edge
-from tests.system.kamailio_rig import counted, running
+from tests.system.kamailio_rig import Edge, counted, running
 from tests.system.targets import HOST, Gateway, Target, header
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(60)]
