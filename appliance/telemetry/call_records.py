@@ -18,7 +18,6 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import structlog
 
@@ -159,9 +158,8 @@ def _media(call: CallView) -> list[Media]:
 
 def _leg(kind: str, side: str, leg: LegView) -> Media:
     context = leg.receive or leg.send
-    counted: Any = leg.rtp
     return Media(
         kind, side, leg.interface, context.suite if context else "", "SDES" if leg.secure else "",
-        counted.received_packets, counted.received_octets, counted.sent_packets, counted.sent_octets,
+        leg.rtp.received_packets, leg.rtp.received_octets, leg.rtp.sent_packets, leg.rtp.sent_octets,
         leg.receive.failures if leg.receive else 0, dict(leg.drops),
     )  # fmt: skip

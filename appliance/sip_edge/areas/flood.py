@@ -32,12 +32,8 @@ def area(settings: Settings, places: Places) -> Area:
 
 def rules(settings: Settings) -> FloodRules:
     ours = settings.sip_flood
-    return FloodRules(ours.enabled, ours.exact, ours.reqs_density_per_unit, ours.ban_s, known(settings))
-
-
-def known(settings: Settings) -> tuple[str, ...]:
-    """Networks of known sources."""
-    return tuple(dict.fromkeys(str(network) for network in (*settings.sip_flood.known, *_trunks(settings))))
+    known = tuple(dict.fromkeys(str(network) for network in (*ours.known, *_trunks(settings))))
+    return FloodRules(ours.enabled, ours.exact, ours.reqs_density_per_unit, ours.ban_s, known)
 
 
 def _trunks(settings: Settings) -> Iterable[IPNetwork]:

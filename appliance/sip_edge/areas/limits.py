@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from appliance.config.schema import Settings
-from appliance.sip_edge.areas import flood
 from appliance.sip_edge.areas.area import Area, Places
 from appliance.sip_edge.ksr.rules.limits import LimitRules, Pipe
 
@@ -26,5 +25,5 @@ def rules(settings: Settings) -> LimitRules:
             Pipe(one.name, one.per, tuple(map(str.upper, one.methods)), one.algorithm, one.limit, one.retry_after_s)
             for one in settings.sip_limits
         ),
-        ours.enabled, ours.shed_strangers_at, ours.shed_all_at, ours.retry_after_s, flood.known(settings),
+        ours.enabled, ours.shed_strangers_at, ours.shed_all_at, ours.retry_after_s,
     )  # fmt: skip

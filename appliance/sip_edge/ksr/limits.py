@@ -13,7 +13,7 @@ from appliance.sip_edge.ksr import read, say
 from appliance.sip_edge.ksr.queues import Queues
 from appliance.sip_edge.ksr.routing import RoutingTable
 from appliance.sip_edge.ksr.rules.flood import is_known
-from appliance.sip_edge.ksr.rules.limits import LimitRules, Pipe, retry_after, sheds
+from appliance.sip_edge.ksr.rules.limits import Pipe, retry_after, sheds
 
 EXEMPT = frozenset({"ACK", "CANCEL", "BYE", "PRACK"})
 QUEUES = Queues()
@@ -33,7 +33,7 @@ def admits(table: RoutingTable) -> bool:
     method = read.text("$rm")
     if method in EXEMPT or KSR.siputils.has_totag() > 0:
         return True
-    if rules.overload and _overloaded(rules):
+    if rules.overload and _overloaded(table):
         return _refuse(rules.retry_after_s, "overload")
     for pipe in rules.pipes:
         if pipe.counts(method) and KSR.pipelimit.pl_check_limit(_key(table, pipe), pipe.algorithm, pipe.limit) < 0:
@@ -41,9 +41,10 @@ def admits(table: RoutingTable) -> bool:
     return True
 
 
-def _overloaded(rules: LimitRules) -> bool:
+def _overloaded(table: RoutingTable) -> bool:
+    """Sources that are known to the flood rules are shed last."""
     fill = QUEUES.fill()
-    return fill > 0 and sheds(rules, fill, known=is_known(rules.known, str(KSR.pv.gete("$si"))))
+    return fill > 0 and sheds(table.limits, fill, known=is_known(table.flood.known, str(KSR.pv.gete("$si"))))
 
 
 def _key(table: RoutingTable, pipe: Pipe) -> str:

@@ -6,19 +6,19 @@ from __future__ import annotations
 
 import KSR
 
-from appliance.sip_edge.ksr import read
+from appliance.sip_edge.ksr import read, say
 from appliance.sip_edge.ksr.routing import RoutingTable, host_of
 from appliance.sip_edge.ksr.rules.nat import unreachable
+from appliance.sip_edge.ksr.websocket import TRANSPORTS  # it does the same for these, NAT or not
 
 TARGETS = ("INVITE", "UPDATE", "SUBSCRIBE", "REFER", "NOTIFY")  # whose Contact is where the sender is called later
-STREAMS = ("ws", "wss")  # ksr/websocket.py does the same for these, NAT or not
 
 
 def request(table: RoutingTable) -> None:
     """Every request."""
     KSR.force_rport()  # RFC 3581, row I03: also to a peer that did not ask for it
     rules = table.nat
-    if not rules.enabled or KSR.pv.gete("$rm") not in TARGETS or str(KSR.pv.gete("$proto")).lower() in STREAMS:
+    if not rules.enabled or KSR.pv.gete("$rm") not in TARGETS or say.transport() in TRANSPORTS:
         return
     if KSR.nathelper.nat_uac_test(rules.uac_test) > 0 or _misnamed():
         KSR.nathelper.set_contact_alias()
@@ -26,7 +26,7 @@ def request(table: RoutingTable) -> None:
 
 def reply(table: RoutingTable) -> None:
     """Every reply within a transaction that we relayed: its Contact is the callee's."""
-    if table.nat.enabled and str(KSR.pv.gete("$proto")).lower() not in STREAMS and _misnamed():
+    if table.nat.enabled and say.transport() not in TRANSPORTS and _misnamed():
         KSR.nathelper.set_contact_alias()
 
 

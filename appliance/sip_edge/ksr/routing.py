@@ -18,10 +18,10 @@ from appliance.sip_edge.ksr.rules.flood import FloodRules
 from appliance.sip_edge.ksr.rules.guard import GuardRules
 from appliance.sip_edge.ksr.rules.limits import LimitRules
 from appliance.sip_edge.ksr.rules.nat import NatRules
+from appliance.sip_edge.ksr.rules.networks import Network, parsed
 from appliance.sip_edge.ksr.rules.registrar import RegistrarRules
 from appliance.sip_edge.ksr.rules.routes import Route
 from appliance.sip_edge.ksr.rules.tls_peer import TlsRules
-from appliance.sip_edge.ksr.rules.topology import TopologyRules
 from appliance.sip_edge.ksr.rules.websocket import WebsocketRules
 
 _URI = re.compile(r"^sips?:(?:[^@]*@)?(\[[0-9A-Fa-f:.]+\]|[^:;?>]+)(?::(\d+))?(.*)$", re.IGNORECASE)
@@ -75,7 +75,6 @@ class RoutingTable:
     registrar: RegistrarRules = field(default_factory=RegistrarRules)
     balance: BalanceRules = field(default_factory=BalanceRules)
     nat: NatRules = field(default_factory=NatRules)
-    topology: TopologyRules = field(default_factory=TopologyRules)
     tls: TlsRules = field(default_factory=TlsRules)
     websocket: WebsocketRules = field(default_factory=WebsocketRules)
 
@@ -92,7 +91,7 @@ class RoutingTable:
         host = host_of(uri)
         return self.by_source(host) if host else None
 
-    def _networks(self, address: str) -> list[tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, int]]:
+    def _networks(self, address: str) -> list[tuple[Network, int]]:
         try:
             source = ipaddress.ip_address(address.strip("[]"))
         except ValueError:
@@ -100,7 +99,7 @@ class RoutingTable:
         return [
             (network, place)
             for place, trunk in enumerate(self.trunks)
-            for network in map(ipaddress.ip_network, trunk.match)
+            for network in parsed(trunk.match)
             if source.version == network.version and source in network
         ]
 

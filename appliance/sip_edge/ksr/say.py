@@ -5,6 +5,7 @@ Every refusal goes through `refuse` (or `drop`): SIP status, counter and event a
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import time
@@ -17,9 +18,11 @@ from appliance.sip_edge.ksr.rules.telling import Telling
 
 ALLOW = "INVITE, ACK, CANCEL, BYE, NOTIFY, REFER, MESSAGE, OPTIONS, INFO, SUBSCRIBE, UPDATE, PRACK, REGISTER"
 SDP_TYPE = "application/sdp"
-EVENTS = Path(__file__).resolve().parents[4] / "events" / "control.sock"  # nobody listens: the log has it
+EVENTS = str(Path(__file__).resolve().parents[4] / "events" / "control.sock")  # nobody listens: the log has it
 
 _TELLING = Telling()
+_LINK = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)  # unconnected: control may be made anew
+
 
 def reply(status: int, phrase: str, *, allow: bool = False) -> int:
     """Answer the request, without a transaction unless it has one. There is no response to an ACK."""
@@ -71,8 +74,5 @@ def call_id() -> str:
 
 
 def _tell(line: str) -> None:
-    try:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as link:
-            link.sendto(line.encode(), str(EVENTS))
-    except OSError:  # nobody listens, or it is busy: the counter has it all the same
-        return
+    with contextlib.suppress(OSError):  # nobody listens, or it is busy: the counter has it all the same
+        _LINK.sendto(line.encode(), EVENTS)

@@ -6,6 +6,8 @@ import ipaddress
 from dataclasses import dataclass
 from functools import lru_cache
 
+from appliance.sip_edge.ksr.rules.networks import parsed
+
 BANS, COUNTS = "ipban", "flood"  # hash tables of Kamailio; bans are control's to list and lift
 REMEMBERED = 4096  # sources whose answer a process keeps: forged ones push each other out
 
@@ -28,9 +30,4 @@ def is_known(known: tuple[str, ...], source: str) -> bool:
         address = ipaddress.ip_address(source)
     except ValueError:
         return False
-    return any(address in network for network in _networks(known))
-
-
-@lru_cache(maxsize=1)
-def _networks(known: tuple[str, ...]) -> tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]:
-    return tuple(map(ipaddress.ip_network, known))
+    return any(address in network for network in parsed(known))

@@ -22,14 +22,13 @@ class Pipe:
 
 @dataclass(frozen=True)
 class LimitRules:
-    """`known`: networks whose requests are shed last."""
+    """`shed_...`: fill of a receive buffer, 0 to 1."""
 
     pipes: tuple[Pipe, ...] = ()
     overload: bool = False
     shed_strangers_at: float = 0.35
     shed_all_at: float = 0.7
     retry_after_s: int = 5
-    known: tuple[str, ...] = ()
 
 
 def sheds(rules: LimitRules, fill: float, *, known: bool) -> bool:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass
 
-_NETWORKS = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
-PRIVATE = tuple(map(ipaddress.ip_network, _NETWORKS))
+from appliance.sip_edge.ksr.rules.networks import parsed
+
+PRIVATE = ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")
 """RFC 1918, RFC 6598, RFC 4193."""
 
 
@@ -28,4 +29,4 @@ def unreachable(contact: str, source: str) -> bool:
 
 
 def _private(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    return any(address in network for network in PRIVATE if network.version == address.version)
+    return any(address in network for network in parsed(PRIVATE))
