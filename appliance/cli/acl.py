@@ -12,6 +12,7 @@ from appliance.cli.client import TIMEOUT_S, connected
 from appliance.cli.exits import Exit, fail
 from appliance.cli.options import DEFAULT_SOCKET, JsonOption, SocketOption
 from appliance.cli.output import print_json, print_table, tree
+from appliance.cli.paging import listed
 
 PAGE = 5000
 PIECE = 200 * 1024  # octets; the server takes no longer message
@@ -233,13 +234,8 @@ def _read(stub: Any, table: str, group: str) -> Iterator[Any]:
         return
     if group and not group.isdecimal():
         fail(Exit.USAGE, f"--group {group}: groups of addresses have numbers")
-    asked = access_pb2.ListAddressesRequest(group=int(group or 0), page_size=PAGE)
-    while True:
-        found = stub.ListAddresses(asked, timeout=TIMEOUT_S)
-        yield from found.addresses
-        if not found.next_page_token:
-            return
-        asked.page_token = found.next_page_token
+    asked = access_pb2.ListAddressesRequest(group=int(group or 0))
+    yield from listed(stub.ListAddresses, asked, "addresses", size=PAGE)
 
 
 def _known(table: str) -> str:

@@ -13,8 +13,8 @@ import typer
 from appliance.cli.client import TIMEOUT_S, connected
 from appliance.cli.options import DEFAULT_SOCKET, JsonOption, SocketOption
 from appliance.cli.output import print_json, print_table, tree
+from appliance.cli.paging import pages
 
-PAGE = 500
 NetworkArgument = Annotated[str, typer.Argument(metavar="NETWORK", help="An address, or a network (192.0.2.0/24).")]
 COLUMNS = ("target", "kind", "rule", "since", "until", ">dropped", "enforced by", "who", "reason")
 
@@ -115,15 +115,7 @@ def top(
 def _pages(channel: Any, address: str, limit: int) -> Iterator[Any]:
     from srtpgw.v1 import bans_pb2, bans_pb2_grpc
 
-    stub, token, left = bans_pb2_grpc.BanServiceStub(channel), "", limit
-    while True:
-        size = min(left, PAGE) if limit else PAGE
-        request = bans_pb2.ListBansRequest(page_size=size, page_token=token, address=address)
-        page = stub.List(request, timeout=TIMEOUT_S)
-        yield page
-        left, token = left - len(page.bans), page.next_page_token
-        if not token or (limit and left <= 0):
-            return
+    return pages(bans_pb2_grpc.BanServiceStub(channel).List, bans_pb2.ListBansRequest(address=address), "bans", limit)
 
 
 def _row(one: Any) -> tuple[object, ...]:

@@ -12,8 +12,7 @@ import typer
 from appliance.cli.client import TIMEOUT_S, connected
 from appliance.cli.options import DEFAULT_SOCKET, JsonOption, SocketOption
 from appliance.cli.output import print_json, print_table, tree
-
-PAGE = 500
+from appliance.cli.paging import listed
 
 CallArgument = Annotated[str, typer.Argument(metavar="CALL-ID", help="As `calls list` prints it.")]
 
@@ -137,15 +136,7 @@ def _print_finding(number: int, finding: Any) -> None:
 def _pages(channel: Any, limit: int) -> Iterator[Any]:
     from srtpgw.v1 import calls_pb2, calls_pb2_grpc
 
-    stub = calls_pb2_grpc.CallServiceStub(channel)
-    token, left = "", limit
-    while True:
-        size = min(left, PAGE) if limit else PAGE
-        page = stub.List(calls_pb2.ListCallsRequest(page_size=size, page_token=token), timeout=TIMEOUT_S)
-        yield from page.calls
-        token, left = page.next_page_token, left - len(page.calls)
-        if not token or (limit and left <= 0):
-            return
+    return listed(calls_pb2_grpc.CallServiceStub(channel).List, calls_pb2.ListCallsRequest(), "calls", limit)
 
 
 def _row(call: Any) -> tuple[object, ...]:

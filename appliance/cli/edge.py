@@ -12,8 +12,7 @@ import typer
 from appliance.cli.client import TIMEOUT_S, connected
 from appliance.cli.options import DEFAULT_SOCKET, JsonOption, SocketOption
 from appliance.cli.output import print_json, print_line, print_table, tree
-
-PAGE = 500
+from appliance.cli.paging import listed
 
 
 def register(app: typer.Typer) -> None:
@@ -70,14 +69,7 @@ def audit(
 def _pages(channel: Any, limit: int) -> Iterator[Any]:
     from srtpgw.v1 import edge_pb2, edge_pb2_grpc
 
-    stub, token, left = edge_pb2_grpc.EdgeServiceStub(channel), "", limit
-    while True:
-        size = min(left, PAGE) if limit else PAGE
-        page = stub.ListAudit(edge_pb2.ListAuditRequest(page_size=size, page_token=token), timeout=TIMEOUT_S)
-        yield from page.records
-        left, token = left - len(page.records), page.next_page_token
-        if not token or (limit and left <= 0):
-            return
+    return listed(edge_pb2_grpc.EdgeServiceStub(channel).ListAudit, edge_pb2.ListAuditRequest(), "records", limit)
 
 
 def _facts(found: Any) -> list[tuple[str, str]]:

@@ -12,8 +12,8 @@ import typer
 from appliance.cli.client import TIMEOUT_S, connected
 from appliance.cli.options import DEFAULT_SOCKET, JsonOption, SocketOption
 from appliance.cli.output import print_json, print_table, tree
+from appliance.cli.paging import listed
 
-PAGE = 500
 UserArgument = Annotated[str, typer.Argument(metavar="USER@REALM", help="Name and realm (the domain in From).")]
 FileOption = Annotated[
     Path | None, typer.Option("--password-file", help="File with the password; -: standard input. Else you are asked.")
@@ -35,15 +35,8 @@ def list_(socket: SocketOption = Path(DEFAULT_SOCKET), as_json: JsonOption = Fal
     """Every user, and the digest algorithms they can use."""
     from srtpgw.v1 import subscribers_pb2 as pb
 
-    found: list[Any] = []
     with connected(socket) as channel:
-        token = ""
-        while True:
-            request = pb.ListSubscribersRequest(page_size=PAGE, page_token=token)
-            page = _stub(channel).List(request, timeout=TIMEOUT_S)
-            found += page.subscribers
-            if not (token := page.next_page_token):
-                break
+        found = list(listed(_stub(channel).List, pb.ListSubscribersRequest(), "subscribers"))
     if as_json:
         print_json([tree(one) for one in found])
         return
@@ -54,23 +47,13 @@ def list_(socket: SocketOption = Path(DEFAULT_SOCKET), as_json: JsonOption = Fal
 def add(user: UserArgument, password_file: FileOption = None, generate: GenerateOption = False,
         socket: SocketOption = Path(DEFAULT_SOCKET)) -> None:  # fmt: skip
     """A new user."""
-    from srtpgw.v1 import subscribers_pb2 as pb
-
-    name, realm = _split(user)
-    with connected(socket) as channel:
-        words = {"username": name, "domain": realm, "password": _password(password_file, generate)}
-        _stub(channel).Add(pb.AddSubscriberRequest(**words), timeout=TIMEOUT_S)
+    _set(user, password_file, generate, socket, new=True)
 
 
 def password(user: UserArgument, password_file: FileOption = None, generate: GenerateOption = False,
              socket: SocketOption = Path(DEFAULT_SOCKET)) -> None:  # fmt: skip
     """Another password."""
-    from srtpgw.v1 import subscribers_pb2 as pb
-
-    name, realm = _split(user)
-    with connected(socket) as channel:
-        words = {"username": name, "domain": realm, "password": _password(password_file, generate)}
-        _stub(channel).SetPassword(pb.SetPasswordRequest(**words), timeout=TIMEOUT_S)
+    _set(user, password_file, generate, socket, new=False)
 
 
 def remove(user: UserArgument, socket: SocketOption = Path(DEFAULT_SOCKET)) -> None:
@@ -142,6 +125,18 @@ def _stub(channel: Any) -> Any:
     from srtpgw.v1 import subscribers_pb2_grpc
 
     return subscribers_pb2_grpc.SubscriberServiceStub(channel)
+
+
+def _set(user: str, password_file: Path | None, generate: bool, socket: Path, *, new: bool) -> None:
+    from srtpgw.v1 import subscribers_pb2 as pb
+
+    name, realm = _split(user)
+    with connected(socket) as channel:
+        words = {"username": name, "domain": realm, "password": _password(password_file, generate)}
+        if new:
+            _stub(channel).Add(pb.AddSubscriberRequest(**words), timeout=TIMEOUT_S)
+        else:
+            _stub(channel).SetPassword(pb.SetPasswordRequest(**words), timeout=TIMEOUT_S)
 
 
 def _split(user: str) -> tuple[str, str]:

@@ -120,15 +120,16 @@ def _hash(link: Connection, username: str, domain: str, password: str) -> User:
 
 def _read(link: Connection, most: int, after: tuple[str, str]) -> list[User]:
     name, realm = subscriber.c.username, subscriber.c.domain
-    wanted = select(name, realm, subscriber.c.ha1).order_by(name, realm).limit(most)
-    found = link.execute(wanted.where(tuple_(name, realm) > after)).all()
-    return [User(row.username, row.domain, _algorithms(link, row.username, row.domain, row.ha1)) for row in found]
-
-
-def _algorithms(link: Connection, username: str, domain: str, md5: str) -> tuple[str, ...]:
-    mine = and_(subscriber_ha1.c.username == username, subscriber_ha1.c.domain == domain)
-    known = {*link.execute(select(subscriber_ha1.c.algorithm).where(mine)).scalars(), *(("MD5",) if md5 else ())}
-    return tuple(name for name in auth.ALGORITHMS if name in known)
+    behind = select(name, realm, subscriber.c.ha1).where(tuple_(name, realm) > after)
+    page = behind.order_by(name, realm).limit(most).subquery()
+    strong = subscriber_ha1.c
+    whose = and_(strong.username == page.c.username, strong.domain == page.c.domain)
+    both = select(page, strong.algorithm).join(subscriber_ha1, whose, isouter=True)
+    rows = link.execute(both.order_by(page.c.username, page.c.domain))
+    known: dict[tuple[str, str], set[str]] = {}
+    for username, domain, md5, algorithm in rows:
+        known.setdefault((username, domain), {"MD5"} if md5 else set()).add(algorithm or "")
+    return [User(*who, tuple(one for one in auth.ALGORITHMS if one in has)) for who, has in known.items()]
 
 
 def _imported(text: str) -> Sequence[dict[str, str]]:

@@ -74,7 +74,7 @@ def test_calls_list(gateway: Gateway) -> None:
 
 
 def test_calls_list_asks_for_every_page(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("appliance.cli.calls.PAGE", 1)
+    monkeypatch.setattr("appliance.cli.paging.PAGE", 1)
     assert len(run_json("calls", "list", "--limit", 0, "--socket", gateway.socket)) == 2
 
 
