@@ -100,8 +100,7 @@ def _end_unanswered() -> int:
     """The callee's answer was not acceptable: both sides agreed on nothing, so both are told BYE (row H01)."""
     reason = KSR.pv.gete("$dlg_var(unanswerable)")
     if reason:
-        say.count(reason)
-        say.event("refused", status=488, reason=reason)
+        say.refused(reason, status=488)
         # ACK is no transaction of tm's, so the dialog is not at hand by itself.
         KSR.dialog.dlg_get(say.call_id(), KSR.pv.gete("$ft"), KSR.pv.gete("$tt"))
         KSR.dialog.dlg_bye("all")

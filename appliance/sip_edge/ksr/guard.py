@@ -42,8 +42,7 @@ def admits(table: RoutingTable, message: Arrived) -> bool:
         say.refuse(483, "Too Many Hops", "too_many_hops")
         return False
     if KSR.sanity.sanity_check(rules.checks, rules.uri_checks) < 0:  # it has answered what can be answered
-        say.count("malformed")
-        say.event("refused", reason="malformed")
+        say.refused("malformed")
         return False
     if KSR.pv.gete("$rm") not in KNOWN_METHODS:
         say.refuse(405, "Method Not Allowed", "method_not_allowed")

@@ -36,14 +36,19 @@ def reply(status: int, phrase: str, *, allow: bool = False) -> int:
 
 
 def refuse(status: int, phrase: str, rule: str, **details: object) -> int:
-    """Answer, count and tell: `rule` is the word for the log, the event and the metric. Of many at a time some are
-    told, with the number of those that were not."""
+    """Answer, count and tell: `rule` is the word for the log, the event and the metric."""
+    refused(rule, status=status, **details)
+    return reply(status, phrase)
+
+
+def refused(rule: str, **details: object) -> None:
+    """Count and tell a refusal that somebody else answers. Of many at a time some are told, with the number of those
+    that were not."""
     count(rule)
     unsaid = _TELLING.ask(rule, time.monotonic())
     if unsaid is not None:
         more = {"unsaid": unsaid} if unsaid else {}
-        event("refused", status=status, reason=rule, **details, **more)
-    return reply(status, phrase)
+        event("refused", **details, reason=rule, **more)
 
 
 def drop(rule: str) -> int:

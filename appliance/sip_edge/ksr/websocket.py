@@ -56,10 +56,10 @@ def ban() -> None:
 
 
 def _refuse(refusal: Refusal, asked: Handshake) -> int:
-    say.count(refusal.rule)
     if refusal.rule.startswith("websocket"):
-        told = {"origin": asked.origin[:200], "host": asked.host[:200]}
-        say.event("refused", status=refusal.status, reason=refusal.rule, **told)
+        say.refused(refusal.rule, status=refusal.status, origin=asked.origin[:200], host=asked.host[:200])
+    else:
+        say.count(refusal.rule)
     for header in refusal.headers:
         KSR.hdr.append_to_reply(f"{header}\r\n")
     KSR.set_reply_close()
