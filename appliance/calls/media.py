@@ -69,6 +69,56 @@ class Latching(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class IceCredentials:
+    """What the checks of one agent are signed with (RFC 8445 section 5.3)."""
+
+    ufrag: str
+    pwd: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class IceMedia:
+    """ICE on one leg of one stream, for all of its components (RFC 8445, RFC 8839)."""
+
+    local: IceCredentials
+    remote: IceCredentials | None = None  # None: not known yet
+    lite: bool = True  # the worker answers checks, nobody sends any; false: control runs a full agent beside it
+    controlling: bool = False  # of a full agent (section 6.1.1)
+    earlier: tuple[IceCredentials, ...] = ()  # ours from before a restart: answered until the new ones are used (ICE-5)
+    candidates: tuple[str, ...] = ()  # the peer's, as values of a=candidate (RFC 8839 section 5.1)
+    complete: bool = True  # no candidates will follow (RFC 8838: trickle)
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprint:
+    """Of a certificate (RFC 8122 section 5)."""
+
+    hash: str  # "sha-256", lower case
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class LocalCertificate:
+    """One of ours, with its key (DER; PKCS #8)."""
+
+    certificate: bytes
+    key: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class DtlsMedia:
+    """DTLS-SRTP wanted on one leg of one stream (RFC 5763, RFC 8842): what its association has to satisfy. The keys
+    that come of it stand in `LegMedia.receive` and `send`; until then the leg is secure without contexts."""
+
+    association: str  # another value: a new association is wanted (DTLS-13)
+    certificate: LocalCertificate
+    active: bool | None = None  # we send the ClientHello; None: our actpass is not answered yet, we can be the server
+    fingerprints: tuple[Fingerprint, ...] = ()  # one must match; none known yet: keys are held back (DTLS-2)
+    suites: tuple[str, ...] = ()  # canonical names with a DTLS profile, in our order; empty: all but the weak
+    legacy: bool = False  # DTLS 1.0 and old ciphers, by policy of the trunk
+
+
+@dataclass(frozen=True, slots=True)
 class LegMedia:
     """One media stream (m-line) as one leg sees it. A leg without keys in a direction is plain RTP there."""
 
@@ -89,6 +139,8 @@ class LegMedia:
     tos: int | None = None  # IP TOS / traffic class octet of what we send to this leg; None: the system's
     receive_also: tuple[ContextSpec, ...] = ()  # tried when `receive` fails: the keys before a re-key, ...
     latching: Latching = Latching.SIGNALLED_HOST
+    ice: IceMedia | None = None
+    dtls: DtlsMedia | None = None
 
 
 @dataclass(frozen=True, slots=True)
