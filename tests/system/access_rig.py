@@ -160,7 +160,8 @@ def _running(
     database = Database(config.tables)
     database.create((), config.user)
     database.run_here(lambda link: [link.exec_driver_sql(line) for line in sql.split(";\n") if line.strip()])
-    kamailio.prepare(config)  # `database` stays open, as control's does: SQLite's first and last connection lock others out
+    # `database` stays open, as control's does: SQLite's first and last connection lock others out
+    kamailio.prepare(config)
     for name, text in script.items():
         config.script.with_name(f"{name}.py").write_text(text)
     hops = (NextHop(port + NEXT_HOP), NextHop(port + CARRIER))
