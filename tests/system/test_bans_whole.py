@@ -59,11 +59,14 @@ class Source:
     def answered(self) -> bool:
         drain(self._link, 0.01)  # what the flood was answered before the ban
         self._link.settimeout(0.3)
-        self._link.sendto(options(*self._link.getsockname(), HERE[4]), (HERE[4], SIP))
+        self._send()
         try:
             return self._link.recv(4096).startswith(b"SIP/2.0 200")
         except TimeoutError:
             return False
+
+    def _send(self) -> None:
+        self._link.sendto(options(FAR[4], self._link.getsockname()[1], HERE[4]), (HERE[4], SIP))
 
     @contextmanager
     def flooding(self) -> Iterator[None]:
@@ -76,7 +79,7 @@ class Source:
 
     def _run(self) -> None:
         while not self._ended.wait(1 / RATE):
-            self._link.sendto(options(*self._link.getsockname(), HERE[4]), (HERE[4], SIP))
+            self._send()
             self.sent += 1
 
     def close(self) -> None:
