@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import KSR
 
-from appliance.sip_edge.ksr import balance, dialog, fallback, media, media_flags, read, say, target
+from appliance.sip_edge.ksr import balance, dialog, fallback, media, media_flags, radius, read, say, target
 from appliance.sip_edge.ksr.routing import RoutingTable, Trunk
 
 
@@ -15,6 +15,7 @@ def new(table: RoutingTable) -> int:
     if way is None:
         return 1
     caller, word = way
+    radius.account(table)  # before there is a transaction, which takes the flags along
     KSR.tm.t_newtran()
     KSR.tm.t_reply(100, "Trying")
     KSR.dialog.dlg_manage()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import KSR
 
-from appliance.sip_edge.ksr import access, media, media_flags, read, say, websocket
+from appliance.sip_edge.ksr import access, media, media_flags, radius, read, say, websocket
 from appliance.sip_edge.ksr.routing import RoutingTable, Trunk
 
 
@@ -23,6 +23,7 @@ def within(table: RoutingTable, method: str) -> int:
         return 1
     if method == "BYE":
         media.delete()
+        radius.account(table)
         say.event("call", state="HANGUP")
     elif method in ("INVITE", "UPDATE"):
         if not _offer_again(table, method):
