@@ -353,6 +353,7 @@ def _flows(
         feedback=leg.feedback,
         payload_types=payload_types,
         extensions=extensions,
+        opaque=leg.opaque,
         tos=leg.tos or 0,
     )
     yield rtp

@@ -35,6 +35,7 @@ cdef enum:                      # FlowParameters.flags
     FLOW_NO_FEEDBACK = 256      # RTCP feedback neither from nor to here
     FLOW_TYPES = 512            # RTP that leaves here: payload types by the rewrite table
     FLOW_EXTENSIONS = 1024      # RTP that leaves here: header extension ids by the rewrite table
+    FLOW_OPAQUE = 32768         # what arrives is SRTP of others: behind its header nothing is looked at
 
 cdef struct FlowParameters:     # desired state of one flow, as commanded
     uint32_t socket             # socket number (kernels/port/port.pxd)
