@@ -272,6 +272,10 @@ class Sip(Table):
     workers: int = row(
         2, help="Kamailio processes per UDP socket.", unit="processes", effect=Effect.RESTART, ge=1, le=64
     )
+    memory_manager: Literal["tlsf", "fm", "qm"] = row(
+        "tlsf", help="How Kamailio hands out its memory: tlsf and fm in constant time, qm with checks for overruns.",
+        effect=Effect.RESTART,
+    )  # fmt: skip
     shared_memory_mb: int = row(
         64, help="Kamailio's shared memory.", unit="MiB", effect=Effect.RESTART, ge=16, le=65_536
     )
