@@ -23,6 +23,7 @@ from appliance.config.sip_flood import SipFlood
 from appliance.config.sip_limits import SipLimit, SipOverload
 from appliance.config.sip_nat import SipNat
 from appliance.config.sip_registrar import SipRegisterBlock, SipRegistrar
+from appliance.config.sip_replication import SipReplication
 from appliance.config.sip_sanity import SipSanity
 from appliance.config.sip_tls import SipTls, SipTlsDomain, SipTlsPeer
 from appliance.config.sip_websocket import SipWebsocket
@@ -373,6 +374,7 @@ class Settings(BaseSettings):
     sip_register_block: SipRegisterBlock = row(
         SipRegisterBlock, help=SipRegisterBlock.__doc__ or "", effect=Effect.RESTART
     )
+    sip_replication: SipReplication = row(SipReplication, help=SipReplication.__doc__ or "", effect=Effect.RESTART)
     sip_sanity: SipSanity = row(SipSanity, help=SipSanity.__doc__ or "", effect=Effect.RESTART)
     sip_auth: SipAuth = row(SipAuth, help=SipAuth.__doc__ or "", effect=Effect.RESTART)
     sip_flood: SipFlood = row(SipFlood, help=SipFlood.__doc__ or "", effect=Effect.RESTART)

@@ -23,6 +23,7 @@ from appliance.sip_edge.areas import (
     limits,
     nat,
     registrar,
+    replication,
     tls,
     websocket,
 )
@@ -42,6 +43,7 @@ AREAS: tuple[Callable[[Settings, Places], Area], ...] = (  # in load order of mo
     limits.area,
     nat.area,
     registrar.area,
+    replication.area,
     auth.area,
     access.area,
     dispatcher.dispatcher,
@@ -92,6 +94,7 @@ def edge_config(settings: Settings, run: Path) -> EdgeConfig:
         limits=limits.rules(settings),
         nat=nat.rules(settings),
         registrar=registrar.rules(settings),
+        replication=replication.rules(settings),
         auth=auth.rules(settings, run, database=places.database != ""),
         access=access.rules(settings, database=places.database != ""),
         routes=access.routes(settings),
