@@ -141,6 +141,14 @@ class LegMedia:
     latching: Latching = Latching.SIGNALLED_HOST
     ice: IceMedia | None = None
     dtls: DtlsMedia | None = None
+    rtcp_receive: ContextSpec | None = None  # of RTCP, where `rtcp_apart`: for it `receive` and `send` do not count
+    rtcp_send: ContextSpec | None = None
+    rtcp_receive_also: ContextSpec | None = None
+
+    @property
+    def rtcp_apart(self) -> bool:
+        """Whether RTCP has an association of its own, and so keys of its own (RFC 5764 section 4; DTLS-9)."""
+        return self.dtls is not None and not self.mux
 
 
 @dataclass(frozen=True, slots=True)

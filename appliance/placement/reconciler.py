@@ -15,18 +15,14 @@ from typing import Protocol
 
 from appliance.calls.media import LocalPorts, StreamMedia, StreamPlacement
 from appliance.errors import GatewayError, InvalidRequest, MediaUnavailable, NoCapacity
-from appliance.placement.desired import (
-    NOTHING,
-    Desired,
-    PlacedStream,
-    assign_cryptos,
-    desired_of,
-    diff,
-    needed_flows,
-)
+from appliance.placement.desired import desired_of
+from appliance.placement.desired_contexts import assign_cryptos
+from appliance.placement.desired_flows import needed_flows
+from appliance.placement.desired_state import NOTHING, Desired, diff
 from appliance.placement.dispatcher import Batch, Dispatcher
 from appliance.placement.inventory import Inventory, WorkerInventory, need
 from appliance.placement.mover import Move, Mover
+from appliance.placement.placed import PlacedStream
 from kernels.control.commands import Command, RemoveCrypto, RemoveFlow
 
 

@@ -23,8 +23,8 @@ from appliance.calls.media import (
     StreamMedia,
     StreamPlacement,
 )
-from appliance.placement.desired import PlacedStream
 from appliance.placement.mover import Move, Trip
+from appliance.placement.placed import PlacedStream
 from appliance.placement.reconciler import Placement
 
 VERSION = 2
