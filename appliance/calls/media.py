@@ -87,6 +87,8 @@ class IceMedia:
     earlier: tuple[IceCredentials, ...] = ()  # ours from before a restart: answered until the new ones are used (ICE-5)
     candidates: tuple[str, ...] = ()  # the peer's, as values of a=candidate (RFC 8839 section 5.1)
     complete: bool = True  # no candidates will follow (RFC 8838: trickle)
+    pair_rtp: Address | None = None  # far end of the pair that a full agent has selected (Branch.pairs)
+    pair_rtcp: Address | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from dataclasses import replace
 from appliance.calls.media import Address, StreamMedia, StreamPlacement
 from appliance.errors import InvalidRequest, NoCapacity
 from appliance.placement.desired_contexts import cryptos
-from appliance.placement.desired_flows import flow_of, flows
+from appliance.placement.desired_flows import agents, flow_of, flows
 from appliance.placement.desired_state import Desired, merge
 from appliance.placement.placed import PlacedStream
 from kernels.control.commands import MOST_TAPS
@@ -32,7 +32,7 @@ def desired(media: StreamMedia, placed: PlacedStream) -> Desired:
     """What the worker should hold. Every needed slot must have been taken. InvalidRequest: keys that do not fit
     the suite, or media that would go round in circles."""
     _refuse_loop(media, placed.placement)
-    return Desired(cryptos(media, placed.cryptos), flows(media, placed))
+    return Desired(cryptos(media, placed.cryptos), flows(media, placed), agents(media, placed))
 
 
 def _chained(
@@ -60,7 +60,7 @@ def _chained(
                 flows[before] = replace(flows[before], **{tap: mine})  # type: ignore[arg-type]
                 flows[mine] = replace(flows[mine], **{follows: before})  # type: ignore[arg-type]
                 ends[source, side, kind] = (mine, count + 1)
-    return Desired(state.cryptos, flows)
+    return replace(state, flows=flows)
 
 
 def _refuse_loop(media: StreamMedia, *placements: StreamPlacement) -> None:

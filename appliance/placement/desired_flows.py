@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from appliance.calls.media import Address, LegMedia, LocalPorts, StreamMedia
+from appliance.calls.media import IceCredentials, IceMedia, LegMedia, LocalPorts, StreamMedia
 from appliance.errors import InvalidRequest
 from appliance.placement.placed import FLOWS, PlacedStream
-from kernels.control.commands import MOST_EXTENSIONS, MOST_PAYLOAD_TYPES, InstallFlow, Pairs
+from kernels.control.commands import MOST_EXTENSIONS, MOST_PAYLOAD_TYPES, InstallFlow, InstallIce, Pairs
 
 PAYLOAD_TYPES = frozenset((*range(64), *range(96, 128)))  # 64 to 95 would be taken for RTCP (RFC 5761 section 4)
 _FLOWS_BY_MUX = {
@@ -82,7 +82,7 @@ def _flows(
         port=ours.rtp,
         rtp=True,
         rtcp=leg.mux,
-        remote=_pair(leg.remote_rtp),
+        remote=_remote(leg, "rtp"),
         rtp_partner=other_rtp,
         rtcp_partner=other_rtcp if leg.mux else None,
         receive=placed.cryptos.get(f"{side}_receive") if leg.receive else None,
@@ -96,6 +96,8 @@ def _flows(
         payload_types=payload_types,
         extensions=extensions,
         tos=leg.tos or 0,
+        dtls=leg.dtls is not None,
+        ice=leg.ice is not None,
     )
     yield rtp
     if not leg.mux:
@@ -107,7 +109,7 @@ def _flows(
             port=ours.rtcp,
             rtp=False,
             rtcp=True,
-            remote=_pair(leg.remote_rtcp),
+            remote=_remote(leg, "rtcp"),
             rtp_partner=None,
             rtcp_partner=other_rtcp,
             receive=receive,
@@ -153,5 +155,35 @@ def _rewriting(leg: LegMedia) -> tuple[Pairs, Pairs | None]:
     return ((), None) if leg.echo else (types, extensions)
 
 
-def _pair(address: Address | None) -> tuple[str, int] | None:
+def _remote(leg: LegMedia, component: str) -> tuple[str, int] | None:
+    """Where to send to; with ICE only what a full agent has selected (a lite one's pair is the worker's to select)."""
+    if leg.ice is None:
+        address = leg.remote_rtp if component == "rtp" else leg.remote_rtcp
+    else:
+        address = leg.ice.pair_rtp if component == "rtp" else leg.ice.pair_rtcp
     return None if address is None or not address.port else (address.host, address.port)
+
+
+def agents(media: StreamMedia, placed: PlacedStream) -> dict[int, InstallIce]:
+    """The ICE agents of the flows that have one, by slot."""
+    made = {}
+    for name in needed_flows(media):
+        ice = media.leg(name[0]).ice
+        if ice is not None:
+            made[placed.flows[name]] = _agent(placed.flows[name], ice)
+    return made
+
+
+def _agent(slot: int, ice: IceMedia) -> InstallIce:
+    earlier = ice.earlier[0] if ice.earlier else IceCredentials("", "")
+    remote = ice.remote or IceCredentials("", "")
+    return InstallIce(
+        slot,
+        local_ufrag=ice.local.ufrag,
+        local_pwd=ice.local.pwd,
+        remote_ufrag=remote.ufrag,
+        earlier_ufrag=earlier.ufrag,
+        earlier_pwd=earlier.pwd,
+        lite=ice.lite,
+        remote_pwd="" if ice.lite else remote.pwd,
+    )

@@ -10,6 +10,7 @@ from kernels.control.commands import (
     AddKey,
     Command,
     InstallFlow,
+    InstallIce,
     MasterKeyBytes,
     RemoveCrypto,
     RemoveFlow,
@@ -24,6 +25,7 @@ class Desired:
 
     cryptos: Mapping[int, Context] = field(default_factory=dict)
     flows: Mapping[int, InstallFlow] = field(default_factory=dict)
+    agents: Mapping[int, InstallIce] = field(default_factory=dict)  # by slot of their flow
 
 
 NOTHING = Desired()
@@ -35,28 +37,36 @@ def merge(parts: list[Desired]) -> Desired:
         return parts[0]
     cryptos: dict[int, Context] = {}
     flows: dict[int, InstallFlow] = {}
+    agents: dict[int, InstallIce] = {}
     for part in parts:
         cryptos.update(part.cryptos)
         flows.update(part.flows)
-    return Desired(cryptos, flows)
+        agents.update(part.agents)
+    return Desired(cryptos, flows, agents)
 
 
 def diff(installed: Desired, wanted: Desired) -> list[Command]:
     """Commands that lead from one state to the other; every prefix of them is safe to stop at.
 
     Flows that end go first (nothing may use a context that is gone), then contexts are installed, then the flows
-    that use them, and last go the contexts that nobody uses any more. A flow whose port changes is removed first.
+    that use them and their ICE agents, and last go the contexts that nobody uses any more. A flow whose port changes is
+    removed first, its agent with it.
     """
     commands: list[Command] = []
+    gone: set[int] = set()
     for slot, flow in installed.flows.items():
         now = wanted.flows.get(slot)
         if now is None or now.port != flow.port or now.interface != flow.interface:
             commands.append(RemoveFlow(slot))
+            gone.add(slot)
     for slot, context in wanted.cryptos.items():
         commands.extend(_context_commands(installed.cryptos.get(slot), context))
     for slot, flow in wanted.flows.items():
         if installed.flows.get(slot) != flow:
             commands.append(flow)
+    commands.extend(
+        agent for slot, agent in wanted.agents.items() if slot in gone or installed.agents.get(slot) != agent
+    )
     commands.extend(RemoveCrypto(slot) for slot in installed.cryptos if slot not in wanted.cryptos)
     return commands
 

@@ -175,7 +175,8 @@ class Reconciler:
         placement = change.placement
         commands = diff(placement.installed, change.before)
         # what was changed or failed half way is commanded again, whatever we believe is there
-        commands = [*commands, *(flow for slot, flow in change.before.flows.items() if flow not in commands)]
+        again: list[Command] = [*change.before.flows.values(), *change.before.agents.values()]
+        commands = [*commands, *(command for command in again if command not in commands)]
         self._send_quietly(placement.worker, commands)
         placement.installed, placement.streams = change.before, dict(change.streams_before)
         self._restore_slots(change)
@@ -251,7 +252,8 @@ class Reconciler:
         """After a move: what the workers did among themselves, once more as commands (they change nothing). Whoever
         follows commands, as next hops do, learns where the flows are now."""
         self._send_quietly(left, [RemoveFlow(slot) for slot in slots])
-        self._send_quietly(placement.worker, list(placement.installed.flows.values()))
+        installed = placement.installed
+        self._send_quietly(placement.worker, [*installed.flows.values(), *installed.agents.values()])
 
     def remove_orphans(self, worker: int, owned: Iterable[Placement]) -> int:
         """Remove what the worker holds and no placement wants; how many. Flows go before contexts."""
