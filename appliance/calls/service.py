@@ -354,7 +354,7 @@ class CallService:
         return replace(
             leg,
             interface=leg.interface or self._facts.default_interface,
-            secure=leg.secure or leg.receive is not None or leg.send is not None,
+            secure=leg.secure or leg.dtls is not None or leg.receive is not None or leg.send is not None,
         )
 
     @contextmanager

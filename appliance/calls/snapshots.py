@@ -9,9 +9,10 @@ from typing import Protocol
 from appliance.calls.media import Address, ContextSpec, LocalPorts, StreamMedia
 from appliance.calls.registry import Branch, Call
 from appliance.calls.views import CallState, CallView, ContextView, Counters, KeyView, LegView, StreamView, WorkerView
-from appliance.placement.desired import RECEIVING, PlacedStream, contexts
+from appliance.placement.desired_contexts import RECEIVING, contexts
 from appliance.placement.inventory import Inventory, WorkerInventory
 from appliance.placement.load import Sample
+from appliance.placement.placed import PlacedStream
 from kernels.control.status import CryptoStatus, FlowStatus, KeptDatagram, KeyStatus, WorkerStatus
 from kernels.wire.packet import Drop
 
@@ -163,9 +164,7 @@ class Snapshots:
             last_packet_age_s=_age(rtp, rtcp),
         )
 
-    def _also(
-        self, side: str, media: StreamMedia, placed: PlacedStream, counters: bool
-    ) -> tuple[ContextView, ...]:
+    def _also(self, side: str, media: StreamMedia, placed: PlacedStream, counters: bool) -> tuple[ContextView, ...]:
         worker, named = placed.placement.worker, contexts(media)
         views = (
             self._context(worker, named[name], placed.cryptos.get(name), counters)
