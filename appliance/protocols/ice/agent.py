@@ -109,6 +109,11 @@ class Agent:
             told += self._learn(generation, one, now)
         return told + self.advance(now)
 
+    def take_role(self, controlling: bool) -> None:
+        """What the peer's SDP made clear (a lite one never controls). Later it is for the checks to say."""
+        if self._current.remote is None:
+            self._current.switch(controlling)
+
     def add_candidates(self, lines: Iterable[str], *, complete: bool, now: float) -> list[Output]:
         """Further candidates of the peer, values of a=candidate (RFC 8838); `complete`: these are the last."""
         generation, lines = self._current, list(lines)[: candidates.MOST]

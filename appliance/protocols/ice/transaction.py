@@ -10,7 +10,7 @@ RTO_S = 0.5  # RFC 8445 section 14.3: at least 500 ms
 SENDINGS = 7  # Rc
 LAST_WAIT = 16  # Rm: times RTO, behind the last sending
 NOMINATION_S = 1.0  # between repetitions of a nomination: its way is known to work, and media waits for the answer
-LONGEST_S = RTO_S * (2 ** (SENDINGS - 1) - 1 + LAST_WAIT)  # 39.5 s
+LONGEST_S: float = RTO_S * (2 ** (SENDINGS - 1) - 1 + LAST_WAIT)  # 39.5 s
 
 
 @dataclass(slots=True)
