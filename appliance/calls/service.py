@@ -307,10 +307,14 @@ class CallService:
     async def _carry_out(self, call: Call, branch: Branch, streams: dict[int, StreamMedia]) -> None:
         before = branch.media
         await self.ledger.carry_out(call, branch, streams)
-        for event in keying_log.events(before, streams):
+        self.new_keys(call, before, branch.own_media)
+
+    def new_keys(self, call: Call, before: Mapping[int, StreamMedia], now: Mapping[int, StreamMedia]) -> None:
+        """Into the journal, without themselves, and into the file that an operator asked for."""
+        for event in keying_log.events(before, now):
             log.log(event.level, event.name, call=call.call_id, **event.facts)
         if self._key_log is not None:
-            for keyed in keying_log.contexts(before, streams):
+            for keyed in keying_log.contexts(before, now):
                 self._key_log(call.call_id, keyed)
 
     def _new_branch(self, call: Call, request: OfferRequest) -> Branch:

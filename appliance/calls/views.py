@@ -277,6 +277,9 @@ class EventKind(StrEnum):
     MOVED = "moved"  # to another worker, with everything it knows
     KEY_EXPIRING = "key_expiring"  # a master key is nearly used up; `reason` says which and how far
     KEY_EXHAUSTED = "key_exhausted"  # nothing is secured or accepted under it any more
+    KEYED = "keyed"  # a handshake gave keys, media may pass; `reason` says of which component
+    FINGERPRINT_MISMATCH = "fingerprint_mismatch"  # a peer proved to have another certificate than it signalled
+    HANDSHAKE_FAILED = "handshake_failed"  # no keys for a component; `reason` says which and why
     ROC_FOUND = "roc_found"  # a peer's rollover counter was another than expected and was found by trial
     WORKER = "worker"  # a worker was replaced; `worker` says which
     DRAINING = "draining"  # no new calls from now on
