@@ -1,7 +1,7 @@
 """Full ICE beside the workers: an agent for each leg whose `IceMedia.lite` is false (RFC 8445).
 
 media of a branch change -> `follow`: agents are begun, restarted, ended
-STUN that a worker passes on (it has answered requests itself) -> `stun` -> the agent -> datagrams from the flow's socket
+STUN that a worker passes on (it has answered requests itself) -> `stun` -> the agent -> datagrams by the flow's socket
 a pair is valid -> DTLS may start there;   it is selected -> `pairs` -> the worker sends there
 no consent for 30 s -> nothing is sent there any more (RFC 7675), here and by the worker of its own accord
 """

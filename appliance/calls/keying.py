@@ -198,11 +198,15 @@ class Keying:
         elif punt.kind == "dtls":
             self._record(transport, punt)
         elif punt.kind == "ice":
-            transport.pair = Address(*punt.source)
-            if transport.wish is not None and transport.key:
-                self._start(transport, transport.wish)
+            self.paired(transport, Address(*punt.source))
         elif punt.kind == "stun":
             self._stun(transport, punt)
+
+    def paired(self, transport: Transport, far: Address) -> None:
+        """A pair of this component is valid: what waits for one can begin."""
+        transport.pair = far
+        if transport.wish is not None and transport.key:
+            self._start(transport, transport.wish)
 
     def _record(self, transport: Transport, punt: Punt) -> None:
         if not transport.key:

@@ -24,6 +24,7 @@ from appliance.sip_edge.areas import (
     nat,
     registrar,
     tls,
+    trickle,
     websocket,
 )
 from appliance.sip_edge.areas.area import Area, Places
@@ -46,6 +47,7 @@ AREAS: tuple[Callable[[Settings, Places], Area], ...] = (  # in load order of mo
     access.area,
     dispatcher.dispatcher,
     websocket.area,
+    trickle.area,
 )
 
 # A trunk's quirks as NG words: (setting, value that asks for it, word). Words of rtpengine where it has one.

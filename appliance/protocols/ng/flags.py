@@ -525,7 +525,7 @@ WORDS: dict[str, Word] = {
     "rtcp-mirror": _missing("RTCP-mirror", "RTCP of a subscriber back to the source"),
     "mirror-rtcp": _missing("RTCP-mirror", "the same"),
     "generate-mid": _missing("generate-mid", "a=mid"),
-    "fragment": _missing("fragment", "trickled candidates"),
+    "fragment": Word(_SAME, "`offer`, `answer`: the SDP is a fragment with ICE candidates (RFC 8840); none comes back"),
     "trickle-ice": _missing("trickle-ICE", "ICE"),
     "reject-ice": Word(_SAME, "ICE is always taken out", _ALWAYS),
     "ice-reject": Word(_SAME, "the same", _ALWAYS),
