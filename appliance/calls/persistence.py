@@ -7,6 +7,7 @@ from typing import Any
 
 from appliance.calls import subscribing
 from appliance.calls.negotiation import Negotiation
+from appliance.calls.negotiation_dtls import Certificates
 from appliance.calls.registry import Branch, Call, Treatment
 from appliance.state import records
 
@@ -25,7 +26,9 @@ def to_record(call: Call) -> bytes:
     )
 
 
-def from_record(call_id: str, record: bytes, random: Callable[[int], bytes]) -> Call:
+def from_record(
+    call_id: str, record: bytes, random: Callable[[int], bytes], certificates: Certificates | None = None
+) -> Call:
     """BadRecord when it cannot be understood."""
     value = records.unpack(record)
     try:
@@ -37,7 +40,7 @@ def from_record(call_id: str, record: bytes, random: Callable[[int], bytes]) -> 
             low_level=bool(value["low_level"]),
             revision=int(value["revision"]),
             adopted=True,
-            branches=[_branch_in(branch, random) for branch in value["branches"]],
+            branches=[_branch_in(branch, random, certificates) for branch in value["branches"]],
         )
     except records.BadRecord:
         raise
@@ -60,7 +63,7 @@ def _branch_out(branch: Branch) -> dict[str, Any]:
     }
 
 
-def _branch_in(value: dict[str, Any], random: Callable[[int], bytes]) -> Branch:
+def _branch_in(value: dict[str, Any], random: Callable[[int], bytes], certificates: Certificates | None) -> Branch:
     saved, placement = value["negotiation"], value["placement"]
     return Branch(
         from_tag=str(value["from"]),
@@ -69,7 +72,7 @@ def _branch_in(value: dict[str, Any], random: Callable[[int], bytes]) -> Branch:
         answered=bool(value["answered"]),
         offerer_tag=str(value["offerer"]),
         saved=saved,
-        negotiation=None if saved is None else Negotiation.from_record(saved, random),
+        negotiation=None if saved is None else Negotiation.from_record(saved, random, certificates),
         placement=None if placement is None else records.placement_in(placement),
         media=records.media_in(value["media"]),
         codecs={side: tuple((port, text) for port, text in told) for side, told in value.get("codecs", {}).items()},

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from appliance.calls import media_record
 from appliance.calls.media import (
     Address,
     ContextSpec,
@@ -158,6 +159,10 @@ def _rare_out(leg: LegMedia) -> dict[str, Any]:
         rare["extensions"] = leg.extensions
     if leg.tos is not None:
         rare["tos"] = leg.tos
+    if leg.ice is not None:
+        rare["ice"] = media_record.ice_out(leg.ice)
+    if leg.dtls is not None:
+        rare["dtls"] = media_record.dtls_out(leg.dtls)
     return rare
 
 
@@ -169,6 +174,10 @@ def _rare_in(value: dict[str, Any]) -> dict[str, Any]:
     for name in ("payload_types", "extensions"):
         if name in rare:
             rare[name] = tuple((int(one), int(other)) for one, other in rare[name])
+    if "ice" in rare:
+        rare["ice"] = media_record.ice_in(rare["ice"])
+    if "dtls" in rare:
+        rare["dtls"] = media_record.dtls_in(rare["dtls"])
     return rare
 
 
