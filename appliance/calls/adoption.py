@@ -45,7 +45,7 @@ def adopt(ledger: Ledger, loaded: Loaded) -> Adoption:
     contents = {worker: ledger.reconciler.contents(worker) for worker in workers}
     for call_id, record in loaded.records.items():
         try:
-            call = persistence.from_record(call_id, record, ledger.random)
+            call = persistence.from_record(call_id, record, ledger.random, ledger.certificates)
         except BadRecord:
             report.skipped.append(call_id)
             ledger.store.remove(call_id)

@@ -26,8 +26,8 @@ from appliance.calls.registry import Branch, Call
 from appliance.protocols.dtls.outputs import Failed, KeysReady, Reason
 from kernels.control.commands import Punt
 
-LINGER_S = 4.0  # so long a finished association answers repetitions of the peer's last flight (RFC 6347 section 4.2.4)
-SECOND_CHANCE_S = 2.0  # after a failure that somebody else may have forged, so long the peer may still get through
+LINGER_S = 32.0  # a finished association answers repetitions of the peer's last flight (RFC 6347 section 4.2.4)
+SECOND_CHANCE_S = 2.0  # after a failure that may be somebody else's, so long the peer may still get through
 MOST_TRIES = 3  # of the active role without ICE
 
 log = structlog.get_logger(__name__)
@@ -146,6 +146,7 @@ class Keying:
             self._set(transport, State.NONE)
         elif keys is not None and keys.association == wish.association:
             self._waiting.pop(transport, None)
+            transport.done = True
             self._set(transport, State.KEYED)
         else:
             if was is None or transport.state is State.KEYED or not _continues(was, wish):
@@ -175,7 +176,6 @@ class Keying:
             return
         if wish.active and not transport.started:
             transport.started = True
-            transport.names[where] = transport.latest[where] = where
             transport.began(where, now)
             self._set(transport, State.HANDSHAKING)
             self.associations.go(transport.key, where)
@@ -202,24 +202,26 @@ class Keying:
         elif punt.kind == "stun":
             self._stun(transport, punt)
 
-    def paired(self, transport: Transport, far: Address) -> None:
-        """A pair of this component is valid: what waits for one can begin."""
-        transport.pair = far
-        if transport.wish is not None and transport.key:
-            self._start(transport, transport.wish)
+    def paired(self, transport: Transport, pair: Address) -> None:
+        """Validated, or nominated; the newest one counts. What is under way goes on over it (DTLS-15)."""
+        transport.pair = pair
+        wish = transport.wish
+        if wish is None or not transport.key or transport.done:
+            return
+        if transport.started:
+            self.associations.go(transport.key, pair)
+        else:
+            self._start(transport, wish)
 
     def _record(self, transport: Transport, punt: Punt) -> None:
         if not transport.key:
             self._counts.ignored("no_association")
             return
-        source = transport.source_of(Address(*punt.source), punt.data)
-        if transport.winner is None:
+        source = Address(*punt.source)
+        if not transport.done:
             transport.began(source, punt.received_ns / 1e9)
             if transport.state is State.WAITING and transport.trusts(source):
                 self._set(transport, State.HANDSHAKING)
-        elif source != transport.winner:
-            self._counts.ignored("keyed_already")
-            return
         self.associations.datagram(transport.key, source, punt.data)
 
     def _stun(self, transport: Transport, punt: Punt) -> None:
@@ -234,11 +236,11 @@ class Keying:
 
     # ---------------------------------------------------------------- what associations say
 
-    def datagram(self, key: int, source: Address, data: bytes) -> None:
-        """An association sends (`Handshakes`: send)."""
+    def datagram(self, key: int, to: Address, data: bytes) -> None:
+        """An association sends (`Handshakes`: send): to where its newest record came from (peers #25)."""
         transport = self._by_key.get(key)
         if transport is not None:
-            self._inject(transport.worker, transport.slot, data, transport.destination(source))
+            self._inject(transport.worker, transport.slot, data, to)
 
     def event(self, key: int, source: Address, what: KeysReady | Failed) -> None:
         """An association has ended (`Handshakes`: event)."""
@@ -248,56 +250,56 @@ class Keying:
         begun = transport.begun.pop(source, None)
         if isinstance(what, Failed):
             self._failed(transport, source, what, begun)
-        elif transport.winner is None:
-            transport.winner = source
-            transport.deadline = transport.failed_at = 0.0
+        elif not transport.done:
+            transport.done = True
+            transport.failed_at = 0.0
             self._waiting.pop(transport, None)
             self._lingering.append((self._now() + LINGER_S, key))
-            self._installer.add(transport, what, transport.destination(source), begun)
+            self._installer.add(transport, what, source, begun)
 
     def _failed(self, transport: Transport, source: Address, failed: Failed, begun: float | None) -> None:
-        if transport.winner is not None or not transport.trusts(source):
+        if transport.done or not transport.trusts(source):
             self._counts.ignored(failed.reason)
             return
-        seconds = None if begun is None else self._now() - begun
-        self._counts.ended(failed.reason, seconds)
+        self._counts.ended(failed.reason, None if begun is None else self._now() - begun)
         transport.failure = f"{failed.reason}: {failed.detail}" if failed.detail else str(failed.reason)
-        if transport.ice is not None and transport.begun:
-            return  # one of several answerers: another may be the one who was meant
-        if failed.reason is Reason.FINGERPRINT_MISMATCH:
-            self._torn_down(transport, mismatch=True)
-        elif transport.ice is not None:
-            self._torn_down(transport)
-        elif not transport.failed_at:
+        transport.mismatch = failed.reason is Reason.FINGERPRINT_MISMATCH
+        if failed.reason is Reason.PROCESS and transport.wish is not None:
+            self._open(transport, transport.wish)  # with the same certificate; a peer that begins again is served
+            self._start(transport, transport.wish)
+        elif transport.begun if transport.ice is not None else not transport.mismatch:
+            # others who were validated are under way: the wrong ones of several answerers. Or, without ICE, anybody
+            # could send an alert in the peer's name
             transport.failed_at = self._now()
             self._waiting[transport] = None
+        else:
+            self._torn_down(transport)
 
     def _late(self, transport: Transport, now: float) -> None:
-        """Its time is over, or it has failed and nobody has begun again."""
-        over = bool(transport.deadline) and transport.deadline <= now
+        """Its time is over, or it has failed and nobody has got through since."""
         wish = transport.wish
-        if over or wish is None:
+        if (transport.deadline and transport.deadline <= now) or wish is None:
             transport.failure = transport.failure or _silence(transport)
-            self._counts.ended("timeout")
+            self._counts.ended(Reason.TIMEOUT)
             self._torn_down(transport)
-        elif wish.active and transport.tries < MOST_TRIES:
+        elif transport.ice is None and wish.active and transport.tries < MOST_TRIES:
             transport.tries += 1
-            tries, deadline = transport.tries, transport.deadline
-            self._open(transport, wish)
-            transport.tries, transport.deadline = tries, deadline
-            self._start(transport, wish)
-        elif now - transport.failed_at >= SECOND_CHANCE_S and transport.signalled not in transport.begun:
+            if transport.signalled is not None:
+                self.associations.go(transport.key, transport.signalled)
+        elif now - transport.failed_at >= SECOND_CHANCE_S and (
+            transport.ice is not None or transport.signalled not in transport.begun
+        ):
             self._torn_down(transport)
 
-    def _torn_down(self, transport: Transport, mismatch: bool = False) -> None:
+    def _torn_down(self, transport: Transport) -> None:
         """No keys will come of it, as far as anybody can tell. The association stays open for a peer that comes after
         all, unless its certificate was the wrong one."""
         self._waiting.pop(transport, None)
         transport.failed_at = 0.0
         self._set(transport, State.FAILED)
-        if mismatch:
+        if transport.mismatch:
             self._close(transport)
-        self._installer.tear_down(transport, mismatch)
+        self._installer.tear_down(transport)
 
     # ---------------------------------------------------------------- books
 

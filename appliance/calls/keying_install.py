@@ -53,7 +53,7 @@ class Installer:
         self._ledger, self._counts, self._keyed, self._now = ledger, counts, keyed, now
         self._window, self._ssrc_limit, self._end_failed = window, ssrc_limit, end_failed
         self._ready: dict[Call, dict[Transport, Ready]] = {}
-        self._failed: dict[Call, dict[Transport, bool]] = {}
+        self._failed: dict[Call, dict[Transport, None]] = {}
         self._tasks: dict[Call, asyncio.Task[None]] = {}
 
     def add(self, transport: Transport, what: KeysReady, source: Address, begun: float | None) -> None:
@@ -61,17 +61,15 @@ class Installer:
         self._ready.setdefault(transport.call, {})[transport] = (what, source, begun)
         self._wake(transport.call)
 
-    def tear_down(self, transport: Transport, mismatch: bool) -> None:
-        """No keys for a component; `mismatch`: the peer's certificate is not the one that was signalled."""
-        self._failed.setdefault(transport.call, {})[transport] = mismatch
+    def tear_down(self, transport: Transport) -> None:
+        """No keys for a component; its `mismatch`: the peer's certificate is not the one that was signalled."""
+        self._failed.setdefault(transport.call, {})[transport] = None
         self._wake(transport.call)
 
     def drop(self, transport: Transport) -> None:
         """It is no more."""
-        for table in (self._ready, self._failed):
-            waiting = table.get(transport.call)
-            if waiting is not None and waiting.pop(transport, None) is not None and not waiting:
-                del table[transport.call]
+        self._ready.get(transport.call, {}).pop(transport, None)
+        self._failed.get(transport.call, {}).pop(transport, None)
 
     def tick(self) -> None:
         """What could not be done then (a call on its way to another worker) is tried again."""
@@ -141,10 +139,10 @@ class Installer:
 
     # ---------------------------------------------------------------- failures
 
-    async def _tear_down(self, call: Call, failed: dict[Transport, bool]) -> None:
+    async def _tear_down(self, call: Call, failed: dict[Transport, None]) -> None:
         ledger = self._ledger
-        for transport, mismatch in failed.items():
-            branch = transport.branch
+        for transport in failed:
+            branch, mismatch = transport.branch, transport.mismatch
             if branch not in call.branches or transport.state is not State.FAILED:
                 continue
             kind = EventKind.FINGERPRINT_MISMATCH if mismatch else EventKind.HANDSHAKE_FAILED

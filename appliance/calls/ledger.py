@@ -15,6 +15,7 @@ from appliance.calls import persistence, subscribing
 from appliance.calls.keyed import overlaid, pruned
 from appliance.calls.media import LegMedia, StreamMedia
 from appliance.calls.negotiation import Negotiation
+from appliance.calls.negotiation_dtls import Certificates
 from appliance.calls.registry import Branch, Call, Registry, Treatment, untreated
 from appliance.calls.snapshots import Snapshots
 from appliance.calls.tally import Tally
@@ -64,6 +65,7 @@ class Ledger:
         random: Callable[[int], bytes],
         clock: Callable[[], float],
         most_calls: int,
+        certificates: Certificates | None = None,
     ) -> None:
         self.registry = Registry()
         self.bus = EventBus[CallEvent]()
@@ -74,6 +76,7 @@ class Ledger:
         self.unfinished: set[str] = set()  # Call-IDs whose move to another worker is not decided yet
         self.reconciler, self.snapshots, self.store = reconciler, snapshots, store
         self.random, self.clock, self.most_calls = random, clock, most_calls
+        self.certificates = certificates
 
     # ---------------------------------------------------------------- find and lock
 
@@ -162,7 +165,7 @@ class Ledger:
     def _restore(self, branch: Branch) -> None:
         self.reconciler.trim(placed(branch), branch.media)
         if branch.saved is not None:
-            branch.negotiation = Negotiation.from_record(branch.saved, self.random)
+            branch.negotiation = Negotiation.from_record(branch.saved, self.random, self.certificates)
 
     def _drop(self, call: Call, branch: Branch) -> None:
         self.keying.leave(branch)

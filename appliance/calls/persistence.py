@@ -7,6 +7,7 @@ from typing import Any
 
 from appliance.calls import keyed, subscribing
 from appliance.calls.negotiation import Negotiation
+from appliance.calls.negotiation_dtls import Certificates
 from appliance.calls.registry import Branch, Call, Treatment
 from appliance.state import records
 
@@ -25,7 +26,9 @@ def to_record(call: Call) -> bytes:
     )
 
 
-def from_record(call_id: str, record: bytes, random: Callable[[int], bytes]) -> Call:
+def from_record(
+    call_id: str, record: bytes, random: Callable[[int], bytes], certificates: Certificates | None = None
+) -> Call:
     """BadRecord when it cannot be understood."""
     value = records.unpack(record)
     try:
@@ -37,7 +40,7 @@ def from_record(call_id: str, record: bytes, random: Callable[[int], bytes]) -> 
             low_level=bool(value["low_level"]),
             revision=int(value["revision"]),
             adopted=True,
-            branches=[_branch_in(branch, random) for branch in value["branches"]],
+            branches=[_branch_in(branch, random, certificates) for branch in value["branches"]],
         )
     except records.BadRecord:
         raise
@@ -60,7 +63,7 @@ def _branch_out(branch: Branch) -> dict[str, Any]:
     }
 
 
-def _branch_in(value: dict[str, Any], random: Callable[[int], bytes]) -> Branch:
+def _branch_in(value: dict[str, Any], random: Callable[[int], bytes], certificates: Certificates | None) -> Branch:
     saved, placement = value["negotiation"], value["placement"]
     keys, pairs = keyed.keys_in(value.get("keyed", [])), keyed.pairs_in(value.get("pairs", []))
     return Branch(
@@ -70,7 +73,7 @@ def _branch_in(value: dict[str, Any], random: Callable[[int], bytes]) -> Branch:
         answered=bool(value["answered"]),
         offerer_tag=str(value["offerer"]),
         saved=saved,
-        negotiation=None if saved is None else Negotiation.from_record(saved, random),
+        negotiation=None if saved is None else Negotiation.from_record(saved, random, certificates),
         placement=None if placement is None else records.placement_in(placement),
         media=keyed.overlaid(records.media_in(value["media"]), keys, pairs),
         keyed=keys,

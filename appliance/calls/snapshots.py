@@ -6,6 +6,7 @@ import time
 from collections.abc import Container, Sequence
 from typing import Protocol
 
+from appliance.calls.keying_views import dtls_view, ice_view
 from appliance.calls.media import Address, ContextSpec, LocalPorts, StreamMedia
 from appliance.calls.registry import Branch, Call
 from appliance.calls.views import CallState, CallView, ContextView, Counters, KeyView, LegView, StreamView, WorkerView
@@ -120,8 +121,8 @@ class Snapshots:
             StreamView(
                 index=line,
                 kind=media.kind,
-                a=self._leg("a", media, placement.streams[line], counters),
-                b=self._leg("b", media, placement.streams[line], counters),
+                a=self._leg(branch, line, "a", media, placement.streams[line], counters),
+                b=self._leg(branch, line, "b", media, placement.streams[line], counters),
                 via_branch=branch.via_branch,
                 from_tag=branch.from_tag,
                 to_tag=branch.to_tag,
@@ -132,7 +133,9 @@ class Snapshots:
             if line in placement.streams
         ]
 
-    def _leg(self, side: str, media: StreamMedia, placed: PlacedStream, counters: bool) -> LegView:
+    def _leg(
+        self, branch: Branch, line: int, side: str, media: StreamMedia, placed: PlacedStream, counters: bool
+    ) -> LegView:
         leg = media.leg(side)
         worker, ours = placed.placement.worker, placed.placement.leg(side)
         if leg.mux:
@@ -157,6 +160,10 @@ class Snapshots:
             latching=leg.latching.value,
             receive=self._context(worker, leg.receive, placed.cryptos.get(f"{side}_receive"), counters),
             send=self._context(worker, leg.send, placed.cryptos.get(f"{side}_send"), counters),
+            rtcp_receive=self._context(worker, leg.rtcp_receive, placed.cryptos.get(f"{side}_rtcp_receive"), counters),
+            rtcp_send=self._context(worker, leg.rtcp_send, placed.cryptos.get(f"{side}_rtcp_send"), counters),
+            dtls=dtls_view(branch, line, side, leg),
+            ice=ice_view(leg, rtp, rtcp),
             receive_also=self._also(side, media, placed, counters) if leg.receive_also else (),
             rtp=_counters(rtp),
             rtcp=_counters(rtcp),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from appliance.config.rows import Effect, Table, row
 
@@ -10,11 +12,12 @@ from appliance.config.rows import Effect, Table, row
 class Dtls(Table):
     """DTLS-SRTP handshakes with peers. Which legs use it, and how, is a trunk's or a request's to say."""
 
-    processes: Literal["auto"] | int = row(
+    processes: Literal["auto"] | Annotated[int, Field(ge=0, le=64)] = row(
         "auto",
         help="Processes that compute handshakes; 0: the control process does it itself. auto: one for each core that "
         "carries no media, at most four; 0 where there is none.",
-        unit="processes", effect=Effect.RESTART, ge=0, le=64,
+        unit="processes",
+        effect=Effect.RESTART,
     )  # fmt: skip
     mtu: int = row(
         1200, help="Longest datagram of a handshake that we send.", unit="octets",

@@ -114,9 +114,10 @@ class InstallFlow:
 
 @dataclass(frozen=True, slots=True)
 class InstallIce:
-    """Create or update the ICE agent of an installed flow with `ice`; it goes with the flow. Other local credentials are
-    a restart: the selected pair goes on, under the earlier ones, until a pair is selected under the new ones (RFC 8445
-    section 9). ENOENT: no such flow. ValueError: user fragments of ours of more than 32 octets (RFC 8839 section 5.4)."""
+    """Create or update the ICE agent of an installed flow with `ice`; it goes with the flow. Other local credentials
+    are a restart: the selected pair goes on, under the earlier ones, until a pair is selected under the new ones
+    (RFC 8445 section 9). ENOENT: no such flow. ValueError: user fragments of ours of more than 32 octets (RFC 8839
+    section 5.4)."""
 
     slot: int  # of the flow
     local_ufrag: str

@@ -34,12 +34,12 @@ def split(suite: Suite, material: bytes, *, client: bool) -> tuple[ContextSpec, 
     server salt; the client's protect what the client sends."""
     key, salt = suite.key_octets, suite.salt_octets
     salts = material[2 * key :]
-    by_client = _context(suite, material[:key], salts[:salt])
-    by_server = _context(suite, material[key : 2 * key], salts[salt : 2 * salt])
+    by_client = context(suite, material[:key], salts[:salt])
+    by_server = context(suite, material[key : 2 * key], salts[salt : 2 * salt])
     return (by_client, by_server) if client else (by_server, by_client)
 
 
-def _context(suite: Suite, key: bytes, salt: bytes) -> ContextSpec:
-    """Lifetimes: RFC 5764 section 4.1.2 for the AES_CM profiles, RFC 7714 section 14.2 for AEAD."""
+def context(suite: Suite, key: bytes, salt: bytes) -> ContextSpec:
+    """One direction. Lifetimes: RFC 5764 section 4.1.2 for the AES_CM profiles, RFC 7714 section 14.2 for AEAD."""
     rtp = suite.max_rtp_lifetime if suite.cipher == "AES_GCM" else min(HMAC_LIFETIME, suite.max_rtp_lifetime)
     return ContextSpec(suite.name, (MasterKey(key, salt, b"", rtp, suite.max_rtcp_lifetime),))
