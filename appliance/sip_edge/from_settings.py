@@ -25,6 +25,7 @@ from appliance.sip_edge.areas import (
     registrar,
     replication,
     tls,
+    trickle,
     websocket,
 )
 from appliance.sip_edge.areas.area import Area, Places
@@ -48,6 +49,7 @@ AREAS: tuple[Callable[[Settings, Places], Area], ...] = (  # in load order of mo
     access.area,
     dispatcher.dispatcher,
     websocket.area,
+    trickle.area,
 )
 
 # A trunk's quirks as NG words: (setting, value that asks for it, word). Words of rtpengine where it has one.

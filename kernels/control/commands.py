@@ -138,7 +138,8 @@ class RemoveFlow:
 
 TRANSFER_RECORDS = 32  # streams that may be on their way between workers at one time
 FourSlots = tuple[int | None, int | None, int | None, int | None]
-MoveCryptos = tuple[int | None, ...]  # at most 8: receive and send of each leg, and two more each to receive with
+MOVE_CRYPTOS = 8  # of a stream: receive and send of each leg, and two more each to receive with
+MoveCryptos = tuple[int | None, ...]  # at most as many
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import KSR
 
-from appliance.sip_edge.ksr import access, media, media_flags, read, say, websocket
+from appliance.sip_edge.ksr import access, media, media_flags, read, say, trickle, websocket
 from appliance.sip_edge.ksr.routing import RoutingTable, Trunk
 
 
@@ -21,6 +21,8 @@ def within(table: RoutingTable, method: str) -> int:
     KSR.tm.t_check_trans()
     if method == "REFER" and not access.permits_uris(table):  # a phone's transfer (row N07)
         return 1
+    if method == "INFO" and trickle.is_fragment():
+        return trickle.take()
     if method == "BYE":
         media.delete()
         say.event("call", state="HANGUP")
