@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import KSR
 
 from appliance.sip_edge.ksr import access, media, media_flags, read, say, trickle, websocket
@@ -83,6 +85,8 @@ def _offer_again(table: RoutingTable, method: str) -> bool:
     if transport and not by_caller:  # it offered SRTP, over this transport: no re-offer takes that away
         answerer = media_flags.as_it_offered(answerer)
         next_hop = f"sip:{answerer.name};transport={transport}"
+    elif KSR.pv.gete("$dlg_var(rtp)") and not by_caller:  # it offered RTP: SIP over WebSocket, but no browser
+        answerer = replace(answerer, webrtc="never")
     return media.offer(table, offerer, answerer, next_hop, by_caller=by_caller)
 
 

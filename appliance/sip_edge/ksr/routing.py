@@ -57,6 +57,7 @@ class Trunk:
     trust_identity: bool = False  # its P-Asserted-Identity and Remote-Party-ID are believed
     send_identity: str = "none"  # pai, rpid
     vbr: str = "forbid"  # variable bit rate codecs on secured media
+    webrtc: str = "websocket"  # its legs are WebRTC ones: always, never, or where its SIP comes over WebSocket
 
 
 @dataclass(frozen=True)
