@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from appliance.config import check_access, check_database, check_dispatcher, check_sip_tls, tls_words
+from appliance.config import check_access, check_database, check_dispatcher, check_sip_tls, check_topology, tls_words
 from appliance.config.explain import spelled
 from appliance.config.faults import Fault
 from appliance.config.finding import Finding, warning
@@ -259,4 +259,5 @@ RULES: tuple[Callable[[Settings], Iterator[Any]], ...] = (
     check_access.groups, check_access.routes, check_access.certificates, check_access.files,
     check_database.database, check_dispatcher.dispatcher,
     check_sip_tls.sip_tls,
+    check_topology.topology,
 )  # fmt: skip
