@@ -31,6 +31,7 @@ def kamailio_cfg(edge: EdgeConfig) -> str:
         "# Rendered by srtpgw from its settings; changes here are lost.",
         *(f"{name}={_quoted(value)}" for name, value in (*_globals(edge), *_of_areas(edge, "globals"))),
         *(f"listen={socket}" for socket in edge.listen),
+        *(f"alias={socket}" for socket in _of_areas(edge, "aliases")),
         "",
         f'mpath="{edge.modules}"',
         *(f'loadmodule "{name}.so"' for name in _modules(edge)),

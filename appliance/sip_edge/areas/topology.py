@@ -15,6 +15,7 @@ from pathlib import Path
 
 from appliance.config.schema import Settings
 from appliance.config.sip_topology import REDIS
+from appliance.sip_edge.areas import websocket
 from appliance.sip_edge.areas.area import Area, Places, Value
 from appliance.sip_edge.ksr.rules.masking import Mask
 from appliance.sip_edge.ksr.rules.topology import OLD, TopologyRules
@@ -34,7 +35,7 @@ def folder(settings: Settings) -> Path:
 def area(settings: Settings, places: Places) -> Area:
     """FileNotFoundError: Redis is wanted, its module is not installed."""
     chosen = settings.sip_topology
-    aliases = tuple(("alias", f"{one.at}") for one in chosen.aliases)
+    aliases = tuple(map(websocket.core_socket, chosen.aliases))
     if chosen.mode == "strip":
         return _strip(settings, places, aliases)
     return mask(rules(settings), chosen.mask_ip, aliases=aliases, callid=chosen.mask_callid)
@@ -62,9 +63,7 @@ def rules(settings: Settings, account: str = "") -> TopologyRules:
     return replace(bare, mask=Mask(key), earlier=Mask(old), until=until)
 
 
-def mask(
-    found: TopologyRules, ip: str = "127.0.0.8", *, aliases: tuple[tuple[str, Value], ...] = (), callid: bool = True
-) -> Area:
+def mask(found: TopologyRules, ip: str = "127.0.0.8", *, aliases: tuple[str, ...] = (), callid: bool = True) -> Area:
     """topoh under the key of `found`."""
     assert found.mask is not None
     key = found.mask
@@ -76,18 +75,19 @@ def mask(
         ("topoh", "vparam_prefix", key.via),
         ("topoh", "callid_prefix", key.call_id),
         ("topoh", "uri_prefix_checks", 1),
+        ("uac", "restore_dlg", 1),  # From and To as they were: in the dialog; in Record-Route where there is none
         ("uac", "restore_passwd", hashlib.sha256(f"uac {key.key}".encode()).hexdigest()[:32]),
         # topoh with a masked Call-ID needs it to address the callee
         ("dialog", "lreq_callee_headers", "TH: dlh\\r\\n"),
     ]
     if found.earlier is None:
-        return Area(("topoh",), tuple(parameters), globals=aliases)
+        return Area(("topoh",), tuple(parameters), aliases=aliases)
     parameters += [
         ("corex", "nio_intercept", 1),
         ("corex", "nio_msg_avp", "$avp(network)"),
         ("htable", "htable", f"{OLD}=>size=10;"),
     ]
-    return Area(("topoh",), tuple(parameters), globals=aliases, blocks=(_overlap(found.earlier, key),))
+    return Area(("topoh",), tuple(parameters), aliases=aliases, blocks=(_overlap(found.earlier, key),))
 
 
 def _overlap(earlier: Mask, key: Mask) -> str:
@@ -102,7 +102,7 @@ def _overlap(earlier: Mask, key: Mask) -> str:
 }}"""
 
 
-def _strip(settings: Settings, places: Places, aliases: tuple[tuple[str, Value], ...]) -> Area:
+def _strip(settings: Settings, places: Places, aliases: tuple[str, ...]) -> Area:
     chosen = settings.sip_topology
     parameters: list[tuple[str, str, Value]] = [
         ("topos", "storage", chosen.storage),
@@ -112,12 +112,12 @@ def _strip(settings: Settings, places: Places, aliases: tuple[tuple[str, Value],
     ]
     if chosen.storage == "db":
         parameters.append(("topos", "db_url", places.database))
-        return Area(("topos",), tuple(parameters), globals=aliases, tables=("topos",))
+        return Area(("topos",), tuple(parameters), aliases=aliases, tables=("topos",))
     if not (places.modules / "topos_redis.so").exists():
         raise FileNotFoundError(0, f"Kamailio has no topos_redis in {places.modules}: apt-get install {DEBIAN}")
     parameters += [("ndb_redis", "server", _server(chosen.redis_url.get_secret_value())),
                    ("topos_redis", "serverid", SHARD)]  # fmt: skip
-    return Area(("ndb_redis", "topos", "topos_redis"), tuple(parameters), globals=aliases)
+    return Area(("ndb_redis", "topos", "topos_redis"), tuple(parameters), aliases=aliases)
 
 
 DEBIAN = "kamailio-redis-modules"

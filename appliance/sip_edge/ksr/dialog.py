@@ -6,7 +6,7 @@ import time
 
 import KSR
 
-from appliance.sip_edge.ksr import access, disclosure, media, media_flags, read, say, topology, websocket
+from appliance.sip_edge.ksr import access, disclosure, identity, media, media_flags, read, say, topology, websocket
 from appliance.sip_edge.ksr.routing import RoutingTable, Trunk
 
 PARTING = "parting"  # htable: dialogs with the first of two BYEs of ours sent, by Call-ID
@@ -22,8 +22,10 @@ def within(table: RoutingTable, method: str) -> int:
     hide(table)
     next_hop = KSR.pv.gete("$du") or read.text("$ru")
     sender, receiver = _sides(table, next_hop)
+    if receiver.listen and not KSR.pv.gete("$fs"):  # the dialog began at another edge, whose socket its route names
+        KSR.pv.sets("$fs", receiver.listen)
     if method == "ACK":
-        disclosure.request(table, sender, receiver, next_hop)
+        identity.tell(sender, receiver, disclosure.request(table, sender, receiver, next_hop))
         media.into_ack(sender, receiver)
         KSR.tm.t_relay()
         return _end_unanswered()
@@ -35,7 +37,7 @@ def within(table: RoutingTable, method: str) -> int:
         say.event("call", state="HANGUP")
     if method not in ("INVITE", "UPDATE"):
         media.between(sender, receiver)
-        disclosure.request(table, sender, receiver, next_hop)
+        identity.tell(sender, receiver, disclosure.request(table, sender, receiver, next_hop))
         KSR.tm.t_on_reply("ksr_reply_other")
     else:
         if not _offer_again(table, method, sender, receiver, next_hop):

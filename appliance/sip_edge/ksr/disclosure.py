@@ -47,13 +47,15 @@ def request(table: RoutingTable, sender: Trunk, receiver: Trunk, next_hop: str) 
     return sides.clean
 
 
-def reply(table: RoutingTable, sender: Trunk, receiver: Trunk) -> None:
-    """A reply that goes back."""
+def reply(table: RoutingTable, sender: Trunk, receiver: Trunk) -> Callable[[str], str]:
+    """A reply that goes back. How a header that is added is cleaned."""
     if not table.topology.addresses:
-        return
+        return str
     facing = str(KSR.pv.gete("$T_req($Ri)")).strip("[]")
-    _message(table, Sides(sender.match, receiver.match, str(KSR.pv.gete("$si")), table.topology.ours, facing))
+    sides = Sides(sender.match, receiver.match, str(KSR.pv.gete("$si")), table.topology.ours, facing)
+    _message(table, sides)
     _one_contact()
+    return sides.clean
 
 
 def own_request() -> None:

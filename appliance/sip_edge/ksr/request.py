@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import KSR
 
-from appliance.sip_edge.ksr import dialog, disclosure, media, say, target
+from appliance.sip_edge.ksr import dialog, disclosure, identity, media, say, target
 from appliance.sip_edge.ksr.routing import RoutingTable
 
 WITHIN_ONLY = frozenset({"BYE", "UPDATE", "PRACK"})  # RFC 3261 section 15.1.2, RFC 3311, RFC 3262: they need a dialog
@@ -25,7 +25,7 @@ def new(table: RoutingTable) -> int:
     dialog.hide(table)
     media.between(caller, callee)
     disclosure.name(table, caller, callee, target.next_hop(), phone=word == target.REGISTRAR)
-    disclosure.request(table, caller, callee, target.next_hop())
+    identity.tell(caller, callee, disclosure.request(table, caller, callee, target.next_hop()))
     if method in OPENS_DIALOG:
         KSR.rr.record_route()
     KSR.tm.t_on_reply("ksr_reply_other")

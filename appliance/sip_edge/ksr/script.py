@@ -131,7 +131,7 @@ class Kamailio:
         dialog.hide(self.table)
         nat.reply(self.table)
         offerer, answerer = media.sides(self.table)
-        disclosure.reply(self.table, answerer, offerer)
+        identity.answered(answerer, offerer, disclosure.reply(self.table, answerer, offerer))
 
     def ksr_failure(self, message: Any) -> int:
         return call.failed(self.table)
