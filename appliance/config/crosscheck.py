@@ -12,6 +12,7 @@ from appliance.config import (
     check_dispatcher,
     check_replication,
     check_sip_tls,
+    check_topology,
     tls_words,
 )
 from appliance.config.explain import spelled
@@ -266,4 +267,5 @@ RULES: tuple[Callable[[Settings], Iterator[Any]], ...] = (
     check_access.groups, check_access.routes, check_access.certificates, check_access.files,
     check_database.database, check_dispatcher.dispatcher, check_replication.replication,
     check_sip_tls.sip_tls,
+    check_topology.topology,
 )  # fmt: skip

@@ -27,6 +27,7 @@ from appliance.config.sip_registrar import SipRegisterBlock, SipRegistrar
 from appliance.config.sip_replication import SipReplication
 from appliance.config.sip_sanity import SipSanity
 from appliance.config.sip_tls import SipTls, SipTlsDomain, SipTlsPeer
+from appliance.config.sip_topology import SipTopology
 from appliance.config.sip_websocket import SipWebsocket
 from appliance.config.trunks import NAME, Trunk, no_padding
 from appliance.config.types import (
@@ -366,6 +367,7 @@ class Settings(BaseSettings):
     sip_tls: SipTls = row(SipTls, help=SipTls.__doc__ or "", effect=Effect.RESTART)
     sip_tls_domains: tuple[SipTlsDomain, ...] = row((), help=SipTlsDomain.__doc__ or "", effect=Effect.RESTART)
     sip_tls_peers: tuple[SipTlsPeer, ...] = row((), help=SipTlsPeer.__doc__ or "", effect=Effect.RESTART)
+    sip_topology: SipTopology = row(SipTopology, help=SipTopology.__doc__ or "", effect=Effect.RESTART)
     sip_websocket: SipWebsocket = row(SipWebsocket, help=SipWebsocket.__doc__ or "", effect=Effect.RESTART)
     security: Security = row(Security, help=Security.__doc__ or "", effect=Effect.NEXT_CALL)
     sip_overload: SipOverload = row(SipOverload, help=SipOverload.__doc__ or "", effect=Effect.RESTART)

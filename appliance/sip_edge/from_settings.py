@@ -25,6 +25,7 @@ from appliance.sip_edge.areas import (
     registrar,
     replication,
     tls,
+    topology,
     trickle,
     websocket,
 )
@@ -50,6 +51,7 @@ AREAS: tuple[Callable[[Settings, Places], Area], ...] = (  # in load order of mo
     dispatcher.dispatcher,
     websocket.area,
     trickle.area,
+    topology.area,
 )
 
 # A trunk's quirks as NG words: (setting, value that asks for it, word). Words of rtpengine where it has one.
@@ -103,10 +105,11 @@ def edge_config(settings: Settings, run: Path) -> EdgeConfig:
         balance=dispatcher.rules(settings),
         tls=tls.rules(settings),
         websocket=websocket.rules(settings),
+        topology=topology.rules(settings, account(settings)),
     )
     return EdgeConfig(
         run=run, listen=tuple(map(websocket.core_socket, sip.listen)), ng=ng, table=table,
-        mask_key=kamailio.mask_key(run), program=sip.program, modules=modules,
+        program=sip.program, modules=modules,
         workers=sip.workers, user=account(settings), log_level=sip.log_level,
         memory_manager=sip.memory_manager, shared_memory_mb=sip.shared_memory_mb,
         private_memory_mb=sip.private_memory_mb,

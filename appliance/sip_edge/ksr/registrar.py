@@ -1,6 +1,6 @@
 """REGISTER, and calls to whoever registered (rows L01-L08).
 
-    block -> domain -> permissions -> password -> binding saved, block forgotten
+block -> domain -> permissions -> password -> binding saved, block forgotten
 """
 
 from __future__ import annotations
