@@ -64,8 +64,8 @@ class FakeAssociations:
         assert key not in self.opened
         self.opened[key] = (wish, cookie, remote)
 
-    def expect(self, key: int, fingerprints: Iterable[Fingerprint]) -> None:
-        assert key in self.opened
+    def expect(self, key: int, fingerprints: Iterable[Fingerprint], remote: Address | None = None) -> None:
+        assert key in self.opened and remote == Address(*PEER)
         self.expected[key] = tuple(fingerprints)
 
     def datagram(self, key: int, source: Address, data: bytes) -> None:
