@@ -78,9 +78,11 @@ class Table:
         for entry in leg.entries:
             self._wake(key, entry)
         for address, outputs in told:
+            if isinstance(outputs.event, KeysReady):  # the peer's media may follow our last flight at once
+                self._event(key, address, outputs.event)
             for data in outputs.datagrams:
                 self._send(key, address, data)
-            if outputs.event is not None:
+            if isinstance(outputs.event, Failed):
                 self._event(key, address, outputs.event)
 
     def _wake(self, key: int, entry: Entry) -> None:
