@@ -1,7 +1,8 @@
 """The routing script that Kamailio runs (KEMI, app_python3): which request goes where, and when media is engaged.
 
     octets  -> flood (bans), before anybody parses them
-    request -> another gateway of the fleet?  taken;  flood (pike) -> guard (sanity, loops) -> limits -> in a dialog?  follow its route, re-offer, delete media
+    request -> another gateway of the fleet?  taken
+            -> flood (pike) -> guard (sanity, loops) -> limits -> in a dialog?  follow its route, re-offer, delete media
             -> out of one?   OPTIONS answered; REGISTER: registrar; INVITE: trunk -> access -> target -> offer -> relay
     branch  -> the gateway's SDP goes in
     reply   -> answer media with its SDP -> back
