@@ -13,6 +13,7 @@ from appliance.config import (
     check_radius,
     check_replication,
     check_sip_tls,
+    check_topology,
     tls_words,
 )
 from appliance.config.explain import spelled
@@ -268,4 +269,5 @@ RULES: tuple[Callable[[Settings], Iterator[Any]], ...] = (
     check_database.database, check_dispatcher.dispatcher, check_replication.replication,
     check_radius.radius,
     check_sip_tls.sip_tls,
+    check_topology.topology,
 )  # fmt: skip

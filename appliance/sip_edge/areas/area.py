@@ -36,6 +36,7 @@ class Area:
     modules: tuple[str, ...] = ()
     parameters: tuple[tuple[str, str, Value], ...] = field(default=(), repr=False)  # (module, name, value)
     globals: tuple[tuple[str, Value], ...] = ()
+    aliases: tuple[str, ...] = ()  # sockets that are ours to route for, though not here ("udp:10.0.0.1:5060")
     files: Mapping[str, str] = field(default_factory=dict, repr=False)  # these and URLs may hold passwords
     tables: tuple[str, ...] = ()
     statements: tuple[str, ...] = ()

@@ -8,6 +8,7 @@ from appliance.sip_edge.ksr.rules.registrar import BLOCKS, LOCATION, BlockRules,
 
 WRITE_THROUGH, WRITE_BACK = 1, 2  # of usrloc: a killed Kamailio knows its phones, or those of WRITE_BACK_S ago
 WRITE_BACK_S = 2  # for SQLite, which turns a second writer away
+RECEIVED = "$avp(received)"  # where a phone is whose Contact names nobody: nathelper writes it, registrar reads it
 MAY_REMEMBER = 2  # times of the longest wait, after which an entry is of no use
 
 
@@ -31,6 +32,7 @@ def area(settings: Settings, places: Places) -> Area:
             ("htable", "htable", f"{BLOCKS}=>size=12;autoexpire={keep};{replicated}{stored}"),
             *(("registrar", name, getattr(ours, name))
               for name in ("max_contacts", "default_expires", "min_expires", "max_expires")),
+            *((module, "received_avp", RECEIVED) for module in ("nathelper", "registrar")),
             ("usrloc", "preload", LOCATION),  # a script's save() is too late to ask for it
             ("usrloc", "use_domain", 1),  # alice of one domain is not alice of another one
             ("registrar", "min_expires_mode", 1),  # 423 (RFC 3261 section 10.3)

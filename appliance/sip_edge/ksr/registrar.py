@@ -1,6 +1,6 @@
 """REGISTER, and calls to whoever registered (rows L01-L08).
 
-    block -> domain -> permissions -> password -> binding saved, block forgotten
+block -> domain -> permissions -> password -> binding saved, block forgotten
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import time
 
 import KSR
 
-from appliance.sip_edge.ksr import access, digest, read, say
+from appliance.sip_edge.ksr import access, digest, read, say, websocket
 from appliance.sip_edge.ksr.routing import RoutingTable
 from appliance.sip_edge.ksr.rules import registrar as rules
 from appliance.sip_edge.ksr.rules.registrar import BLOCKS, LOCATION, Attempts, BlockRules, Judgement
@@ -35,6 +35,7 @@ def register(table: RoutingTable) -> int:
         return say.refuse(403, "Forbidden", "foreign_domain")
     if not access.may_register(table) or digest.authenticate(table, domain) is None:
         return 1
+    websocket.registers()
     if KSR.registrar.save(LOCATION, 0) < 0:  # it has answered
         say.count("register_not_saved")
         return 1
