@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from appliance.api.pieces import pieces
 from appliance.api.who import who
 from appliance.errors import InvalidRequest
 from appliance.sip_edge.management import acl_knowledge, acl_trial
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from appliance.sip_edge.tables.access_rows import AnyRow
 
 PAGE, LONGEST_PAGE = 1000, 10_000
-MOST_OCTETS = 16 * 1024 * 1024  # of a file that is imported
 ANONYMOUS = "sip:anonymous@anonymous.invalid"  # RFC 3261 section 8.1.1.3
 NOTE = "counts from the next start of the SIP edge on"
 
@@ -84,7 +84,7 @@ class AccessServicer:
     async def Import(
         self, requests: AsyncIterator[access_pb2.ImportAccessRequest], context: Any
     ) -> access_pb2.AccessChange:
-        first, content = await _pieces(requests)
+        first, content = await pieces(requests)
         if first.table and first.table not in access_rows.READERS:
             raise InvalidRequest(f"table: one of {', '.join(access_rows.READERS)}", "table")
         applied = await self._access.import_rows(who(context), first.table, content, replace=first.replace)
@@ -116,7 +116,7 @@ class AccessServicer:
     async def ReplacePermissionFile(
         self, requests: AsyncIterator[access_pb2.ReplacePermissionFileRequest], context: Any
     ) -> access_pb2.AccessChange:
-        first, content = await _pieces(requests)
+        first, content = await pieces(requests)
         applied = await self._files.replace(who(context), first.subject, first.side, content)
         return access_pb2.AccessChange(live=applied.live, warnings=[*applied.value, NOTE])
 
@@ -142,24 +142,6 @@ class AccessServicer:
         if bool(request.ids) == (group is not None):
             raise InvalidRequest("name rows by ids, or a group", "ids")
         return _change(await self._access.remove(who(context), kind, list(request.ids), group))
-
-
-async def _pieces(requests: AsyncIterator[Any]) -> tuple[Any, str]:
-    """The first piece, and the content of all. InvalidRequest."""
-    first, content = None, bytearray()
-    async for piece in requests:
-        if not hasattr(piece, "content"):
-            raise InvalidRequest("the request is not a message of this method")
-        first = first if first is not None else piece
-        content += piece.content
-        if len(content) > MOST_OCTETS:
-            raise InvalidRequest(f"longer than {MOST_OCTETS} octets", "content")
-    if first is None:
-        raise InvalidRequest("nothing was sent", "content")
-    try:
-        return first, content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InvalidRequest(f"not UTF-8: octet {error.start}", "content") from None
 
 
 def _rows(kind: str, messages: Iterable[Any], values: Callable[[Any], Mapping[str, Any]], field: str) -> list[AnyRow]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from appliance.api.pieces import pieces
 from appliance.api.who import who
 from appliance.errors import InvalidRequest
 from srtpgw.v1 import subscribers_pb2 as pb
@@ -41,8 +43,11 @@ class SubscriberServicer:
         await self._subscribers.remove(who(context), request.username, request.domain)
         return pb.RemoveSubscriberResponse()
 
-    async def Import(self, request: pb.ImportSubscribersRequest, context: Any) -> pb.ImportSubscribersResponse:
-        return pb.ImportSubscribersResponse(added=await self._subscribers.load(who(context), request.text))
+    async def Import(
+        self, requests: AsyncIterator[pb.ImportSubscribersRequest], context: Any
+    ) -> pb.ImportSubscribersResponse:
+        _, text = await pieces(requests)
+        return pb.ImportSubscribersResponse(added=await self._subscribers.load(who(context), text))
 
     async def ListContacts(self, request: pb.ListContactsRequest, context: Any) -> pb.ListContactsResponse:
         return pb.ListContactsResponse(contacts=[pb.Contact(**asdict(one)) for one in await self._phones.contacts()])

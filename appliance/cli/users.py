@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from appliance.cli.acl import LOADING_S, PIECE
 from appliance.cli.client import TIMEOUT_S, connected
 from appliance.cli.options import DEFAULT_SOCKET, JsonOption, SocketOption
 from appliance.cli.output import print_json, print_table, tree
@@ -72,8 +73,11 @@ def import_(
     """Users of a Kamailio, with the hashes that it has."""
     from srtpgw.v1 import subscribers_pb2 as pb
 
+    content = file.read_bytes()
+    pieces = (content[start : start + PIECE] for start in range(0, len(content), PIECE))
     with connected(socket) as channel:
-        found = _stub(channel).Import(pb.ImportSubscribersRequest(text=file.read_text()), timeout=TIMEOUT_S)
+        requests = (pb.ImportSubscribersRequest(content=piece) for piece in pieces)
+        found = _stub(channel).Import(requests, timeout=LOADING_S)
     typer.echo(f"{found.added} added")
 
 

@@ -95,10 +95,15 @@ def _trunks(settings: Settings) -> Iterator[Finding]:
             )  # fmt: skip
         if trunk.listen is not None and trunk.listen not in settings.sip.listen:
             yield Finding(("trunks", place, "listen"), f"{trunk.listen} is not in sip.listen")
-        for network in trunk.match:
+        for socket in trunk.sockets:
+            if socket not in settings.sip.listen:
+                yield Finding(("trunks", place, "sockets"), f"{socket} is not in sip.listen")
+        if trunk.realm and any(other.realm.lower() == trunk.realm.lower() for other in settings.trunks[:place]):
+            yield Finding(("trunks", place, "realm"), f"realm {trunk.realm!r} is another trunk's already")
+        for network in ((network, socket) for network in trunk.match for socket in trunk.sockets or ("",)):
             other = networks.setdefault(network, trunk.name)
             if other != trunk.name:
-                yield Finding(("trunks", place, "match"), f"{network} already belongs to trunk {other!r}")
+                yield Finding(("trunks", place, "match"), f"{network[0]} already belongs to trunk {other!r}")
         if trunk.match and not trunk.destination:
             yield warning(("trunks", place), f"calls from {trunk.name!r} go nowhere", "set destination")
         yield from _weak_trunk(place, settings)

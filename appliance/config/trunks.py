@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator
 
 from appliance.config.rows import Effect, Table, row
-from appliance.config.types import Networks, OptionalIPLiteral, OptionalSipSocket, Words
+from appliance.config.types import Networks, OptionalIPLiteral, OptionalSipSocket, SipSockets, Words
 from appliance.policy import secure_media
 from appliance.policy.options import MOST_MKI_KEYS
 
@@ -64,6 +64,15 @@ class Trunk(Table):
     match: Networks = row(
         (), help="Source networks that this trunk's SIP comes from; the longest one wins.", effect=Effect.NEXT_CALL
     )
+    sockets: SipSockets = row(
+        (), help="Our sockets, of sip.listen, that its requests arrive on: two realms may then have the same source "
+        "networks. Empty: any.", effect=Effect.NEXT_CALL,
+    )  # fmt: skip
+    realm: str = row(
+        "", help="Realm of its users: they alone prove their passwords here and register, and calls to them have this "
+        "trunk's media policy. Empty: as sip_auth.realm and sip_registrar.trunk say.", effect=Effect.NEXT_CALL,
+        pattern=r"^[A-Za-z0-9.:_-]{0,64}$",
+    )  # fmt: skip
     listen: OptionalSipSocket = row(
         "", help="Our socket towards it, one of sip.listen; empty: by route.", effect=Effect.NEXT_CALL
     )
@@ -96,6 +105,12 @@ class Trunk(Table):
         "privacy.", effect=Effect.NEXT_CALL,
     )  # fmt: skip
 
+    srtp: Literal["terminate", "transparent"] = row(
+        "terminate",
+        help="transparent: between two trunks that both say so, SRTP passes with its keys (a=crypto) as it is: "
+        "relayed, counted, from its source alone, neither opened nor translated; no policy of suites holds.",
+        effect=Effect.NEXT_CALL,
+    )
     rtp_secure_media: SecureMediaWords = row(
         "",
         help="SRTP towards and from it: mandatory, optional or forbidden (true, false), with suites after a colon "

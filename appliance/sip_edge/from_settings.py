@@ -129,6 +129,7 @@ def trunk(row: TrunkSettings, settings: Settings) -> Trunk:
     )
     return Trunk(
         name=row.name, match=tuple(str(network) for network in row.match), destination=row.destination,
+        sockets=tuple(map(str, row.sockets)), realm=row.realm.lower(),
         uri=row.uri, authenticate=row.authenticate, peer_names=row.peer_names,
         listen=str(row.listen or ""), interface=row.interface,
         inbound=_policy(policy.inbound, row, settings, row.rtp_secure_media_inbound),
@@ -138,6 +139,7 @@ def trunk(row: TrunkSettings, settings: Settings) -> Trunk:
         secure_in=_secure_in(row.secure_out_when_secure_in),
         trust_identity=row.trust_identity, send_identity=row.send_identity,
         vbr=row.vbr or settings.security.vbr,
+        srtp=row.srtp,
     )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from appliance.sip_edge import rpc_fifo
 from appliance.sip_edge.areas.area import Value
 from appliance.sip_edge.edge_config import EdgeConfig
 
@@ -21,6 +22,7 @@ MODULES = (  # dmq: before those whose tables it shares
 ON_DEMAND = ("tls", "dmq")  # of these: where an area asks for it
 
 PARTING = "parting"  # htable of ksr/dialog.py
+GIVEN_VARIABLE = "$var(given_sdp)"  # the SDP that the gateway is given
 SDP_VARIABLE = "$var(sdp)"  # where the gateway's SDP waits for the script to put it into a message
 
 SCRIPT = "app_python3"  # last: the script finds every other module loaded
@@ -105,7 +107,11 @@ def _parameters(edge: EdgeConfig) -> Iterable[tuple[str, str, Value]]:
         ("sanity", "autodrop", 0),
         ("xlog", "methods_filter", -1),
         ("ctl", "binrpc", f"unix:{edge.run}/kamailio_ctl"),
-        ("jsonrpcs", "transport", 4),  # datagram socket only
+        ("jsonrpcs", "transport", 6),  # datagram socket, and a pipe for long answers (rpc_fifo.py)
+        ("jsonrpcs", "pretty_format", 0),
+        ("jsonrpcs", "fifo_name", f"{edge.run}/{rpc_fifo.FIFO}"),
+        ("jsonrpcs", "fifo_mode", 0o660),
+        ("jsonrpcs", "fifo_reply_dir", f"{edge.run}/{rpc_fifo.REPLIES}"),
         ("jsonrpcs", "dgram_socket", f"{edge.run}/kamailio_rpc.sock"),
         ("jsonrpcs", "dgram_mode", 0o660),
         ("db_sqlite", "db_set_journal_mode", f"{edge.database};WAL"),
@@ -118,6 +124,7 @@ def _parameters(edge: EdgeConfig) -> Iterable[tuple[str, str, Value]]:
         ("dialog", "event_callback", "ksr_dialog_event"),
         ("rtpengine", "rtpengine_sock", " ".join(f"udp:{address}" for address in edge.ng)),
         ("rtpengine", "write_sdp_pv", SDP_VARIABLE),
+        ("rtpengine", "read_sdp_pv", GIVEN_VARIABLE),
         ("rtpengine", "rtpengine_disable_tout", 1),  # a restarted gateway serves the next call
         ("rtpengine", "rtpengine_tout_ms", 1000),
         ("rtpengine", "rtpengine_retr", 3),

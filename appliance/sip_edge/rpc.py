@@ -1,4 +1,4 @@
-"""Kamailio's RPC: JSON over its datagram socket (module jsonrpcs), one question and one answer.
+"""Kamailio's RPC: JSON over its datagram socket (module jsonrpcs), one question and one answer; long ones by a pipe.
 
 The socket is private to Kamailio's group. Ours is connected to it: the kernel lets nobody else answer.
 """
@@ -9,12 +9,15 @@ import asyncio
 import itertools
 import json
 import socket
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from appliance.errors import EdgeRefused, EdgeUnavailable
+from appliance.sip_edge import rpc_fifo
 
 SOCKET = "kamailio_rpc.sock"  # in the run directory of the SIP edge
+DUMP_TIMES = 5  # as long as for others
 MOST_OCTETS = 65_536  # Kamailio's own buffer for a reply
 
 
@@ -38,15 +41,9 @@ class Rpc:
         self._numbers = itertools.count(1)
 
     async def call(self, method: str, *params: str | int) -> Any:
-        """The decoded `result` of one method. RpcUnavailable, RpcRefused.
-
-        Kamailio sends no answer that is longer than a datagram (64 KiB): a dump of a table with more than some hundred
-        rows does not come. Ask for one key, or count.
-        """
-        number = next(self._numbers)
-        question: dict[str, Any] = {"jsonrpc": "2.0", "method": method, "id": number}
-        if params:
-            question["params"] = list(params)
+        """The decoded `result` of one method. RpcUnavailable, RpcRefused. An answer that is longer than a datagram (64
+        KiB) does not come: `dump` is for those."""
+        number, question = self._question(method, params)
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as link:
             try:
                 link.bind("")  # Linux chooses an abstract name: nothing of ours stays in the file system
@@ -58,6 +55,26 @@ class Rpc:
                 raise RpcUnavailable(f"the SIP edge did not answer {method} in {self.timeout_s:g} s: {why}") from None
             except OSError as error:
                 raise RpcUnavailable(f"the SIP edge is not up: {self.path}: {error.strerror}") from None
+
+    async def dump(self, method: str, *params: str | int) -> Any:
+        """As `call`, for answers of any length: lists of a table's rows."""
+        if not (self.path.parent / rpc_fifo.FIFO).exists():
+            return await self.call(method, *params)
+        _, question = self._question(method, params)
+        try:
+            async with asyncio.timeout(DUMP_TIMES * self.timeout_s):
+                return _result(await rpc_fifo.exchange(self.path.parent, question))
+        except TimeoutError:
+            raise RpcUnavailable(f"the SIP edge did not answer {method}: it is busy") from None
+        except OSError as error:
+            raise RpcUnavailable(f"the SIP edge is not up: {error.filename}: {error.strerror}") from None
+        except (ValueError, rpc_fifo.TooLong) as error:
+            raise RpcUnavailable(f"the SIP edge's answer to {method} cannot be read: {error!r}") from None
+
+    def _question(self, method: str, params: Sequence[str | int]) -> tuple[int, dict[str, Any]]:
+        number = next(self._numbers)
+        question: dict[str, Any] = {"jsonrpc": "2.0", "method": method, "id": number}
+        return number, {**question, "params": list(params)} if params else question
 
     async def up(self) -> bool:
         """Does a Kamailio answer?"""

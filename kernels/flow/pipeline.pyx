@@ -19,7 +19,8 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t
 from kernels.clib.expect cimport rare
 from kernels.control.records cimport (
     FLOW_BLOCKED, FLOW_DTLS, FLOW_ICE, FLOW_MAY_SEND, FLOW_OPAQUE, FLOW_RTCP, FLOW_RTP, FLOW_SECURE, FLOW_TAP,
-    FLOW_TAPPED, )
+    FLOW_TAPPED,
+)
 from kernels.flow.copies cimport copies_make, copies_send
 from kernels.flow.counters cimport (
     COUNTER_COUNT, COUNTER_FORWARDED, COUNTER_FORWARDED_OCTETS, COUNTER_HANDED_OVER, COUNTER_ICE_ANSWERED,

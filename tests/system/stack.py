@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import secrets
 import shutil
@@ -19,7 +20,9 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from appliance.protocols.srtp.suites import Suite
+from appliance.sip_edge.rpc import SOCKET, Rpc
 from srtpgw.v1 import calls_pb2_grpc, sessions_pb2, sessions_pb2_grpc, system_pb2, system_pb2_grpc, types_pb2
+from tests.namespaces import inside
 from tests.system.lab import wait_for
 
 CONFIG = """
@@ -83,6 +86,14 @@ class Stack:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30, **options)
         assert done.returncode == 0 or not check, done.stderr + self.log()
         return done
+
+    def rpc(self, method: str, *params: str | int) -> Any:
+        """Asked of its Kamailio from within its namespace: it answers to abstract socket names, which are of one."""
+
+        def ask() -> Any:
+            return asyncio.run(Rpc(self.place / "run" / "sip" / SOCKET).call(method, *params))
+
+        return inside(self.space, ask) if self.space else ask()
 
     def log(self) -> str:
         return (self.place / "log").read_text(errors="replace")

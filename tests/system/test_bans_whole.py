@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import re
@@ -12,11 +11,9 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import pytest
 
-from appliance.sip_edge.rpc import Rpc
 from tests.kernels.rig import drain
 from tests.namespaces import inside
 from tests.system.lab import wait_for
@@ -99,7 +96,7 @@ def test_a_flooder_is_kept_out_before_kamailio_and_let_in_again(veth: Veth, back
             wait_for(lambda: source.sent > sent + RATE, 10, "the flooder does not send")
             assert _heard(stack) == heard  # Kamailio's own counters stand still
             assert int(_ban(stack)["dropped"]) >= dropped + RATE
-            assert _rpc(stack, "htable.get", "rules", "flood_detected")["item"]["value"] == 1
+            assert stack.rpc("htable.get", "rules", "flood_detected")["item"]["value"] == 1
             wait_for(lambda: _metric(veth, f'srtpgw_sip_ban_dropped_packets_total{{means="{means}"}}') > RATE, 10,
                      stack.log)  # fmt: skip
             assert _metric(veth, "srtpgw_sip_bans") == 1
@@ -118,15 +115,9 @@ def _ban(stack: Stack) -> dict[str, str]:
 
 def _heard(stack: Stack) -> tuple[int, int]:
     """Requests that Kamailio parsed, and messages that its own table of bans dropped unparsed."""
-    (line,) = (one for one in _rpc(stack, "stats.get_statistics", "rcv_requests") if "rcv_requests =" in one)
-    rules = {slot["name"]: slot["value"] for entry in _rpc(stack, "htable.dump", "rules") for slot in entry["slot"]}
+    (line,) = (one for one in stack.rpc("stats.get_statistics", "rcv_requests") if "rcv_requests =" in one)
+    rules = {slot["name"]: slot["value"] for entry in stack.rpc("htable.dump", "rules") for slot in entry["slot"]}
     return int(line.rpartition("=")[2]), rules.get("flood_banned", 0)
-
-
-def _rpc(stack: Stack, method: str, *params: str) -> Any:
-    """Asked from within its namespace: abstract socket names, to which it answers, are of one."""
-    rpc = Rpc(stack.place / "run" / "sip" / "kamailio_rpc.sock")
-    return inside(stack.space, lambda: asyncio.run(rpc.call(method, *params)))
 
 
 def _metric(veth: Veth, name: str) -> float:

@@ -32,7 +32,7 @@ def identify(table: RoutingTable) -> Trunk | None:
     if _denied(access, source, port):
         say.refuse(403, "Forbidden", "address_denied")
         return None
-    trunk = table.by_source(source)
+    trunk = table.by_source(source, read.socket())
     group = _group(access, source, port)
     by, peer = "network", Caller()
     if trunk is None:
@@ -47,7 +47,7 @@ def identify(table: RoutingTable) -> Trunk | None:
             return None
         by = "certificate"
     elif _needs_password(access, trunk, group, by):
-        found = digest.authenticate(table, read.text("$fd"))
+        found = digest.authenticate(table, read.text("$fd"), own=trunk.realm)
         if found is None:
             return None
         user, by = found, "digest"

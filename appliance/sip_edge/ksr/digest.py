@@ -22,15 +22,17 @@ class DatabaseSilent(Exception):
     """Nobody can be let in, and nobody told that a password was wrong."""
 
 
-def authenticate(table: RoutingTable, realm: str) -> str | None:
-    """The user who proved its password; None: challenged or refused already."""
+def authenticate(table: RoutingTable, realm: str, *, own: str = "") -> str | None:
+    """The user who proved its password; None: challenged or refused already. `realm`: where the settings name none,
+    neither for all nor for this trunk (`own`)."""
     rules = table.auth
+    realm = own or rules.realm or realm
     if table.radius.passwords:
-        return radius.authenticate(table, rules.realm or realm)
+        return radius.authenticate(table, realm)
     if not rules.enabled:
         say.refuse(403, "Forbidden", "digest_off")
         return None
-    realm, now = rules.realm or realm, time.time()
+    now = time.time()
     given = _given(realm)
     try:
         verdict = _verdict(rules, given, now)

@@ -8,7 +8,9 @@ import KSR
 
 from appliance.sip_edge.ksr import fallback, media_flags, read, refusal, say
 from appliance.sip_edge.ksr.routing import RoutingTable, Trunk, transport_of
+from appliance.sip_edge.ksr.rules import transparent
 
+GIVEN = "$var(given_sdp)"  # what the gateway is given to read (modparam read_sdp_pv)
 SDP = "$var(sdp)"  # the SDP that the gateway wrote last (modparam write_sdp_pv)
 LATE_OFFER = 1  # message flag: the INVITE had no SDP, so the 200 offers and the ACK answers (RFC 3261 section 13.2.1)
 NOBODY = Trunk(name="")
@@ -39,6 +41,7 @@ def engage(
         media_flags.check_offer(read.text("$rb"), offerer, say.transport(), secure_signalling)
         if by_caller:
             answerer = media_flags.bound(offerer, answerer, read.text("$rb"), say.transport())
+        media_flags.check_passed_on(read.text("$rb"), offerer, answerer, next_hop, secure_signalling)
         flags = media_flags.offer_flags(offerer, answerer, say.transport(), next_hop, secure_signalling)
     except media_flags.Refused as refused:
         return refusal.Verdict(488, "Not Acceptable Here", refused.reason)
@@ -46,7 +49,7 @@ def engage(
     if put_to_gateway(KSR.rtpengine.rtpengine_offer, flags):
         KSR.pv.sets("$avp(fallback)", "1" if new_call and fallback.possible(answerer, flags) else "")
         return None
-    words = (table.ng, say.call_id(), KSR.pv.gete("$ft"), read.text("$rb"), flags)
+    words = (table.ng, say.call_id(), KSR.pv.gete("$ft"), read.text(GIVEN), flags)
     return refusal.ask(*words, new_call=new_call)
 
 
@@ -95,7 +98,15 @@ def into_ack(answerer: Trunk, offerer: Trunk) -> None:
 def put_to_gateway(verb: Callable[[str], int], flags: str) -> bool:
     """Whether the gateway wrote an SDP, which then is in SDP."""
     KSR.pv.sets(SDP, "")
-    return verb(flags) > 0 and bool(KSR.pv.gete(SDP))
+    if transparent.WORD not in flags.split():
+        KSR.pvx.evalx(GIVEN, "$rb")  # octets as they are
+        return verb(flags) > 0 and bool(KSR.pv.gete(SDP))
+    plain, kept = transparent.taken_out(read.text("$rb"))
+    KSR.pv.sets(GIVEN, plain)
+    if verb(flags) < 0 or not KSR.pv.gete(SDP):
+        return False
+    KSR.pv.sets(SDP, transparent.put_back(KSR.pv.gete(SDP), kept))
+    return True
 
 
 def delete(words: str = "") -> None:

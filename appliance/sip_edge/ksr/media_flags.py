@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from appliance.sip_edge.ksr.routing import MediaPolicy, Trunk, transport_of
-from appliance.sip_edge.ksr.rules import webrtc
+from appliance.sip_edge.ksr.rules import transparent, webrtc
 
 _MEDIA_LINE = re.compile(r"^m=\S+ (\d+)\S* (\S+)", re.MULTILINE)
 _CRYPTO_LINE = re.compile(r"^a=crypto:[ \t]*\d+[ \t]+(\w+)", re.MULTILINE)
@@ -71,6 +71,19 @@ def check_offer(sdp: str, caller: Trunk, transport: str, sdes_requires_tls: bool
         raise Refused("sdes_over_cleartext")
 
 
+def check_passed_on(sdp: str, caller: Trunk, callee: Trunk, next_hop: str, sdes_requires_tls: bool) -> None:
+    """Refused where the caller's keys, which pass with its SRTP, would be seen on the callee's side (rows C07, J11)."""
+    offer = facts(sdp)
+    shown = sdes_requires_tls and not _may_show_keys(callee, transport_of(next_hop))
+    if passes(caller, callee) and offer.secure and offer.crypto and shown:
+        raise Refused("sdes_over_cleartext")
+
+
+def passes(one: Trunk, other: Trunk) -> bool:
+    """SRTP passes between them as it is (row J11)."""
+    return one.srtp == other.srtp == transparent.PASSED
+
+
 def unreadable(content_type: str) -> tuple[int, str, str]:
     """Status, phrase and reason for an offer whose body is no SDP: S/MIME (RFC 3261 section 23, row C08), which we have
     no key for, or any other type (section 21.4.13). It is never passed on: it may hold addresses and keys."""
@@ -106,6 +119,9 @@ def offer_flags(caller: Trunk, callee: Trunk, transport: str, next_hop: str, sde
     policy = callee.outbound
     wanted = policy.mode != "forbidden"
     outwards = transport_of(next_hop)
+    if passes(caller, callee):
+        words = [*COMMON, *webrtc.REMOVED, f"direction={caller.interface}", f"direction={callee.interface}"]
+        return " ".join((*words, transparent.WORD, "SDES-off", *callee.flags))
     if webrtc.is_webrtc(callee.webrtc, outwards):
         words = [*COMMON, *webrtc.OFFERED, *_between(caller, callee, transport, outwards)]
         return " ".join((*words, *quirks(caller, callee)))
@@ -135,6 +151,8 @@ def _may_show_keys(trunk: Trunk, transport: str) -> bool:
 def answer_flags(answerer: Trunk, offerer: Trunk, transport: str = "udp") -> str:
     """Flags of rtpengine_answer: the offerer's protocol is the gateway's to remember. `transport`: of the offerer's
     SIP; a WebRTC offerer is answered with ICE and DTLS as it offered them."""
+    if passes(answerer, offerer):
+        return " ".join((*COMMON, *webrtc.REMOVED, transparent.WORD, *offerer.flags))
     kept = webrtc.is_webrtc(offerer.webrtc, transport)
     return " ".join((*COMMON, *(() if kept else webrtc.REMOVED), *quirks(answerer, offerer)))
 

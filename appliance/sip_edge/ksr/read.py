@@ -5,6 +5,11 @@ from __future__ import annotations
 import KSR
 
 
+def socket() -> str:
+    """Of ours, that the message arrived on, as settings write it: "udp:10.0.0.1:5060"."""
+    return f"{str(KSR.pv.gete('$proto')).lower()}:{KSR.pv.gete('$Ri')}:{KSR.pv.gete('$Rp')}"
+
+
 def text(name: str) -> str:
     """The pseudo-variable `name` ("$ua"), "" when it has no value. What is no UTF-8 reads as Latin-1."""
     try:

@@ -31,9 +31,13 @@ def register(table: RoutingTable) -> int:
     counted = rules.key(ours.block, read.text("$au") or user, str(KSR.pv.gete("$si")))
     if ours.block.enabled and _counts(table, domain, counted) and _blocked(ours.block, counted):
         return 1
-    if not rules.is_ours(ours, domain):
+    realm = table.by_realm(domain)
+    if realm is None and not rules.is_ours(ours, domain):
         return say.refuse(403, "Forbidden", "foreign_domain")
-    if not access.may_register(table) or digest.authenticate(table, domain) is None:
+    if realm is not None and realm.sockets and read.socket() not in realm.sockets:
+        return say.refuse(403, "Forbidden", "foreign_realm")
+    own = realm.realm if realm else ""
+    if not access.may_register(table) or digest.authenticate(table, domain, own=own) is None:
         return 1
     websocket.registers()
     if KSR.registrar.save(LOCATION, 0) < 0:  # it has answered

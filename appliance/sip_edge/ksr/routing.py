@@ -59,6 +59,9 @@ class Trunk:
     trust_identity: bool = False  # its P-Asserted-Identity and Remote-Party-ID are believed
     send_identity: str = "none"  # pai, rpid
     vbr: str = "forbid"  # variable bit rate codecs on secured media
+    sockets: tuple[str, ...] = ()  # of ours that its requests arrive on ("udp:10.0.0.1:5060"); empty: any
+    realm: str = ""  # whose users its are; empty: as sip_auth says
+    srtp: str = "terminate"  # or transparent: SRTP passes with its keys between two trunks that both say so
     webrtc: str = "websocket"  # its legs are WebRTC ones: always, never, or where its SIP comes over WebSocket
 
 
@@ -85,10 +88,19 @@ class RoutingTable:
     websocket: WebsocketRules = field(default_factory=WebsocketRules)
     topology: TopologyRules = field(default_factory=TopologyRules)
 
-    def by_source(self, address: str) -> Trunk | None:
-        """The trunk with the longest network around `address`; the first one among equals."""
-        found = [(network.prefixlen, -place) for network, place in self._networks(address)]
-        return self.trunks[-max(found)[1]] if found else None
+    def by_source(self, address: str, socket: str = "") -> Trunk | None:
+        """The trunk with the longest network around `address`; among equals one that is for `socket` (of ours, that the
+        request arrived on; empty: any), then the first one."""
+        found = [
+            (network.prefixlen, socket in self.trunks[place].sockets, -place)
+            for network, place in self._networks(address)
+            if not (socket and self.trunks[place].sockets) or socket in self.trunks[place].sockets
+        ]
+        return self.trunks[-max(found)[2]] if found else None
+
+    def by_realm(self, realm: str) -> Trunk | None:
+        """The trunk whose users these are."""
+        return next((trunk for trunk in self.trunks if trunk.realm and trunk.realm == realm.lower()), None)
 
     def by_name(self, name: str) -> Trunk | None:
         return next((trunk for trunk in self.trunks if trunk.name == name), None)

@@ -50,7 +50,7 @@ class TableBans:
     async def found(self) -> dict[Network, float]:
         """Bans of the routing script that hold in Kamailio, and their ends: nobody may have been there to hear of them.
         RpcUnavailable, RpcRefused."""
-        now, dump = self._clock(), await self._rpc.call("htable.dump", BANS)
+        now, dump = self._clock(), await self._rpc.dump("htable.dump", BANS)
         ends = {one["name"]: one["value"] for entry in dump for one in entry["slot"]}
         found = {}
         for name, end in ends.items():

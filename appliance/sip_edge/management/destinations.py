@@ -226,7 +226,7 @@ class Destinations:
     async def _known(self) -> dict[tuple[int, str], tuple[rules.Destination, Mapping[str, float]]]:
         """By set and URI, in Kamailio's order; nothing when it is away."""
         try:
-            result = await self._edge.rpc.call("dispatcher.list")
+            result = await self._edge.rpc.dump("dispatcher.list")
         except GatewayError:
             return {}
         records = [

@@ -61,7 +61,7 @@ class Phones:
     async def contacts(self) -> list[Contact]:
         """Of all users. NotFound without a registrar; RpcUnavailable."""
         try:
-            domains = (await self._edge.rpc.call("ul.dump"))["Domains"]
+            domains = (await self._edge.rpc.dump("ul.dump"))["Domains"]
         except RpcRefused as error:
             raise NotFound(f"no registrar: {error.message}") from None
         return [contact for one in domains for aor in one["Domain"]["AoRs"] for contact in _contacts(aor["Info"])]
@@ -76,7 +76,7 @@ class Phones:
     async def blocks(self) -> list[Block]:
         """Those that hold now. NotFound without a registrar; RpcUnavailable."""
         try:
-            slots = await self._edge.rpc.call("htable.dump", BLOCKS)
+            slots = await self._edge.rpc.dump("htable.dump", BLOCKS)
         except RpcRefused as error:
             raise NotFound(f"no registrar: {error.message}") from None
         now = int(time.time())

@@ -5,6 +5,7 @@ A password is never kept: only HA1 of each algorithm (RFC 7616 section 3.4.2), a
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,11 +15,11 @@ from appliance.errors import AlreadyExists, InvalidRequest, NotFound
 from appliance.sip_edge.ksr.rules import auth
 from appliance.sip_edge.management.edge import Changed, Edge
 from appliance.sip_edge.tables import table_files
-from appliance.sip_edge.tables.schema import subscriber, subscriber_ha1
+from appliance.sip_edge.tables.schema import grp, subscriber, subscriber_ha1
 
 STRONG = tuple(name for name in auth.ALGORITHMS if name != "MD5")  # MD5 is in Kamailio's own table
 SHORTEST = 8  # characters of a password
-MD5_DIGITS = 32
+_HA1 = re.compile(r"[0-9A-Fa-f]{32}")  # of MD5
 
 
 @dataclass(frozen=True, order=True)
@@ -64,12 +65,12 @@ class Subscribers:
         return (await self._edge.change(who, "users password", f"{username}@{domain}", work)).value
 
     async def remove(self, who: str, username: str, domain: str) -> None:
-        """NotFound, DatabaseUnavailable, AuditUnavailable."""
+        """With its memberships of groups. NotFound, DatabaseUnavailable, AuditUnavailable."""
 
         def work(link: Connection) -> Changed[None]:
             if not _there(link, username, domain):
                 raise NotFound(f"there is no user {username}@{domain}")
-            for table in (subscriber, subscriber_ha1):
+            for table in (subscriber, subscriber_ha1, grp):
                 link.execute(delete(table).where(table.c.username == username, table.c.domain == domain))
             return Changed(None, _named(username, domain), None)
 
@@ -137,16 +138,30 @@ def _imported(text: str) -> Sequence[dict[str, str]]:
         rows = table_files.read(text, "subscriber")
     except table_files.Unreadable as error:
         raise InvalidRequest(str(error), "text") from None
-    found = []
+    found: list[dict[str, str]] = []
+    lines: dict[tuple[str, str], int] = {}
     for row in rows:
         if row.table != "subscriber":
             continue
         value = {name: str(row.values.get(name) or "") for name in ("username", "domain", "password", "ha1", "ha1b")}
-        good = auth.plain(value["username"]) and auth.plain(value["domain"])
-        if not good or not (value["password"] or len(value["ha1"]) == MD5_DIGITS):
-            raise InvalidRequest(f"line {row.line}: no user with a password or HA1", "text")
-        found.append(value)
+        who = value["username"], value["domain"]
+        why = _mistake(value)
+        if not why and who in lines:
+            why = f"{who[0]}@{who[1]} stands in line {lines[who]} too"
+        if why:
+            raise InvalidRequest(f"line {row.line}: {why}", "text")
+        lines[who] = row.line
+        found.append({**value, "ha1": value["ha1"].lower(), "ha1b": value["ha1b"].lower()})
     return found
+
+
+def _mistake(value: dict[str, str]) -> str:
+    if not (auth.plain(value["username"]) and auth.plain(value["domain"])):
+        return "no user with a realm"
+    for name in ("ha1", "ha1b"):
+        if value[name] and not _HA1.fullmatch(value[name]):
+            return f"{name} is no MD5 hash: 32 hexadecimal digits"
+    return "" if value["password"] or value["ha1"] else "neither a password nor HA1"
 
 
 def _named(username: str, domain: str) -> dict[str, str]:

@@ -32,6 +32,7 @@ class FakeKSR:
         self.calls: list[tuple[Any, ...]] = []
         self.answers: dict[str, Any] = {
             "siputils.has_totag": -1, "textops.has_body_type": -1, "tm.t_check_trans": -1, "tm.t_is_canceled": -1,
+            "pvx.evalx": self._evaluates,
             "rtpengine.rtpengine_offer": self._writes_sdp, "rtpengine.rtpengine_answer": self._writes_sdp,
         }  # fmt: skip
         self.variables: dict[str, Any] = {}
@@ -45,6 +46,11 @@ class FakeKSR:
         self.notice = self.log.append
         self.setflag = self.flags.add
         self.isflagset = self.flags.__contains__
+
+    def _evaluates(self, variable: str, template: str) -> int:
+        """Of one variable alone."""
+        self.variables[variable] = self.variables.get(template, "")
+        return 1
 
     def _writes_sdp(self, flags: str) -> int:
         self.variables["$var(sdp)"] = GATEWAY_SDP

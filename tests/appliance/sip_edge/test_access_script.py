@@ -53,7 +53,7 @@ class Kamailio:
             self.ksr.variables["$avp(peer_tag)"] = self.tag
         return 1 if self.trusted else -1
 
-    def _authenticate(self, table: RoutingTable, realm: str) -> str | None:
+    def _authenticate(self, table: RoutingTable, realm: str, *, own: str = "") -> str | None:
         self.challenged.append(realm)
         return self.user
 
