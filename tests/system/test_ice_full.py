@@ -110,12 +110,18 @@ async def test_candidates_trickle_in_fragments(ng: NgClient, plain: PlainPeer) -
     peer = IcePeer(controlling=False)
     await peer.gather()
     try:
-        offered = await ask(ng, "offer", call_id="trickle", from_tag="a", sdp=plain.sdp(), flags=["trickle-ICE"], **FULL)
+        offered = await ask(
+            ng, "offer", call_id="trickle", from_tag="a", sdp=plain.sdp(), flags=["trickle-ICE"], **FULL
+        )
         assert "trickle" in offered["sdp"]
         await peer.hear(offered["sdp"])
-        answered = await ask(ng, "answer", call_id="trickle", from_tag="a", to_tag="b", sdp=peer.sdp(trickle=True), **PLAIN)
+        answered = await ask(
+            ng, "answer", call_id="trickle", from_tag="a", to_tag="b", sdp=peer.sdp(trickle=True), **PLAIN
+        )
         plain.hear(answered["sdp"])
-        reply = await ask(ng, "offer", call_id="trickle", from_tag="b", to_tag="a", sdp=peer.fragment(), flags=["fragment"])
+        reply = await ask(
+            ng, "offer", call_id="trickle", from_tag="b", to_tag="a", sdp=peer.fragment(), flags=["fragment"]
+        )
         assert reply == {"result": "ok"}
         await peer.connect()
         await both_ways(peer, plain, 1)
