@@ -1,5 +1,5 @@
-"""Full ICE through the whole gateway: aioice on one side, plain RTP on the other, driven over NG (G20, G21, ICE-2, ICE-4
-to ICE-6)."""
+"""Full ICE through the whole gateway: aioice on one side, plain RTP on the other, driven over NG (G20, G21, ICE-2,
+ICE-4 to ICE-6)."""
 
 from __future__ import annotations
 
