@@ -166,9 +166,7 @@ class Gateway:
         agents = IceAgents(keying, self.pairs, counts)
         keying.on_stun = agents.stun
         self.calls.trickling.agents = agents
-        keying.associations = self.handshakes = Handshakes(
-            self._processes(), keying.datagram, keying.event, dtls.mtu
-        )
+        keying.associations = self.handshakes = Handshakes(self._processes(), keying.datagram, keying.event, dtls.mtu)
         self.calls.ledger.keying = Following(keying, agents, self.calls.trickling)
         self.dispatcher.on_punt = keying.punt
         return keying

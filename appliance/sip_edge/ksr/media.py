@@ -7,7 +7,7 @@ from collections.abc import Callable
 import KSR
 
 from appliance.sip_edge.ksr import fallback, media_flags, read, refusal, say
-from appliance.sip_edge.ksr.routing import RoutingTable, Trunk
+from appliance.sip_edge.ksr.routing import RoutingTable, Trunk, transport_of
 
 SDP = "$var(sdp)"  # the SDP that the gateway wrote last (modparam write_sdp_pv)
 LATE_OFFER = 1  # message flag: the INVITE had no SDP, so the 200 offers and the ACK answers (RFC 3261 section 13.2.1)
@@ -26,8 +26,7 @@ def engage(
     table: RoutingTable, offerer: Trunk, answerer: Trunk, next_hop: str, *, by_caller: bool
 ) -> refusal.Verdict | None:
     """Put the SDP of this request to the gateway; what to answer when it cannot be offered to `answerer`."""
-    KSR.pv.sets("$avp(offerer)", offerer.name)
-    KSR.pv.sets("$avp(answerer)", answerer.name)
+    between(offerer, answerer)
     KSR.pv.sets(SDP, "")
     if KSR.textops.has_body_type(say.SDP_TYPE) < 0:
         if read.text("$rb"):  # media described in a way that we cannot read would go round the gateway
@@ -35,6 +34,7 @@ def engage(
         KSR.setflag(LATE_OFFER)
         return None
     secure_signalling = table.sdes_requires_tls
+    offerer = media_flags.by_its_leg(offerer, say.transport())
     try:
         media_flags.check_offer(read.text("$rb"), offerer, say.transport(), secure_signalling)
         if by_caller:
@@ -77,17 +77,16 @@ def into_reply(table: RoutingTable) -> None:
         _disable(_why_unanswered(table) if status >= 200 else "")
 
 
-def into_ack(table: RoutingTable) -> None:
-    """The ACK of a late offer carries the answer."""
+def into_ack(answerer: Trunk, offerer: Trunk) -> None:
+    """The ACK of a late offer carries the answer, from `answerer` to `offerer` (the sides of the dialog)."""
     if not KSR.pv.gete("$dlg_var(late)") or not read.text("$rb"):
         return
     KSR.pv.sets("$dlg_var(late)", "")
     if KSR.textops.has_body_type(say.SDP_TYPE) < 0:  # row C08
         _disable(media_flags.unreadable(KSR.pv.gete("$cT"))[2])
         return
-    answerer = table.by_source(KSR.pv.gete("$si")) or NOBODY
-    offerer = table.by_name(KSR.pv.gete("$dlg_var(callee)")) or NOBODY
-    if put_to_gateway(KSR.rtpengine.rtpengine_answer, media_flags.answer_flags(answerer, offerer)):
+    flags = media_flags.answer_flags(answerer, offerer, transport_of(KSR.pv.gete("$du") or read.text("$ru")))
+    if put_to_gateway(KSR.rtpengine.rtpengine_answer, flags):
         KSR.textops.set_body(KSR.pv.gete(SDP), say.SDP_TYPE)
     else:
         _disable("answer_not_acceptable")
@@ -104,6 +103,17 @@ def delete(words: str = "") -> None:
     KSR.rtpengine.rtpengine_delete(words)
 
 
+def between(offerer: Trunk, answerer: Trunk) -> None:
+    """Remember for this transaction who asks whom."""
+    KSR.pv.sets("$avp(offerer)", offerer.name)
+    KSR.pv.sets("$avp(answerer)", answerer.name)
+
+
+def sides(table: RoutingTable) -> tuple[Trunk, Trunk]:
+    """As `between` was told."""
+    return named(table, "$avp(offerer)"), named(table, "$avp(answerer)")
+
+
 def named(table: RoutingTable, variable: str) -> Trunk:
     """The trunk whose name a variable holds."""
     return table.by_name(KSR.pv.gete(variable)) or NOBODY
@@ -111,11 +121,13 @@ def named(table: RoutingTable, variable: str) -> Trunk:
 
 def _engage_reply(table: RoutingTable) -> bool:
     """Hand the SDP of a reply to the gateway: the answer, or the offer when the INVITE had none."""
-    offerer, answerer = (named(table, f"$avp({side})") for side in ("offerer", "answerer"))
+    offerer, answerer = sides(table)
+    transport = str(KSR.pv.gete("$T_req($proto)")).lower()
     if not KSR.isflagset(LATE_OFFER):
-        return put_to_gateway(KSR.rtpengine.rtpengine_answer, media_flags.answer_flags(answerer, offerer))
+        return put_to_gateway(KSR.rtpengine.rtpengine_answer, media_flags.answer_flags(answerer, offerer, transport))
     try:
-        back = f"sip:{KSR.pv.gete('$T_req($si)')};transport={str(KSR.pv.gete('$T_req($proto)')).lower()}"
+        back = f"sip:{KSR.pv.gete('$T_req($si)')};transport={transport}"
+        answerer = media_flags.by_its_leg(answerer, say.transport())
         flags = media_flags.offer_flags(answerer, offerer, say.transport(), back, table.sdes_requires_tls)
     except media_flags.Refused:
         return False
