@@ -23,6 +23,7 @@ from appliance.sip_edge.areas import (
     limits,
     nat,
     registrar,
+    streams,
     tls,
     topology,
     websocket,
@@ -46,6 +47,7 @@ AREAS: tuple[Callable[[Settings, Places], Area], ...] = (  # in load order of mo
     auth.area,
     access.area,
     dispatcher.dispatcher,
+    streams.area,
     websocket.area,
     topology.area,
 )
@@ -98,6 +100,7 @@ def edge_config(settings: Settings, run: Path) -> EdgeConfig:
         access=access.rules(settings, database=places.database != ""),
         routes=access.routes(settings),
         balance=dispatcher.rules(settings),
+        streams=streams.rules(settings),
         tls=tls.rules(settings),
         websocket=websocket.rules(settings),
         topology=topology.rules(settings, account(settings)),
