@@ -31,7 +31,6 @@ def new(table: RoutingTable) -> int:
     KSR.tm.t_newtran()
     KSR.tm.t_reply(100, "Trying")
     KSR.dialog.dlg_manage()
-    KSR.pv.seti("$dlg_ctx(timeout_bye)", 1)
     topology.begins(table)
     KSR.pv.sets("$dlg_var(caller)", caller.name)
     say.event("call", state="INIT", caller=caller.name)
