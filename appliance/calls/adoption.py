@@ -99,6 +99,8 @@ def _adopt_call(ledger: Ledger, call: Call, contents: Contents, report: Adoption
     if any(branch.placement and branch.placement.move for branch in kept):
         ledger.unfinished.add(call.call_id)
     ledger.registry.add(call)
+    for branch in kept:
+        ledger.keying.follow(call, branch)
     ledger.tally.begun(len(ledger.registry))
     ledger.count(call, call.worker)
     report.adopted += 1

@@ -1,9 +1,9 @@
 """Keys of calls that are up: the end of an overlap after a re-key, and keys whose lifetime runs out.
 
-    overlap     `LegMedia.receive_also` holds the keys before a re-key. Once a packet came under the new key they stay
-                for a grace, for what is late, and are wiped then (C13, SDES-21).
-    lifetime    used up, or nearly: told once each (A17, C05, B7). The engine stops at the limit by itself.
-    ROC         found by trial: told (peers #9).
+overlap     `LegMedia.receive_also` holds the keys before a re-key. Once a packet came under the new key they stay
+            for a grace, for what is late, and are wiped then (C13, SDES-21).
+lifetime    used up, or nearly: told once each (A17, C05, B7). The engine stops at the limit by itself.
+ROC         found by trial: told (peers #9).
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from appliance.calls.media import LegMedia, StreamMedia
 from appliance.calls.registry import Branch, Call
 from appliance.calls.views import EventKind
 from appliance.errors import GatewayError
-from appliance.placement.desired import PlacedStream, contexts
+from appliance.placement.desired_contexts import contexts
+from appliance.placement.placed import PlacedStream
 from kernels.control.status import CryptoStatus, KeyStatus
 
 LAST_PACKETS = 1500  # half a minute of audio: so few left are worth a word, whatever their share
@@ -35,7 +36,7 @@ class Place:
     call_id: str
     branch: int
     line: int
-    name: str  # of appliance.placement.desired.CRYPTOS
+    name: str  # of appliance.placement.desired_contexts.CRYPTOS
 
     def __str__(self) -> str:
         return f"stream {self.line}, {self.name}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from appliance.calls import subscribing
+from appliance.calls import keyed, subscribing
 from appliance.calls.negotiation import Negotiation
 from appliance.calls.negotiation_dtls import Certificates
 from appliance.calls.registry import Branch, Call, Treatment
@@ -65,6 +65,7 @@ def _branch_out(branch: Branch) -> dict[str, Any]:
 
 def _branch_in(value: dict[str, Any], random: Callable[[int], bytes], certificates: Certificates | None) -> Branch:
     saved, placement = value["negotiation"], value["placement"]
+    keys, pairs = keyed.keys_in(value.get("keyed", [])), keyed.pairs_in(value.get("pairs", []))
     return Branch(
         from_tag=str(value["from"]),
         to_tag=str(value["to"]),
@@ -74,7 +75,9 @@ def _branch_in(value: dict[str, Any], random: Callable[[int], bytes], certificat
         saved=saved,
         negotiation=None if saved is None else Negotiation.from_record(saved, random, certificates),
         placement=None if placement is None else records.placement_in(placement),
-        media=records.media_in(value["media"]),
+        media=keyed.overlaid(records.media_in(value["media"]), keys, pairs),
+        keyed=keys,
+        pairs=pairs,
         codecs={side: tuple((port, text) for port, text in told) for side, told in value.get("codecs", {}).items()},
         subscriptions={one.to_tag: one for one in map(subscribing.from_record, value.get("subscriptions", []))},
         treatments={side: _treatment_in(value.get("treated", {}).get(side, [])) for side in ("a", "b")},
@@ -89,6 +92,10 @@ def _rare_out(branch: Branch) -> dict[str, Any]:
         if treatment != Treatment()
     }
     rare: dict[str, Any] = {"treated": treated} if treated else {}
+    if branch.keyed:
+        rare["keyed"] = keyed.keys_out(branch.keyed)
+    if branch.pairs:
+        rare["pairs"] = keyed.pairs_out(branch.pairs)
     if branch.subscriptions:
         rare["subscriptions"] = [subscribing.to_record(one) for one in branch.subscriptions.values()]
     return rare

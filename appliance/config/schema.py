@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from appliance.config import tls_words
+from appliance.config.dtls import Dtls
 from appliance.config.routes import Route
 from appliance.config.rows import Effect, Table, row
 from appliance.config.sip_access import AddressGroup, SipAccess
@@ -23,6 +24,7 @@ from appliance.config.sip_flood import SipFlood
 from appliance.config.sip_limits import SipLimit, SipOverload
 from appliance.config.sip_nat import SipNat
 from appliance.config.sip_registrar import SipRegisterBlock, SipRegistrar
+from appliance.config.sip_replication import SipReplication
 from appliance.config.sip_sanity import SipSanity
 from appliance.config.sip_tls import SipTls, SipTlsDomain, SipTlsPeer
 from appliance.config.sip_websocket import SipWebsocket
@@ -272,6 +274,10 @@ class Sip(Table):
     workers: int = row(
         2, help="Kamailio processes per UDP socket.", unit="processes", effect=Effect.RESTART, ge=1, le=64
     )
+    memory_manager: Literal["tlsf", "fm", "qm"] = row(
+        "tlsf", help="How Kamailio hands out its memory: tlsf and fm in constant time, qm with checks for overruns.",
+        effect=Effect.RESTART,
+    )  # fmt: skip
     shared_memory_mb: int = row(
         64, help="Kamailio's shared memory.", unit="MiB", effect=Effect.RESTART, ge=16, le=65_536
     )
@@ -349,6 +355,7 @@ class Settings(BaseSettings):
         lambda: (Interface(name="default", address="127.0.0.1"),), help=Interface.__doc__ or "", effect=Effect.RESTART,
         min_length=1,
     )  # fmt: skip
+    dtls: Dtls = row(Dtls, help=Dtls.__doc__ or "", effect=Effect.RESTART)
     grpc: Grpc = row(Grpc, help=Grpc.__doc__ or "", effect=Effect.RESTART)
     ng: Ng = row(Ng, help=Ng.__doc__ or "", effect=Effect.RESTART)
     http: Http = row(Http, help=Http.__doc__ or "", effect=Effect.RESTART)
@@ -369,6 +376,7 @@ class Settings(BaseSettings):
     sip_register_block: SipRegisterBlock = row(
         SipRegisterBlock, help=SipRegisterBlock.__doc__ or "", effect=Effect.RESTART
     )
+    sip_replication: SipReplication = row(SipReplication, help=SipReplication.__doc__ or "", effect=Effect.RESTART)
     sip_sanity: SipSanity = row(SipSanity, help=SipSanity.__doc__ or "", effect=Effect.RESTART)
     sip_auth: SipAuth = row(SipAuth, help=SipAuth.__doc__ or "", effect=Effect.RESTART)
     sip_flood: SipFlood = row(SipFlood, help=SipFlood.__doc__ or "", effect=Effect.RESTART)

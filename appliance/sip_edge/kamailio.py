@@ -97,6 +97,7 @@ def command(edge: EdgeConfig) -> list[str]:
     words = ["/usr/bin/env", "-u", "PYTHONPATH", "-u", "PYTHONHOME", f"PATH={SYSTEM_PATH}"]
     words += [f"{name}={value}" for area in edge.areas for name, value in area.environment.items()]
     words += [find(edge.program) or edge.program, "-f", str(edge.run / "kamailio.cfg"), "-DD", "-E"]
+    words += ["-x", edge.memory_manager, "-X", edge.memory_manager]
     words += ["-m", str(edge.shared_memory_mb), "-M", str(edge.private_memory_mb)]
     words += ["-P", str(edge.run / "kamailio.pid"), "-Y", str(edge.run), "-w", str(edge.run)]
     if _drops_privileges(edge.user):

@@ -12,11 +12,13 @@ from typing import Any
 from appliance.sip_edge.areas.area import Value
 from appliance.sip_edge.edge_config import EdgeConfig
 
-MODULES = (
+MODULES = (  # dmq: before those whose tables it shares
     "tls",  # first: OpenSSL takes Kamailio's shared memory only before anybody else initialises it
     "tm", "tmx", "sl", "rr", "pv", "maxfwd", "textops", "textopsx", "siputils", "xlog", "sanity", "ctl", "kex", "corex",
-    "counters", "jsonrpcs", "db_sqlite", "dialog", "htable", "nathelper", "rtpengine", "uac", "topoh",
+    "counters", "jsonrpcs", "db_sqlite", "dialog", "dmq", "htable", "nathelper", "rtpengine", "uac", "topoh",
 )  # fmt: skip
+
+ON_DEMAND = ("tls", "dmq")  # of these: where an area asks for it
 
 SDP_VARIABLE = "$var(sdp)"  # where the gateway's SDP waits for the script to put it into a message
 
@@ -55,7 +57,9 @@ def _of_areas(edge: EdgeConfig, field: str) -> Iterable[Any]:
 
 
 def _wanted(module: str, edge: EdgeConfig) -> bool:
-    return {"db_sqlite": edge.database != "", "tls": "tls" in _of_areas(edge, "modules")}.get(module, True)
+    if module in ON_DEMAND:
+        return module in _of_areas(edge, "modules")
+    return module != "db_sqlite" or edge.database != ""
 
 
 def _globals(edge: EdgeConfig) -> Iterable[tuple[str, Value]]:

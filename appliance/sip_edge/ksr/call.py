@@ -14,7 +14,7 @@ def new(table: RoutingTable) -> int:
     way = target.way(table)
     if way is None:
         return 1
-    caller, word = way
+    caller, word = media_flags.by_its_leg(way[0], say.transport()), way[1]
     KSR.tm.t_newtran()
     KSR.tm.t_reply(100, "Trying")
     KSR.dialog.dlg_manage()
@@ -23,8 +23,11 @@ def new(table: RoutingTable) -> int:
     callee = target.aim(table, word)
     if callee is None:
         return 1
-    if caller.inbound.mode != "forbidden" and media_flags.facts(read.text("$rb")).secure:
+    offered = media_flags.facts(read.text("$rb"))
+    if caller.inbound.mode != "forbidden" and offered.secure:
         KSR.pv.sets("$dlg_var(secured)", say.transport())
+    elif offered.plain:
+        KSR.pv.sets("$dlg_var(rtp)", "1")
     if not media.offer(table, caller, callee, _leads_to(callee), by_caller=True):
         return 1
     dialog.hide()

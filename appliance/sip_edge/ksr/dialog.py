@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import KSR
 
-from appliance.sip_edge.ksr import access, media, media_flags, read, say, websocket
+from appliance.sip_edge.ksr import access, media, media_flags, read, say, trickle, websocket
 from appliance.sip_edge.ksr.routing import RoutingTable, Trunk
 
 
@@ -21,6 +23,8 @@ def within(table: RoutingTable, method: str) -> int:
     KSR.tm.t_check_trans()
     if method == "REFER" and not access.permits_uris(table):  # a phone's transfer (row N07)
         return 1
+    if method == "INFO" and trickle.is_fragment():
+        return trickle.take()
     if method == "BYE":
         media.delete()
         say.event("call", state="HANGUP")
@@ -81,6 +85,8 @@ def _offer_again(table: RoutingTable, method: str) -> bool:
     if transport and not by_caller:  # it offered SRTP, over this transport: no re-offer takes that away
         answerer = media_flags.as_it_offered(answerer)
         next_hop = f"sip:{answerer.name};transport={transport}"
+    elif KSR.pv.gete("$dlg_var(rtp)") and not by_caller:  # it offered RTP: SIP over WebSocket, but no browser
+        answerer = replace(answerer, webrtc="never")
     return media.offer(table, offerer, answerer, next_hop, by_caller=by_caller)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import KSR
 
 from appliance.sip_edge.ksr import fallback, media_flags, read, refusal, say
-from appliance.sip_edge.ksr.routing import RoutingTable, Trunk
+from appliance.sip_edge.ksr.routing import RoutingTable, Trunk, transport_of
 
 SDP = "$var(sdp)"  # the SDP that the gateway wrote last (modparam write_sdp_pv)
 LATE_OFFER = 1  # message flag: the INVITE had no SDP, so the 200 offers and the ACK answers (RFC 3261 section 13.2.1)
@@ -35,6 +35,7 @@ def engage(
         KSR.setflag(LATE_OFFER)
         return None
     secure_signalling = table.sdes_requires_tls
+    offerer = media_flags.by_its_leg(offerer, say.transport())
     try:
         media_flags.check_offer(read.text("$rb"), offerer, say.transport(), secure_signalling)
         if by_caller:
@@ -87,7 +88,8 @@ def into_ack(table: RoutingTable) -> None:
         return
     answerer = table.by_source(KSR.pv.gete("$si")) or NOBODY
     offerer = table.by_name(KSR.pv.gete("$dlg_var(callee)")) or NOBODY
-    if put_to_gateway(KSR.rtpengine.rtpengine_answer, media_flags.answer_flags(answerer, offerer)):
+    flags = media_flags.answer_flags(answerer, offerer, transport_of(KSR.pv.gete("$du") or read.text("$ru")))
+    if put_to_gateway(KSR.rtpengine.rtpengine_answer, flags):
         KSR.textops.set_body(KSR.pv.gete(SDP), say.SDP_TYPE)
     else:
         _disable("answer_not_acceptable")
@@ -112,10 +114,12 @@ def named(table: RoutingTable, variable: str) -> Trunk:
 def _engage_reply(table: RoutingTable) -> bool:
     """Hand the SDP of a reply to the gateway: the answer, or the offer when the INVITE had none."""
     offerer, answerer = (named(table, f"$avp({side})") for side in ("offerer", "answerer"))
+    transport = str(KSR.pv.gete("$T_req($proto)")).lower()
     if not KSR.isflagset(LATE_OFFER):
-        return put_to_gateway(KSR.rtpengine.rtpengine_answer, media_flags.answer_flags(answerer, offerer))
+        return put_to_gateway(KSR.rtpengine.rtpengine_answer, media_flags.answer_flags(answerer, offerer, transport))
     try:
-        back = f"sip:{KSR.pv.gete('$T_req($si)')};transport={str(KSR.pv.gete('$T_req($proto)')).lower()}"
+        back = f"sip:{KSR.pv.gete('$T_req($si)')};transport={transport}"
+        answerer = media_flags.by_its_leg(answerer, say.transport())
         flags = media_flags.offer_flags(answerer, offerer, say.transport(), back, table.sdes_requires_tls)
     except media_flags.Refused:
         return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import KSR
 
-from appliance.sip_edge.ksr import dialog, say, target
+from appliance.sip_edge.ksr import dialog, say, target, trickle
 from appliance.sip_edge.ksr.routing import RoutingTable
 
 WITHIN_ONLY = frozenset({"BYE", "UPDATE", "PRACK"})  # RFC 3261 section 15.1.2, RFC 3311, RFC 3262: they need a dialog
@@ -15,7 +15,8 @@ def new(table: RoutingTable) -> int:
     method = KSR.pv.gete("$rm")
     if method in WITHIN_ONLY:
         return say.refuse(481, "Call/Transaction Does Not Exist", "unknown_dialog")
-    if KSR.textops.has_body_type(say.SDP_TYPE) > 0:  # only offers and answers that the gateway has read may pass
+    # only offers, answers and candidates that the gateway has read may pass
+    if KSR.textops.has_body_type(say.SDP_TYPE) > 0 or trickle.is_fragment():
         return say.refuse(415, "Unsupported Media Type", "sdp_outside_call")
     way = target.way(table)
     if way is None or target.aim(table, way[1]) is None:

@@ -20,6 +20,7 @@ from appliance.sip_edge.ksr.rules.limits import LimitRules
 from appliance.sip_edge.ksr.rules.nat import NatRules
 from appliance.sip_edge.ksr.rules.networks import Network, parsed
 from appliance.sip_edge.ksr.rules.registrar import RegistrarRules
+from appliance.sip_edge.ksr.rules.replication import ReplicationRules
 from appliance.sip_edge.ksr.rules.routes import Route
 from appliance.sip_edge.ksr.rules.tls_peer import TlsRules
 from appliance.sip_edge.ksr.rules.websocket import WebsocketRules
@@ -56,6 +57,7 @@ class Trunk:
     trust_identity: bool = False  # its P-Asserted-Identity and Remote-Party-ID are believed
     send_identity: str = "none"  # pai, rpid
     vbr: str = "forbid"  # variable bit rate codecs on secured media
+    webrtc: str = "websocket"  # its legs are WebRTC ones: always, never, or where its SIP comes over WebSocket
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,7 @@ class RoutingTable:
     routes: tuple[Route, ...] = ()
     auth: AuthRules = field(default_factory=AuthRules)
     registrar: RegistrarRules = field(default_factory=RegistrarRules)
+    replication: ReplicationRules = field(default_factory=ReplicationRules)
     balance: BalanceRules = field(default_factory=BalanceRules)
     nat: NatRules = field(default_factory=NatRules)
     tls: TlsRules = field(default_factory=TlsRules)

@@ -1,7 +1,7 @@
 """The routing script that Kamailio runs (KEMI, app_python3): which request goes where, and when media is engaged.
 
     octets  -> flood (bans), before anybody parses them
-    request -> flood (pike) -> guard (sanity, loops) -> limits -> in a dialog?  follow its route, re-offer, delete media
+    request -> another gateway of the fleet?  taken;  flood (pike) -> guard (sanity, loops) -> limits -> in a dialog?  follow its route, re-offer, delete media
             -> out of one?   OPTIONS answered; REGISTER: registrar; INVITE: trunk -> access -> target -> offer -> relay
     branch  -> the gateway's SDP goes in
     reply   -> answer media with its SDP -> back
@@ -36,6 +36,7 @@ from appliance.sip_edge.ksr import (  # noqa: E402
     media,
     nat,
     registrar,
+    replication,
     request,
     routing,
     say,
@@ -80,6 +81,8 @@ class Kamailio:
 
     def _route(self) -> int:
         table = self.table
+        if replication.takes(table):
+            return 1
         if not flood.check(table):
             websocket.ban()
             return 1

@@ -11,9 +11,8 @@ import KSR
 
 from appliance.sip_edge.ksr import read, say
 from appliance.sip_edge.ksr.routing import RoutingTable
-from appliance.sip_edge.ksr.rules.websocket import Handshake, Refusal, judge
+from appliance.sip_edge.ksr.rules.websocket import TRANSPORTS, Handshake, Refusal, judge
 
-TRANSPORTS = ("ws", "wss")
 POLICY_VIOLATION = 1008  # RFC 6455 section 7.4.1
 TARGETS = ("INVITE", "UPDATE", "SUBSCRIBE", "REFER")  # whose Contact is where the sender is called from now on
 
@@ -36,6 +35,13 @@ def arrives(method: str) -> None:
     """A request of a session: remember where its Contact really is."""
     if method in TARGETS and say.transport() in TRANSPORTS:
         KSR.nathelper.add_contact_alias()
+
+
+def registers() -> None:
+    """A REGISTER of a session: calls to this phone go to where it really is (RFC 7118 section 5: its Contact is a name
+    that nobody can look up)."""
+    if say.transport() in TRANSPORTS:
+        KSR.nathelper.fix_nated_register()
 
 
 def answers() -> None:
