@@ -41,7 +41,7 @@ class Wire:
     now: float = 0.0
     spoil: Callable[[bytes], bytes | None] = lambda data: data
     _due: list[tuple[float, int, Callable[[], None]]] = field(default_factory=list)
-    _number: "count[int]" = field(default_factory=count)
+    _number: count[int] = field(default_factory=count)
 
     def __post_init__(self) -> None:
         self.random = Random(self.seed)
