@@ -61,6 +61,8 @@ class Trunk:
     send_identity: str = "none"  # pai, rpid
     vbr: str = "forbid"  # variable bit rate codecs on secured media
     webrtc: str = "websocket"  # its legs are WebRTC ones: always, never, or where its SIP comes over WebSocket
+    dtls: str = "accept"  # offer: SRTP is offered to it as DTLS-SRTP
+    judging: tuple[str, ...] = ()  # NG flags about SDP that comes from it
 
 
 @dataclass(frozen=True)
