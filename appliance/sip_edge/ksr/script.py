@@ -107,7 +107,7 @@ class Kamailio:
             KSR.set_drop()
             return 0
         identity.tell(*(media.named(self.table, f"$avp({side})") for side in ("offerer", "answerer")))
-        media.into_branch()
+        media.into_branch(self.table)
         return 1
 
     def ksr_reply(self, message: Any) -> int:
@@ -146,6 +146,8 @@ class Kamailio:
         return websocket.http(self.table)
 
     def ksr_websocket_event(self, message: Any, event: str) -> int:
+        if event == "websocket:closed":
+            registrar.session_ended(self.table)
         return 1
 
     def ksr_tcp_event(self, message: Any, event: str) -> int:
