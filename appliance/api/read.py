@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 from appliance.calls.media import Address, ContextSpec, Latching, LegMedia, MasterKey, RocPolicy, StreamMedia
 from appliance.calls.views import AnswerRequest, OfferRequest, Party, SessionRequest, SubscribeRequest
 from appliance.errors import InvalidRequest
-from appliance.placement.desired import MOST_ALSO
+from appliance.placement.desired_contexts import MOST_ALSO
 from appliance.policy import secure_media
 from appliance.policy.options import MediaOptions
 from appliance.protocols.ng import flags as ng_flags

@@ -22,6 +22,7 @@ from appliance.calls.media import LegMedia, LocalPorts, StreamMedia, StreamPlace
 from appliance.calls.media_control import MediaControl
 from appliance.calls.names import check_names
 from appliance.calls.negotiation import Negotiated, Negotiation, OfferPlan
+from appliance.calls.negotiation_dtls import Certificates
 from appliance.calls.registry import Branch, Call
 from appliance.calls.session_keys import check_keys
 from appliance.calls.snapshots import Snapshots
@@ -77,11 +78,16 @@ class CallService:
         drained: DrainedWorkers | None = None,
         rebalance: Callable[[], bool] = lambda: False,
         key_log: Callable[[str, keying_log.Keyed], None] | None = None,
+        certificates: Certificates | None = None,
     ) -> None:
-        """`key_log` is told the Call-ID and keys of each new context: for a file that an operator asked for."""
+        """`key_log` is told the Call-ID and keys of each new context: for a file that an operator asked for. Without
+        `certificates` there is no DTLS-SRTP."""
         self._facts, self._key_log = facts, key_log
         self._reconciler, self._snapshots, self._random = reconciler, snapshots, random
-        self.ledger = Ledger(reconciler, store, snapshots, random=random, clock=clock, most_calls=facts.most_calls)
+        self.ledger = Ledger(
+            reconciler, store, snapshots, random=random, clock=clock, most_calls=facts.most_calls,
+            certificates=certificates,
+        )  # fmt: skip
         self.control = MediaControl(self.ledger, facts, self._operation)
         self.drains = Draining(self.ledger, drained or DrainedWorkers(), rebalance)
 
@@ -307,10 +313,14 @@ class CallService:
     async def _carry_out(self, call: Call, branch: Branch, streams: dict[int, StreamMedia]) -> None:
         before = branch.media
         await self.ledger.carry_out(call, branch, streams)
-        for event in keying_log.events(before, streams):
+        self.new_keys(call, before, branch.own_media)
+
+    def new_keys(self, call: Call, before: Mapping[int, StreamMedia], now: Mapping[int, StreamMedia]) -> None:
+        """Into the journal, without themselves, and into the file that an operator asked for."""
+        for event in keying_log.events(before, now):
             log.log(event.level, event.name, call=call.call_id, **event.facts)
         if self._key_log is not None:
-            for keyed in keying_log.contexts(before, streams):
+            for keyed in keying_log.contexts(before, now):
                 self._key_log(call.call_id, keyed)
 
     def _new_branch(self, call: Call, request: OfferRequest) -> Branch:
@@ -318,7 +328,8 @@ class CallService:
             raise CallExists("this Call-ID names a low-level session")
         if len(call.branches) >= MOST_BRANCHES:
             raise NoCapacity("too many branches of one call")
-        branch = Branch(request.from_tag, via_branch=request.via_branch, negotiation=Negotiation(self._random))
+        negotiation = Negotiation(self._random, self.ledger.certificates)
+        branch = Branch(request.from_tag, via_branch=request.via_branch, negotiation=negotiation)
         call.branches.append(branch)
         return branch
 
@@ -354,7 +365,7 @@ class CallService:
         return replace(
             leg,
             interface=leg.interface or self._facts.default_interface,
-            secure=leg.secure or leg.receive is not None or leg.send is not None,
+            secure=leg.secure or leg.dtls is not None or leg.receive is not None or leg.send is not None,
         )
 
     @contextmanager

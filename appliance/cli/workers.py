@@ -11,6 +11,8 @@ from appliance.cli.client import TIMEOUT_S, connected
 from appliance.cli.options import DEFAULT_SOCKET, JsonOption, SocketOption
 from appliance.cli.output import print_json, print_table, tree
 
+# of a received packet, other than a drop (kernels/flow/counters.pxd)
+ENDS = ("forwarded", "punted", "handed_over", "ice_answered", "ice_refused", "interrupted")
 NumberArgument = Annotated[int, typer.Argument(metavar="N", help="Number of the worker.", min=0)]
 
 
@@ -116,7 +118,7 @@ def _headroom(worker: Any) -> str:
 
 
 def _drops(counters: Any) -> int:
-    """All drops: what was received and neither sent on nor handed up (kernels/flow/counters.pxd)."""
+    """All drops: what was received and came to no other end."""
     counts = dict(counters)
-    kept: int = sum(counts.get(name, 0) for name in ("forwarded", "punted", "handed_over", "interrupted"))
+    kept: int = sum(counts.get(name, 0) for name in ENDS)
     return max(0, int(counts.get("received", 0)) - kept)

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from appliance.config import tls_words
+from appliance.config.dtls import Dtls
 from appliance.config.routes import Route
 from appliance.config.rows import Effect, Table, row
 from appliance.config.sip_access import AddressGroup, SipAccess
@@ -349,6 +350,7 @@ class Settings(BaseSettings):
         lambda: (Interface(name="default", address="127.0.0.1"),), help=Interface.__doc__ or "", effect=Effect.RESTART,
         min_length=1,
     )  # fmt: skip
+    dtls: Dtls = row(Dtls, help=Dtls.__doc__ or "", effect=Effect.RESTART)
     grpc: Grpc = row(Grpc, help=Grpc.__doc__ or "", effect=Effect.RESTART)
     ng: Ng = row(Ng, help=Ng.__doc__ or "", effect=Effect.RESTART)
     http: Http = row(Http, help=Http.__doc__ or "", effect=Effect.RESTART)

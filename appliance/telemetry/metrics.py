@@ -40,6 +40,8 @@ WORKER_COUNTERS: dict[str, tuple[str, str]] = {
     "ring_lost": ("srtpgw_ring_lost_packets", "Frames the kernel dropped because an AF_XDP ring had no room."),
     "copied": ("srtpgw_copied_packets", "Copies handed to the kernel for subscribers; not among the forwarded."),
     "copy_dropped": ("srtpgw_copies_dropped", "Copies for subscribers that went no further; the call's packets did."),
+    "ice_answered": ("srtpgw_ice_checks_answered", "ICE connectivity and consent checks answered with success."),
+    "ice_refused": ("srtpgw_ice_checks_refused", "ICE checks answered with an error."),
     "interrupted": ("srtpgw_interrupted_packets", "Packets in flight when a worker died."),
 }
 

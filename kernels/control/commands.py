@@ -106,6 +106,27 @@ class InstallFlow:
     tap: bool = False  # gets copies of what arrives at its partners; what it sends itself is dropped
     rtp_tap: int | None = None  # slot of the first tap of arriving RTP; of a tap: of the next one
     rtcp_tap: int | None = None
+    dtls: bool = False  # DTLS may arrive and goes up; elsewhere it is dropped
+    ice: bool = (
+        False  # InstallIce follows; till a pair is selected nothing passes. `remote`: only what a full agent says
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class InstallIce:
+    """Create or update the ICE agent of an installed flow with `ice`; it goes with the flow. Other local credentials
+    are a restart: the selected pair goes on, under the earlier ones, until a pair is selected under the new ones
+    (RFC 8445 section 9). ENOENT: no such flow. ValueError: user fragments of ours of more than 32 octets (RFC 8839
+    section 5.4)."""
+
+    slot: int  # of the flow
+    local_ufrag: str
+    local_pwd: str = field(repr=False)
+    remote_ufrag: str = ""  # "": not known yet, any is taken
+    earlier_ufrag: str = ""  # ours before a restart: still answered
+    earlier_pwd: str = field(default="", repr=False)
+    lite: bool = True  # the worker selects; else the control process does, by InstallFlow.remote
+    remote_pwd: str = field(default="", repr=False)  # of a full agent: responses prove consent; "": control judges that
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +138,8 @@ class RemoveFlow:
 
 TRANSFER_RECORDS = 32  # streams that may be on their way between workers at one time
 FourSlots = tuple[int | None, int | None, int | None, int | None]
-MoveCryptos = tuple[int | None, ...]  # at most 8: receive and send of each leg, and two more each to receive with
+MOVE_CRYPTOS = 8  # of a stream: receive and send of each leg, and two more each to receive with
+MoveCryptos = tuple[int | None, ...]  # at most as many
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +180,7 @@ Command = (
     | RemoveKey
     | RemoveCrypto
     | InstallFlow
+    | InstallIce
     | RemoveFlow
     | ExportStream
     | ImportStream
@@ -176,13 +199,15 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Punt:
-    """A datagram that is not media."""
+    """A datagram that is not media, or news of a flow's ICE agent (kind "ice"): `source` was validated first ("valid",
+    under these credentials), or is the pair that is now selected ("nominated"), or was and has not been heard for 30 s
+    ("expired")."""
 
     worker: int
     flow: int
-    kind: str  # stun, zrtp, dtls
+    kind: str  # stun, zrtp, dtls, ice
     source: Address
-    data: bytes
+    data: bytes  # of kind ice: b"valid", b"nominated", b"expired"
     received_ns: int  # CLOCK_MONOTONIC
 
 

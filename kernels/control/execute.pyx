@@ -6,11 +6,12 @@ from libc.stdint cimport uint8_t, uint32_t
 from kernels.control.move cimport move_discard, move_export, move_import
 from kernels.control.records cimport (
     COMMAND_ADD_KEY, COMMAND_DISCARD, COMMAND_EXPORT, COMMAND_IMPORT, COMMAND_INSTALL_CRYPTO, COMMAND_INSTALL_FLOW,
-    COMMAND_REMOVE_CRYPTO, COMMAND_REMOVE_FLOW, COMMAND_REMOVE_KEY, COMMAND_SELECT_KEY, LATCH_AUTHENTICATED,
-    REWRITE_EXTENSIONS, REWRITE_TYPES, Command, FlowCommand, FlowParameters,
+    COMMAND_INSTALL_ICE, COMMAND_REMOVE_CRYPTO, COMMAND_REMOVE_FLOW, COMMAND_REMOVE_KEY, COMMAND_SELECT_KEY, FLOW_ICE,
+    LATCH_AUTHENTICATED, REWRITE_EXTENSIONS, REWRITE_TYPES, Command, FlowCommand, FlowParameters,
 )
 from kernels.control.sequence cimport sequence_begin, sequence_end
 from kernels.control.slots cimport crypto_marks, flow_vacate
+from kernels.flow.ice cimport ice_follow, ice_install, ice_wipe
 from kernels.flow.pipeline cimport MARK_INSTALLED, Path
 from kernels.flow.table cimport LEARN_OPEN, Flow, peer_equal
 from kernels.srtp.context cimport CryptoParameters
@@ -33,6 +34,8 @@ cdef int command_execute(Path *path, const Command *command) noexcept nogil:
         return remove_crypto(path, command.slot)
     if command.kind == COMMAND_INSTALL_FLOW:
         return install_flow(path, command.slot, &command.body.flow)
+    if command.kind == COMMAND_INSTALL_ICE:
+        return ice_install(path, command.slot, &command.body.ice)
     if command.kind == COMMAND_REMOVE_FLOW:
         return remove_flow(path, command.slot)
     if command.kind == COMMAND_EXPORT:
@@ -70,7 +73,8 @@ cdef int remove_crypto(Path *path, uint32_t slot) noexcept nogil:
 
 
 cdef int install_flow(Path *path, uint32_t slot, const FlowCommand *command) noexcept nogil:
-    """New on its port: starts clean. Known on its port: keeps counters, and its address unless `remote` changed."""
+    """New on its port: starts clean. Known on its port: keeps counters, and its address unless `remote` changed; with
+    ICE its agent says the address."""
     cdef const FlowParameters *want = &command.want
     cdef Flow *flow
     if slot >= path.flow_count or not valid(path, want):
@@ -85,14 +89,19 @@ cdef int install_flow(Path *path, uint32_t slot, const FlowCommand *command) noe
     if flow.used and flow.want.socket != want.socket:
         flow_vacate(path, flow)
     sequence_begin(&flow.sequence)
-    if not flow.used or not peer_equal(&flow.want.remote, &want.remote):
+    if (not flow.used or not peer_equal(&flow.want.remote, &want.remote)
+            or flow.want.flags & FLOW_ICE and not want.flags & FLOW_ICE):
         flow.current = want.remote
         flow.learning = LEARN_OPEN
         flow.learnt = 0
     flow.want = want[0]
     flow.rewrite = command.rewrite
     flow.used = 1
+    if want.flags & FLOW_ICE:
+        ice_follow(path, slot)
     sequence_end(&flow.sequence)
+    if not want.flags & FLOW_ICE:
+        ice_wipe(path, slot)
     path.sockets[want.socket] = slot
     return 0
 

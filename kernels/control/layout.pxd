@@ -1,18 +1,19 @@
 # The arena: one mapping, addressed by offsets from its start, shared by holder, workers and control.
 #
 #   ArenaHeader | WorkerBlock x workers | homes | hand-off rings, from x to | transfers | next hops | wanted | samples |
-#   per worker: commands replies punts injects flows sockets marks engine
+#   per worker: commands replies punts injects flows sockets marks ices engine
 #
 # Every line of a WorkerBlock has one writer, but that of `asleep`.
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 
 from kernels.control.records cimport (
     COMMAND_OCTETS, COMMAND_SLOTS, HANDOFF_OCTETS, HANDOFF_SLOTS, INJECT_OCTETS, INJECT_SLOTS, PUNT_OCTETS, PUNT_SLOTS,
-    MOVE_CRYPTOS, MOVE_SLOTS, REPLY_OCTETS, REPLY_SLOTS, Command, CryptoCommand, FlowCommand, Handoff, Inject,
-    MoveCommand, Punt, ReplyRecord,
+    MOVE_CRYPTOS, MOVE_SLOTS, REPLY_OCTETS, REPLY_SLOTS, Command, CryptoCommand, FlowCommand, Handoff, IceParameters,
+    Inject, MoveCommand, Punt, ReplyRecord,
 )
 from kernels.control.ring cimport Ring, ring_footprint
 from kernels.flow.counters cimport COUNTER_COUNT, COUNTERS
+from kernels.flow.ice_table cimport IceAgent
 from kernels.flow.samples cimport Samples
 from kernels.flow.table cimport Flow
 from kernels.port.nexthop cimport WANTED, NextHop, Wanted
@@ -23,8 +24,8 @@ from kernels.wire.packet cimport DROP_COUNT, Peer
 
 cdef enum:
     ARENA_MAGIC = 0x53475741    # "SGWA"
-    ARENA_VERSION = 5           # raise it when a meaning changes and no size does
-    STRUCTS = 20
+    ARENA_VERSION = 6           # raise it when a meaning changes and no size does
+    STRUCTS = 22
     HOME_MOVING = 0x80          # in a home: the worker in the other bits is about to take the socket, nobody reads it
     MOST_WORKERS = 127
 
@@ -63,6 +64,7 @@ cdef struct Transfer:           # written by the worker that carries out a comma
     uint32_t also[MOVE_CRYPTOS]     # CryptoParameters.also of each, as slots were at the worker that gave it away
     uint32_t octets[MOVE_CRYPTOS]   # of each crypto in `data`, one after the other
     Flow flows[MOVE_SLOTS]
+    IceAgent ices[MOVE_SLOTS]       # each with its flow
     uint8_t data[TRANSFER_ROOM]
 
 cdef struct ArenaHeader:
@@ -82,7 +84,7 @@ cdef struct ArenaHeader:
     uint64_t samples            # offset: Samples of each worker (kernels/flow/samples.pxd)
     uint8_t pad2[8]
     uint32_t home_changes       # rises with every change of a home: workers look through the table again
-    uint8_t pad1[60]
+    uint8_t pad1[52]
 
 cdef struct WorkerBlock:
     # written by the holder
@@ -116,6 +118,8 @@ cdef struct WorkerBlock:
     uint64_t sockets            # uint32_t each: flow by socket number (of all workers)
     uint64_t marks              # uint8_t each: by crypto
     uint64_t engine
+    uint64_t ices               # IceAgent each: by flow
+    uint8_t pad5[56]
 
 cdef inline uint64_t aligned(uint64_t octets) noexcept nogil:
     return (octets + 63) & ~<uint64_t>63
@@ -147,6 +151,8 @@ cdef inline void layout_structs(uint32_t *sizes) noexcept nogil:
     sizes[17] = sizeof(MoveCommand)
     sizes[18] = sizeof(Transfer)
     sizes[19] = sizeof(Samples)
+    sizes[20] = sizeof(IceAgent)
+    sizes[21] = sizeof(IceParameters)
 
 cdef inline uint64_t layout_homes(uint32_t workers) noexcept nogil:
     """Where the table of homes begins."""
@@ -195,5 +201,6 @@ cdef inline uint64_t layout_worker(const Capacities *c, uint64_t start, WorkerBl
     block.flows = aligned(block.injects + ring_footprint(INJECT_SLOTS, INJECT_OCTETS))
     block.sockets = aligned(block.flows + <uint64_t>c.flows * sizeof(Flow))
     block.marks = aligned(block.sockets + <uint64_t>c.all_sockets * sizeof(uint32_t))
-    block.engine = aligned(block.marks + c.cryptos)
+    block.ices = aligned(block.marks + c.cryptos)
+    block.engine = aligned(block.ices + <uint64_t>c.flows * sizeof(IceAgent))
     return aligned(block.engine + engine_footprint(&sizes))

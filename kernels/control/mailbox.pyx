@@ -4,17 +4,18 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 from libc.errno cimport EAGAIN
 
-from kernels.clib.linux cimport explicit_bzero
+from kernels.clib.linux cimport CLOCK_MONOTONIC, clock_ns, explicit_bzero
 from kernels.control.arena cimport Arena
 from kernels.control.layout cimport WorkerBlock, engine_sizes
 from kernels.control.packing cimport pack
 from kernels.control.records cimport (
-    FLOW_MAY_RECEIVE, FLOW_MAY_SEND, FLOW_RTCP, FLOW_RTP, FLOW_SECURE, HANDOFF_OCTETS, HANDOFF_SLOTS, Command, Inject,
-    Punt, ReplyRecord,
+    FLOW_DTLS, FLOW_MAY_RECEIVE, FLOW_MAY_SEND, FLOW_RTCP, FLOW_RTP, FLOW_SECURE, HANDOFF_OCTETS, HANDOFF_SLOTS,
+    ICE_LITE, ICE_RESPONSES, Command, Inject, Punt, ReplyRecord,
 )
 from kernels.control.ring cimport Ring, ring_footprint, ring_peek, ring_release, ring_reserve, ring_submit
 from kernels.control.sequence cimport sequence_changed, sequence_read
 from kernels.flow.counters cimport COUNTER_BUSY_NS, COUNTER_COUNT, COUNTERS
+from kernels.flow.ice_table cimport ICE_CONSENT_NS, ICE_SOURCES, REFUSALS, IceAgent
 from kernels.flow.pipeline cimport MARK_INSTALLED
 from kernels.flow.reception cimport reception_lost
 from kernels.flow.samples cimport SAMPLE_OCTETS, SAMPLES, Sample, Samples
@@ -45,6 +46,8 @@ COUNTER_NAMES = [counter.name.removeprefix("COUNTER_").lower() for counter in Co
 KINDS = {int(kind): kind.name.removeprefix("KIND_").lower() for kind in Kind}
 CIPHER_NAMES = {number: name for name, number in CIPHERS.items()}
 AUTH_NAMES = {number: name for name, number in AUTHS.items()}
+REFUSAL_NAMES = ("malformed", "user", "integrity", "attribute", "unexpected", "unanswered")
+NEWS = (b"", b"valid", b"nominated", b"expired")
 LATCHING_NAMES = {number: name for name, number in LATCHINGS.items()}
 
 
@@ -118,8 +121,12 @@ cdef class Mailbox:
             reply = <ReplyRecord *>ring_peek(replies)
         punt = <Punt *>ring_peek(punts)
         while punt != NULL:
-            out.append(said.Punt(self.index, punt.flow, KINDS[punt.kind], peer_address(&punt.source),
-                                 (<char *>punt.data)[:min(punt.length, DATAGRAM)], punt.received_ns))
+            if punt.news:
+                out.append(said.Punt(self.index, punt.flow, "ice", peer_address(&punt.source), NEWS[punt.news],
+                                     punt.received_ns))
+            else:
+                out.append(said.Punt(self.index, punt.flow, KINDS[punt.kind], peer_address(&punt.source),
+                                     (<char *>punt.data)[:min(punt.length, DATAGRAM)], punt.received_ns))
             ring_release(punts)
             punt = <Punt *>ring_peek(punts)
 
@@ -127,7 +134,7 @@ cdef class Mailbox:
         """Where the worker's tables lie: name -> first octet in the arena, in order (for tests and diagnosis)."""
         return {"commands": self.block.commands, "replies": self.block.replies, "punts": self.block.punts,
                 "injects": self.block.injects, "flows": self.block.flows, "sockets": self.block.sockets,
-                "marks": self.block.marks, "engine": self.block.engine,
+                "marks": self.block.marks, "ices": self.block.ices, "engine": self.block.engine,
                 "asleep": <uint8_t *>&self.block.asleep - self.arena.base} | self.handoffs()
 
     def handoffs(self):
@@ -157,11 +164,13 @@ cdef class Mailbox:
     def flow(self, uint32_t slot, locate):
         """FlowStatus of a slot; `locate(socket)` names (interface, port). KeyError: not in use."""
         cdef Flow copy
+        cdef IceAgent agent
         if slot >= self.arena.header().capacities.flows:
             raise KeyError(slot)
         self.copy_flow(<Flow *>self.at(self.block.flows) + slot, &copy)
         if not copy.used:
             raise KeyError(slot)
+        self.copy_agent(<IceAgent *>self.at(self.block.ices) + slot, &agent)
         interface, port = locate(copy.want.socket)
         return seen.FlowStatus(
             slot, interface, port, bool(copy.want.flags & FLOW_RTP), bool(copy.want.flags & FLOW_RTCP),
@@ -171,7 +180,8 @@ cdef class Mailbox:
             LATCHING_NAMES[copy.want.latching], peer_address(&copy.current), bool(copy.learnt),
             copy.packets_in, copy.octets_in, copy.packets_out, copy.octets_out, copy.last_in_ns,
             copy.ssrc_in if copy.heard else None, copy.ssrc_changes, reception_lost(&copy),
-            {DROPS[i]: copy.drops[i] for i in range(1, <uint32_t>DROP_COUNT) if copy.drops[i]})
+            {DROPS[i]: copy.drops[i] for i in range(1, <uint32_t>DROP_COUNT) if copy.drops[i]},
+            bool(copy.want.flags & FLOW_DTLS), ice_seen(&agent, &copy) if agent.used else None)
 
     def samples(self, slots):
         """What is kept of datagrams that failed on these flows, oldest first."""
@@ -198,6 +208,16 @@ cdef class Mailbox:
             if not sequence_changed(&flow.sequence, before):
                 return 0
         raise BlockingIOError(EAGAIN, "the worker is changing this flow")
+
+    cdef int copy_agent(self, const IceAgent *agent, IceAgent *copy) except -1:
+        cdef uint32_t before
+        cdef int _attempt
+        for _attempt in range(PATIENCE):
+            before = sequence_read(&agent.sequence)
+            memcpy(copy, agent, sizeof(IceAgent))
+            if not sequence_changed(&agent.sequence, before):
+                return 0
+        raise BlockingIOError(EAGAIN, "the worker is changing this ICE agent")
 
     def crypto(self, uint32_t slot):
         """CryptoStatus of a slot. KeyError: not in use; BlockingIOError: being changed now."""
@@ -234,6 +254,20 @@ cdef class Mailbox:
         """WorkerStatus."""
         return seen.WorkerStatus(STATES[self.block.state], self.block.pid, self.block.cpu, self.block.heartbeat_ns,
                                  self.block.published[<uint32_t>COUNTER_BUSY_NS], self.block.restarts)
+
+
+cdef object ice_seen(const IceAgent *agent, const Flow *flow):
+    cdef bint judged = agent.want.flags & (ICE_LITE | ICE_RESPONSES) != 0
+    cdef bint consent = flow.current.family != 0
+    if judged and clock_ns(CLOCK_MONOTONIC) >= agent.consent_ns + ICE_CONSENT_NS:
+        consent = False
+    return seen.IceStatus(
+        bool(agent.want.flags & ICE_LITE), peer_address(&flow.current),
+        not agent.want.flags & ICE_LITE or agent.under == agent.want.local.key.inner[0] | 1, agent.consent_ns, consent,
+        tuple((peer_address(&agent.sources[i].peer), agent.sources[i].heard_ns) for i in range(<uint32_t>ICE_SOURCES)
+              if agent.sources[i].peer.family),
+        agent.answered, agent.nominations,
+        {REFUSAL_NAMES[i]: agent.refused[i] for i in range(<uint32_t>REFUSALS) if agent.refused[i]})
 
 
 cdef object crypto_seen(uint32_t slot, const CryptoNumbers *n):

@@ -13,6 +13,7 @@ from kernels.control.records cimport MOVE_CRYPTOS, MOVE_SLOTS, FlowParameters, M
 from kernels.control.sequence cimport sequence_begin, sequence_end
 from kernels.control.slots cimport crypto_marks, flow_vacate
 from kernels.flow.handoff cimport home_owner, home_set
+from kernels.flow.ice_table cimport IceAgent
 from kernels.flow.pipeline cimport MARK_INSTALLED, Path
 from kernels.flow.table cimport Flow, flow_at
 from kernels.srtp.engine cimport engine_link, engine_remove
@@ -61,6 +62,7 @@ cdef int fill(Path *path, const MoveCommand *command, Transfer *transfer) noexce
             if flow == NULL:
                 return ENOENT
             transfer.flows[i] = flow[0]
+            transfer.ices[i] = path.ices[command.flows[i]]
     for i in range(MOVE_CRYPTOS):
         if command.cryptos[i] != NO_SLOT:
             octets = crypto_export(path.engine, command.cryptos[i], transfer.data + used, TRANSFER_ROOM - used)
@@ -177,8 +179,19 @@ cdef void import_flows(Path *path, const MoveCommand *command, const Transfer *t
         want.receive = renumbered(want.receive, transfer.crypto_slots, command.cryptos, MOVE_CRYPTOS)
         want.send = renumbered(want.send, transfer.crypto_slots, command.cryptos, MOVE_CRYPTOS)
         sequence_end(&flow.sequence)
+        import_ice(&path.ices[command.flows[i]], &transfer.ices[i])
         path.sockets[want.socket] = command.flows[i]
         home_set(&path.handoffs, want.socket, path.handoffs.me)
+
+
+cdef void import_ice(IceAgent *agent, const IceAgent *moved) noexcept nogil:
+    """With its validated sources, the selected pair and when that last gave consent."""
+    cdef uint32_t sequence
+    sequence_begin(&agent.sequence)
+    sequence = agent.sequence
+    agent[0] = moved[0]
+    agent.sequence = sequence
+    sequence_end(&agent.sequence)
 
 
 cdef inline uint32_t renumbered(uint32_t slot, const uint32_t *before, const uint32_t *now,
@@ -217,6 +230,7 @@ cdef void empty(Transfer *transfer) noexcept nogil:
 
 cdef void wipe(Transfer *transfer) noexcept nogil:
     explicit_bzero(transfer.data, TRANSFER_ROOM)
+    explicit_bzero(transfer.ices, sizeof(transfer.ices))
     memset(transfer.flows, 0, sizeof(transfer.flows))
     memset(transfer.flow_slots, 0xFF, sizeof(transfer.flow_slots))
     memset(transfer.crypto_slots, 0xFF, sizeof(transfer.crypto_slots))

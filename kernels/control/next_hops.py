@@ -18,6 +18,7 @@ class Row(Protocol):
     @property
     def device(self) -> int:
         """Index of the device whose rings send (of a VLAN: its parent)."""
+
     @property
     def source_mac(self) -> str: ...
     @property
@@ -27,6 +28,7 @@ class Row(Protocol):
     @property
     def mtu(self) -> int:
         """Octets of an IP packet."""
+
     @property
     def usable(self) -> bool:
         """False: kernel sockets send there."""

@@ -3,12 +3,15 @@
 from libc.stdint cimport uint8_t, uint32_t
 from libc.string cimport memcpy, memset
 
+from kernels.cipher.hmac cimport hmac_key
+from kernels.clib.openssl cimport SHA1_Final, SHA1_Init, SHA1_Update, SHA_CTX
 from kernels.control.records cimport (
     COMMAND_ADD_KEY, COMMAND_DISCARD, COMMAND_EXPORT, COMMAND_IMPORT, COMMAND_INSTALL_CRYPTO, COMMAND_INSTALL_FLOW,
-    COMMAND_REMOVE_CRYPTO, COMMAND_REMOVE_FLOW, COMMAND_REMOVE_KEY, COMMAND_SELECT_KEY, FLOW_BLOCKED, FLOW_EXTENSIONS,
-    FLOW_MAY_RECEIVE, FLOW_MAY_SEND, FLOW_NO_FEEDBACK, FLOW_RTCP, FLOW_RTP, FLOW_SECURE, FLOW_TAP, FLOW_TAPPED,
-    FLOW_TYPES, LATCH_AUTHENTICATED, LATCH_HOST, LATCH_OFF, LATCH_ONCE, MOVE_CRYPTOS, MOVE_SLOTS, REWRITE_EXTENSIONS,
-    REWRITE_TYPES, Command, FlowParameters, FlowRewrite, MoveCommand,
+    COMMAND_INSTALL_ICE, COMMAND_REMOVE_CRYPTO, COMMAND_REMOVE_FLOW, COMMAND_REMOVE_KEY, COMMAND_SELECT_KEY,
+    FLOW_BLOCKED, FLOW_DTLS, FLOW_EXTENSIONS, FLOW_ICE, FLOW_MAY_RECEIVE, FLOW_MAY_SEND, FLOW_NO_FEEDBACK, FLOW_RTCP,
+    FLOW_RTP, FLOW_SECURE, FLOW_TAP, FLOW_TAPPED, FLOW_TYPES, ICE_LITE, ICE_PEER_KNOWN, ICE_RESPONSES, ICE_UFRAG,
+    LATCH_AUTHENTICATED, LATCH_HOST, LATCH_OFF, LATCH_ONCE, MOVE_CRYPTOS, MOVE_SLOTS, REWRITE_EXTENSIONS,
+    REWRITE_TYPES, Command, FlowParameters, FlowRewrite, IceCredential, IceParameters, MoveCommand,
 )
 from kernels.port.address cimport peer_parse
 from kernels.srtp.context cimport (
@@ -19,8 +22,8 @@ from kernels.srtp.context cimport (
 from kernels.wire.packet cimport NO_SLOT
 
 from kernels.control.commands import (
-    AddKey, DiscardTransfer, ExportStream, ImportStream, InstallCrypto, InstallFlow, RemoveCrypto, RemoveFlow,
-    RemoveKey, SelectKey,
+    AddKey, DiscardTransfer, ExportStream, ImportStream, InstallCrypto, InstallFlow, InstallIce, RemoveCrypto,
+    RemoveFlow, RemoveKey, SelectKey,
 )
 
 CIPHERS = {"NULL": CIPHER_NULL, "AES_CM": CIPHER_AES_CM, "AES_F8": CIPHER_AES_F8, "AES_GCM": CIPHER_AES_GCM}
@@ -28,10 +31,11 @@ AUTHS = {"NONE": AUTH_NONE, "HMAC_SHA1": AUTH_HMAC_SHA1}
 LATCHINGS = {"off": LATCH_OFF, "host": LATCH_HOST, "once": LATCH_ONCE, "authenticated": LATCH_AUTHENTICATED}
 ROCS = {"auto": 0, "reset": CRYPTO_ROC_RESET, "keep": CRYPTO_ROC_KEEP}
 NO_RATE = 255
+SHORTEST_PASSWORD = 22
 
 cdef dict KINDS = {InstallCrypto: COMMAND_INSTALL_CRYPTO, AddKey: COMMAND_ADD_KEY, SelectKey: COMMAND_SELECT_KEY,
                    RemoveKey: COMMAND_REMOVE_KEY, RemoveCrypto: COMMAND_REMOVE_CRYPTO,
-                   InstallFlow: COMMAND_INSTALL_FLOW, RemoveFlow: COMMAND_REMOVE_FLOW,
+                   InstallFlow: COMMAND_INSTALL_FLOW, InstallIce: COMMAND_INSTALL_ICE, RemoveFlow: COMMAND_REMOVE_FLOW,
                    ExportStream: COMMAND_EXPORT, ImportStream: COMMAND_IMPORT, DiscardTransfer: COMMAND_DISCARD}
 
 
@@ -53,6 +57,8 @@ cdef int pack(Command *record, object command, object socket) except -1:
     elif kind == COMMAND_INSTALL_FLOW:
         pack_flow(&record.body.flow.want, command, socket)
         pack_rewrite(&record.body.flow.rewrite, command)
+    elif kind == COMMAND_INSTALL_ICE:
+        pack_ice(&record.body.ice, command)
     return 0
 
 
@@ -125,6 +131,7 @@ cdef int pack_flow(FlowParameters *out, object command, object socket) except -1
                  | (0 if command.feedback else FLOW_NO_FEEDBACK) | (FLOW_TAP if command.tap else 0)
                  | (FLOW_TYPES if command.payload_types else 0)
                  | (0 if command.extensions is None else FLOW_EXTENSIONS)
+                 | (FLOW_ICE if command.ice else 0) | (FLOW_DTLS if command.dtls else 0)
                  | (0 if command.rtp_tap is None and command.rtcp_tap is None else FLOW_TAPPED))
     out.rtp_tap, out.rtcp_tap = slot_of(command.rtp_tap), slot_of(command.rtcp_tap)
     out.tos = command.tos
@@ -149,4 +156,35 @@ cdef int pack_rewrite(FlowRewrite *out, object command) except -1:
             raise ValueError("no id of a header extension (RFC 8285)")
         out.extension_from[i], out.extension_to[i] = before, now
     out.types, out.extensions = len(command.payload_types), len(extensions)
+    return 0
+
+
+cdef int pack_ice(IceParameters *out, object command) except -1:
+    """ValueError: a user fragment of ours that is empty or too long, a password that is shorter than 128 bits."""
+    cdef SHA_CTX context
+    cdef bytes peer = command.remote_ufrag.encode()
+    cdef bytes password = command.remote_pwd.encode()
+    pack_credential(&out.local, command.local_ufrag, command.local_pwd)
+    if command.earlier_ufrag:
+        pack_credential(&out.earlier, command.earlier_ufrag, command.earlier_pwd)
+    out.flags = ((ICE_LITE if command.lite else 0) | (ICE_PEER_KNOWN if peer else 0)
+                 | (ICE_RESPONSES if password and not command.lite else 0))
+    if peer:
+        SHA1_Init(&context)
+        SHA1_Update(&context, <const char *>peer, len(peer))
+        SHA1_Final(out.peer, &context)
+    if password:
+        hmac_key(&out.responses, <const uint8_t *><const char *>password, <uint32_t>len(password))
+    return 0
+
+
+cdef int pack_credential(IceCredential *out, str ufrag, str pwd) except -1:
+    cdef bytes fragment = ufrag.encode(), secret = pwd.encode()
+    if not 4 <= len(fragment) <= ICE_UFRAG or b":" in fragment:
+        raise ValueError(f"a user fragment of ours has 4 to {ICE_UFRAG} octets and no colon (RFC 8839 section 5.4)")
+    if len(secret) < SHORTEST_PASSWORD:
+        raise ValueError("an ICE password has at least 22 octets (RFC 8839 section 5.4)")
+    memcpy(out.ufrag, <const char *>fragment, len(fragment))
+    out.octets = <uint8_t>len(fragment)
+    hmac_key(&out.key, <const uint8_t *><const char *>secret, <uint32_t>len(secret))
     return 0

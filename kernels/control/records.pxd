@@ -1,6 +1,7 @@
 # What travels in the rings between the control process and a worker. Fixed sizes, no pointers.
 from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
 
+from kernels.cipher.hmac cimport HmacKey
 from kernels.srtp.context cimport CryptoParameters, MasterKey
 from kernels.wire.packet cimport DATAGRAM, Peer
 
@@ -16,6 +17,7 @@ cpdef enum CommandKind:
     COMMAND_IMPORT = 8
     COMMAND_DISCARD = 9
     COMMAND_REMOVE_KEY = 10
+    COMMAND_INSTALL_ICE = 11
 
 cpdef enum Latching:            # appliance.calls.media.Latching in numbers
     LATCH_OFF = 0               # only the signalled address
@@ -35,6 +37,8 @@ cdef enum:                      # FlowParameters.flags
     FLOW_NO_FEEDBACK = 256      # RTCP feedback neither from nor to here
     FLOW_TYPES = 512            # RTP that leaves here: payload types by the rewrite table
     FLOW_EXTENSIONS = 1024      # RTP that leaves here: header extension ids by the rewrite table
+    FLOW_ICE = 2048             # an ICE agent says from and to where
+    FLOW_DTLS = 4096            # DTLS may arrive
 
 cdef struct FlowParameters:     # desired state of one flow, as commanded
     uint32_t socket             # socket number (kernels/port/port.pxd)
@@ -66,6 +70,28 @@ cdef struct FlowCommand:
     FlowParameters want
     FlowRewrite rewrite
 
+cdef enum:                      # IceParameters.flags
+    ICE_LITE = 1                # the worker selects; else the control process
+    ICE_PEER_KNOWN = 2          # `peer` is valid
+    ICE_RESPONSES = 4           # `responses` is valid
+
+cdef enum:
+    ICE_UFRAG = 32              # of ours, octets (RFC 8839 section 5.4); the peer's may have 256
+
+cdef struct IceCredential:      # of ours. The password is not here: key states are all that checks need
+    HmacKey key
+    uint8_t ufrag[ICE_UFRAG]
+    uint8_t octets              # of `ufrag`; 0: none
+    uint8_t reserved[3]
+
+cdef struct IceParameters:      # desired state of an ICE agent, as commanded
+    IceCredential local
+    IceCredential earlier       # before a restart: still answered
+    HmacKey responses           # what the peer signs its responses with: its password
+    uint8_t peer[20]            # SHA-1 of its user fragment
+    uint8_t flags               # ICE_*
+    uint8_t reserved[3]
+
 cdef struct CryptoCommand:
     CryptoParameters parameters
     MasterKey key
@@ -84,6 +110,7 @@ cdef union CommandBody:
     CryptoCommand crypto
     MoveCommand move
     FlowCommand flow
+    IceParameters ice
 
 cdef struct Command:
     uint32_t ticket
@@ -96,13 +123,20 @@ cdef struct ReplyRecord:
     uint32_t ticket
     int32_t error               # 0 or a positive errno
 
+cdef enum IceNews:
+    NEWS_NONE = 0
+    NEWS_VALID = 1
+    NEWS_NOMINATED = 2
+    NEWS_EXPIRED = 3
+
 cdef struct Punt:               # a datagram that is not media, on its way up
     uint32_t flow
     uint32_t length
     uint64_t received_ns        # CLOCK_MONOTONIC
     Peer source
     uint8_t kind                # kernels.wire.packet.Kind
-    uint8_t reserved[3]
+    uint8_t news                # IceNews of `source`; kind and data are then of no meaning
+    uint8_t reserved[2]
     uint8_t data[DATAGRAM]
 
 cdef struct Inject:             # a datagram of the control process, to be sent from a flow's socket

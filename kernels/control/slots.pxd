@@ -4,7 +4,8 @@ from libc.string cimport memset
 
 from kernels.control.sequence cimport sequence_begin, sequence_end
 from kernels.flow.handoff cimport home_owner, home_set
-from kernels.flow.pipeline cimport MARK_INSTALLED, MARK_RTCP_AUTHENTIC, MARK_RTP_AUTHENTIC, Path
+from kernels.flow.ice cimport ice_wipe
+from kernels.flow.pipeline cimport MARK_INSTALLED, MARK_RTCP_AUTHENTIC, MARK_RTP_AUTHENTIC, Path, PuntBudget
 from kernels.flow.samples cimport samples_forget
 from kernels.flow.table cimport Flow
 from kernels.srtp.context cimport CRYPTO_UNAUTHENTICATED_RTP, CryptoParameters
@@ -23,6 +24,8 @@ cdef inline void flow_vacate(Path *path, Flow *flow) noexcept nogil:
     """Back to an empty slot; only its sequence number goes on. A socket that a moved call brought here goes home."""
     cdef uint32_t socket = flow.want.socket
     samples_forget(path.samples, <uint32_t>(flow - path.flows))  # first: what is cut off is done again while `used`
+    ice_wipe(path, <uint32_t>(flow - path.flows))
+    memset(&path.budgets[flow - path.flows], 0, sizeof(PuntBudget))
     if socket < path.socket_count:
         path.sockets[socket] = NO_SLOT
         if path.handoffs.homes[socket] == path.handoffs.me and home_owner(&path.handoffs, socket) != path.handoffs.me:

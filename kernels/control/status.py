@@ -58,6 +58,21 @@ class WorkerStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class IceStatus:
+    """The ICE agent of a flow. Times are CLOCK_MONOTONIC nanoseconds."""
+
+    lite: bool
+    selected: Address | None  # the far end of the selected pair
+    present: bool  # it was selected under the present credentials, not those before a restart
+    consent_ns: int  # when the selected pair last gave consent; 0: never
+    consent: bool  # that is not 30 s ago: media and DTLS are sent
+    sources: tuple[tuple[Address, int], ...]  # validated: where from, when last heard
+    answered: int  # checks, with success
+    nominations: int  # changes of the selected pair
+    refused: dict[str, int]  # by reason, those above 0: malformed, user, integrity, attribute, unexpected, unanswered
+
+
+@dataclass(frozen=True, slots=True)
 class FlowStatus:
     """A flow: what was commanded and what became of it."""
 
@@ -86,6 +101,8 @@ class FlowStatus:
     ssrc_changes: int
     lost: int  # estimate, RFC 3550 appendix A.3
     drops: dict[str, int]  # by Drop name in lower case, those above 0
+    dtls: bool = False
+    ice: IceStatus | None = None  # its agent; None: none installed
 
 
 @dataclass(frozen=True, slots=True)

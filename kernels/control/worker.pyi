@@ -10,8 +10,15 @@ class Worker:
     them that sleep when a datagram is handed over to them.
     """
 
-    def __init__(self, arena: Arena, index: int, port: AnyPort, news: int = -1, learning_ms: int = 3000,
-                 doorbells: Sequence[int] = ()) -> None: ...
+    def __init__(
+        self,
+        arena: Arena,
+        index: int,
+        port: AnyPort,
+        news: int = -1,
+        learning_ms: int = 3000,
+        doorbells: Sequence[int] = (),
+    ) -> None: ...
     def run(self) -> None:
         """Until the holder wants HALT. Never returns to Python in between."""
     def turn(self, wait_ms: int = 0) -> None:

@@ -16,20 +16,23 @@ from kernels.control.layout cimport (
     STATE_FAIL, STATE_HALT, STATE_RUN, ArenaHeader, Capacities, Transfer, WorkerBlock, engine_sizes,
 )
 from kernels.control.records cimport (
-    COMMAND_NONE, HANDOFF_OCTETS, HANDOFF_SLOTS, Command, Inject, ReplyRecord,
+    COMMAND_NONE, FLOW_ICE, HANDOFF_OCTETS, HANDOFF_SLOTS, Command, Inject, ReplyRecord,
 )
 from kernels.control.ring cimport Ring, ring_footprint, ring_peek, ring_release, ring_reserve, ring_submit
 from kernels.control.sequence cimport sequence_begin, sequence_end
 from kernels.control.worker cimport COMMANDS_A_TURN, IDLE_MS, PUBLISH_NS, SETTLE_MS, Loop
 from kernels.flow.counters cimport (
     COUNTER_BUSY_NS, COUNTER_COMMANDS, COUNTER_COMMANDS_REFUSED, COUNTER_COUNT, COUNTER_FORWARDED, COUNTER_HANDED_OVER,
-    COUNTER_INJECT_FAILED, COUNTER_INJECTED, COUNTER_INTERRUPTED, COUNTER_OVERFLOWS, COUNTER_PUNTED, COUNTER_RECEIVED,
-    COUNTER_TAKEN_OVER, COUNTER_TURNS, COUNTER_WORK_NS, count, counted,
+    COUNTER_ICE_ANSWERED, COUNTER_ICE_REFUSED, COUNTER_INJECT_FAILED, COUNTER_INJECTED, COUNTER_INTERRUPTED,
+    COUNTER_OVERFLOWS, COUNTER_PUNTED, COUNTER_RECEIVED, COUNTER_TAKEN_OVER, COUNTER_TURNS, COUNTER_WORK_NS, count,
+    counted,
 )
 from kernels.flow.handoff cimport (
     LOBBY, Handoffs, Neighbour, handoff_doze, handoff_prepare, handoff_rise, handoff_take, handoff_wake, home_owner,
 )
-from kernels.flow.pipeline cimport pipeline_run, pipeline_settle
+from kernels.flow.ice cimport ice_follow, ice_may_inject
+from kernels.flow.ice_table cimport IceAgent
+from kernels.flow.pipeline cimport PuntBudget, pipeline_run, pipeline_settle
 from kernels.flow.samples cimport Samples, samples_adopt
 from kernels.flow.table cimport LEARN_OPEN, Flow, flow_at
 from kernels.port.port cimport AnyPort
@@ -164,11 +167,13 @@ cdef void follow_homes(Loop *w) noexcept nogil:
 
 
 cdef bint send_injection(Loop *w, Inject *record) noexcept nogil:
-    """Straight out of the ring's record, from the socket of its flow."""
+    """Straight out of the ring's record, from the socket of its flow. With ICE, where its agent lets it (ICE-8)."""
     cdef Packet packet
     cdef Packet *batch = &packet
     cdef Flow *flow = flow_at(w.path.flows, w.path.flow_count, record.flow)
     if flow == NULL or record.length > DATAGRAM or record.to.family == 0:
+        return False
+    if flow.want.flags & FLOW_ICE and not ice_may_inject(&w.path, record.flow, &record.to, record.data[0]):
         return False
     memset(&packet, 0, sizeof(packet))
     packet.data = record.data
@@ -221,6 +226,7 @@ cdef int worker_attach(Loop *w, uint8_t *base, const Capacities *c, WorkerBlock 
     w.path.socket_count = c.all_sockets
     w.path.marks = base + block.marks
     w.path.crypto_count = c.cryptos
+    w.path.ices = <IceAgent *>(base + block.ices)
     w.path.counters = block.counters
     error = engine_attach(&w.engine, base + block.engine, &sizes, fresh)
     if error != 0:
@@ -228,6 +234,7 @@ cdef int worker_attach(Loop *w, uint8_t *base, const Capacities *c, WorkerBlock 
     if fresh:
         memset(w.path.flows, 0, <uint64_t>c.flows * sizeof(Flow))
         memset(w.path.marks, 0, c.cryptos)
+        memset(w.path.ices, 0, <uint64_t>c.flows * sizeof(IceAgent))
     samples_adopt(w.path.samples, fresh)
     adopt_flows(w)
     adopt_handoffs(w)
@@ -239,7 +246,8 @@ cdef int worker_attach(Loop *w, uint8_t *base, const Capacities *c, WorkerBlock 
 
 cdef void adopt_flows(Loop *w) noexcept nogil:
     """The flow table is the truth; the socket table follows from it. A change that was cut off loses its
-    learnt address (it may be torn) and nothing else: the command itself is still in the ring."""
+    learnt address (it may be torn) and nothing else: the command itself is still in the ring. What an ICE agent
+    selected is never torn, and says the address again."""
     cdef uint32_t i
     cdef Flow *flow
     memset(w.path.sockets, 0xFF, <uint64_t>w.path.socket_count * sizeof(uint32_t))
@@ -250,6 +258,10 @@ cdef void adopt_flows(Loop *w) noexcept nogil:
             flow.learning = LEARN_OPEN
             flow.learnt = 0
             sequence_end(&flow.sequence)
+        if w.path.ices[i].sequence & 1:
+            sequence_end(&w.path.ices[i].sequence)
+        if flow.used and flow.want.flags & FLOW_ICE:
+            ice_follow(&w.path, i)
         if flow.used and flow.want.socket < w.path.socket_count:
             w.path.sockets[flow.want.socket] = i
 
@@ -276,6 +288,7 @@ cdef void adopt_counters(Loop *w) noexcept nogil:
     cdef uint64_t received = counted(counters, COUNTER_RECEIVED)
     cdef uint32_t drop
     ended += counted(counters, COUNTER_INTERRUPTED) + counted(counters, COUNTER_HANDED_OVER)
+    ended += counted(counters, COUNTER_ICE_ANSWERED) + counted(counters, COUNTER_ICE_REFUSED)
     for drop in range(<uint32_t>DROP_COUNT):
         ended += counters[<uint32_t>COUNTER_COUNT + drop]
     if received > ended:
@@ -350,6 +363,10 @@ cdef class Worker:
         self.loop.path.copy_frames = <uint8_t *>calloc(BATCH, FRAME)
         if self.loop.path.copy_frames == NULL:
             raise MemoryError
+        self.loop.path.budgets = <PuntBudget *>calloc(arena.header().capacities.flows, sizeof(PuntBudget))
+        if self.loop.path.budgets == NULL:
+            raise MemoryError
+        self.loop.path.secret = <uint32_t>int.from_bytes(os.urandom(4))
         self.loop.news = news
         self.loop.path.window_ns = learning_ms * 1000000
         arena.block(index)                              # IndexError
@@ -374,6 +391,7 @@ cdef class Worker:
             free(self.loop.path.handoffs.neighbours)
             free(self.loop.path.handoffs.frames)
             free(self.loop.path.copy_frames)
+            free(self.loop.path.budgets)
             free(self.loop.served)
             free(self.loop)
 

@@ -1,7 +1,8 @@
 # The names of everything a worker counts, once for both worlds. Drops follow by their Drop number:
 # counters[COUNTER_COUNT + drop].
 #
-#   received == forwarded + punted + handed_over + sum of drops + interrupted      (checked by the tests)
+#   received == forwarded + punted + handed_over + ice_answered + ice_refused + sum of drops + interrupted
+#                                                                                           (checked by the tests)
 #
 # What another worker handed over counts as received here and in taken_over, so over all workers the datagrams that came
 # from outside are received - taken_over.
@@ -31,7 +32,9 @@ cpdef enum Counter:
     COUNTER_RING_FULL = 20      # of those dropped as `send`: transmit ring full, or no free frame
     COUNTER_COPIED = 21         # copies handed to the kernel for subscribers; none of these two counts as forwarded
     COUNTER_COPY_DROPPED = 22   # copies that went no further; the subscriber's flow says why
-    COUNTER_COUNT = 23
+    COUNTER_ICE_ANSWERED = 23   # connectivity and consent checks answered with success
+    COUNTER_ICE_REFUSED = 24    # answered with an error
+    COUNTER_COUNT = 25
 
 cdef enum:
     COUNTERS = 64               # room for COUNTER_COUNT + DROP_COUNT, checked at start

@@ -4,13 +4,15 @@ from libc.stdint cimport uint32_t
 
 from kernels.clib.expect cimport rare
 from kernels.control.records cimport (
-    FLOW_EXTENSIONS, FLOW_MAY_RECEIVE, FLOW_NO_FEEDBACK, FLOW_SECURE, FLOW_TYPES,
+    FLOW_EXTENSIONS, FLOW_ICE, FLOW_MAY_RECEIVE, FLOW_NO_FEEDBACK, FLOW_SECURE, FLOW_TYPES,
 )
+from kernels.flow.ice cimport ice_consents, ice_tell_expiry
 from kernels.flow.pipeline cimport Path
 from kernels.flow.rewrite cimport feedback_cut, rewrite_rtp
 from kernels.flow.table cimport Flow, flow_at
 from kernels.wire.packet cimport (
-    DROP_DIRECTION, DROP_FEEDBACK, DROP_NO_PARTNER, DROP_NONE, DROP_NOT_KEYED, KIND_RTP, NO_SLOT, Drop, Packet,
+    DROP_CONSENT, DROP_DIRECTION, DROP_FEEDBACK, DROP_NO_PARTNER, DROP_NONE, DROP_NOT_KEYED, KIND_RTP, NO_SLOT, Drop,
+    Packet,
 )
 
 cdef inline Drop depart(Path *path, Packet *packet, uint32_t slot, uint32_t flags) noexcept nogil:
@@ -23,6 +25,9 @@ cdef inline Drop depart(Path *path, Packet *packet, uint32_t slot, uint32_t flag
         return DROP_DIRECTION
     if partner.want.flags & FLOW_SECURE and partner.want.send == NO_SLOT:
         return DROP_NOT_KEYED
+    if rare(partner.want.flags & FLOW_ICE and not ice_consents(path, slot)):
+        ice_tell_expiry(path, slot)
+        return DROP_CONSENT
     if packet.kind == KIND_RTP:
         if rare(partner.want.flags & (FLOW_TYPES | FLOW_EXTENSIONS)):
             rewrite_rtp(packet.data, partner.want.flags, &partner.rewrite)

@@ -4,6 +4,7 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from kernels.control.layout cimport Transfer
 from kernels.control.ring cimport Ring
 from kernels.flow.handoff cimport Handoffs
+from kernels.flow.ice_table cimport IceAgent
 from kernels.flow.samples cimport Samples
 from kernels.flow.table cimport Flow
 from kernels.port.port cimport Port
@@ -15,6 +16,20 @@ cdef enum:                      # CryptoMark: what the worker must know of a cry
     MARK_RTP_AUTHENTIC = 2      # its RTP carries a tag: an address may be learnt from it
     MARK_RTCP_AUTHENTIC = 4
 
+cdef enum:                      # Packet.marks between admit and settle
+    MARK_PUNTED = 1
+    MARK_HANDED = 2             # to the worker that serves its socket
+    MARK_OPENED = 4             # dropped after its context opened it: its octets are no longer what came
+    MARK_ANSWERED = 8           # a STUN request, now the response: goes back where it came from
+    MARK_REFUSED = 16           # that is an error response
+    MARK_GONE = 11              # punted, handed over or answered: no media
+
+cdef enum:
+    BUDGETS = 6                 # kernels/flow/punts.pxd
+
+cdef struct PuntBudget:         # process-local, by flow: a new worker begins with full ones
+    uint64_t due[BUDGETS]       # when the next one would be due if they came in an even pace
+
 cdef struct Path:
     Engine *engine
     Flow *flows
@@ -22,6 +37,7 @@ cdef struct Path:
     uint32_t crypto_count
     uint32_t socket_count
     uint32_t punted             # since the reader was last told
+    uint32_t secret             # random: nobody outside knows whose budget he shares
     uint32_t *sockets           # flow by socket number, or NO_SLOT
     uint8_t *marks              # MARK_*, by crypto
     uint64_t *counters
@@ -29,6 +45,8 @@ cdef struct Path:
     Transfer *transfers         # NULL: one worker
     Ring *punts
     Samples *samples            # of what failed
+    IceAgent *ices              # by flow
+    PuntBudget *budgets         # by flow
     uint64_t window_ns          # learning window of plain legs
     uint64_t now
     # the batch in work

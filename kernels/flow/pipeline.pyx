@@ -1,7 +1,8 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """The packet path.
 
-    1. admit    socket -> flow, what kind, whose; what is not media goes up, what another worker serves goes there
+    1. admit    socket -> flow, what kind, whose; what is not media goes up, what another worker serves goes there;
+                checks of ICE become their own answers (ice.pxd)
     2. open     the flow's receiving context authenticates and decrypts        (engine)
     3. accept   well-formed? learn the address, count, find the partner; copies for subscribers (copies.pxd),
                 and what the partner negotiated otherwise is rewritten (rewrite.pxd)
@@ -14,40 +15,36 @@ Nothing before step 3 changes anything: only what authenticated (plain legs: wha
 in) may move an address or a statistic.
 """
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
-from libc.string cimport memcpy
 
 from kernels.clib.expect cimport rare
 from kernels.control.records cimport (
-    FLOW_BLOCKED, FLOW_MAY_SEND, FLOW_RTCP, FLOW_RTP, FLOW_SECURE, FLOW_TAP, FLOW_TAPPED, Punt,
+    FLOW_BLOCKED, FLOW_DTLS, FLOW_ICE, FLOW_MAY_SEND, FLOW_RTCP, FLOW_RTP, FLOW_SECURE, FLOW_TAP, FLOW_TAPPED,
 )
-from kernels.control.ring cimport ring_reserve, ring_submit
 from kernels.flow.copies cimport copies_make, copies_send
 from kernels.flow.counters cimport (
-    COUNTER_COUNT, COUNTER_FORWARDED, COUNTER_FORWARDED_OCTETS, COUNTER_HANDED_OVER, COUNTER_LEARNT, COUNTER_PUNTED,
-    COUNTER_RECEIVED, COUNTER_RECEIVED_OCTETS, count,
+    COUNTER_COUNT, COUNTER_FORWARDED, COUNTER_FORWARDED_OCTETS, COUNTER_HANDED_OVER, COUNTER_ICE_ANSWERED,
+    COUNTER_ICE_REFUSED, COUNTER_LEARNT, COUNTER_PUNTED, COUNTER_RECEIVED, COUNTER_RECEIVED_OCTETS, count,
 )
 from kernels.flow.depart cimport depart
 from kernels.flow.handoff cimport handoff_give
-from kernels.flow.pipeline cimport MARK_RTCP_AUTHENTIC, MARK_RTP_AUTHENTIC, Path
+from kernels.flow.ice cimport ice_admits, ice_find, ice_receive
+from kernels.flow.ice_table cimport ICE_NONE
+from kernels.flow.pipeline cimport (
+    MARK_ANSWERED, MARK_GONE, MARK_HANDED, MARK_OPENED, MARK_PUNTED, MARK_REFUSED, MARK_RTCP_AUTHENTIC,
+    MARK_RTP_AUTHENTIC, Path,
+)
+from kernels.flow.punts cimport punt
 from kernels.flow.reception cimport reception_count
 from kernels.flow.samples cimport SAMPLE_HEADER, SAMPLE_OCTETS, sample_as_received, sample_due, sample_take
 from kernels.flow.source cimport source_accepts, source_learn
-from kernels.flow.table cimport Flow, flow_at
+from kernels.flow.table cimport Flow, flow_at, peer_equal
 from kernels.srtp.engine cimport engine_open, engine_seal
 from kernels.wire.octets cimport load_be16
 from kernels.wire.packet cimport (
-    DROP_BLOCKED, DROP_DIRECTION, DROP_NO_FLOW, DROP_NONE, DROP_NOT_KEYED, DROP_PUNT_FULL, DROP_SOURCE,
-    DROP_SUBSCRIBER, DROP_TOO_SHORT, DROP_UNKNOWN_KIND, KIND_DTLS, KIND_RTCP, KIND_RTP, KIND_STUN, KIND_ZRTP,
-    MARK_UNPROVEN, NO_SLOT, Drop, Packet,
+    DROP_BLOCKED, DROP_DIRECTION, DROP_NO_FLOW, DROP_NONE, DROP_NOT_KEYED, DROP_SOURCE, DROP_SUBSCRIBER, DROP_TOO_SHORT,
+    DROP_UNKNOWN_KIND, KIND_DTLS, KIND_RTCP, KIND_RTP, KIND_STUN, KIND_ZRTP, MARK_UNPROVEN, NO_SLOT, Drop, Packet,
 )
 from kernels.wire.rtp cimport RTCP_FIXED, RTP_FIXED, classify, rtcp_check, rtp_check, rtp_ssrc
-
-cdef enum:                      # Packet.marks between admit and settle
-    MARK_PUNTED = 1
-    MARK_HANDED = 2             # to the worker that serves its socket
-    MARK_GONE = 3               # either: no more work for us
-    MARK_OPENED = 4             # dropped after its context opened it: its octets are no longer what came
-
 
 cdef void pipeline_run(Path *path, Packet **batch, uint32_t n) noexcept nogil:
     """Steps 1 to 5 on a batch; `path.live` is what the port is to send, with socket and address."""
@@ -72,6 +69,11 @@ cdef void pipeline_run(Path *path, Packet **batch, uint32_t n) noexcept nogil:
             batch[i].peer = path.flows[path.leaves_by[i]].current
             batch[i].peer.tos = path.flows[path.leaves_by[i]].want.tos
             batch[i].flow = path.flows[path.leaves_by[i]].want.socket
+            path.live[path.live_count] = batch[i]
+            path.live_count += 1
+        elif rare(batch[i].drop == DROP_NONE and batch[i].marks & MARK_ANSWERED):
+            batch[i].peer.tos = path.flows[batch[i].flow].want.tos
+            batch[i].flow = path.flows[batch[i].flow].want.socket
             path.live[path.live_count] = batch[i]
             path.live_count += 1
 
@@ -101,8 +103,7 @@ cdef inline void admit(Path *path, Packet *packet, uint32_t i) noexcept nogil:
     if packet.kind == KIND_RTP or packet.kind == KIND_RTCP:
         packet.crypto = flow.want.receive
     else:
-        packet.drop = punt(path, packet)
-        packet.marks = MARK_PUNTED if packet.drop == DROP_NONE else 0
+        packet.drop = divert(path, flow, packet)
 
 
 cdef inline void hand_over(Path *path, Packet *packet, uint32_t i) noexcept nogil:
@@ -119,10 +120,13 @@ cdef inline Drop screen(const Path *path, const Flow *flow, const Packet *packet
     if packet.length < 2:
         return DROP_TOO_SHORT
     if packet.kind == KIND_STUN or packet.kind == KIND_DTLS or packet.kind == KIND_ZRTP:
-        return DROP_NONE                                # the control process judges the source
+        return DROP_NONE                                # see divert
     if not ((packet.kind == KIND_RTP and flags & FLOW_RTP) or (packet.kind == KIND_RTCP and flags & FLOW_RTCP)):
         return DROP_UNKNOWN_KIND
-    if not source_accepts(flow, &packet.peer, proves(path, flow, packet), path.now):
+    if rare(flags & FLOW_ICE):
+        if not ice_admits(path, packet.flow, &packet.peer):
+            return DROP_SOURCE
+    elif not source_accepts(flow, &packet.peer, proves(path, flow, packet), path.now):
         return DROP_SOURCE
     if flags & FLOW_SECURE and flow.want.receive == NO_SLOT:
         return DROP_NOT_KEYED
@@ -135,20 +139,24 @@ cdef inline bint proves(const Path *path, const Flow *flow, const Packet *packet
     return flow.want.receive < path.crypto_count and path.marks[flow.want.receive] & proof != 0
 
 
-cdef inline Drop punt(Path *path, const Packet *packet) noexcept nogil:
-    """Copy a datagram that is not media into the ring towards the control process."""
-    cdef Punt *record = <Punt *>ring_reserve(path.punts)
-    if record == NULL:
-        return DROP_PUNT_FULL
-    record.flow = packet.flow
-    record.length = packet.length
-    record.received_ns = packet.received_ns
-    record.source = packet.peer
-    record.kind = packet.kind
-    memcpy(record.data, packet.data, packet.length)
-    ring_submit(path.punts)
-    path.punted += 1
-    return DROP_NONE
+cdef Drop divert(Path *path, const Flow *flow, Packet *packet) noexcept nogil:
+    """STUN, DTLS or ZRTP: answered, or up to the control process. With ICE, only from validated sources (A3, A5)."""
+    cdef bint known
+    cdef Drop verdict
+    if packet.kind == KIND_STUN and flow.want.flags & FLOW_ICE:
+        return ice_receive(path, packet)
+    if packet.kind == KIND_DTLS and not flow.want.flags & FLOW_DTLS:
+        return DROP_UNKNOWN_KIND
+    if flow.want.flags & FLOW_ICE:
+        known = ice_find(&path.ices[packet.flow], &packet.peer) != ICE_NONE or peer_equal(&packet.peer, &flow.current)
+        if not known:
+            return DROP_SOURCE
+    else:
+        known = peer_equal(&packet.peer, &flow.current) or peer_equal(&packet.peer, &flow.want.remote)
+    verdict = punt(path, packet, known)
+    if verdict == DROP_NONE:
+        packet.marks |= MARK_PUNTED
+    return verdict
 
 
 cdef inline Drop accept(Path *path, Packet *packet, uint32_t i) noexcept nogil:
@@ -177,10 +185,11 @@ cdef inline Drop accept(Path *path, Packet *packet, uint32_t i) noexcept nogil:
 cdef inline bint note(Path *path, Flow *flow, Packet *packet) noexcept nogil:
     """Learn and count. False when an earlier packet of the batch has just fixed another source."""
     cdef bint proven = proves(path, flow, packet)
-    if not source_accepts(flow, &packet.peer, proven, path.now):
-        return False
-    if source_learn(flow, &packet.peer, proven, path.now, path.window_ns):
-        count(path.counters, COUNTER_LEARNT, 1)
+    if not flow.want.flags & FLOW_ICE:                  # there checks alone move an address
+        if not source_accepts(flow, &packet.peer, proven, path.now):
+            return False
+        if source_learn(flow, &packet.peer, proven, path.now, path.window_ns):
+            count(path.counters, COUNTER_LEARNT, 1)
     flow.packets_in += 1
     flow.octets_in += packet.length
     flow.last_in_ns = packet.received_ns
@@ -209,6 +218,8 @@ cdef void pipeline_settle(Path *path, Packet **batch, uint32_t n) noexcept nogil
             count(path.counters, COUNTER_HANDED_OVER, 1)
         elif packet.marks & MARK_PUNTED:
             count(path.counters, COUNTER_PUNTED, 1)
+        elif packet.marks & MARK_ANSWERED:
+            count(path.counters, COUNTER_ICE_REFUSED if packet.marks & MARK_REFUSED else COUNTER_ICE_ANSWERED, 1)
         else:
             flow = &path.flows[path.leaves_by[i]]
             flow.packets_out += 1

@@ -20,7 +20,7 @@ cdef enum:
     SAMPLE_HEADER = 32          # what is kept of datagrams that are nobody's ciphertext
     SAMPLE_EVERY = 256          # a power of two
 
-cdef enum:                      # drops that a datagram on its way in can tell something about
+cdef enum:                      # drops that a datagram on its way in can tell something about, as bits: all below 31
     SAMPLED = (1 << DROP_TOO_SHORT | 1 << DROP_MALFORMED | 1 << DROP_UNKNOWN_KIND | 1 << DROP_SOURCE
                | 1 << DROP_AUTH_FAIL | 1 << DROP_REPLAY | 1 << DROP_REPLAY_OLD | 1 << DROP_UNKNOWN_MKI
                | 1 << DROP_SSRC_LIMIT | 1 << DROP_KEY_EXPIRED | 1 << DROP_ENCRYPTION_FLAG | 1 << DROP_NOT_KEYED
@@ -50,11 +50,11 @@ cdef struct Samples:
 
 cdef inline bint sample_due(uint32_t drop, uint32_t number) noexcept nogil:
     """Whether the `number`-th packet that a flow drops for this reason (from 1) is kept."""
-    return (SAMPLED >> drop) & 1 and (number & (number - 1) == 0 or number % SAMPLE_EVERY == 0)
+    return drop < 31 and (SAMPLED >> drop) & 1 and (number & (number - 1) == 0 or number % SAMPLE_EVERY == 0)
 
 cdef inline bint sample_as_received(uint32_t drop) noexcept nogil:
     """Whether a packet that was dropped for this reason still has the octets it came with."""
-    return (SAMPLED_AS_RECEIVED >> drop) & 1
+    return drop < 31 and (SAMPLED_AS_RECEIVED >> drop) & 1
 
 # Keep a copy of the first `octets` of a dropped packet.
 cdef void sample_take(Samples *samples, const Packet *packet, uint32_t flow, uint32_t octets) noexcept nogil

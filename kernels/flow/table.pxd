@@ -12,7 +12,7 @@ cdef enum:                      # Flow.learning
     LEARN_FIXED = 2             # strict from now on
 
 cdef enum:
-    FLOW_DROPS = 32             # room for DROP_COUNT, checked at start
+    FLOW_DROPS = 40             # room for DROP_COUNT, checked at start
 
 cdef struct Flow:
     uint32_t sequence           # odd: being changed
@@ -40,7 +40,6 @@ cdef struct Flow:
     uint64_t lost_before        # of SSRCs that ended and of sections before a jump
     uint32_t drops[FLOW_DROPS]  # by Drop
     FlowRewrite rewrite         # where want.flags say so; last: most packets never look
-    uint8_t pad[32]
 
 cdef inline bint peer_equal(const Peer *a, const Peer *b) noexcept nogil:
     return a.port == b.port and host_equal(a, b)

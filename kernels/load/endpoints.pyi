@@ -15,9 +15,7 @@ class Endpoints:
         """`run` with the values of a `Run`."""
     def connect(self, place: int, remote: tuple[str, int], rtcp_remote: tuple[str, int] | None = None) -> None:
         """Point a stream at where it sends to (addresses that were not known when sockets were bound)."""
-    def secure(
-        self, place: int, transform: Transform, send_key: KeyBytes | None, receive_key: KeyBytes | None
-    ) -> None:
+    def secure(self, place: int, transform: Transform, send_key: KeyBytes | None, receive_key: KeyBytes | None) -> None:
         """Install or replace the keys of a stream. ValueError, OSError."""
     def ports(self) -> list[tuple[int, int]]:
         """Local RTP and RTCP port of every stream (equal with rtcp-mux)."""

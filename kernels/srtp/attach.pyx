@@ -14,7 +14,7 @@ from kernels.srtp.tables cimport (
     Crypto, KeySlot, LANE_OPEN, LANE_SEAL, LAYOUT_MAGIC, LAYOUT_VERSION, Lane, MOST_DROPS, Ring, SETS, Stream,
     tables_octets, tables_place,
 )
-from kernels.wire.packet cimport BATCH, DROP_COUNT, NO_SLOT
+from kernels.wire.packet cimport BATCH, DROP_CRYPTO_COUNT, NO_SLOT
 
 
 cdef uint64_t footprint(const EngineSizes *sizes) noexcept nogil:
@@ -90,8 +90,8 @@ cdef void format_memory(Engine *engine, const EngineSizes *sizes) noexcept nogil
 
 def _check_sizes():
     """A build whose slots outgrew their room must not start."""
-    if <int>DROP_COUNT > <int>MOST_DROPS:
-        raise ImportError(f"layout: {<int>DROP_COUNT} drops do not fit {<int>MOST_DROPS}")
+    if <int>DROP_CRYPTO_COUNT > <int>MOST_DROPS:
+        raise ImportError(f"layout: {<int>DROP_CRYPTO_COUNT} drops do not fit {<int>MOST_DROPS}")
     for size in (sizeof(EngineHeader), sizeof(Crypto), sizeof(KeySlot), sizeof(Stream), sizeof(Lane), sizeof(Ring)):
         if size % ALIGNMENT:
             raise ImportError(f"layout: {size} is no multiple of {ALIGNMENT}")

@@ -2,7 +2,7 @@
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 from kernels.srtp.context cimport CryptoParameters, EngineSizes
-from kernels.wire.packet cimport DROP_COUNT
+from kernels.wire.packet cimport DROP_CRYPTO_COUNT
 
 cdef enum:
     STATUS_STREAMS = 16             # SSRCs shown; more are only counted
@@ -35,7 +35,7 @@ cdef struct CryptoStatus:
     uint64_t packets
     uint64_t octets
     uint64_t resyncs
-    uint64_t drops[DROP_COUNT]      # by Drop
+    uint64_t drops[DROP_CRYPTO_COUNT]   # by Drop
     uint64_t rtp_packets            # under the key in use
     uint64_t rtcp_packets
     uint64_t rtp_lifetime

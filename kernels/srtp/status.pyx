@@ -37,7 +37,7 @@ cdef int crypto_status(const void *memory, const EngineSizes *sizes, uint32_t sl
     out.parameters = crypto.parameters
     out.state = crypto.state
     out.packets, out.octets, out.resyncs = lane.packets, lane.octets, crypto.resyncs
-    for drop in range(DROP_COUNT):
+    for drop in range(DROP_CRYPTO_COUNT):
         out.drops[drop] = crypto.drops[drop]
     keys_status(&engine, sizes, slot, out)
     streams_status(&engine, sizes, crypto, out)

@@ -18,7 +18,7 @@ cdef enum:
     MOST_WINDOW = 1024              # packets
     MOST_KEYS = 16                  # master keys on one crypto
     MOST_SSRCS = 256                # CryptoParameters.ssrc_limit
-    MOST_DROPS = 30                 # room for DROP_COUNT
+    MOST_DROPS = 30                 # room for DROP_CRYPTO_COUNT
     MOST_ALSO = 2                   # further cryptos that are tried for one leg (CryptoParameters.also)
 
 cdef enum CryptoState:
@@ -64,7 +64,7 @@ cdef struct Crypto:                 # 192 octets: one direction of one stream of
     uint64_t resyncs                # ROC found by trial
     uint32_t linked_by              # crypto + 1 whose `also` this one is: a link counts when both ends say so
     uint32_t reserved_too
-    uint32_t drops[30]              # by Drop
+    uint32_t drops[30]              # by Drop, those below DROP_CRYPTO_COUNT
 
 cdef struct Lane:                   # 64 octets: all that a packet of the common case reads and writes of its crypto
     uint8_t salt[16]                # of the RTP session keys, while open

@@ -1,4 +1,5 @@
 """A suite spelt out as numbers: what the engine needs to know of it, and no name."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass

@@ -52,7 +52,10 @@ cpdef enum Drop:
     DROP_FEEDBACK = 27          # RTCP that is all feedback, from or to a leg without AVPF
     DROP_SUBSCRIBER = 28        # sent by a subscriber, who is sent copies and has no say
     DROP_PROBATION = 29         # plain leg: first packet after a jump of sequence numbers (RFC 3550 appendix A.1)
-    DROP_COUNT = 30
+    DROP_CONSENT = 30           # ICE leg whose far end has not been heard for 30 s (RFC 7675): nothing is sent
+    DROP_STUN = 31              # ICE leg: a message that is refused without an answer; its ICE status says why
+    DROP_PUNT_RATE = 32         # more of a flow's datagrams that are not media than the control process is given
+    DROP_COUNT = 33
 
 cdef enum:
     DROP_CRYPTO_COUNT = 22      # the drops below it are the ones that a crypto can be to blame for

@@ -223,9 +223,12 @@ def secure_bridge(transform: Transform = CM128, **changes: Any) -> list[Command]
     ]
 
 
+ENDS = ("forwarded", "punted", "handed_over", "ice_answered", "ice_refused", "interrupted")
+
+
 def balanced(counters: dict[str, int], drops: list[str]) -> bool:
-    """Everything received came to an end: forwarded, punted, handed to another worker, dropped or cut off."""
-    ended = sum(counters.get(name, 0) for name in ("forwarded", "punted", "handed_over", "interrupted", *drops))
+    """Everything received came to an end: forwarded, punted, handed over, answered, dropped or cut off."""
+    ended = sum(counters.get(name, 0) for name in (*ENDS, *drops))
     return counters.get("received", 0) == ended
 
 

@@ -24,13 +24,22 @@ PATHS = {
     },
     "control/move": {
         "move_export", "move_import", "move_discard", "fill", "send_off", "wipe_source", "importable", "import_cryptos",
-        "import_flows", "renumbered", "empty", "wipe",
+        "import_flows", "import_ice", "renumbered", "empty", "wipe",
     },
     "flow/pipeline": {
-        "pipeline_run", "pipeline_settle", "admit", "hand_over", "screen", "punt", "accept", "note", "depart.depart",
+        "pipeline_run", "pipeline_settle", "admit", "hand_over", "screen", "divert", "accept", "note", "depart.depart",
         "copies.copies_make", "copies.copy_to", "copies.copies_send", "rewrite.rewrite_rtp", "rewrite.rewrite_type",
         "rewrite.rewrite_id", "rewrite.rewrite_one_byte", "rewrite.rewrite_two_byte", "rewrite.feedback_cut",
+        "ice.ice_admits", "ice.ice_consents",
     },
+    "flow/ice": {
+        "ice_receive", "ice_follow", "ice_wipe", "ice_install", "ice_tell_expiry", "ice_may_inject", "ignore",
+        "request", "response", "refuse", "credential", "of_peer", "validate", "consent", "mark", "place", "source_put",
+        "selectable", "select", "tell", "ice_find", "ice_judges", "stun.stun_parse", "stun.stun_place",
+        "stun.stun_note", "stun.stun_fingerprint_ok", "stun.stun_signed", "stun.stun_success", "stun.stun_refuse",
+        "stun.stun_attribute", "stun.stun_finish", "stun.stun_names",
+    },
+    "flow/punts": {"punt", "punt_news", "budget_take", "quarter"},
     "flow/handoff": {
         "handoff_give", "handoff_wake", "handoff_doze", "handoff_rise", "handoff_take", "handoff_prepare", "coming",
         "must_wait", "enter_lobby", "leave_lobby", "unwrap",

@@ -211,7 +211,7 @@ def test_every_truncated_length() -> None:
 def test_what_is_not_media_goes_up(first: int, kind: str) -> None:
     """D10, A12: with source and flow, from any source, and never out of a socket again."""
     plane = LocalPlane()
-    plane.do(*bridge())
+    plane.do(*bridge(dtls=True))
     data = bytes([first]) + os.urandom(400)
     assert plane.send(0, data, source=MALLORY) == []
     up: list[Any] = []
@@ -232,13 +232,12 @@ def test_the_rest_is_dropped(first: int) -> None:
     assert drops_of(plane) == {"unknown_kind": 1}
 
 
-def test_punt_ring_full() -> None:
-    """A flood of handshakes that nobody reads is dropped under its name; media passes."""
+def test_dtls_where_none_is_expected() -> None:
+    """D10: a flow whose keys do not come of a handshake takes none."""
     plane = LocalPlane()
     plane.do(*bridge())
-    plane.send(0, *[bytes([20]) + bytes(50)] * 300)
-    assert drops_of(plane) == {"punt_full": 300 - 256}
-    assert plane.send(0, rtp(1)) == [(1, rtp(1), BOB)]
+    plane.send(0, bytes([22]) + bytes(50))
+    assert drops_of(plane) == {"unknown_kind": 1}
 
 
 def test_injected_datagrams_leave_from_the_flows_socket() -> None:

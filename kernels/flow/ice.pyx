@@ -1,0 +1,288 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+"""Checks of an ICE agent, lite or beside a full one; see ice.pxd.
+
+    1. read       structure, fingerprint
+    2. verify     user fragments, integrity: nothing before this changes more than a count
+    3. validate   the source is one that media may come from; it consents to be sent to
+    4. select     lite: USE-CANDIDATE makes it the selected pair (RFC 8445 section 8.1.1)
+    5. answer     over the request; it leaves by the ordinary transmit
+"""
+from libc.errno cimport EINVAL, ENOENT
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.string cimport memcmp, memcpy, memset
+
+from kernels.cipher.hmac cimport HmacKey
+from kernels.clib.linux cimport explicit_bzero
+from kernels.clib.openssl cimport SHA1_Final, SHA1_Init, SHA1_Update, SHA_CTX
+from kernels.control.records cimport (
+    FLOW_ICE, ICE_PEER_KNOWN, ICE_UFRAG, NEWS_EXPIRED, NEWS_NOMINATED, NEWS_VALID, IceCredential,
+)
+from kernels.control.sequence cimport sequence_begin, sequence_end
+from kernels.flow.ice_table cimport (
+    ICE_EXPIRY_TOLD, ICE_NOMINATION_TOLD, REFUSAL_ATTRIBUTE, REFUSAL_INTEGRITY, REFUSAL_MALFORMED, REFUSAL_UNANSWERED,
+    REFUSAL_UNEXPECTED, REFUSAL_USER, IceRefusal, IceSource,
+)
+from kernels.flow.pipeline cimport MARK_ANSWERED, MARK_PUNTED, MARK_REFUSED
+from kernels.flow.punts cimport BUDGET_ERRORS, budget_take, punt, punt_news
+from kernels.flow.table cimport LEARN_FIXED, Flow, flow_at
+from kernels.wire.atomics cimport store_release_u8, store_release_u64
+from kernels.wire.packet cimport DROP_NONE, DROP_STUN, DROP_TOO_LONG
+from kernels.wire.stun cimport (
+    STUN_REQUEST, STUN_SUCCESS, STUN_INDICATION, StunMessage, stun_fingerprint_ok, stun_names, stun_parse, stun_refuse,
+    stun_signed, stun_success,
+)
+
+
+cdef Drop ice_receive(Path *path, Packet *packet) noexcept nogil:
+    cdef IceAgent *agent = &path.ices[packet.flow]
+    cdef StunMessage message
+    if not agent.used:
+        return DROP_STUN                                # InstallIce is on its way: whoever checks asks again
+    if not stun_parse(packet.data, packet.length, &message):
+        return ignore(agent, REFUSAL_MALFORMED)
+    if message.fingerprint and not stun_fingerprint_ok(packet.data, &message):
+        return ignore(agent, REFUSAL_MALFORMED)
+    if message.type == STUN_REQUEST:
+        return request(path, agent, packet, &message)
+    if message.type == STUN_INDICATION or agent.want.flags & ICE_LITE:
+        return ignore(agent, REFUSAL_UNEXPECTED)
+    return response(path, agent, packet, &message)
+
+
+cdef inline Drop ignore(IceAgent *agent, IceRefusal reason) noexcept nogil:
+    agent.refused[<uint32_t>reason] += 1
+    return DROP_STUN
+
+
+cdef Drop request(Path *path, IceAgent *agent, Packet *packet, const StunMessage *message) noexcept nogil:
+    """A check (RFC 8445 section 7.3), spec ICE-3."""
+    cdef const IceCredential *ours
+    cdef uint32_t octets, source
+    if not message.integrity or not message.username_octets:
+        return refuse(path, agent, packet, message, REFUSAL_MALFORMED, 400, NULL)
+    ours = credential(agent, packet.data, message)
+    if ours == NULL:
+        return refuse(path, agent, packet, message, REFUSAL_USER, 401, NULL)
+    if not stun_signed(packet.data, message, &ours.key):
+        return refuse(path, agent, packet, message, REFUSAL_INTEGRITY, 401, NULL)
+    if message.unknown_count:
+        return refuse(path, agent, packet, message, REFUSAL_ATTRIBUTE, 420, &ours.key)
+    source = validate(path, agent, packet, ours, False)
+    if agent.want.flags & ICE_LITE:
+        if message.use_candidate and selectable(agent, ours):
+            select(path, packet.flow, source, mark(ours))
+    else:
+        punt(path, packet, True)                        # the full agent: triggered checks, role conflicts, nomination
+    tell(path, packet.flow, source)
+    octets = stun_success(packet.data, packet.capacity, &packet.peer, &ours.key)
+    if octets == 0:
+        return DROP_TOO_LONG
+    packet.length = octets
+    packet.marks |= MARK_ANSWERED
+    agent.answered += 1
+    return DROP_NONE
+
+
+cdef Drop response(Path *path, IceAgent *agent, Packet *packet, const StunMessage *message) noexcept nogil:
+    """To a check of the full agent, which knows its transactions. Signed: it proves the source and gives consent."""
+    cdef bint proven = (agent.want.flags & ICE_RESPONSES and message.type == STUN_SUCCESS
+                        and stun_signed(packet.data, message, &agent.want.responses))
+    cdef Drop verdict
+    if proven:
+        validate(path, agent, packet, &agent.want.local, True)
+    verdict = punt(path, packet, proven or ice_find(agent, &packet.peer) != ICE_NONE)
+    if verdict == DROP_NONE:
+        packet.marks |= MARK_PUNTED
+    return verdict
+
+
+cdef Drop refuse(Path *path, IceAgent *agent, Packet *packet, const StunMessage *message, IceRefusal reason,
+                 uint32_t code, const HmacKey *key) noexcept nogil:
+    """An error response; none to what shows no sign of ICE (a fingerprint), and no more of them than the budget has:
+    nobody is made to send at whom a forger names."""
+    cdef uint32_t octets = 0
+    agent.refused[<uint32_t>reason] += 1
+    if message.fingerprint and budget_take(path, packet.flow, BUDGET_ERRORS):
+        octets = stun_refuse(packet.data, packet.capacity, code, message, key)
+    if octets == 0:
+        return ignore(agent, REFUSAL_UNANSWERED)
+    packet.length = octets
+    packet.marks |= MARK_ANSWERED | MARK_REFUSED
+    return DROP_NONE
+
+
+# -- verify ------------------------------------------------------------------------------------------------------
+
+cdef const IceCredential *credential(const IceAgent *agent, const uint8_t *data,
+                                     const StunMessage *message) noexcept nogil:
+    """Which of our credentials USERNAME names, NULL: none. Those before a restart are taken from any peer's."""
+    cdef const IceCredential *local = &agent.want.local
+    if stun_names(data, message, local.ufrag, local.octets):
+        return local if of_peer(agent, data, message, local.octets + 1) else NULL
+    if stun_names(data, message, agent.want.earlier.ufrag, agent.want.earlier.octets):
+        return &agent.want.earlier
+    return NULL
+
+
+cdef bint of_peer(const IceAgent *agent, const uint8_t *data, const StunMessage *message,
+                  uint32_t before) noexcept nogil:
+    """Whether the rest of USERNAME is the peer's fragment, where that is known. It may be long: its hash is kept."""
+    cdef SHA_CTX context
+    cdef uint8_t digest[20]
+    if not agent.want.flags & ICE_PEER_KNOWN:
+        return True
+    SHA1_Init(&context)
+    SHA1_Update(&context, data + message.username + before, message.username_octets - before)
+    SHA1_Final(digest, &context)
+    return memcmp(digest, agent.want.peer, 20) == 0
+
+
+# -- validate and select -----------------------------------------------------------------------------------------
+
+cdef uint32_t validate(Path *path, IceAgent *agent, const Packet *packet, const IceCredential *ours,
+                       bint response) noexcept nogil:
+    """The sender of a signed message is a validated source. Its index."""
+    cdef uint32_t i = ice_find(agent, &packet.peer)
+    if i == ICE_NONE:
+        i = place(agent)
+        source_put(agent, i, &packet.peer)
+    if agent.sources[i].under != mark(ours):
+        agent.sources[i].under = mark(ours)
+        agent.told &= ~<uint8_t>(1 << i)                # under other credentials it is news
+    store_release_u64(&agent.sources[i].heard_ns, path.now)
+    # a full agent's consent comes of responses to its own checks alone (RFC 7675 section 5.1)
+    if (response or agent.want.flags & ICE_LITE) and peer_equal(&packet.peer, &path.flows[packet.flow].current):
+        consent(agent, path.now)
+    return i
+
+
+cdef inline void consent(IceAgent *agent, uint64_t now) noexcept nogil:
+    store_release_u64(&agent.consent_ns, now)
+    agent.flags &= ~<uint8_t>ICE_EXPIRY_TOLD
+
+
+cdef inline uint32_t mark(const IceCredential *ours) noexcept nogil:
+    """Tells credentials apart. Part of what the key becomes: other key, other mark."""
+    return ours.key.inner[0] | 1
+
+
+cdef uint32_t place(const IceAgent *agent) noexcept nogil:
+    """For a new source: an empty one, or that of the longest silent; never the selected one."""
+    cdef uint32_t i, best = ICE_NONE
+    for i in range(ICE_SOURCES):
+        if i == agent.selected:
+            continue
+        if agent.sources[i].peer.family == 0:
+            return i
+        if best == ICE_NONE or agent.sources[i].heard_ns < agent.sources[best].heard_ns:
+            best = i
+    return best
+
+
+cdef void source_put(IceAgent *agent, uint32_t i, const Peer *peer) noexcept nogil:
+    """The family last: whoever dies in here leaves an empty place."""
+    cdef IceSource *source = &agent.sources[i]
+    sequence_begin(&agent.sequence)
+    source.peer.family = 0
+    agent.told &= ~<uint8_t>(1 << i)
+    store_release_u64(&source.heard_ns, 0)              # released: none of what follows before it
+    source.under = 0
+    memcpy(source.peer.ip, peer.ip, sizeof(source.peer.ip))
+    source.peer.port = peer.port
+    store_release_u8(&source.peer.family, peer.family)
+    sequence_end(&agent.sequence)
+
+
+cdef inline bint selectable(const IceAgent *agent, const IceCredential *ours) noexcept nogil:
+    """A check under earlier credentials moves the pair only until one is selected under the present ones (RFC 8445
+    section 9)."""
+    return ours == &agent.want.local or agent.selected == ICE_NONE or agent.under != mark(&agent.want.local)
+
+
+cdef void select(Path *path, uint32_t flow, uint32_t source, uint32_t under) noexcept nogil:
+    """Media goes there from now on."""
+    cdef IceAgent *agent = &path.ices[flow]
+    if agent.selected == source and agent.under == under:
+        return                                          # again: consent checks may carry it too
+    sequence_begin(&agent.sequence)
+    agent.selected, agent.under = <uint8_t>source, under
+    agent.nominations += 1
+    agent.flags &= ~<uint8_t>ICE_NOMINATION_TOLD
+    sequence_end(&agent.sequence)
+    ice_follow(path, flow)
+
+
+cdef void ice_follow(Path *path, uint32_t flow_slot) noexcept nogil:
+    cdef Flow *flow = &path.flows[flow_slot]
+    cdef IceAgent *agent = &path.ices[flow_slot]
+    cdef Peer target
+    memset(&target, 0, sizeof(Peer))
+    if agent.used and not agent.want.flags & ICE_LITE:
+        target = flow.want.remote
+    elif agent.used and agent.selected < ICE_SOURCES:
+        target = agent.sources[agent.selected].peer
+    if target.family and not peer_equal(&target, &flow.current):
+        consent(agent, path.now)                        # being selected is the first of it
+    sequence_begin(&flow.sequence)
+    flow.current = target
+    flow.learning = LEARN_FIXED
+    flow.learnt = target.family != 0 and not peer_equal(&target, &flow.want.remote)
+    sequence_end(&flow.sequence)
+
+
+cdef void tell(Path *path, uint32_t flow, uint32_t source) noexcept nogil:
+    """News that the control process does not have yet; a full ring: with the next check."""
+    cdef IceAgent *agent = &path.ices[flow]
+    if not agent.told & (1 << source) and punt_news(path, flow, &agent.sources[source].peer, NEWS_VALID):
+        agent.told |= <uint8_t>(1 << source)
+    if source == agent.selected and agent.want.flags & ICE_LITE and not agent.flags & ICE_NOMINATION_TOLD:
+        if punt_news(path, flow, &agent.sources[source].peer, NEWS_NOMINATED):
+            agent.flags |= ICE_NOMINATION_TOLD
+
+
+cdef void ice_tell_expiry(Path *path, uint32_t flow) noexcept nogil:
+    cdef IceAgent *agent = &path.ices[flow]
+    if not agent.flags & ICE_EXPIRY_TOLD and punt_news(path, flow, &path.flows[flow].current, NEWS_EXPIRED):
+        agent.flags |= ICE_EXPIRY_TOLD
+
+
+cdef bint ice_may_inject(const Path *path, uint32_t flow, const Peer *to, int first_octet) noexcept nogil:
+    cdef const IceAgent *agent = &path.ices[flow]
+    cdef uint32_t i
+    if first_octet <= 3:
+        return True
+    if not ice_judges(agent) and peer_equal(to, &path.flows[flow].current):
+        return True
+    i = ice_find(agent, to)
+    return i != ICE_NONE and path.now < agent.sources[i].heard_ns + ICE_CONSENT_NS
+
+
+# -- commands ----------------------------------------------------------------------------------------------------
+
+cdef int ice_install(Path *path, uint32_t flow_slot, const IceParameters *want) noexcept nogil:
+    """Sources and the selected pair stay, whatever the credentials: `under` says what they are worth."""
+    cdef const Flow *flow = flow_at(path.flows, path.flow_count, flow_slot)
+    cdef IceAgent *agent
+    if flow == NULL or not flow.want.flags & FLOW_ICE:
+        return ENOENT
+    if not 0 < want.local.octets <= ICE_UFRAG or want.earlier.octets > ICE_UFRAG:
+        return EINVAL
+    agent = &path.ices[flow_slot]
+    sequence_begin(&agent.sequence)
+    if not agent.used:
+        agent.selected = ICE_NONE
+    agent.want = want[0]
+    agent.used = 1
+    sequence_end(&agent.sequence)
+    ice_follow(path, flow_slot)
+    return 0
+
+
+cdef void ice_wipe(Path *path, uint32_t flow) noexcept nogil:
+    cdef IceAgent *agent = &path.ices[flow]
+    if not agent.used and not agent.sequence & 1:
+        return
+    sequence_begin(&agent.sequence)
+    agent.used = 0
+    explicit_bzero(<uint8_t *>agent + sizeof(uint32_t), sizeof(IceAgent) - sizeof(uint32_t))
+    sequence_end(&agent.sequence)
