@@ -26,7 +26,10 @@ from appliance.api.ng_rules import NgRules
 from appliance.api.ng_server import NgServer
 from appliance.api.server import ApiServer
 from appliance.calls import adoption
+from appliance.calls.following import Following
 from appliance.calls.housekeeping import Housekeeping
+from appliance.calls.ice_agents import IceAgents
+from appliance.calls.ice_pairs import Pairs
 from appliance.calls.key_watch import KeyWatch
 from appliance.calls.keying import Keying
 from appliance.calls.keying_install import Installer
@@ -159,10 +162,12 @@ class Gateway:
             timeout_s=lambda: dtls.timeout_s,
             pair_of=self._pair_of,
         )
-        keying.associations = self.handshakes = Handshakes(
-            self._processes(), keying.datagram, keying.event, dtls.mtu
-        )
-        self.calls.ledger.keying = keying
+        self.pairs = Pairs(self.calls.ledger)
+        agents = IceAgents(keying, self.pairs, counts)
+        keying.on_stun = agents.stun
+        self.calls.trickling.agents = agents
+        keying.associations = self.handshakes = Handshakes(self._processes(), keying.datagram, keying.event, dtls.mtu)
+        self.calls.ledger.keying = Following(keying, agents, self.calls.trickling)
         self.dispatcher.on_punt = keying.punt
         return keying
 
@@ -257,6 +262,7 @@ class Gateway:
             try:
                 self.housekeeping.tick()
                 self.keying.tick()
+                self.pairs.tick()
                 self.hardware.tick()
                 self.store.flush()
                 if self.edge:

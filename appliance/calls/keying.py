@@ -199,11 +199,11 @@ class Keying:
         elif punt.kind == "dtls":
             self._record(transport, punt)
         elif punt.kind == "ice":
-            self._pair(transport, Address(*punt.source))
+            self.paired(transport, Address(*punt.source))
         elif punt.kind == "stun":
             self._stun(transport, punt)
 
-    def _pair(self, transport: Transport, pair: Address) -> None:
+    def paired(self, transport: Transport, pair: Address) -> None:
         """Validated, or nominated; the newest one counts. What is under way goes on over it (DTLS-15)."""
         transport.pair = pair
         wish = transport.wish

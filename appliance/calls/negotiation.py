@@ -220,6 +220,12 @@ class Negotiation:
         negotiation._state = record_form.from_record(record)
         return negotiation
 
+    def line_of_mid(self, side: str, mid: str) -> int | None:
+        """The stream whose m-line a leg's SDP names so (a=mid)."""
+        exchange = self._state.pending or self._state.agreed
+        named = (at for at, stream in enumerate(exchange.lines) if stream.live and stream.leg(side).mid == mid)
+        return next(named, None)
+
     def payload_types(self, stream: int) -> tuple[int, ...]:
         """Payload types of a stream as leg a's m-line had them last, in order; empty: not known."""
         exchange = self._state.agreed or self._state.pending

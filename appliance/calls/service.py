@@ -27,6 +27,7 @@ from appliance.calls.registry import Branch, Call
 from appliance.calls.session_keys import check_keys
 from appliance.calls.snapshots import Snapshots
 from appliance.calls.subscribing import codecs
+from appliance.calls.trickling import Trickling
 from appliance.calls.views import (
     AnswerRequest,
     CallEvent,
@@ -42,6 +43,7 @@ from appliance.diagnosis.diagnose import diagnose
 from appliance.errors import CallExists, GatewayError, InvalidRequest, NoCapacity, UnknownCall
 from appliance.placement.reconciler import Placement, Reconciler
 from appliance.policy.options import KEEP_TOS
+from appliance.protocols.ice import trickle
 from appliance.state.drained import DrainedWorkers
 
 MOST_STREAMS = 64
@@ -90,6 +92,7 @@ class CallService:
         )  # fmt: skip
         self.control = MediaControl(self.ledger, facts, self._operation)
         self.drains = Draining(self.ledger, drained or DrainedWorkers(), rebalance)
+        self.trickling = Trickling()
 
     # ---------------------------------------------------------------- SDP
 
@@ -115,6 +118,18 @@ class CallService:
                 if branch is None or branch.negotiation is None:
                     raise UnknownCall("no offer with these tags is out")
                 return await self._answer(call, branch, branch.negotiation, request)
+            finally:
+                self.ledger.unlock(call)
+
+    async def add_candidates(self, call_id: str, tag: str, fragment: bytes) -> None:
+        """ICE candidates that the party with this tag has found since its SDP: application/trickle-ice-sdpfrag (RFC
+        8840). Those that no leg fits yet wait for their answer. UnknownCall, InvalidSdp."""
+        with self._operation("add_candidates"):
+            check_names(call_id, tag)
+            read = trickle.parse(fragment)
+            call = await self.ledger.existing(call_id)
+            try:
+                self.trickling.take(call, tag, read)
             finally:
                 self.ledger.unlock(call)
 

@@ -310,6 +310,8 @@ class EventKind(StrEnum):
     KEYED = "keyed"  # a handshake gave keys, media may pass; `reason` says of which component
     FINGERPRINT_MISMATCH = "fingerprint_mismatch"  # a peer proved to have another certificate than it signalled
     HANDSHAKE_FAILED = "handshake_failed"  # no keys for a component; `reason` says which and why
+    ICE_FAILED = "ice_failed"  # no pair of candidates is valid, and none will be; `reason` says of which component
+    CONSENT_LOST = "consent_lost"  # the peer consents no longer, nothing is sent to it (RFC 7675)
     ROC_FOUND = "roc_found"  # a peer's rollover counter was another than expected and was found by trial
     WORKER = "worker"  # a worker was replaced; `worker` says which
     DRAINING = "draining"  # no new calls from now on

@@ -24,8 +24,10 @@ from appliance.config.sip_flood import SipFlood
 from appliance.config.sip_limits import SipLimit, SipOverload
 from appliance.config.sip_nat import SipNat
 from appliance.config.sip_registrar import SipRegisterBlock, SipRegistrar
+from appliance.config.sip_replication import SipReplication
 from appliance.config.sip_sanity import SipSanity
 from appliance.config.sip_tls import SipTls, SipTlsDomain, SipTlsPeer
+from appliance.config.sip_topology import SipTopology
 from appliance.config.sip_websocket import SipWebsocket
 from appliance.config.trunks import NAME, Trunk, no_padding
 from appliance.config.types import (
@@ -273,6 +275,10 @@ class Sip(Table):
     workers: int = row(
         2, help="Kamailio processes per UDP socket.", unit="processes", effect=Effect.RESTART, ge=1, le=64
     )
+    memory_manager: Literal["tlsf", "fm", "qm"] = row(
+        "tlsf", help="How Kamailio hands out its memory: tlsf and fm in constant time, qm with checks for overruns.",
+        effect=Effect.RESTART,
+    )  # fmt: skip
     shared_memory_mb: int = row(
         64, help="Kamailio's shared memory.", unit="MiB", effect=Effect.RESTART, ge=16, le=65_536
     )
@@ -361,6 +367,7 @@ class Settings(BaseSettings):
     sip_tls: SipTls = row(SipTls, help=SipTls.__doc__ or "", effect=Effect.RESTART)
     sip_tls_domains: tuple[SipTlsDomain, ...] = row((), help=SipTlsDomain.__doc__ or "", effect=Effect.RESTART)
     sip_tls_peers: tuple[SipTlsPeer, ...] = row((), help=SipTlsPeer.__doc__ or "", effect=Effect.RESTART)
+    sip_topology: SipTopology = row(SipTopology, help=SipTopology.__doc__ or "", effect=Effect.RESTART)
     sip_websocket: SipWebsocket = row(SipWebsocket, help=SipWebsocket.__doc__ or "", effect=Effect.RESTART)
     security: Security = row(Security, help=Security.__doc__ or "", effect=Effect.NEXT_CALL)
     sip_overload: SipOverload = row(SipOverload, help=SipOverload.__doc__ or "", effect=Effect.RESTART)
@@ -371,6 +378,7 @@ class Settings(BaseSettings):
     sip_register_block: SipRegisterBlock = row(
         SipRegisterBlock, help=SipRegisterBlock.__doc__ or "", effect=Effect.RESTART
     )
+    sip_replication: SipReplication = row(SipReplication, help=SipReplication.__doc__ or "", effect=Effect.RESTART)
     sip_sanity: SipSanity = row(SipSanity, help=SipSanity.__doc__ or "", effect=Effect.RESTART)
     sip_auth: SipAuth = row(SipAuth, help=SipAuth.__doc__ or "", effect=Effect.RESTART)
     sip_flood: SipFlood = row(SipFlood, help=SipFlood.__doc__ or "", effect=Effect.RESTART)

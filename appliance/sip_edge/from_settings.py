@@ -23,7 +23,10 @@ from appliance.sip_edge.areas import (
     limits,
     nat,
     registrar,
+    replication,
     tls,
+    topology,
+    trickle,
     websocket,
 )
 from appliance.sip_edge.areas.area import Area, Places
@@ -42,10 +45,13 @@ AREAS: tuple[Callable[[Settings, Places], Area], ...] = (  # in load order of mo
     limits.area,
     nat.area,
     registrar.area,
+    replication.area,
     auth.area,
     access.area,
     dispatcher.dispatcher,
     websocket.area,
+    trickle.area,
+    topology.area,
 )
 
 # A trunk's quirks as NG words: (setting, value that asks for it, word). Words of rtpengine where it has one.
@@ -92,18 +98,21 @@ def edge_config(settings: Settings, run: Path) -> EdgeConfig:
         limits=limits.rules(settings),
         nat=nat.rules(settings),
         registrar=registrar.rules(settings),
+        replication=replication.rules(settings),
         auth=auth.rules(settings, run, database=places.database != ""),
         access=access.rules(settings, database=places.database != ""),
         routes=access.routes(settings),
         balance=dispatcher.rules(settings),
         tls=tls.rules(settings),
         websocket=websocket.rules(settings),
+        topology=topology.rules(settings, account(settings)),
     )
     return EdgeConfig(
         run=run, listen=tuple(map(websocket.core_socket, sip.listen)), ng=ng, table=table,
-        mask_key=kamailio.mask_key(run), program=sip.program, modules=modules,
+        program=sip.program, modules=modules,
         workers=sip.workers, user=account(settings), log_level=sip.log_level,
-        shared_memory_mb=sip.shared_memory_mb, private_memory_mb=sip.private_memory_mb,
+        memory_manager=sip.memory_manager, shared_memory_mb=sip.shared_memory_mb,
+        private_memory_mb=sip.private_memory_mb,
         answer_timeout_ms=sip.answer_timeout_ms, ring_timeout_ms=sip.ring_timeout_ms,
         dialog_timeout_s=sip.dialog_timeout_s, udp_mtu=sip.udp_mtu, user_agent=sip.user_agent,
         databases=databases, tables=places.database, areas=tuple(area(settings, places) for area in AREAS),

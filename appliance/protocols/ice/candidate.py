@@ -117,7 +117,8 @@ def reachable(host: str, base: str) -> bool:
     there, here = literal(host), literal(base)
     if there is None or here is None or there.version != here.version:
         return False
-    return not (there.is_loopback and not here.is_loopback or there.is_link_local and not here.is_link_local)
+    inwards = there.is_loopback and not here.is_loopback
+    return not inwards and not (there.is_link_local and not here.is_link_local)
 
 
 def literal(host: str) -> IPv4Address | IPv6Address | None:
@@ -145,7 +146,7 @@ def local_preference(place: int) -> int:
 
 
 def host_candidates(bases: Iterable[tuple[int, Endpoint]]) -> tuple[Candidate, ...]:
-    """Ours: (component, address) of each port, best address first. One foundation for each address (section 5.1.1.3)."""
+    """Ours: (component, address) of each port, best address first. One foundation per address (section 5.1.1.3)."""
     places: dict[str, int] = {}
     made = []
     for component, (host, port) in bases:

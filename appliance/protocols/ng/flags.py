@@ -601,7 +601,7 @@ WORDS: dict[str, Word] = {
     "rtcp-mirror": _missing("RTCP-mirror", "RTCP of a subscriber back to the source"),
     "mirror-rtcp": _missing("RTCP-mirror", "the same"),
     "generate-mid": Word(_SAME, "a=mid where there is none"),
-    "fragment": _missing("fragment", "trickled candidates"),
+    "fragment": Word(_SAME, "`offer`, `answer`: the SDP is a fragment with ICE candidates (RFC 8840); none comes back"),
     "trickle-ice": Word(_field(trickle=True), "tell the other side that its candidates may come later"),
     "reject-ice": Word(_field(ice_rejected=True), "do without the ICE that this side offers"),
     "ice-reject": Word(_field(ice_rejected=True), "the same"),

@@ -32,6 +32,7 @@ class Area:
     modules: tuple[str, ...] = ()
     parameters: tuple[tuple[str, str, Value], ...] = ()  # (module, name, value)
     globals: tuple[tuple[str, Value], ...] = ()
+    aliases: tuple[str, ...] = ()  # sockets that are ours to route for, though not here ("udp:10.0.0.1:5060")
     files: Mapping[str, str] = field(default_factory=dict)
     tables: tuple[str, ...] = ()
     statements: tuple[str, ...] = ()

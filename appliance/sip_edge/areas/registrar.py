@@ -22,13 +22,14 @@ def area(settings: Settings, places: Places) -> Area:
     writing = (("usrloc", "db_mode", WRITE_BACK), ("usrloc", "timer_interval", WRITE_BACK_S)) if one_writer else (
         ("usrloc", "db_mode", WRITE_THROUGH),)  # fmt: skip
     database = (("usrloc", "db_url", places.database), *writing) if places.database else ()
+    replicated = "dmqreplicate=1;" if settings.sip_replication.enabled else ""
     stored = "dbtable=htable;dbmode=1;" if places.database else ""
     return Area(
         modules=("htable", "usrloc", "registrar"),
         parameters=(
             *database,
             *((("htable", "db_url", places.database),) if places.database else ()),
-            ("htable", "htable", f"{BLOCKS}=>size=10;autoexpire={keep};{stored}"),
+            ("htable", "htable", f"{BLOCKS}=>size=12;autoexpire={keep};{replicated}{stored}"),
             *(("registrar", name, getattr(ours, name))
               for name in ("max_contacts", "default_expires", "min_expires", "max_expires")),
             *((module, "received_avp", RECEIVED) for module in ("nathelper", "registrar")),
@@ -48,5 +49,5 @@ def rules(settings: Settings) -> RegistrarRules:
     ours, block = settings.sip_registrar, settings.sip_register_block
     return RegistrarRules(
         ours.enabled, tuple(word.lower() for word in ours.domains), ours.trunk,
-        BlockRules(block.enabled, block.attempts, block.window_s, block.block_s, block.key),
+        BlockRules(block.enabled, block.attempts, block.window_s, block.block_s, block.key, block.most),
     )  # fmt: skip

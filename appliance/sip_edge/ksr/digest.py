@@ -48,6 +48,16 @@ def authenticate(table: RoutingTable, realm: str) -> str | None:
     return given.username
 
 
+def heard_us(table: RoutingTable, realm: str) -> bool:
+    """Whether a request has a nonce of ours, made lately: its sender, or an accomplice, got an answer from us."""
+    rules = table.auth
+    given = _given(rules.realm or realm) if rules.enabled else None
+    if given is None:
+        return False
+    old = auth.age(rules.secret, given.realm, given.nonce, time.time())
+    return old is not None and 0 <= old <= rules.nonce_expire_s
+
+
 def is_user(table: RoutingTable, user: str, domain: str) -> bool:
     """Whether there is such a user; False also where nobody can say."""
     if not table.auth.enabled or not (auth.plain(user) and auth.plain(domain)):

@@ -42,8 +42,7 @@ def engage(
 def _engage(
     table: RoutingTable, offerer: Trunk, answerer: Trunk, next_hop: str, *, by_caller: bool
 ) -> refusal.Verdict | None:
-    KSR.pv.sets("$avp(offerer)", offerer.name)
-    KSR.pv.sets("$avp(answerer)", answerer.name)
+    between(offerer, answerer)
     KSR.pv.sets(SDP, "")
     if KSR.textops.has_body_type(say.SDP_TYPE) < 0:
         if read.text("$rb"):  # media described in a way that we cannot read would go round the gateway
@@ -68,10 +67,10 @@ def _engage(
     return refusal.ask(*words, new_call=new_call)
 
 
-def into_branch(table: RoutingTable) -> None:
+def into_branch(answerer: Trunk) -> None:
     """The gateway's SDP in place of the offerer's. Changes of a branch end with it, so that a second attempt starts
     from the body as it came."""
-    leg = _kind(named(table, "$avp(answerer)"), transport_of(KSR.pv.gete("$du") or read.text("$ru")))
+    leg = _kind(answerer, transport_of(KSR.pv.gete("$du") or read.text("$ru")))
     sdp = KSR.pv.gete(f"$var(sdp_{leg})" if _branch() else SDP)
     if sdp:
         KSR.textops.set_body(sdp, say.SDP_TYPE)
@@ -96,16 +95,14 @@ def into_reply(table: RoutingTable) -> None:
         _disable(_why_unanswered(table) if status >= 200 else "")
 
 
-def into_ack(table: RoutingTable) -> None:
-    """The ACK of a late offer carries the answer."""
+def into_ack(answerer: Trunk, offerer: Trunk) -> None:
+    """The ACK of a late offer carries the answer, from `answerer` to `offerer` (the sides of the dialog)."""
     if not KSR.pv.gete("$dlg_var(late)") or not read.text("$rb"):
         return
     KSR.pv.sets("$dlg_var(late)", "")
     if KSR.textops.has_body_type(say.SDP_TYPE) < 0:  # row C08
         _disable(media_flags.unreadable(KSR.pv.gete("$cT"))[2])
         return
-    answerer = table.by_source(KSR.pv.gete("$si")) or NOBODY
-    offerer = table.by_name(KSR.pv.gete("$dlg_var(callee)")) or NOBODY
     flags = media_flags.answer_flags(answerer, offerer, transport_of(KSR.pv.gete("$du") or read.text("$ru")))
     if put_to_gateway(KSR.rtpengine.rtpengine_answer, flags):
         KSR.textops.set_body(KSR.pv.gete(SDP), say.SDP_TYPE)
@@ -124,6 +121,17 @@ def delete(words: str = "") -> None:
     KSR.rtpengine.rtpengine_delete(words)
 
 
+def between(offerer: Trunk, answerer: Trunk) -> None:
+    """Remember for this transaction who asks whom."""
+    KSR.pv.sets("$avp(offerer)", offerer.name)
+    KSR.pv.sets("$avp(answerer)", answerer.name)
+
+
+def sides(table: RoutingTable) -> tuple[Trunk, Trunk]:
+    """As `between` was told."""
+    return named(table, "$avp(offerer)"), named(table, "$avp(answerer)")
+
+
 def named(table: RoutingTable, variable: str) -> Trunk:
     """The trunk whose name a variable holds."""
     return table.by_name(KSR.pv.gete(variable)) or NOBODY
@@ -131,7 +139,7 @@ def named(table: RoutingTable, variable: str) -> Trunk:
 
 def _engage_reply(table: RoutingTable) -> bool:
     """Hand the SDP of a reply to the gateway: the answer, or the offer when the INVITE had none."""
-    offerer, answerer = (named(table, f"$avp({side})") for side in ("offerer", "answerer"))
+    offerer, answerer = sides(table)
     transport = str(KSR.pv.gete("$T_req($proto)")).lower()
     if not KSR.isflagset(LATE_OFFER):
         KSR.pv.sets("$avp(kind)", _kind(answerer, say.transport()))

@@ -1,6 +1,6 @@
 """REGISTER, and calls to whoever registered (rows L01-L08).
 
-    block -> domain -> permissions -> password -> binding saved, block forgotten
+block -> domain -> permissions -> password -> binding saved, block forgotten
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from appliance.sip_edge.ksr.rules import registrar as rules
 from appliance.sip_edge.ksr.rules.registrar import BLOCKS, LOCATION, SESSIONS, Attempts, BlockRules, Judgement
 from appliance.sip_edge.ksr.rules.telling import Telling
 from appliance.sip_edge.ksr.rules.websocket import TRANSPORTS
+from appliance.sip_edge.ksr.table_sizes import TableSizes
 
 FOUND = 1  # of lookup
+_SIZES = TableSizes()
 _TELLING = Telling()  # a flood of blocked requests must not write our log
 
 
@@ -28,7 +30,7 @@ def register(table: RoutingTable) -> int:
     user, domain = read.text("$tU"), read.text("$td")
     # Whose password is tried, as in the reference; who tries none is counted as whom he says he is.
     counted = rules.key(ours.block, read.text("$au") or user, str(KSR.pv.gete("$si")))
-    if ours.block.enabled and _blocked(ours.block, counted):
+    if ours.block.enabled and _counts(table, domain, counted) and _blocked(ours.block, counted):
         return 1
     if not rules.is_ours(ours, domain):
         return say.refuse(403, "Forbidden", "foreign_domain")
@@ -83,6 +85,21 @@ def lookup(table: RoutingTable) -> bool:
         return True
     known = digest.is_user(table, read.text("$rU"), read.text("$rd"))
     say.refuse(*((480, "Temporarily Unavailable", "not_registered") if known else (404, "Not Found", "no_such_user")))
+    return False
+
+
+def _counts(table: RoutingTable, domain: str, counted: str) -> bool:
+    """Whether this one is counted. False: it would be one entry too many (a flood from forged sources); it is told and
+    handled all the same, for pike and the password are still there."""
+    if KSR.htable.sht_is_null(BLOCKS, counted) < 0:
+        return True
+    heard_us = digest.heard_us(table, domain)
+    if rules.room(table.registrar.block, _SIZES.entries(BLOCKS), heard_us=heard_us):
+        _SIZES.added(BLOCKS)
+        return True
+    say.count("register_uncounted")
+    if (unsaid := _TELLING.ask("uncounted", time.monotonic())) is not None:
+        say.event("register_uncounted", reason="register_uncounted", heard_us=heard_us, unsaid=unsaid)
     return False
 
 

@@ -20,8 +20,10 @@ from appliance.sip_edge.ksr.rules.limits import LimitRules
 from appliance.sip_edge.ksr.rules.nat import NatRules
 from appliance.sip_edge.ksr.rules.networks import Network, parsed
 from appliance.sip_edge.ksr.rules.registrar import RegistrarRules
+from appliance.sip_edge.ksr.rules.replication import ReplicationRules
 from appliance.sip_edge.ksr.rules.routes import Route
 from appliance.sip_edge.ksr.rules.tls_peer import TlsRules
+from appliance.sip_edge.ksr.rules.topology import TopologyRules
 from appliance.sip_edge.ksr.rules.websocket import WebsocketRules
 
 _URI = re.compile(r"^sips?:(?:[^@]*@)?(\[[0-9A-Fa-f:.]+\]|[^:;?>]+)(?::(\d+))?(.*)$", re.IGNORECASE)
@@ -74,10 +76,12 @@ class RoutingTable:
     routes: tuple[Route, ...] = ()
     auth: AuthRules = field(default_factory=AuthRules)
     registrar: RegistrarRules = field(default_factory=RegistrarRules)
+    replication: ReplicationRules = field(default_factory=ReplicationRules)
     balance: BalanceRules = field(default_factory=BalanceRules)
     nat: NatRules = field(default_factory=NatRules)
     tls: TlsRules = field(default_factory=TlsRules)
     websocket: WebsocketRules = field(default_factory=WebsocketRules)
+    topology: TopologyRules = field(default_factory=TopologyRules)
 
     def by_source(self, address: str) -> Trunk | None:
         """The trunk with the longest network around `address`; the first one among equals."""

@@ -25,6 +25,7 @@ from appliance.sip_edge.management.subscribers import Subscribers
 from appliance.sip_edge.rpc import SOCKET, Rpc
 from appliance.sip_edge.tables.database import Database
 from appliance.telemetry.audit import Audit
+from appliance.telemetry.ban_metrics import BanCollector
 from appliance.telemetry.call_records import CallRecords
 from appliance.telemetry.certificates import CertificateCollector
 from appliance.telemetry.destinations import DestinationCollector
@@ -62,12 +63,14 @@ class EdgeParts:
             calls.on_ended = self.records.media_ended
         self._listening: asyncio.Task[None] | None = None
         registry.register(EdgeCollector(self.edge))
+        if self.bans is not None:
+            registry.register(BanCollector(self.bans))
         registry.register(DestinationCollector(lambda: self.destinations.seen))
         registry.register(CertificateCollector(self.certificates.listed))
 
     async def start(self) -> None:
         await self.edge.start()
-        if self.bans:
+        if self.bans is not None:
             await self.bans.start()
         self._listening = asyncio.create_task(self._listen(), name="events of the SIP edge")
 
@@ -85,7 +88,7 @@ class EdgeParts:
             await asyncio.gather(self._listening, return_exceptions=True)
         if self.records:
             self.records.close()
-        if self.bans:
+        if self.bans is not None:
             await self.bans.stop()
         await self.edge.stop()
 
