@@ -117,6 +117,7 @@ def _parameters(edge: EdgeConfig) -> Iterable[tuple[str, str, Value]]:
         ("dialog", "event_callback", "ksr_dialog_event"),
         ("rtpengine", "rtpengine_sock", " ".join(f"udp:{address}" for address in edge.ng)),
         ("rtpengine", "write_sdp_pv", SDP_VARIABLE),
+        ("rtpengine", "extra_id_pv", "$avp(kind)"),
         ("rtpengine", "rtpengine_disable_tout", 1),  # a restarted gateway serves the next call
         ("rtpengine", "rtpengine_tout_ms", 1000),
         ("rtpengine", "rtpengine_retr", 3),

@@ -42,7 +42,7 @@ def new(table: RoutingTable) -> int:
         KSR.pv.sets("$dlg_var(secured)", say.transport())
     elif offered.plain:
         KSR.pv.sets("$dlg_var(rtp)", "1")
-    if not media.offer(table, caller, callee, _leads_to(callee), by_caller=True):
+    if not media.offer(table, caller, callee, _leads_to(callee), *target.further_hops(), by_caller=True):
         return 1
     dialog.hide(table)
     disclosure.name(table, caller, callee, target.next_hop(), phone=word == target.REGISTRAR)

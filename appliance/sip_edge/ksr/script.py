@@ -117,7 +117,7 @@ class Kamailio:
         caller, callee = media.sides(self.table)
         clean = disclosure.request(self.table, caller, callee, target.next_hop())
         identity.tell(caller, callee, clean)
-        media.into_branch()
+        media.into_branch(callee)
         return 1
 
     def ksr_reply(self, message: Any) -> int:
@@ -169,6 +169,8 @@ class Kamailio:
         return websocket.http(self.table)
 
     def ksr_websocket_event(self, message: Any, event: str) -> int:
+        if event == "websocket:closed":
+            registrar.session_ended(self.table)
         return 1
 
     def ksr_tcp_event(self, message: Any, event: str) -> int:
