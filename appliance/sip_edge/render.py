@@ -109,7 +109,7 @@ def _parameters(edge: EdgeConfig) -> Iterable[tuple[str, str, Value]]:
         ("jsonrpcs", "pretty_format", 0),
         ("jsonrpcs", "fifo_name", f"{edge.run}/{rpc_fifo.FIFO}"),
         ("jsonrpcs", "fifo_mode", 0o660),
-        ("jsonrpcs", "fifo_reply_dir", f"{edge.run}/{rpc_fifo.REPLIES}"),
+        ("jsonrpcs", "fifo_reply_dir", f"{edge.run}/{rpc_fifo.REPLIES}/"),
         ("jsonrpcs", "dgram_socket", f"{edge.run}/kamailio_rpc.sock"),
         ("jsonrpcs", "dgram_mode", 0o660),
         ("db_sqlite", "db_set_journal_mode", f"{edge.database};WAL"),

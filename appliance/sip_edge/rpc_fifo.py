@@ -86,9 +86,9 @@ async def _all_of(pipe: int) -> bytes:
 
 
 async def _readable(loop: asyncio.AbstractEventLoop, pipe: int) -> None:
-    ready = loop.create_future()
-    loop.add_reader(pipe, lambda: ready.done() or ready.set_result(None))
+    ready = asyncio.Event()
+    loop.add_reader(pipe, ready.set)
     try:
-        await ready
+        await ready.wait()
     finally:
         loop.remove_reader(pipe)

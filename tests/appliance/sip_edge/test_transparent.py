@@ -28,7 +28,8 @@ ONE, OTHER = Trunk("one", srtp="transparent"), Trunk("other", srtp="transparent"
 def test_out_and_back() -> None:
     plain, kept = taken_out(OFFER)
     assert "crypto" not in plain and "SAVP" not in plain.upper()
-    assert [line.split()[2] for line in plain.splitlines() if line.startswith("m=")] == ["RTP/AVP", "RTP/AVP", "RTP/AVPF"]
+    profiles = [line.split()[2] for line in plain.splitlines() if line.startswith("m=")]
+    assert profiles == ["RTP/AVP", "RTP/AVP", "RTP/AVPF"]
     back = put_back(plain, kept)
     assert sorted(back.splitlines()) == sorted(OFFER.splitlines())
     audio, video, second = back.split("m=")[1:]
@@ -38,13 +39,16 @@ def test_out_and_back() -> None:
 def test_what_the_gateway_changed_stays() -> None:
     """Ports and further attributes; a refused m-line gets no keys, one more than was given is left alone."""
     _, kept = taken_out(OFFER)
-    written = "v=0\r\nm=audio 30000 RTP/AVP 0\r\na=sendrecv\r\nm=video 0 RTP/AVP 96\r\nm=audio 0 RTP/AVPF 0\r\nm=text 1 x y\r\n"
+    written = "v=0\r\nm=audio 30000 RTP/AVP 0\r\na=sendrecv\r\n"
+    written += "m=video 0 RTP/AVP 96\r\nm=audio 0 RTP/AVPF 0\r\nm=text 1 x y\r\n"
     back = put_back(written, kept)
     assert back.startswith("v=0\r\nm=audio 30000 RTP/SAVP 0\r\na=sendrecv\r\na=crypto:1")
     assert back.endswith("m=video 0 RTP/AVP 96\r\nm=audio 0 rtp/savpf 0\r\nm=text 1 x y\r\n") and "three" not in back
 
 
-@pytest.mark.parametrize("sdp", ["", "m=", "m=audio", "v=0\nm=audio 1 RTP/SAVP\na=crypto:1 x\n", "a=crypto:1\r\nm=a b RTP/SAVP "])
+@pytest.mark.parametrize(
+    "sdp", ["", "m=", "m=audio", "v=0\nm=audio 1 RTP/SAVP\na=crypto:1 x\n", "a=crypto:1\r\nm=a b RTP/SAVP "]
+)
 def test_nothing_raises(sdp: str) -> None:
     plain, kept = taken_out(sdp)
     assert isinstance(put_back(plain, kept), str)
@@ -67,7 +71,7 @@ def test_flags() -> None:
 def test_keys_that_would_be_seen_are_not_passed_on() -> None:
     """C07."""
     check_passed_on(OFFER, ONE, OTHER, "sip:192.0.2.9;transport=tls", True)
-    check_passed_on(OFFER.replace("SAVP", "AVP"), ONE, OTHER, "sip:192.0.2.9", True)
+    check_passed_on(taken_out(OFFER)[0], ONE, OTHER, "sip:192.0.2.9", True)
     check_passed_on(OFFER, ONE, OTHER, "sip:192.0.2.9", False)
     with pytest.raises(Refused, match="sdes_over_cleartext"):
         check_passed_on(OFFER, ONE, OTHER, "sip:192.0.2.9", True)
