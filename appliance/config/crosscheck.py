@@ -95,6 +95,8 @@ def _trunks(settings: Settings) -> Iterator[Finding]:
             )  # fmt: skip
         if trunk.listen is not None and trunk.listen not in settings.sip.listen:
             yield Finding(("trunks", place, "listen"), f"{trunk.listen} is not in sip.listen")
+        if trunk.mode == "proxy" and settings.sip_topology.mode == "strip":
+            yield Finding(("trunks", place, "mode"), "proxy needs sip_topology.mode mask: topos strips every call")
         for socket in trunk.sockets:
             if socket not in settings.sip.listen:
                 yield Finding(("trunks", place, "sockets"), f"{socket} is not in sip.listen")

@@ -105,6 +105,12 @@ class Trunk(Table):
         "privacy.", effect=Effect.NEXT_CALL,
     )  # fmt: skip
 
+    mode: Literal["b2bua", "proxy"] = row(
+        "b2bua",
+        help="proxy: calls between two trunks that both say so are only passed on: we stay in their route "
+        "(Record-Route), and neither hide one side from the other nor touch their SDP; media goes its own way.",
+        effect=Effect.NEXT_CALL,
+    )
     srtp: Literal["terminate", "transparent"] = row(
         "terminate",
         help="transparent: between two trunks that both say so, SRTP passes with its keys (a=crypto) as it is: "

@@ -11,6 +11,7 @@ from appliance.sip_edge.ksr import (
     fallback,
     media,
     media_flags,
+    proxy,
     radius,
     read,
     say,
@@ -18,6 +19,7 @@ from appliance.sip_edge.ksr import (
     topology,
 )
 from appliance.sip_edge.ksr.routing import RoutingTable, Trunk
+from appliance.sip_edge.ksr.rules.proxy import between
 
 
 def new(table: RoutingTable) -> int:
@@ -37,6 +39,8 @@ def new(table: RoutingTable) -> int:
     callee = target.aim(table, word)
     if callee is None:
         return 1
+    if between(caller.mode, callee.mode):
+        return proxy.begin(table, caller, callee, _leads_to(callee))
     offered = media_flags.facts(read.text("$rb"))
     if caller.inbound.mode != "forbidden" and offered.secure:
         KSR.pv.sets("$dlg_var(secured)", say.transport())

@@ -13,6 +13,7 @@ from appliance.sip_edge.ksr import (
     identity,
     media,
     media_flags,
+    proxy,
     radius,
     read,
     say,
@@ -31,6 +32,8 @@ def within(table: RoutingTable, method: str) -> int:
     if KSR.rr.loose_route() < 0:
         return _without_route(method)
     websocket.finds()
+    if proxy.within(table, method):
+        return 1
     topology.goes_on(table)
     hide(table)
     next_hop = KSR.pv.gete("$du") or read.text("$ru")
@@ -77,6 +80,8 @@ def ended() -> None:
 
     With a peer's BYE this runs inside `loose_route`, before the request route deletes the media itself."""
     if KSR.pv.gete("$rm") == "BYE" or KSR.pv.gete("$dlg_var(unanswerable)"):  # whoever did it deletes the media
+        return
+    if KSR.pv.gete(proxy.VARIABLE):  # it has none here
         return
     # No message of this dialog is at hand here: Kamailio makes one up, with a Call-ID of its own.
     media.delete(f"call-id={KSR.pv.gete('$dlg(callid)')} from-tag={KSR.pv.gete('$dlg(from_tag)')}")

@@ -82,6 +82,16 @@ def check_passed_on(sdp: str, caller: Trunk, callee: Trunk, next_hop: str, sdes_
         raise Refused("sdes_over_cleartext")
 
 
+def check_keys_seen(
+    sdp: str, caller: Trunk, transport: str, callee: Trunk, next_hop: str, sdes_requires_tls: bool
+) -> None:
+    """Refused where an SDP that passes as it is (row P03) would show keys on either side (row C07)."""
+    offer = facts(sdp)
+    safe = _may_show_keys(caller, transport) and _may_show_keys(callee, transport_of(next_hop))
+    if sdes_requires_tls and offer.secure and offer.crypto and not safe:
+        raise Refused("sdes_over_cleartext")
+
+
 def passes(one: Trunk, other: Trunk) -> bool:
     """SRTP passes between them as it is (row J11)."""
     return one.srtp == other.srtp == transparent.PASSED

@@ -62,6 +62,7 @@ class Trunk:
     vbr: str = "forbid"  # variable bit rate codecs on secured media
     sockets: tuple[str, ...] = ()  # of ours that its requests arrive on ("udp:10.0.0.1:5060"); empty: any
     realm: str = ""  # whose users its are; empty: as sip_auth says
+    mode: str = "b2bua"  # or proxy: calls between two such trunks are only passed on
     srtp: str = "terminate"  # or transparent: SRTP passes with its keys between two trunks that both say so
     webrtc: str = "websocket"  # its legs are WebRTC ones: always, never, or where its SIP comes over WebSocket
     dtls: str = "accept"  # offer: SRTP is offered to it as DTLS-SRTP

@@ -37,6 +37,7 @@ from appliance.sip_edge.ksr import (  # noqa: E402
     limits,
     media,
     nat,
+    proxy,
     registrar,
     replication,
     request,
@@ -138,6 +139,19 @@ class Kamailio:
         nat.reply(self.table)
         offerer, answerer = media.sides(self.table)
         identity.answered(answerer, offerer, disclosure.reply(self.table, answerer, offerer))
+
+    def ksr_reply_proxied(self, message: Any) -> int:
+        proxy.reply(self.table)
+        call.progress()
+        return 1
+
+    def ksr_failure_proxied(self, message: Any) -> int:
+        return proxy.failed(self.table)
+
+    def ksr_topoh_event(self, message: Any, event: str) -> int:
+        if not proxy.masks(event):
+            KSR.set_drop()
+        return 1
 
     def ksr_failure(self, message: Any) -> int:
         return call.failed(self.table)
