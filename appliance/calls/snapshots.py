@@ -251,7 +251,7 @@ def _learnt(flow: FlowStatus | None) -> Address | None:
 def _counters(flow: FlowStatus | None) -> Counters:
     if flow is None:
         return Counters()
-    return Counters(flow.packets_in, flow.octets_in, flow.packets_out, flow.octets_out)
+    return Counters(flow.packets_in, flow.octets_in, flow.packets_out, flow.octets_out, flow.lost)
 
 
 def _drops(*flows: FlowStatus | None) -> dict[str, int]:

@@ -117,6 +117,7 @@ class Counters:
     received_octets: int = 0
     sent_packets: int = 0
     sent_octets: int = 0
+    lost_packets: int = 0  # that it sent and that did not come, by their numbers (RFC 3550 appendix A.3); of RTP
 
 
 @dataclass(frozen=True, slots=True)

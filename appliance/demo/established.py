@@ -40,9 +40,10 @@ class Established:
 
 
 def read_sdp(body: str) -> SdpMedia:
-    """CallFailed when there is no audio line in use."""
-    media = re.search(r"^m=audio (\d+) (\S+)[^\n]*\n?(.*?)(?=^m=|\Z)", body.replace("\r", ""), re.MULTILINE | re.DOTALL)
-    if media is None or media[1] == "0":
+    """The first audio line in use. CallFailed when there is none."""
+    line = r"^m=audio ([1-9]\d*) (\S+)[^\n]*\n?(.*?)(?=^m=|\Z)"
+    media = re.search(line, body.replace("\r", ""), re.MULTILINE | re.DOTALL)
+    if media is None:
         raise CallFailed("the gateway answered without audio")
     port, section = int(media[1]), media[3]
     host = _connection(section) or _connection(body)

@@ -23,6 +23,7 @@ import structlog
 
 from appliance.calls.views import CallEvent, CallView, LegView
 from appliance.sip_edge.management.news import EdgeEvent
+from appliance.telemetry.e_model import heard
 
 MOST = 50_000  # calls that are remembered until they end; the oldest is written as it is
 PATIENCE_S = 5.0  # how long one half waits for the other
@@ -38,9 +39,11 @@ class Media:
     side: str  # caller, callee
     interface: str
     suite: str  # "": plain RTP
-    key_exchange: str
+    key_exchange: str  # SDES, DTLS-SRTP; "": plain, or keys that we do not have
     received_packets: int
     received_octets: int
+    lost_packets: int  # on the way from it to us
+    mos: float  # of what came from it, by loss alone (telemetry/e_model.py); 0: nothing came, or it is no audio
     sent_packets: int
     sent_octets: int
     failures: int  # did not authenticate, or were replays
@@ -157,9 +160,16 @@ def _media(call: CallView) -> list[Media]:
 
 
 def _leg(kind: str, side: str, leg: LegView) -> Media:
-    context = leg.receive or leg.send
+    context, rtp = leg.receive or leg.send, leg.rtp
     return Media(
-        kind, side, leg.interface, context.suite if context else "", "SDES" if leg.secure else "",
-        leg.rtp.received_packets, leg.rtp.received_octets, leg.rtp.sent_packets, leg.rtp.sent_octets,
+        kind, side, leg.interface, context.suite if context else "", _keyed(leg),
+        rtp.received_packets, rtp.received_octets, rtp.lost_packets,
+        heard(rtp.received_packets, rtp.lost_packets) if kind == "audio" else 0.0, rtp.sent_packets, rtp.sent_octets,
         leg.receive.failures if leg.receive else 0, dict(leg.drops),
     )  # fmt: skip
+
+
+def _keyed(leg: LegView) -> str:
+    if leg.dtls is not None:
+        return "DTLS-SRTP"
+    return "SDES" if leg.secure else ""

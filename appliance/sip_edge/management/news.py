@@ -32,6 +32,7 @@ MOST_DETAILS = 32
 LONGEST = 1_024  # characters of one word
 MOST_CONNECTIONS = 256  # Kamailio's processes are some dozens
 AT_ONCE = 256  # messages of one connection in a round
+SOON_S = 0.1  # Kamailio takes longer from its folder to its first call
 REST_S = 0.02  # between two rounds
 _CREDENTIALS = struct.Struct("3i")  # pid, uid, gid (struct ucred)
 _OWN = ("event", "reason", "rule", "status", "call_id", "method", "source")
@@ -66,6 +67,7 @@ class News:
         self._ready: select.epoll | None = None  # of the listening socket and of all connections
         self._peers: dict[int, socket.socket] = {}
         self._resting: asyncio.TimerHandle | None = None
+        self._soon: asyncio.TimerHandle | None = None
         self._inode = 0
         self._failed = ""
 
@@ -76,14 +78,21 @@ class News:
         try:
             self._open()
             self._failed = ""
-        except FileNotFoundError:
-            return  # no edge has run here yet
+        except FileNotFoundError:  # no edge has run here yet: one that starts makes the folder, and soon has calls
+            if self._soon is None:
+                self._soon = asyncio.get_running_loop().call_later(SOON_S, self._look_again)
         except OSError as error:
             if self._failed != (why := str(error.strerror)):
                 log.warning("events of the SIP edge cannot be heard", socket=str(self.path), why=why)
                 self._failed = why
 
+    def _look_again(self) -> None:
+        self._soon = None
+        self.tick()
+
     def close(self) -> None:
+        if self._soon is not None:
+            self._soon.cancel()
         if self._socket is not None and self._inode == _inode(self.path):
             self.path.unlink(missing_ok=True)
         self._unhook()

@@ -14,6 +14,7 @@ from appliance.calls.views import (
     CallView,
     ContextView,
     Counters,
+    DtlsView,
     EventKind,
     LegView,
     LocalPorts,
@@ -39,7 +40,7 @@ class Rig:
         self.records.heard(EdgeEvent(self.now, "sip_call", status=status, details=told, **who))
 
     def media(self, call_id: str = "c1", reason: str = "deleted") -> None:
-        plain = LegView("access", PORTS, rtp=Counters(100, 17_200, 99, 17_028))
+        plain = LegView("access", PORTS, rtp=Counters(100, 17_200, 99, 17_028, 5))
         context = ContextView("AES_CM_128_HMAC_SHA1_80", packets=99, failures=2)
         secure = LegView("core", PORTS, secure=True, receive=context, send=context, drops={"auth": 2})
         streams = (StreamView(0, "audio", plain, secure),)
@@ -80,7 +81,20 @@ def test_a_call_is_one_line(rig: Rig, media_first: bool) -> None:
     assert {name: record[name] for name in expected} == expected
     plain, secure = record["media"]
     assert (plain["side"], plain["suite"], plain["received_packets"]) == ("caller", "", 100)
+    assert (plain["lost_packets"], plain["key_exchange"], plain["mos"]) == (5, "", 3.95)
     assert (secure["suite"], secure["failures"], secure["key_exchange"]) == ("AES_CM_128_HMAC_SHA1_80", 2, "SDES")
+
+
+def test_how_keys_were_agreed(rig: Rig) -> None:
+    """J12: also by DTLS-SRTP; keys that we do not have are nobody's."""
+    leg = LegView("access", PORTS, secure=True, dtls=DtlsView("client", "keyed"))
+    other = LegView("core", PORTS, rtp=Counters(10, 100))
+    call = CallView("c1", CallState.ANSWERED, 1.0, 2.0, 3, 0, streams=(StreamView(0, "video", leg, other),))
+    answered(rig)
+    rig.sip("HANGUP")
+    rig.records.media_ended(CallEvent(EventKind.ENDED, rig.now, "c1", call, "deleted"))
+    (record,) = rig.lines
+    assert [(one["key_exchange"], one["mos"]) for one in record["media"]] == [("DTLS-SRTP", 0.0), ("", 0.0)]
 
 
 def test_a_call_that_was_refused(rig: Rig) -> None:
