@@ -39,6 +39,7 @@ from appliance.calls.snapshots import Snapshots
 from appliance.config.faults import ConfigError
 from appliance.config.load import examine
 from appliance.config.schema import Settings
+from appliance.handshakes.certificates import CertificatePool, Certificates
 from appliance.handshakes.handshakes import Handshakes
 from appliance.machine.hardware import Hardware
 from appliance.placement.dispatcher import Dispatcher
@@ -89,6 +90,7 @@ class Gateway:
         self.snapshots = Snapshots(plane, self.inventory)
         key_log = settings.security.log_srtp_keys
         self.key_log = KeyLog(key_log) if key_log else None
+        self.pool = CertificatePool()
         self.calls = CallService(
             self.reconciler,
             self.store,
@@ -97,6 +99,7 @@ class Gateway:
             drained=DrainedWorkers(run / "drained.json"),
             rebalance=lambda: self.settings.media.rebalance,
             key_log=self.key_log.write if self.key_log else None,
+            certificates=Certificates(self.pool, settings.paths.state / "dtls").of,
         )
         registry = metrics.registry(self.calls)
         self.keying = self._keying(KeyingMetrics(registry))
@@ -163,7 +166,7 @@ class Gateway:
         agents = IceAgents(keying, self.pairs, counts)
         keying.on_stun = agents.stun
         self.calls.trickling.agents = agents
-        keying.associations = self.handshakes = Handshakes(self._processes(), keying.datagram, keying.event)
+        keying.associations = self.handshakes = Handshakes(self._processes(), keying.datagram, keying.event, dtls.mtu)
         self.calls.ledger.keying = Following(keying, agents, self.calls.trickling)
         self.dispatcher.on_punt = keying.punt
         return keying
@@ -201,6 +204,7 @@ class Gateway:
             try:
                 self.dispatcher.on_worker = self.housekeeping.worker_news
                 self.dispatcher.on_port = self.housekeeping.port_news
+                await self.pool.start()
                 await self.handshakes.start()
                 self.adopt()
                 loop.add_reader(self.plane.fileno(), self.pump)
@@ -278,6 +282,7 @@ class Gateway:
         if self.edge:
             await self.edge.stop()
         await self.handshakes.stop()
+        await self.pool.stop()
         self.calls.ledger.bus.close()
         self.store.close()
         if self.key_log:

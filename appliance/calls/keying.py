@@ -37,7 +37,7 @@ class Associations(Protocol):
     """What is used of `appliance.handshakes.handshakes.Handshakes`."""
 
     def open(self, key: int, wish: DtlsMedia, cookie: bool, remote: Address | None = None) -> None: ...
-    def expect(self, key: int, fingerprints: Iterable[Fingerprint]) -> None: ...
+    def expect(self, key: int, fingerprints: Iterable[Fingerprint], remote: Address | None = None) -> None: ...
     def datagram(self, key: int, source: Address, data: bytes) -> None: ...
     def go(self, key: int, source: Address) -> None: ...
     def close(self, key: int) -> None: ...
@@ -82,6 +82,7 @@ class Keying:
         self._lingering: deque[tuple[float, int]] = deque()
         self._waiting: dict[Transport, None] = {}  # those with a deadline, in its order
         self.pinholes = Pinholes(now)
+        installer.on_settled = self._let_go
         self.on_stun: Callable[[Transport, Punt], None] = lambda transport, punt: None  # of legs with full ICE
 
     # ---------------------------------------------------------------- what calls want
@@ -152,7 +153,7 @@ class Keying:
             if was is None or transport.state is State.KEYED or not _continues(was, wish):
                 self._open(transport, wish)
             elif wish.fingerprints != was.fingerprints:
-                self.associations.expect(transport.key, wish.fingerprints)
+                self.associations.expect(transport.key, wish.fingerprints, transport.signalled)
             self._start(transport, wish)
 
     def _open(self, transport: Transport, wish: DtlsMedia) -> None:
@@ -239,7 +240,17 @@ class Keying:
     def datagram(self, key: int, to: Address, data: bytes) -> None:
         """An association sends (`Handshakes`: send): to where its newest record came from (peers #25)."""
         transport = self._by_key.get(key)
-        if transport is not None:
+        if transport is None:
+            return
+        if transport.held is not None:
+            transport.held.append((to, data))
+        else:
+            self._inject(transport.worker, transport.slot, data, to)
+
+    def _let_go(self, transport: Transport) -> None:
+        """The worker has the keys: our last flight may tell the peer to send."""
+        held, transport.held = transport.held, None
+        for to, data in held or ():
             self._inject(transport.worker, transport.slot, data, to)
 
     def event(self, key: int, source: Address, what: KeysReady | Failed) -> None:
@@ -254,6 +265,7 @@ class Keying:
             transport.done = True
             transport.failed_at = 0.0
             self._waiting.pop(transport, None)
+            transport.held = []
             self._lingering.append((self._now() + LINGER_S, key))
             self._installer.add(transport, what, source, begun)
 

@@ -55,6 +55,7 @@ class Installer:
         self._ready: dict[Call, dict[Transport, Ready]] = {}
         self._failed: dict[Call, dict[Transport, None]] = {}
         self._tasks: dict[Call, asyncio.Task[None]] = {}
+        self.on_settled: Callable[[Transport], None] = lambda transport: None  # whether its keys were taken or not
 
     def add(self, transport: Transport, what: KeysReady, source: Address, begun: float | None) -> None:
         """Keys of a component."""
@@ -112,6 +113,9 @@ class Installer:
                     if branch.placement is not None and branch.placement.streams:
                         self._ready.setdefault(call, {}).update(mine)  # else the branch is lost
                     raise
+                finally:
+                    for transport in mine:
+                        self.on_settled(transport)
             self._told(call, branch, mine, before)
 
     def _keys(self, transport: Transport, what: KeysReady, source: Address) -> Keys:

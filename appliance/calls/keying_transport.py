@@ -45,6 +45,7 @@ class Transport:
     failure: str = ""
     failed_at: float = 0.0  # 0: it has not
     deadline: float = 0.0  # 0: not running
+    held: list[tuple[Address, bytes]] | None = None  # our last flight, until the worker has the keys
     begun: dict[Address, float] = field(default_factory=dict)  # source -> its first record
 
     def begin_anew(self) -> None:
@@ -52,7 +53,7 @@ class Transport:
         self.started = self.done = self.mismatch = False
         self.failure = ""
         self.failed_at = self.deadline = 0.0
-        self.tries = 0
+        self.tries, self.held = 0, None
         self.begun.clear()
 
     def began(self, source: Address, now: float) -> None:

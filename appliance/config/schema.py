@@ -23,10 +23,13 @@ from appliance.config.sip_dispatcher import DestinationSet, SipDispatcher
 from appliance.config.sip_flood import SipFlood
 from appliance.config.sip_limits import SipLimit, SipOverload
 from appliance.config.sip_nat import SipNat
+from appliance.config.sip_radius import SipRadius
 from appliance.config.sip_registrar import SipRegisterBlock, SipRegistrar
 from appliance.config.sip_replication import SipReplication
 from appliance.config.sip_sanity import SipSanity
+from appliance.config.sip_tcp import SipTcp
 from appliance.config.sip_tls import SipTls, SipTlsDomain, SipTlsPeer
+from appliance.config.sip_topology import SipTopology
 from appliance.config.sip_websocket import SipWebsocket
 from appliance.config.trunks import NAME, Trunk, no_padding
 from appliance.config.types import (
@@ -363,15 +366,18 @@ class Settings(BaseSettings):
     sip: Sip = row(Sip, help=Sip.__doc__ or "", effect=Effect.RESTART)
     sip_bans: SipBans = row(SipBans, help=SipBans.__doc__ or "", effect=Effect.RESTART)
     sip_database: SipDatabase = row(SipDatabase, help=SipDatabase.__doc__ or "", effect=Effect.RESTART)
+    sip_tcp: SipTcp = row(SipTcp, help=SipTcp.__doc__ or "", effect=Effect.RESTART)
     sip_tls: SipTls = row(SipTls, help=SipTls.__doc__ or "", effect=Effect.RESTART)
     sip_tls_domains: tuple[SipTlsDomain, ...] = row((), help=SipTlsDomain.__doc__ or "", effect=Effect.RESTART)
     sip_tls_peers: tuple[SipTlsPeer, ...] = row((), help=SipTlsPeer.__doc__ or "", effect=Effect.RESTART)
+    sip_topology: SipTopology = row(SipTopology, help=SipTopology.__doc__ or "", effect=Effect.RESTART)
     sip_websocket: SipWebsocket = row(SipWebsocket, help=SipWebsocket.__doc__ or "", effect=Effect.RESTART)
     security: Security = row(Security, help=Security.__doc__ or "", effect=Effect.NEXT_CALL)
     sip_overload: SipOverload = row(SipOverload, help=SipOverload.__doc__ or "", effect=Effect.RESTART)
     sip_limits: tuple[SipLimit, ...] = row((), help=SipLimit.__doc__ or "", effect=Effect.RESTART)
     sip_accounting: SipAccounting = row(SipAccounting, help=SipAccounting.__doc__ or "", effect=Effect.RESTART)
     sip_nat: SipNat = row(SipNat, help=SipNat.__doc__ or "", effect=Effect.RESTART)
+    sip_radius: SipRadius = row(SipRadius, help=SipRadius.__doc__ or "", effect=Effect.RESTART)
     sip_registrar: SipRegistrar = row(SipRegistrar, help=SipRegistrar.__doc__ or "", effect=Effect.RESTART)
     sip_register_block: SipRegisterBlock = row(
         SipRegisterBlock, help=SipRegisterBlock.__doc__ or "", effect=Effect.RESTART

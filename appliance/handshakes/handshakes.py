@@ -21,10 +21,10 @@ class Handshakes:
     whose association failed. A stranger can fail too: without ICE a caller ends a call for the source that it was told
     of (or that ICE validated), not for any. Callbacks come from the event loop and may call back."""
 
-    def __init__(self, processes: int, send: Send, event: Event) -> None:
+    def __init__(self, processes: int, send: Send, event: Event, mtu: int = 1200) -> None:
         secret = os.urandom(SECRET_OCTETS)
         self._backend: Inline | Processes = (
-            Processes(processes, secret, send, event) if processes else Inline(secret, send, event)
+            Processes(processes, secret, send, event, mtu) if processes else Inline(secret, send, event, mtu)
         )
 
     async def start(self) -> None:
@@ -43,9 +43,9 @@ class Handshakes:
         never refused for want of room. An open key begins anew."""
         self._backend.open(key, wish, cookie, remote)
 
-    def expect(self, key: int, fingerprints: Iterable[Fingerprint]) -> None:
-        """The peer's fingerprints are known now: keys that were held back come out."""
-        self._backend.expect(key, fingerprints)
+    def expect(self, key: int, fingerprints: Iterable[Fingerprint], remote: Address | None = None) -> None:
+        """The peer's fingerprints are known now: keys that were held back come out. `remote`: so is its address."""
+        self._backend.expect(key, fingerprints, remote)
 
     def datagram(self, key: int, source: Address, data: bytes) -> None:
         """One that arrived on this transport. What belongs to no handshake is dropped."""

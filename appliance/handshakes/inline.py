@@ -12,8 +12,8 @@ from appliance.handshakes.table import Event, Send, Table
 class Inline:
     """A table and a timer."""
 
-    def __init__(self, secret: bytes, send: Send, event: Event) -> None:
-        self._table = Table(secret, send, event)
+    def __init__(self, secret: bytes, send: Send, event: Event, mtu: int) -> None:
+        self._table = Table(secret, send, event, mtu)
         self._timer: asyncio.TimerHandle | None = None
 
     async def start(self) -> None:
@@ -26,8 +26,8 @@ class Inline:
     def open(self, key: int, wish: DtlsMedia, cookie: bool, remote: Address | None) -> None:
         self._table.open(key, wish, cookie, remote)
 
-    def expect(self, key: int, fingerprints: Iterable[Fingerprint]) -> None:
-        self._do(lambda now: self._table.expect(key, fingerprints, now))
+    def expect(self, key: int, fingerprints: Iterable[Fingerprint], remote: Address | None) -> None:
+        self._do(lambda now: self._table.expect(key, fingerprints, remote, now))
 
     def datagram(self, key: int, source: Address, data: bytes) -> None:
         self._do(lambda now: self._table.datagram(key, source, data, now))

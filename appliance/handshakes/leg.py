@@ -47,11 +47,11 @@ class Entry:
 class Leg:
     """`cookie` and `remote` as for Handshakes.open."""
 
-    def __init__(self, wish: DtlsMedia, *, cookie: bool, remote: Address | None) -> None:
+    def __init__(self, wish: DtlsMedia, *, cookie: bool, remote: Address | None, mtu: int = 1200) -> None:
         self.entries: list[Entry] = []
         self.done = False  # it has its keys: nobody else needs to come
         self.refused = 0  # newcomers for whom there was no room
-        self._wish, self._cookie, self._remote = wish, cookie, remote
+        self._wish, self._cookie, self._remote, self._mtu = wish, cookie, remote, mtu
 
     def go(self, source: Address, now: float) -> Told:
         """As the client. Under way already: towards that address from now on."""
@@ -62,11 +62,12 @@ class Leg:
                 entry.source = source
                 return []
         self._wish = replace(self._wish, active=True)
-        self.entries = [Entry(Association(self._wish, cookie=False, now=now), source, b"", now)]
+        self.entries = [Entry(Association(self._wish, cookie=False, mtu=self._mtu, now=now), source, b"", now)]
         return self._told(self.entries[0], self.entries[0].association.start(now))
 
-    def expect(self, fingerprints: Iterable[Fingerprint], now: float) -> Told:
+    def expect(self, fingerprints: Iterable[Fingerprint], remote: Address | None, now: float) -> Told:
         """Keys that were held back come out, of one association; or none of them had the right certificate."""
+        self._remote = remote or self._remote
         self._wish = replace(self._wish, fingerprints=tuple(fingerprints))
         told: Told = []
         for entry in list(self.entries):
@@ -89,7 +90,8 @@ class Leg:
             if not self._make_room(source, now, room):
                 self.refused += 1
                 return []
-            found = [Entry(Association(self._wish, cookie=self._cookie, now=now), source, hello.random, now)]
+            association = Association(self._wish, cookie=self._cookie, mtu=self._mtu, now=now)
+            found = [Entry(association, source, hello.random, now)]
             self.entries += found
         told: Told = []
         for entry in found:

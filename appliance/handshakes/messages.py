@@ -35,8 +35,8 @@ def opening(key: int, wish: DtlsMedia, cookie: bool, remote: Address | None) -> 
     )  # fmt: skip
 
 
-def expecting(key: int, fingerprints: Iterable[Fingerprint]) -> bytes:
-    return _pack(EXPECT, key, *_fingerprints(fingerprints))
+def expecting(key: int, fingerprints: Iterable[Fingerprint], remote: Address | None = None) -> bytes:
+    return _pack(EXPECT, key, *(_address(remote) if remote else (b"", b"")), *_fingerprints(fingerprints))
 
 
 def datagram(key: int, source: Address, data: bytes) -> bytes:
@@ -60,7 +60,7 @@ def carry_out(message: bytes, table: Table, now: float) -> None:
         elif kind == OPEN:
             table.open(key, *_opened(fields))
         elif kind == EXPECT:
-            table.expect(key, _to_fingerprints(fields), now)
+            table.expect(key, _to_fingerprints(fields[2:]), _to_address(*fields[:2]) if fields[0] else None, now)
         elif kind == GO:
             table.go(key, _to_address(fields[0], fields[1]), now)
         elif kind == CLOSE:

@@ -21,7 +21,9 @@ class Process:
 
     Datagrams that it is too busy for are lost, as they may be anywhere; what it must know waits for it."""
 
-    def __init__(self, secret: bytes, hear: Callable[[bytes], None], ended: Callable[[Process], None]) -> None:
+    def __init__(
+        self, secret: bytes, mtu: int, hear: Callable[[bytes], None], ended: Callable[[Process], None]
+    ) -> None:
         self._hear, self._ended = hear, ended
         self._waiting: deque[bytes] = deque()
         self.lost = 0  # datagrams
@@ -33,7 +35,7 @@ class Process:
                 for option in (socket.SO_SNDBUF, socket.SO_RCVBUF):
                     end.setsockopt(socket.SOL_SOCKET, option, BUFFER)
             self._child = subprocess.Popen(
-                [sys.executable, "-m", "appliance.handshakes.worker", str(far.fileno())],
+                [sys.executable, "-m", "appliance.handshakes.worker", str(far.fileno()), str(mtu)],
                 pass_fds=[far.fileno()], stdin=subprocess.DEVNULL, env=environment(),
             )  # fmt: skip
         self._socket.setblocking(False)

@@ -38,8 +38,8 @@ class Processes:
     A process that dies is replaced. Legs whose handshake had not begun do not notice; where one was under way it has
     failed (`Reason.PROCESS`), because its peer goes on with what nobody remembers."""
 
-    def __init__(self, processes: int, secret: bytes, send: Send, event: Event) -> None:
-        self._count, self._secret = processes, secret
+    def __init__(self, processes: int, secret: bytes, send: Send, event: Event, mtu: int = 1200) -> None:
+        self._count, self._secret, self._mtu = processes, secret, mtu
         self._send, self._event = send, event
         self._processes: list[Process | None] = []
         self._load = [0] * processes
@@ -66,9 +66,9 @@ class Processes:
         leg = self._legs[key] = _Leg(slot, messages.opening(key, wish, cookie, remote))
         self._tell(leg, leg.opening)
 
-    def expect(self, key: int, fingerprints: Iterable[Fingerprint]) -> None:
+    def expect(self, key: int, fingerprints: Iterable[Fingerprint], remote: Address | None = None) -> None:
         if (leg := self._legs.get(key)) is not None:
-            leg.expecting = messages.expecting(key, fingerprints)
+            leg.expecting = messages.expecting(key, fingerprints, remote)
             self._tell(leg, leg.expecting)
 
     def go(self, key: int, source: Address) -> None:
@@ -90,7 +90,7 @@ class Processes:
     # ---------------------------------------------------------------- the processes
 
     def _start(self) -> Process:
-        return Process(self._secret, self._hear, self._ended)
+        return Process(self._secret, self._mtu, self._hear, self._ended)
 
     def _tell(self, leg: _Leg, message: bytes) -> None:
         process = self._processes[leg.slot]

@@ -23,9 +23,9 @@ HALF_OPEN = 2048  # associations of a process, 90 KiB each; signalled sources ar
 class Table:
     """`secret`: of the cookies. `now`: seconds of a monotonic clock, which processes of one secret share."""
 
-    def __init__(self, secret: bytes, send: Send, event: Event) -> None:
+    def __init__(self, secret: bytes, send: Send, event: Event, mtu: int = 1200) -> None:
         self._front = CookieFront(secret)
-        self._send, self._event = send, event
+        self._send, self._event, self._mtu = send, event, mtu
         self._legs: dict[int, Leg] = {}
         self._half_open = 0
         self._wakes: list[tuple[float, int, int, Entry]] = []
@@ -33,15 +33,15 @@ class Table:
 
     def open(self, key: int, wish: DtlsMedia, cookie: bool, remote: Address | None) -> None:
         self.close(key)
-        self._legs[key] = Leg(wish, cookie=cookie, remote=remote)
+        self._legs[key] = Leg(wish, cookie=cookie, remote=remote, mtu=self._mtu)
 
     def close(self, key: int) -> None:
         leg = self._legs.pop(key, None)
         if leg is not None:
             self._half_open -= sum(entry.half_open for entry in leg.entries)
 
-    def expect(self, key: int, fingerprints: Iterable[Fingerprint], now: float) -> None:
-        self._with(key, lambda leg: leg.expect(fingerprints, now))
+    def expect(self, key: int, fingerprints: Iterable[Fingerprint], remote: Address | None, now: float) -> None:
+        self._with(key, lambda leg: leg.expect(fingerprints, remote, now))
 
     def go(self, key: int, source: Address, now: float) -> None:
         self._with(key, lambda leg: leg.go(source, now))
@@ -78,9 +78,11 @@ class Table:
         for entry in leg.entries:
             self._wake(key, entry)
         for address, outputs in told:
+            if isinstance(outputs.event, KeysReady):  # the peer's media may follow our last flight at once
+                self._event(key, address, outputs.event)
             for data in outputs.datagrams:
                 self._send(key, address, data)
-            if outputs.event is not None:
+            if isinstance(outputs.event, Failed):
                 self._event(key, address, outputs.event)
 
     def _wake(self, key: int, entry: Entry) -> None:

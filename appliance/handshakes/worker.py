@@ -1,4 +1,4 @@
-"""A handshake process: `python -m appliance.handshakes.worker DESCRIPTOR`. Its only socket is the one to the front; it
+"""A handshake process: `python -m appliance.handshakes.worker DESCRIPTOR MTU`. Its only socket is the one to the front; it
 ends with it. The first message is the secret of the cookies."""
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ BATCH = 64  # messages between two looks at the clock
 _PR_SET_DUMPABLE = 4
 
 
-def main(descriptor: int) -> None:
+def main(descriptor: int, mtu: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of the terminal: the front decides
     ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)  # private keys: no core dump, no ptrace by others
     with socket.socket(fileno=descriptor) as front, contextlib.suppress(ConnectionError, BrokenPipeError):
@@ -28,6 +28,7 @@ def main(descriptor: int) -> None:
             secret,
             send=lambda key, to, data: front.sendall(messages.sending(key, to, data)),
             event=lambda key, source, event: front.sendall(messages.telling(key, source, event)),
+            mtu=mtu,
         )
         poll = select.poll()  # descriptors keep their numbers, and a gateway has more than select takes
         poll.register(front, select.POLLIN)
@@ -52,4 +53,4 @@ def _turn(front: socket.socket, table: Table, poll: select.poll) -> bool:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), int(sys.argv[2]))

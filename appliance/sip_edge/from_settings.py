@@ -22,9 +22,12 @@ from appliance.sip_edge.areas import (
     guard,
     limits,
     nat,
+    radius,
     registrar,
     replication,
+    streams,
     tls,
+    topology,
     trickle,
     websocket,
 )
@@ -46,10 +49,13 @@ AREAS: tuple[Callable[[Settings, Places], Area], ...] = (  # in load order of mo
     registrar.area,
     replication.area,
     auth.area,
+    radius.area,
     access.area,
     dispatcher.dispatcher,
+    streams.area,
     websocket.area,
     trickle.area,
+    topology.area,
 )
 
 # A trunk's quirks as NG words: (setting, value that asks for it, word). Words of rtpengine where it has one.
@@ -109,16 +115,19 @@ def edge_config(settings: Settings, run: Path) -> EdgeConfig:
         nat=nat.rules(settings),
         registrar=registrar.rules(settings),
         replication=replication.rules(settings),
+        radius=radius.rules(settings),
         auth=auth.rules(settings, run, database=places.database != ""),
         access=access.rules(settings, database=places.database != ""),
         routes=access.routes(settings),
         balance=dispatcher.rules(settings),
+        streams=streams.rules(settings),
         tls=tls.rules(settings),
         websocket=websocket.rules(settings),
+        topology=topology.rules(settings, account(settings)),
     )
     return EdgeConfig(
         run=run, listen=tuple(map(websocket.core_socket, sip.listen)), ng=ng, table=table,
-        mask_key=kamailio.mask_key(run), program=sip.program, modules=modules,
+        program=sip.program, modules=modules,
         workers=sip.workers, user=account(settings), log_level=sip.log_level,
         memory_manager=sip.memory_manager, shared_memory_mb=sip.shared_memory_mb,
         private_memory_mb=sip.private_memory_mb,

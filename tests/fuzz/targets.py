@@ -15,6 +15,7 @@ from appliance.calls.negotiation import Negotiated, Negotiation
 from appliance.errors import GatewayError, InvalidSdp
 from appliance.policy.options import DtlsOptions, Ice, MediaOptions, SdesOptions
 from appliance.policy.secure_media import Mode, SecureMedia
+from appliance.protocols.ice import candidate, trickle
 from appliance.protocols.ng import bencode, codec, flags
 from appliance.protocols.ng.framing import Framer, Unframed
 from appliance.protocols.ng.value import Value
@@ -22,6 +23,8 @@ from appliance.protocols.sdes import crypto
 from appliance.protocols.sdp.description import Description
 from appliance.protocols.sdp.parse import parse
 from appliance.protocols.srtp import suites
+from appliance.protocols.stun import attributes
+from appliance.protocols.stun import message as stun
 from tests.appliance.calls import sdps
 from tests.appliance.protocols.sdp import fixtures
 from tests.fuzz.mutate import Corpus
@@ -245,6 +248,78 @@ def _negotiation_seeds() -> list[bytes]:
     return seeds
 
 
+# ---------------------------------------------------------------- ICE
+
+
+class Refused(Exception):
+    """What a parser that never raises has said."""
+
+
+def _stun(data: bytes) -> stun.Message:
+    """The whole datagram, and once more as the body of a right header: most mutations spoil a length."""
+    found = stun.parse(data)
+    if isinstance(found, stun.Message):
+        return found
+    body = data[20:2048][: len(data[20:2048]) & ~3]
+    found = stun.parse(data[:2].ljust(2, b"\0") + len(body).to_bytes(2, "big") + STUN_COOKIE + bytes(12) + body)
+    if isinstance(found, stun.Malformed):
+        raise Refused(found.reason)
+    return found
+
+
+def _stun_again(data: bytes, message: stun.Message) -> None:
+    """What is accepted means the same when it is written anew; nothing unsigned is ever verified."""
+    message.verified(b"key")
+    written = stun.parse(stun.encode(message, b"key"))
+    assert isinstance(written, stun.Message) and written.verified(b"key")
+    for row in attributes.ROWS:
+        assert getattr(written, row.field) == getattr(message, row.field), row.field
+
+
+def _stun_seeds() -> list[bytes]:
+    vectors = json.loads((VECTORS / "rfc5769_stun.json").read_text())["vectors"]
+    seeds = [bytes.fromhex(entry["hex"]) for entry in vectors]
+    for value in (b"", b"\0", bytes(4), bytes(8), bytes(20), b"\0\2\1\1" + bytes(4), b"\0\1\1\1" + bytes(16)):
+        for row in attributes.ROWS:  # each attribute with values of other lengths and families (row D10)
+            body = bytearray()
+            attributes.append(body, row.code, value)
+            seeds.append(b"\0\1" + len(body).to_bytes(2, "big") + STUN_COOKIE + bytes(12) + bytes(body))
+    return seeds
+
+
+STUN_COOKIE = bytes.fromhex("2112a442")
+STUN_WORDS = [row.code.to_bytes(2, "big") for row in attributes.ROWS] + [
+    b"\0\x08\0\x14", b"\x80\x28\0\4", b"\0\x1c\0\x20", b"\0\2", b"\0\x03", b"\xff\xff", STUN_COOKIE,
+]  # fmt: skip
+CANDIDATES = [
+    b"1 1 UDP 2130706431 192.0.2.1 5000 typ host",
+    b"842163049 1 udp 1677729535 203.0.113.7 46154 typ srflx raddr 0.0.0.0 rport 0 generation 0 network-cost 999",
+    b"3 2 TCP 1 2001:db8::1 9 typ relay raddr :: rport 9 tcptype active ufrag abcd",
+    b"4 1 udp 1 4a2b1c9e-3d4f-4b6a-9e0d-1c2b3a4f5e6d.local 5000 typ host",
+]
+FRAGMENTS = [
+    b"a=ice-ufrag:8hhY\r\na=ice-pwd:asd88fgpdd777uzjYhagZg\r\nm=audio 9 RTP/AVP 0\r\na=mid:1\r\na=candidate:"
+    + line + b"\r\na=end-of-candidates\r\n" for line in CANDIDATES
+]  # fmt: skip
+ICE_WORDS = [b"typ", b"raddr", b"rport", b"udp", b"TCP", b"a=mid:", b"m=", b"a=candidate:", b"a=end-of-candidates"]
+
+
+def _candidate(data: bytes) -> candidate.Candidate:
+    text = data.decode("utf-8", "surrogateescape")
+    candidate.read([text])
+    return candidate.parse(text)
+
+
+def _candidate_again(data: bytes, found: candidate.Candidate) -> None:
+    assert candidate.parse(str(found)) == found
+
+
+def _fragment_again(data: bytes, found: trickle.Fragment) -> None:
+    """Written with an m-line for each section; what was left out, or cannot be written, stays out."""
+    again = trickle.parse(trickle.emit(found))
+    assert [section.candidates for section in again.sections] == [section.candidates for section in found.sections]
+
+
 TARGETS: tuple[Target, ...] = (
     Target("sdp", Corpus(_sdp_seeds(), SDP_WORDS), parse, (InvalidSdp,), _sdp),
     Target(
@@ -277,4 +352,7 @@ TARGETS: tuple[Target, ...] = (
     Target(
         "negotiation", Corpus(_negotiation_seeds(), SDP_WORDS), _negotiate, (GatewayError,), _negotiated, messages=3,
     ),
+    Target("stun", Corpus(_stun_seeds(), STUN_WORDS), _stun, (Refused,), _stun_again),
+    Target("candidate", Corpus(CANDIDATES, ICE_WORDS), _candidate, (candidate.InvalidCandidate,), _candidate_again),
+    Target("sdpfrag", Corpus(FRAGMENTS, ICE_WORDS), trickle.parse, (InvalidSdp,), _fragment_again),
 )  # fmt: skip

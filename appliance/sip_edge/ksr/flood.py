@@ -1,7 +1,7 @@
 """Anti-flood: bans and pike (rows M01-M13). The first thing that every message meets, so it does little.
 
-    octets:  banned source -> gone, unparsed
-    request: known source -> passes, uncounted;  counted -> newly too many: ban, one alert, swallowed
+octets:  banned source -> gone, unparsed
+request: known source -> passes, uncounted;  counted -> newly too many: ban, one alert, swallowed
 """
 
 from __future__ import annotations

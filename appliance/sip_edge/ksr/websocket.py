@@ -37,13 +37,6 @@ def arrives(method: str) -> None:
         KSR.nathelper.add_contact_alias()
 
 
-def registers() -> None:
-    """A REGISTER of a session: calls to this phone go to where it really is (RFC 7118 section 5: its Contact is a name
-    that nobody can look up)."""
-    if say.transport() in TRANSPORTS:
-        KSR.nathelper.fix_nated_register()
-
-
 def answers() -> None:
     """A reply of a session: the same."""
     if say.transport() in TRANSPORTS:

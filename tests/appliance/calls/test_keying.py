@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from appliance.calls import adoption, persistence
+from appliance.calls.key_watch import KeyWatch
 from appliance.calls.keyed import Seat
 from appliance.calls.keying import LINGER_S, MOST_TRIES, SECOND_CHANCE_S, Keying
 from appliance.calls.keying_install import Installer
@@ -64,8 +65,8 @@ class FakeAssociations:
         assert key not in self.opened
         self.opened[key] = (wish, cookie, remote)
 
-    def expect(self, key: int, fingerprints: Iterable[Fingerprint]) -> None:
-        assert key in self.opened
+    def expect(self, key: int, fingerprints: Iterable[Fingerprint], remote: Address | None = None) -> None:
+        assert key in self.opened and remote == Address(*PEER)
         self.expected[key] = tuple(fingerprints)
 
     def datagram(self, key: int, source: Address, data: bytes) -> None:
@@ -488,6 +489,29 @@ async def test_a_new_association_takes_over(house: House) -> None:
     assert house.rig.plane.faults() == []
     await house.turn(LINGER_S)
     assert not house.associations.opened
+
+
+@pytest.mark.row("D12", "DTLS-12")
+@pytest.mark.parametrize("after_s", [0, 119, 121])
+async def test_keys_of_the_association_before_go(house: House, after_s: int) -> None:
+    """With the first packet under the new ones, and after two minutes in any case."""
+    plane = house.rig.plane
+    plane.used = {bytes([number]) * 16: (0, 0) for number in range(30)}
+    watch = KeyWatch(house.rig.calls.ledger)
+    await house.up(leg(wish()))
+    await house.says(PEER, keys(7))
+    await house.up(leg(wish(association="two")))
+    await house.says(PEER, keys(17), max(house.associations.opened))
+    call = house.rig.calls.ledger.registry.get("c")
+    assert call is not None
+    start = house.rig.calls.ledger.clock()
+    house.rig.calls.ledger.clock = lambda: start + after_s
+    if not after_s:
+        plane.used[bytes([18]) * 16] = (1, 0)
+    watch.look_at(call)
+    await asyncio.sleep(0.02)
+    assert house.leg().receive_also == (() if after_s != 119 else (keys(7).receive,))
+    assert house.leg().receive == keys(17).receive and plane.faults() == []
 
 
 async def test_a_leg_that_wants_no_dtls_any_more(house: House) -> None:
