@@ -30,7 +30,8 @@ class Association:
     def __init__(self, wish: DtlsMedia, *, cookie: bool, mtu: int = 1200, now: float) -> None:
         self.ended: float | None = None  # when its event, or its keys held back, came about
         self._client = bool(wish.active)
-        self._context = contexts.context(wish.certificate, wish.suites, wish.legacy)
+        self._context = contexts.context(wish.suites, wish.legacy)
+        self._certificate = wish.certificate
         self._legacy = wish.legacy
         self._expected = tuple(wish.fingerprints)
         self._cookie, self._mtu = cookie, mtu
@@ -149,7 +150,7 @@ class Association:
     def _begin(self, now: float) -> bool:
         if self._context is None or (self._expected and not fingerprints.deciding(self._expected)):
             return False
-        self._connection = SSL.Connection(self._context, None)
+        self._connection = contexts.connection(self._context, self._certificate)
         self._connection.set_app_data(self)
         self._connection.set_ciphertext_mtu(self._mtu)
         if self._client:
