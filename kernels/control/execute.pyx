@@ -89,8 +89,8 @@ cdef int install_flow(Path *path, uint32_t slot, const FlowCommand *command) noe
     if flow.used and flow.want.socket != want.socket:
         flow_vacate(path, flow)
     sequence_begin(&flow.sequence)
-    if (not flow.used or not peer_equal(&flow.want.remote, &want.remote)
-            or flow.want.flags & FLOW_ICE and not want.flags & FLOW_ICE):
+    if not want.flags & FLOW_ICE and (not flow.used or flow.want.flags & FLOW_ICE
+                                      or not peer_equal(&flow.want.remote, &want.remote)):
         flow.current = want.remote
         flow.learning = LEARN_OPEN
         flow.learnt = 0

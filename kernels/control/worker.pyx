@@ -30,7 +30,7 @@ from kernels.flow.counters cimport (
 from kernels.flow.handoff cimport (
     LOBBY, Handoffs, Neighbour, handoff_doze, handoff_prepare, handoff_rise, handoff_take, handoff_wake, home_owner,
 )
-from kernels.flow.ice cimport ice_follow, ice_may_inject
+from kernels.flow.ice cimport ice_adopt, ice_may_inject
 from kernels.flow.ice_table cimport IceAgent
 from kernels.flow.pipeline cimport PuntBudget, pipeline_run, pipeline_settle
 from kernels.flow.samples cimport Samples, samples_adopt
@@ -261,7 +261,7 @@ cdef void adopt_flows(Loop *w) noexcept nogil:
         if w.path.ices[i].sequence & 1:
             sequence_end(&w.path.ices[i].sequence)
         if flow.used and flow.want.flags & FLOW_ICE:
-            ice_follow(&w.path, i)
+            ice_adopt(&w.path, i)
         if flow.used and flow.want.socket < w.path.socket_count:
             w.path.sockets[flow.want.socket] = i
 

@@ -19,8 +19,10 @@ from kernels.wire.packet cimport Drop, Packet, Peer
 cdef Drop ice_receive(Path *path, Packet *packet) noexcept nogil
 # Create or update the agent of a flow that is installed. 0 or a positive errno.
 cdef int ice_install(Path *path, uint32_t flow, const IceParameters *want) noexcept nogil
-# `current` of an ICE flow again: after a command, and for a worker that takes over.
+# `current` of an ICE flow again: the pair that is selected. Selected anew it consents.
 cdef void ice_follow(Path *path, uint32_t flow) noexcept nogil
+# The same for a worker that takes over: `current` may be torn, and proves nothing new.
+cdef void ice_adopt(Path *path, uint32_t flow) noexcept nogil
 # The agent back to an empty slot, without a trace of its keys.
 cdef void ice_wipe(Path *path, uint32_t flow) noexcept nogil
 # Tell the control process once that the selected pair has not been heard.

@@ -213,16 +213,21 @@ cdef void select(Path *path, uint32_t flow, uint32_t source, uint32_t under) noe
 
 
 cdef void ice_follow(Path *path, uint32_t flow_slot) noexcept nogil:
+    cdef Peer before = path.flows[flow_slot].current
+    ice_adopt(path, flow_slot)
+    if not peer_equal(&path.flows[flow_slot].current, &before):
+        consent(&path.ices[flow_slot], path.now)
+
+
+cdef void ice_adopt(Path *path, uint32_t flow_slot) noexcept nogil:
     cdef Flow *flow = &path.flows[flow_slot]
-    cdef IceAgent *agent = &path.ices[flow_slot]
+    cdef const IceAgent *agent = &path.ices[flow_slot]
     cdef Peer target
     memset(&target, 0, sizeof(Peer))
     if agent.used and not agent.want.flags & ICE_LITE:
         target = flow.want.remote
     elif agent.used and agent.selected < ICE_SOURCES:
         target = agent.sources[agent.selected].peer
-    if target.family and not peer_equal(&target, &flow.current):
-        consent(agent, path.now)                        # being selected is the first of it
     sequence_begin(&flow.sequence)
     flow.current = target
     flow.learning = LEARN_FIXED

@@ -92,7 +92,7 @@ class DtlsPhone:
         except (TimeoutError, BlockingIOError, ConnectionRefusedError):
             return None
         if 20 <= data[0] < 64:
-            self._connection.bio_write(data)
+            self.push(data)
         else:
             self.heard.append((data, source))
         self._flush(to or source)
@@ -115,7 +115,23 @@ class DtlsPhone:
         while time.monotonic() < end:
             self.step(to, wait=0.05)
 
+    def peer_fingerprint(self) -> str:
+        """Of the certificate that the other side proved to have, as SDP writes it."""
+        shown = self._connection.get_peer_certificate(as_cryptography=True)
+        assert shown is not None
+        return f"sha-256 {shown.fingerprint(hashes.SHA256()).hex(':').upper()}"
+
+    def push(self, data: bytes) -> None:
+        """A datagram of the handshake has come."""
+        self._connection.bio_write(data)
+
     def _flush(self, to: Address | None) -> None:
+        for datagram in self.pull():
+            if to is not None:
+                self.socket.sendto(datagram, to)
+
+    def pull(self) -> list[bytes]:
+        """Go on with the handshake; what is to be sent."""
         if not self.keyed:
             try:
                 self._connection.do_handshake()
@@ -123,14 +139,12 @@ class DtlsPhone:
                 pass
             else:
                 self._done()
+        flight = b""
         while True:
             try:
-                flight = self._connection.bio_read(65536)
+                flight += self._connection.bio_read(65536)
             except SSL.WantReadError:
-                return
-            if to is not None:
-                for datagram in datagrams(flight):
-                    self.socket.sendto(datagram, to)
+                return datagrams(flight)
 
     def _done(self) -> None:
         profile = self._connection.get_selected_srtp_profile()

@@ -79,7 +79,10 @@ def into_branch(answerer: Trunk) -> None:
 def into_reply(table: RoutingTable) -> None:
     """The gateway's SDP in place of the answerer's."""
     status = int(KSR.pv.get("$rs") or 0)
-    if not 180 <= status < 300 or not read.text("$rb"):
+    if not 180 <= status < 300:
+        unasked()
+        return
+    if not read.text("$rb"):
         return
     if KSR.textops.has_body_type(say.SDP_TYPE) < 0:
         _disable(media_flags.unreadable(KSR.pv.gete("$cT"))[2] if status >= 200 else "")
@@ -95,10 +98,25 @@ def into_reply(table: RoutingTable) -> None:
         _disable(_why_unanswered(table) if status >= 200 else "")
 
 
-def into_ack(answerer: Trunk, offerer: Trunk) -> None:
-    """The ACK of a late offer carries the answer, from `answerer` to `offerer` (the sides of the dialog)."""
-    if not KSR.pv.gete("$dlg_var(late)") or not read.text("$rb"):
-        return
+def answers_late(method: str) -> bool:
+    """Whether this request carries the answer to an offer of a reply: the ACK of a 2xx, or the PRACK of a reliable
+    provisional one (RFC 3262 section 5)."""
+    return method in ("ACK", "PRACK") and bool(KSR.pv.gete("$dlg_var(late)")) and bool(read.text("$rb"))
+
+
+def unasked() -> None:
+    """An SDP that is neither offer nor answer, such as the capabilities in a 488 or in the answer to OPTIONS: nobody
+    has read it for addresses and keys, so it goes no further."""
+    if has_sdp():
+        KSR.textopsx.remove_body()
+
+
+def has_sdp() -> bool:
+    return bool(KSR.textops.has_body_type(say.SDP_TYPE) > 0)
+
+
+def late_answer(answerer: Trunk, offerer: Trunk) -> None:
+    """The SDP of such a request, from `answerer` to `offerer` (the sides of the dialog)."""
     KSR.pv.sets("$dlg_var(late)", "")
     if KSR.textops.has_body_type(say.SDP_TYPE) < 0:  # row C08
         _disable(media_flags.unreadable(KSR.pv.gete("$cT"))[2])

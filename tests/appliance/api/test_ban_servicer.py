@@ -67,7 +67,8 @@ async def _all(servicer: BanServicer, size: int, **words: str) -> list[list[str]
 async def test_every_page_size_gives_everything_once(servicer: BanServicer, size: int) -> None:
     pages = await _all(servicer, size)
     assert [len(page) for page in pages[:-1]] == [size] * (len(pages) - 1)
-    assert [target for page in pages for target in page] == [str(one.network) for one in BANS] + [one.key for one in BLOCKS]
+    everybody = [str(one.network) for one in BANS] + [one.key for one in BLOCKS]
+    assert [target for page in pages for target in page] == everybody
 
 
 async def test_a_block_says_what_it_is(servicer: BanServicer) -> None:

@@ -33,9 +33,9 @@ PATHS = {
         "ice.ice_admits", "ice.ice_consents",
     },
     "flow/ice": {
-        "ice_receive", "ice_follow", "ice_wipe", "ice_install", "ice_tell_expiry", "ice_may_inject", "ignore",
-        "request", "response", "refuse", "credential", "of_peer", "validate", "consent", "mark", "place", "source_put",
-        "selectable", "select", "tell", "ice_find", "ice_judges", "stun.stun_parse", "stun.stun_place",
+        "ice_receive", "ice_follow", "ice_adopt", "ice_wipe", "ice_install", "ice_tell_expiry", "ice_may_inject",
+        "ignore", "request", "response", "refuse", "credential", "of_peer", "validate", "consent", "mark", "place",
+        "source_put", "selectable", "select", "tell", "ice_find", "ice_judges", "stun.stun_parse", "stun.stun_place",
         "stun.stun_note", "stun.stun_fingerprint_ok", "stun.stun_signed", "stun.stun_success", "stun.stun_refuse",
         "stun.stun_attribute", "stun.stun_finish", "stun.stun_names",
     },

@@ -9,6 +9,7 @@ import pytest
 
 from kernels.control.commands import InstallCrypto
 from kernels.wire.packet import Drop
+from tests.kernels.checks import IcePlane, check
 from tests.kernels.guarded import INPUTS, SEED, damaged, lies, noise
 from tests.kernels.rig import (
     ALICE,
@@ -65,6 +66,26 @@ def test_secure_leg(transform: str) -> None:
         arrive(plane, 0, data, ALICE)
         arrive(plane, 1, data, BOB)
     assert balanced(plane.counters(), drops(plane))
+
+
+@pytest.mark.row("D10")
+@pytest.mark.parametrize("slack", [0, TAILROOM])
+def test_ice_leg(slack: int) -> None:
+    """STUN to an agent: checks cut at every length, damaged, and noise behind their header. Nothing of it validates
+    anybody; answers stay inside the frame; then a real check is answered where there is room."""
+    plane, chance = IcePlane(slack=slack), random.Random(SEED)
+    real = check(nominate=True)
+    data = [real[:length] for length in range(1, len(real))]
+    data += [found for found in damaged(real, 20_000) if found != real]
+    data += [b"\x00\x01" + chance.randrange(100).to_bytes(2) + real[4:20] + chance.randbytes(60) for _ in range(5_000)]
+    arrive(plane, 0, data, ALICE)
+    counters = plane.counters()
+    assert balanced(counters, drops(plane))
+    assert counters["stun"] > 10_000
+    status = plane.flow(0).ice
+    assert (status.sources, status.answered) == ((), 0)
+    arrive(plane, 0, [real, check(user="no:body"), check((0x7FFF, b""))], ALICE)
+    assert plane.flow(0).ice.sources[0][0] == ALICE
 
 
 def test_no_room_for_a_trailer() -> None:
