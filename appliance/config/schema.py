@@ -23,6 +23,7 @@ from appliance.config.sip_dispatcher import DestinationSet, SipDispatcher
 from appliance.config.sip_flood import SipFlood
 from appliance.config.sip_limits import SipLimit, SipOverload
 from appliance.config.sip_nat import SipNat
+from appliance.config.sip_radius import SipRadius
 from appliance.config.sip_registrar import SipRegisterBlock, SipRegistrar
 from appliance.config.sip_replication import SipReplication
 from appliance.config.sip_sanity import SipSanity
@@ -374,6 +375,7 @@ class Settings(BaseSettings):
     sip_limits: tuple[SipLimit, ...] = row((), help=SipLimit.__doc__ or "", effect=Effect.RESTART)
     sip_accounting: SipAccounting = row(SipAccounting, help=SipAccounting.__doc__ or "", effect=Effect.RESTART)
     sip_nat: SipNat = row(SipNat, help=SipNat.__doc__ or "", effect=Effect.RESTART)
+    sip_radius: SipRadius = row(SipRadius, help=SipRadius.__doc__ or "", effect=Effect.RESTART)
     sip_registrar: SipRegistrar = row(SipRegistrar, help=SipRegistrar.__doc__ or "", effect=Effect.RESTART)
     sip_register_block: SipRegisterBlock = row(
         SipRegisterBlock, help=SipRegisterBlock.__doc__ or "", effect=Effect.RESTART

@@ -26,8 +26,7 @@ def deciding(listed: Iterable[Fingerprint]) -> tuple[Fingerprint, ...]:
     usable: dict[str, list[Fingerprint]] = {}
     for fingerprint in listed:
         usable.setdefault(fingerprint.hash.lower(), []).append(fingerprint)
-    strongest = next((name for name in HASHES if name in usable), "")
-    return tuple(usable.get(strongest, ()))
+    return next((tuple(usable[name]) for name in HASHES if name in usable), ())
 
 
 def match(certificate: bytes, listed: Iterable[Fingerprint]) -> Fingerprint | None:

@@ -11,6 +11,7 @@ from appliance.sip_edge.ksr import (
     fallback,
     media,
     media_flags,
+    radius,
     read,
     say,
     target,
@@ -26,6 +27,7 @@ def new(table: RoutingTable) -> int:
     if way is None:
         return 1
     caller, word = media_flags.by_its_leg(way[0], say.transport()), way[1]
+    radius.account(table)  # before there is a transaction, which takes the flags along
     KSR.tm.t_newtran()
     KSR.tm.t_reply(100, "Trying")
     KSR.dialog.dlg_manage()

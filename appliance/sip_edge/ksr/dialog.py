@@ -13,6 +13,7 @@ from appliance.sip_edge.ksr import (
     identity,
     media,
     media_flags,
+    radius,
     read,
     say,
     topology,
@@ -48,6 +49,7 @@ def within(table: RoutingTable, method: str) -> int:
         return trickle.take()
     if method == "BYE":
         media.delete()
+        radius.account(table)
         say.event("call", state="HANGUP")
     if method not in ("INVITE", "UPDATE"):
         media.between(sender, receiver)

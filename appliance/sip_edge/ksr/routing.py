@@ -19,6 +19,7 @@ from appliance.sip_edge.ksr.rules.guard import GuardRules
 from appliance.sip_edge.ksr.rules.limits import LimitRules
 from appliance.sip_edge.ksr.rules.nat import NatRules
 from appliance.sip_edge.ksr.rules.networks import Network, parsed
+from appliance.sip_edge.ksr.rules.radius import RadiusRules
 from appliance.sip_edge.ksr.rules.registrar import RegistrarRules
 from appliance.sip_edge.ksr.rules.replication import ReplicationRules
 from appliance.sip_edge.ksr.rules.routes import Route
@@ -75,6 +76,7 @@ class RoutingTable:
     access: AccessRules = field(default_factory=AccessRules)
     routes: tuple[Route, ...] = ()
     auth: AuthRules = field(default_factory=AuthRules)
+    radius: RadiusRules = field(default_factory=RadiusRules)
     registrar: RegistrarRules = field(default_factory=RegistrarRules)
     replication: ReplicationRules = field(default_factory=ReplicationRules)
     balance: BalanceRules = field(default_factory=BalanceRules)

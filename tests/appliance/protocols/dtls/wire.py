@@ -41,7 +41,7 @@ class Wire:
     now: float = 0.0
     spoil: Callable[[bytes], bytes | None] = lambda data: data
     _due: list[tuple[float, int, Callable[[], None]]] = field(default_factory=list)
-    _number: "count[int]" = field(default_factory=count)
+    _number: count[int] = field(default_factory=count)
 
     def __post_init__(self) -> None:
         self.random = Random(self.seed)
@@ -108,3 +108,32 @@ def pair(wire: Wire, client: DtlsMedia | None = None, server: DtlsMedia | None =
     two = End(wire, server or wish(False, THEIRS, OURS), address=CLIENT)
     one.peer, two.peer = two.receive, one.receive
     return one, two
+
+
+# ---------------------------------------------------------------- messages made by hand
+
+
+def record(content: int, payload: bytes, epoch: int = 0, number: int = 0) -> bytes:
+    header = bytes([content]) + b"\xfe\xfd" + epoch.to_bytes(2, "big") + number.to_bytes(6, "big")
+    return header + len(payload).to_bytes(2, "big") + payload
+
+
+def message(kind: int, body: bytes, sequence: int = 0, *, length: int | None = None, offset: int = 0) -> bytes:
+    """A handshake message, or a fragment that says it is one of `length` octets."""
+    whole = len(body) if length is None else length
+    head = bytes([kind]) + whole.to_bytes(3, "big") + sequence.to_bytes(2, "big") + offset.to_bytes(3, "big")
+    return head + len(body).to_bytes(3, "big") + body
+
+
+def client_hello(random: bytes = bytes(32), cookie: bytes = b"", sequence: int = 0) -> bytes:
+    """A real one with another random, and with a cookie; as an attacker writes it."""
+    one = End(Wire(), wish(True))
+    one.start()
+    body = one.sent[0][25:]
+    session = 35 + body[34]
+    made = body[:2] + random + body[34:session] + bytes([len(cookie)]) + cookie + body[session + 1 + body[session] :]
+    return record(22, message(1, made, sequence), number=sequence)
+
+
+def cookie_of(verify_request: bytes) -> bytes:
+    return verify_request[28 : 28 + verify_request[27]]
