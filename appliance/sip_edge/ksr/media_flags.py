@@ -168,11 +168,12 @@ def _may_show_keys(trunk: Trunk, transport: str) -> bool:
 
 def answer_flags(answerer: Trunk, offerer: Trunk, transport: str = "udp") -> str:
     """Flags of rtpengine_answer: the offerer's protocol is the gateway's to remember. `transport`: of the offerer's
-    SIP; a WebRTC offerer is answered with ICE and DTLS as it offered them."""
-    if passes(answerer, offerer):
-        return " ".join((*COMMON, *webrtc.REMOVED, transparent.WORD, *offerer.flags))
+    SIP; a WebRTC offerer is answered with ICE and DTLS as it offered them, every other one with the ICE it offered."""
     kept = webrtc.is_webrtc(offerer.webrtc, transport)
-    return " ".join((*COMMON, *(() if kept else webrtc.REMOVED), *quirks(answerer, offerer)))
+    words = () if kept else tuple(word for word in webrtc.REMOVED if not word.startswith("ICE="))
+    if passes(answerer, offerer):
+        return " ".join((*COMMON, *words, transparent.WORD, *offerer.flags))
+    return " ".join((*COMMON, *words, *quirks(answerer, offerer)))
 
 
 def quirks(sender: Trunk, receiver: Trunk) -> list[str]:

@@ -211,6 +211,7 @@ def test_a_browsers_offer_is_not_shut_out_by_its_trunks_other_phones() -> None:
 
 @pytest.mark.row("G20", "G23")
 def test_a_webrtc_offerer_is_answered_as_it_offered() -> None:
-    """ICE=remove in an answer would take away what the offerer's own SDP has."""
+    """ICE=remove in an answer would take away what the offerer's own SDP has: of nobody's."""
     assert not {"ICE=remove", "DTLS=off"} & set(media_flags.answer_flags(Trunk("b"), Trunk("a"), "wss").split())
-    assert {"ICE=remove", "DTLS=off"} <= set(media_flags.answer_flags(Trunk("b"), Trunk("a"), "udp").split())
+    words = set(media_flags.answer_flags(Trunk("b"), Trunk("a"), "udp").split())
+    assert "DTLS=off" in words and "ICE=remove" not in words

@@ -101,6 +101,13 @@ def test_ice_and_rtcp_mux(
         assert {name: getattr(options, name) for name in names} == {**usual, **change}
 
 
+@pytest.mark.parametrize("transport", ["udp", "wss"])
+def test_offered_ice_is_answered(settings: Settings, transport: str) -> None:
+    """G20: an answer's request does not take away what the offer's let stand; `ice = "off"` is said with the offer."""
+    words = media_flags.answer_flags(trunk(settings), trunk(settings), transport)
+    assert asked(words).ice is Ice.DEFAULT
+
+
 @pytest.mark.parametrize(("webrtc", "browser"), [("always", True), ("never", False), ("websocket", False)])
 def test_webrtc(settings: Settings, webrtc: str, browser: bool) -> None:
     """G06: a trunk whose legs are WebRTC ones by setting, not by the transport of its SIP."""
