@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import KSR
 
-from appliance.sip_edge.ksr import balance, media_flags, nat, radius, read, say, target, websocket
+from appliance.sip_edge.ksr import access, balance, media_flags, nat, radius, read, say, target, websocket
 from appliance.sip_edge.ksr.routing import RoutingTable, Trunk
 from appliance.sip_edge.ksr.rules.proxy import PROXIED
 
@@ -34,7 +34,7 @@ def begin(table: RoutingTable, caller: Trunk, callee: Trunk, next_hop: str) -> i
 
 def within(table: RoutingTable, method: str) -> bool:
     """Whether a request of a dialog, which is at hand and whose route was followed, was one of such a call; then it is
-    on its way."""
+    on its way, or was refused."""
     if not KSR.pv.gete(VARIABLE):
         return False
     _remember()
@@ -42,6 +42,8 @@ def within(table: RoutingTable, method: str) -> bool:
         KSR.tm.t_relay()
         return True
     KSR.tm.t_check_trans()
+    if method == "REFER" and not access.permits_uris(table):  # row N07
+        return True
     if method == "BYE":
         radius.account(table)
         _forget_soon()
