@@ -207,5 +207,5 @@ def _question(request: access_pb2.TestAccessRequest) -> acl_trial.Question:
         source=request.source, port=request.port or 5060, transport=(request.transport or "udp").lower(),
         method=(request.method or "INVITE").upper(), from_uri=request.from_uri or ANONYMOUS, uri=request.uri,
         refer_to=request.refer_to, contact=request.contact, user=request.user,
-        certificate=tuple(request.certificate),
+        certificate=tuple(request.certificate), received_on=request.received_on,
     )  # fmt: skip

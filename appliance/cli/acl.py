@@ -172,6 +172,7 @@ def test(
     contact: Annotated[str, typer.Option(help="Contact of a REGISTER.")] = "",
     user: Annotated[str, typer.Option(help="As if this user had given its password.")] = "",
     certificate: Annotated[list[str] | None, typer.Option(help="A name in its TLS certificate.")] = None,
+    received_on: Annotated[str, typer.Option("--on", help="Our socket it arrives on (udp:192.0.2.1:5060).")] = "",
     socket: SocketOption = Path(DEFAULT_SOCKET),
     as_json: JsonOption = False,
 ) -> None:
@@ -180,7 +181,7 @@ def test(
 
     asked = access_pb2.TestAccessRequest(
         source=source, port=port, transport=transport, method=method, from_uri=from_uri, uri=uri, refer_to=refer_to,
-        contact=contact, user=user, certificate=certificate or (),
+        contact=contact, user=user, certificate=certificate or (), received_on=received_on,
     )  # fmt: skip
     with connected(socket) as channel:
         found = _stub(channel).Test(asked, timeout=TIMEOUT_S)

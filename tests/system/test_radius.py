@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
+import shutil
 import signal
 import socket
 import threading
@@ -23,7 +24,8 @@ from tests.system.lab import wait_for
 from tests.system.radius_server import SECRET, RadiusServer
 from tests.system.targets import HOST, Caller, Gateway, Target
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(60),
+              pytest.mark.skipif(shutil.which("freeradius") is None, reason="freeradius is not installed")]  # fmt: skip
 
 EDGE, SERVER, CALLEE, CALLER = 32_970, 32_980, 32_990, 32_991
 USERS = {"alice": "open sesame", "bob": "another word"}

@@ -35,6 +35,7 @@ class Question:
     contact: str = ""
     user: str = ""
     certificate: tuple[str, ...] = ()  # names in it, verified
+    received_on: str = ""  # our socket ("udp:192.0.2.1:5060"); empty: any
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ class _Trial:
         for denied in self.access.denied:
             if self.within(denied, asked.source, asked.port):
                 self.end(403, "address_denied", f"{asked.source} is in group {denied.number} ({denied.name})")
-        trunk, by = table.by_source(asked.source), "network"
+        trunk, by = table.by_source(asked.source, asked.received_on), "network"
         if trunk:
             self.say("trunk_network", "pass", f"{asked.source} is in the networks of trunk {trunk.name}")
         else:

@@ -58,3 +58,33 @@ def test_transports_of_uris(uri: str, transport: str) -> None:
 
 def test_the_table_survives_its_json() -> None:
     assert routing.load(routing.dump(TABLE)) == TABLE
+
+
+ON_RED, ON_BLUE = "udp:10.0.0.1:5060", "udp:10.0.0.2:5060"
+RED, BLUE, ANY = (
+    Trunk("red", ("0.0.0.0/0",), sockets=(ON_RED,), realm="red.example"),
+    Trunk("blue", ("0.0.0.0/0",), sockets=(ON_BLUE,), realm="blue.example"),
+    Trunk("any", ("192.0.2.0/24",)),
+)
+
+
+@pytest.mark.row("P08")
+@pytest.mark.parametrize(
+    ("address", "socket", "name"),
+    [
+        ("198.51.100.1", ON_RED, "red"),
+        ("198.51.100.1", ON_BLUE, "blue"),
+        ("192.0.2.1", ON_BLUE, "any"),  # the longer network counts first
+        ("198.51.100.1", "", "red"),  # whatever arrives where: the first one
+        ("198.51.100.1", "udp:10.0.0.3:5060", None),
+        ("no address", ON_RED, None),
+    ],
+)
+def test_trunks_by_the_socket_that_a_request_arrives_on(address: str, socket: str, name: str | None) -> None:
+    found = RoutingTable((RED, BLUE, ANY)).by_source(address, socket)
+    assert (found.name if found else None) == name
+
+
+def test_trunks_by_realm() -> None:
+    table = RoutingTable((ANY, RED, BLUE))
+    assert [table.by_realm(realm) for realm in ("red.example", "Blue.Example", "other", "")] == [RED, BLUE, None, None]
