@@ -167,7 +167,7 @@ def test_the_block(tmp_path: Path) -> None:
 
 def test_who_succeeds_is_not_blocked(tmp_path: Path) -> None:
     """L04: a phone that registers again and again with its password stays welcome; blocks end."""
-    with running(tmp_path, BLOCKED, **tables(attempts=3, window_s=1, block_s=2)) as edge:
+    with running(tmp_path, BLOCKED, **tables(attempts=3, window_s=2, block_s=2)) as edge:
         add(tmp_path, "alice")
         with Phone(BLOCKED, "127.0.0.3") as phone:
             assert all(register(phone).startswith("SIP/2.0 200") for _ in range(5))
