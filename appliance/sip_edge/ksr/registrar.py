@@ -1,6 +1,6 @@
 """REGISTER, and calls to whoever registered (rows L01-L08).
 
-block -> domain -> permissions -> password -> binding saved, block forgotten
+block -> domain -> permissions -> password -> block forgotten -> binding saved
 """
 
 from __future__ import annotations
@@ -40,6 +40,8 @@ def register(table: RoutingTable) -> int:
     own = realm.realm if realm else ""
     if not access.may_register(table) or digest.authenticate(table, domain, own=own) is None:
         return 1
+    if ours.block.enabled:  # before `save` answers: the phone's next request may be handled by another process
+        KSR.htable.sht_rm(BLOCKS, counted)
     in_session = say.transport() in TRANSPORTS
     if in_session:  # calls go to where it really is (RFC 7118 section 5: its Contact is a name that nobody looks up)
         KSR.nathelper.fix_nated_register()
@@ -48,8 +50,6 @@ def register(table: RoutingTable) -> int:
         return 1
     if in_session:
         _remember_session(f"sip:{user}@{domain}")
-    if ours.block.enabled:
-        KSR.htable.sht_rm(BLOCKS, counted)
     return 1
 
 
