@@ -70,7 +70,7 @@ class Leg:
         self._remote = remote or self._remote
         self._wish = replace(self._wish, fingerprints=tuple(fingerprints))
         told: Told = []
-        for entry in list(self.entries):
+        for entry in reversed(self.entries[:]):  # the newest that has the right certificate: its peer began again
             given = self._told(entry, entry.association.expect(self._wish.fingerprints, now))
             if self.done:
                 return given
@@ -104,7 +104,11 @@ class Leg:
         return told
 
     def timeout(self, entry: Entry, now: float) -> Told:
-        told = self._told(entry, entry.association.timeout(now))
+        given = entry.association.timeout(now)
+        newer = self.entries[self.entries.index(entry) + 1 :]
+        if given.event is None and any(other.source == entry.source and other.half_open for other in newer):
+            return []  # a peer that began again would take our repetitions for answers to its new hello
+        told = self._told(entry, given)
         if entry.association.spent:
             self.entries.remove(entry)
         return told
@@ -112,7 +116,8 @@ class Leg:
     def _of(self, source: Address, hello: records.Hello | None) -> list[Entry]:
         if hello is not None:
             return [e for e in self.entries if e.random == hello.random and (not self._cookie or e.source == source)]
-        return [e for e in self.entries if e.source == source] or ([] if self._cookie else list(self.entries))
+        found = [e for e in self.entries if e.source == source] or ([] if self._cookie else list(self.entries))
+        return [entry for entry in found if entry.half_open] or found
 
     def _told(self, entry: Entry, given: Outputs) -> Told:
         """What goes out of it. One that fails while another of the same source is under way was only a beginning."""

@@ -60,14 +60,17 @@ def carry_out(message: bytes, table: Table, now: float) -> None:
         elif kind == OPEN:
             table.open(key, *_opened(fields))
         elif kind == EXPECT:
-            table.expect(key, _to_fingerprints(fields[2:]), _to_address(*fields[:2]) if fields[0] else None, now)
+            remote = _to_address(fields[0], fields[1]) if fields[0] else None
+            table.expect(key, _to_fingerprints(fields[2:]), remote, now)
         elif kind == GO:
             table.go(key, _to_address(fields[0], fields[1]), now)
         elif kind == CLOSE:
             table.close(key)
         else:
             raise Malformed(f"kind {kind}")
-    except (IndexError, struct.error, UnicodeDecodeError) as error:
+    except Malformed:
+        raise
+    except (IndexError, struct.error, ValueError) as error:
         raise Malformed(f"kind {kind}: {error}") from None
 
 
@@ -99,7 +102,9 @@ def tell(message: bytes, send: Send, event: Event) -> None:
             event(key, address, Failed(Reason(fields[2].decode()), fields[3].decode()))
         else:
             raise Malformed(f"kind {kind}")
-    except (IndexError, struct.error, UnicodeDecodeError) as error:
+    except Malformed:
+        raise
+    except (IndexError, struct.error, ValueError) as error:
         raise Malformed(f"kind {kind}: {error}") from None
 
 
