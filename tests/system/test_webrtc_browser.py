@@ -101,12 +101,6 @@ def assert_webrtc(sdp: str) -> None:
     assert labs.ADDRESS["core"] not in sdp and rig.SECURE not in sdp
 
 
-def ended(phone: DeskPhone) -> None:
-    """Hung up by the other side."""
-    labs.wait_for(lambda: "terminated" in phone.log(), 5, phone.log)
-    labs.end(phone.process)
-
-
 @pytest.mark.row("D06", "G06", "I09")
 def test_a_browser_calls_a_desk_phone(gateway: Gateway, browser: Chromium) -> None:
     """WSS, DTLS-SRTP and ICE from the browser; UDP and RTP to the phone. The speech is on the phone's wire, and not on
@@ -117,7 +111,7 @@ def test_a_browser_calls_a_desk_phone(gateway: Gateway, browser: Chromium) -> No
     statistics = talk(browser)
     heard = browser.heard()
     browser.hang_up()
-    ended(phone)
+    phone.ended()
     for one in wires.values():
         one.stop()
     assert_heard(compare(phone.played, heard))
@@ -158,7 +152,7 @@ def test_a_browser_calls_a_phone_with_sdes(gateway: Gateway, browser: Chromium, 
     talk(browser)
     heard = browser.heard()
     browser.hang_up()
-    ended(phone)
+    phone.ended()
     assert phone.suite() == "AES_CM_128_HMAC_SHA1_80"
     assert_heard(compare(phone.played, heard))
     assert_heard(compare(browser.played, phone.heard()))
