@@ -60,7 +60,8 @@ def target(offered: Profile, options: MediaOptions, before: LegLine | None = Non
     if chosen.dtls or (options.transport_protocol and not (words or osrtp)):
         return Target(_permitted(chosen, options, mode))
     if _no_keys(options):
-        return Target(profiles.variant(chosen, secure=False))
+        by_dtls = osrtp and options.dtls.enabled and suite_policy.dtls(options.outbound) is not None
+        return Target(profiles.variant(chosen, secure=False), osrtp=by_dtls, fingerprint=by_dtls)
     was = profiles.find(before.proto) if before else None
     if before is not None and was is not None and not before.osrtp and (before.secure or not osrtp):
         return Target(_permitted(was, options, mode))  # it is settled what this peer can

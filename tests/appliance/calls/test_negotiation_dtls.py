@@ -422,6 +422,28 @@ def test_reoffer_towards_an_opportunistic_leg() -> None:
     assert not call.answer(sdp(ALICE, media(8000, "RTP/AVP")), tag="alice").streams[0].a.secure
 
 
+@pytest.mark.parametrize("taken", [True, False])
+def test_opportunistic_fingerprint_in_our_offer(taken: bool) -> None:
+    """D13, SDP-5, SDP-8: OSRTP where a=crypto may not be seen: a fingerprint under RTP/AVP, taken up or not; plain
+    where DTLS is off."""
+    call = gate()
+    wishes = options(transport_protocol="RTP/AVP", osrtp=frozenset({"offer"}))
+    seen = replace(wishes, signalling_secure_out=False)
+    offered = call.offer(sdp(ALICE, media(8000, "RTP/AVP")), seen)
+    [section] = read(offered.sdp).media
+    assert section.media.proto == "RTP/AVP" and section.has("fingerprint") and not section.has("crypto")
+    assert wanted(offered.streams[0].b), "nothing plain before it is known that the peer is plain"
+    done = call.answer(bob(offered.sdp, *(keyed("active", 2) if taken else ["a=ptime:20"])))
+    leg = done.streams[0].b
+    assert leg.secure == (leg.dtls is not None) == taken
+    if taken:
+        again = call.offer(sdp(ALICE, media(8000, "RTP/AVP")), seen)
+        assert read(again.sdp).media[0].attributes("fingerprint") == section.attributes("fingerprint")
+    off = gate().offer(sdp(ALICE, media(8000, "RTP/AVP")), replace(seen, dtls=DtlsOptions(enabled=False)))
+    assert not off.streams[0].b.secure and b"fingerprint" not in off.sdp
+    assert read(gate().offer(sdp(ALICE, media(8000, "RTP/AVP")), wishes).sdp).media[0].has("crypto")
+
+
 # ---------------------------------------------------------------- alternatives on one port
 
 
