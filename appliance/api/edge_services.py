@@ -45,4 +45,4 @@ def add_to(server: Any, parts: EdgeParts) -> None:
     users = SubscriberServicer(parts.subscribers, parts.phones)
     subscribers_pb2_grpc.add_SubscriberServiceServicer_to_server(users, server)
     if parts.bans is not None:  # without a media plane there is nobody to ban in the kernel
-        bans_pb2_grpc.add_BanServiceServicer_to_server(BanServicer(parts.bans), server)
+        bans_pb2_grpc.add_BanServiceServicer_to_server(BanServicer(parts.bans, parts.phones), server)

@@ -54,6 +54,8 @@ class NgCommands:
         sdp, asked = sdp_of(message), self.rules.read(message)
         options = asked.options
         call_id, from_tag = required(message, "call-id", NO_CALL_ID), required(message, "from-tag", NO_FROM_TAG)
+        if "fragment" in options.flags:
+            return await self._candidates(call_id, from_tag, sdp)
         if self._passes_untouched(sdp, options):
             return ok(sdp=text(sdp))
         self.delayed.cancel(call_id)
@@ -77,6 +79,8 @@ class NgCommands:
         sdp, asked = sdp_of(message), self.rules.read(message)
         call_id, from_tag = required(message, "call-id", NO_CALL_ID), required(message, "from-tag", NO_FROM_TAG)
         to_tag = required(message, "to-tag", NO_TO_TAG)
+        if "fragment" in asked.options.flags:
+            return await self._candidates(call_id, to_tag, sdp)
         if self._passes_untouched(sdp, asked.options):
             return ok(sdp=text(sdp))
         try:
@@ -93,6 +97,14 @@ class NgCommands:
         except UnknownCall:
             raise UnknownCall(UNKNOWN_CALL) from None
         return await self._rewritten(reply.sdp, call_id, to_tag, asked)
+
+    async def _candidates(self, call_id: str, tag: str, fragment: bytes) -> Body:
+        """As in rtpengine: taken, and nothing comes back."""
+        try:
+            await self.calls.add_candidates(call_id, tag, fragment)
+        except UnknownCall:
+            raise UnknownCall(UNKNOWN_CALL) from None
+        return ok()
 
     async def delete(self, message: Message) -> Body:
         """A call that is not there is deleted already: a warning, unless the client insists ("fatal"). With a delay

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import asdict
 
 from appliance.calls.media import Address
 from appliance.calls.views import (
@@ -11,7 +12,9 @@ from appliance.calls.views import (
     CallView,
     ContextView,
     Counters,
+    DtlsView,
     EventKind,
+    IceView,
     LegView,
     Statistics,
     StreamView,
@@ -164,7 +167,7 @@ def _leg(view: LegView, low_level: bool) -> calls_pb2.Leg:
         learnt_rtcp=_endpoint(view.learnt_rtcp),
         rtcp_mux=view.mux,
         secure=view.secure,
-        key_method=_key_method(view.secure, low_level),
+        key_method=_key_method(view, low_level),
         blocked=view.blocked,
         echo=view.echo,
         may_send=view.may_send,
@@ -173,6 +176,10 @@ def _leg(view: LegView, low_level: bool) -> calls_pb2.Leg:
         receive=_context(view.receive),
         send=_context(view.send),
         receive_also=[_context(also) for also in view.receive_also],
+        rtcp_receive=_context(view.rtcp_receive),
+        rtcp_send=_context(view.rtcp_send),
+        dtls=_dtls(view.dtls),
+        ice=_ice(view.ice),
         rtp=_counters(view.rtp),
         rtcp=_counters(view.rtcp),
         drops=view.drops,
@@ -180,11 +187,30 @@ def _leg(view: LegView, low_level: bool) -> calls_pb2.Leg:
     )
 
 
-def _key_method(secure: bool, low_level: bool) -> calls_pb2.Leg.KeyMethod:
-    """SDES is the one key exchange of calls by SDP so far; a second one brings the word into LegView."""
-    if not secure:
+def _key_method(view: LegView, low_level: bool) -> calls_pb2.Leg.KeyMethod:
+    if not view.secure:
         return calls_pb2.Leg.PLAIN
+    if view.dtls is not None:
+        return calls_pb2.Leg.DTLS
     return calls_pb2.Leg.API if low_level else calls_pb2.Leg.SDES
+
+
+def _dtls(view: DtlsView | None) -> calls_pb2.Dtls | None:
+    return None if view is None else calls_pb2.Dtls(**asdict(view))
+
+
+def _ice(view: IceView | None) -> calls_pb2.Ice | None:
+    if view is None:
+        return None
+    return calls_pb2.Ice(
+        lite=view.lite,
+        pair_rtp=_endpoint(view.pair_rtp),
+        pair_rtcp=_endpoint(view.pair_rtcp),
+        consent=view.consent,
+        consent_age_s=view.consent_age_s,
+        checks_answered=view.checks_answered,
+        checks_refused=view.checks_refused,
+    )
 
 
 def _endpoint(address: Address | None) -> types_pb2.Endpoint | None:

@@ -45,7 +45,7 @@ def adopt(ledger: Ledger, loaded: Loaded) -> Adoption:
     contents = {worker: ledger.reconciler.contents(worker) for worker in workers}
     for call_id, record in loaded.records.items():
         try:
-            call = persistence.from_record(call_id, record, ledger.random)
+            call = persistence.from_record(call_id, record, ledger.random, ledger.certificates)
         except BadRecord:
             report.skipped.append(call_id)
             ledger.store.remove(call_id)
@@ -99,6 +99,8 @@ def _adopt_call(ledger: Ledger, call: Call, contents: Contents, report: Adoption
     if any(branch.placement and branch.placement.move for branch in kept):
         ledger.unfinished.add(call.call_id)
     ledger.registry.add(call)
+    for branch in kept:
+        ledger.keying.follow(call, branch)
     ledger.tally.begun(len(ledger.registry))
     ledger.count(call, call.worker)
     report.adopted += 1

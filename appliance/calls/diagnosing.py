@@ -13,7 +13,7 @@ from appliance.calls.registry import Branch, Call
 from appliance.calls.snapshots import Readings, Snapshots
 from appliance.calls.views import StreamView
 from appliance.diagnosis.facts import CallFacts, LegFacts, Sample, StreamFacts
-from appliance.placement.desired import PlacedStream
+from appliance.placement.placed import PlacedStream
 
 
 def gather(call: Call, snapshots: Snapshots, clock: Callable[[], int] = time.monotonic_ns) -> CallFacts:

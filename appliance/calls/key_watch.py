@@ -1,28 +1,31 @@
 """Keys of calls that are up: the end of an overlap after a re-key, and keys whose lifetime runs out.
 
-    overlap     `LegMedia.receive_also` holds the keys before a re-key. Once a packet came under the new key they stay
-                for a grace, for what is late, and are wiped then (C13, SDES-21).
-    lifetime    used up, or nearly: told once each (A17, C05, B7). The engine stops at the limit by itself.
-    ROC         found by trial: told (peers #9).
+overlap     `LegMedia.receive_also` holds the keys before a re-key. Once a packet came under the new key they stay
+            for a grace, for what is late, and are wiped then (C13, SDES-21).
+lifetime    used up, or nearly: told once each (A17, C05, B7). The engine stops at the limit by itself.
+ROC         found by trial: told (peers #9).
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, replace
 
 import structlog
 
+from appliance.calls.keyed import Seat
 from appliance.calls.ledger import Ledger
 from appliance.calls.media import LegMedia, StreamMedia
 from appliance.calls.registry import Branch, Call
 from appliance.calls.views import EventKind
 from appliance.errors import GatewayError
-from appliance.placement.desired import PlacedStream, contexts
+from appliance.placement.desired_contexts import contexts
+from appliance.placement.placed import PlacedStream
 from kernels.control.status import CryptoStatus, KeyStatus
 
+MOST_OVERLAP_S = 120.0  # of keys before a new association: one MSL (RFC 5764 section 5.2)
 LAST_PACKETS = 1500  # half a minute of audio: so few left are worth a word, whatever their share
 
 log = structlog.get_logger(__name__)
@@ -35,7 +38,7 @@ class Place:
     call_id: str
     branch: int
     line: int
-    name: str  # of appliance.placement.desired.CRYPTOS
+    name: str  # of appliance.placement.desired_contexts.CRYPTOS
 
     def __str__(self) -> str:
         return f"stream {self.line}, {self.name}"
@@ -87,7 +90,11 @@ class KeyWatch:
             self._lifetimes(call, place, status)
             self._rocs(call, place, status)
             side = name[0]
-            if name == f"{side}_receive":
+            if media.leg(side).dtls is not None:
+                if name in (f"{side}_receive", f"{side}_rtcp_receive"):
+                    component = "rtcp" if "rtcp" in name else "rtp"
+                    self._associations(call, call.branches[at], Seat(line, side, component), status)
+            elif name == f"{side}_receive":
                 self._overlap(call, place, side, media.leg(side), status)
 
     def _lifetimes(self, call: Call, place: Place, status: CryptoStatus) -> None:
@@ -113,15 +120,41 @@ class KeyWatch:
 
     def _overlap(self, call: Call, place: Place, side: str, leg: LegMedia, status: CryptoStatus) -> None:
         branch = call.branches[place.branch]
-        used = any(one.rtp_packets or one.rtcp_packets for one in status.each_key)
-        if not leg.receive_also or not used or not _agreed(branch, place.line, side):
+        if not leg.receive_also or not _used(status) or not _agreed(branch, place.line, side):
             self._since.pop(place, None)
             return
         now = self._now_ns()
         if now - self._since.setdefault(place, now) < self._grace_s() * 1e9:
             return
         del self._since[place]
-        task = asyncio.get_running_loop().create_task(self._end_overlap(call.call_id, branch, place.line, side))
+        self._begin(self._end_overlap(call.call_id, branch, place.line, side))
+
+    def _associations(self, call: Call, branch: Branch, seat: Seat, status: CryptoStatus) -> None:
+        """Keys of the association before: until the first packet under the new ones, at most MOST_OVERLAP_S (D12)."""
+        keys = branch.keyed.get(seat)
+        if keys is None or keys.earlier is None:
+            return
+        if _used(status) or self._ledger.clock() - keys.since > MOST_OVERLAP_S:
+            self._begin(self._forget_earlier(call.call_id, branch, seat))
+
+    async def _forget_earlier(self, call_id: str, branch: Branch, seat: Seat) -> None:
+        ledger = self._ledger
+        call = await ledger.locked(call_id)
+        if call is None:
+            return
+        try:
+            keys = branch.keyed.get(seat)
+            if branch in call.branches and keys is not None and keys.earlier is not None:
+                branch.keyed[seat] = replace(keys, earlier=None)
+                with ledger.attempt(call, branch):
+                    await ledger.carry_out(call, branch, branch.own_media)
+        except GatewayError as error:
+            log.warning("old keys not removed", call_id=call_id, why=str(error))
+        finally:
+            ledger.unlock(call)
+
+    def _begin(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -141,6 +174,10 @@ class KeyWatch:
             log.warning("old keys not removed", call_id=call_id, why=str(error))
         finally:
             ledger.unlock(call)
+
+
+def _used(status: CryptoStatus) -> bool:
+    return any(one.rtp_packets or one.rtcp_packets for one in status.each_key)
 
 
 def _agreed(branch: Branch, line: int, side: str) -> bool:

@@ -12,8 +12,10 @@ from dataclasses import replace
 from typing import Protocol
 
 from appliance.calls import persistence, subscribing
+from appliance.calls.keyed import overlaid, pruned
 from appliance.calls.media import LegMedia, StreamMedia
 from appliance.calls.negotiation import Negotiation
+from appliance.calls.negotiation_dtls import Certificates
 from appliance.calls.registry import Branch, Call, Registry, Treatment, untreated
 from appliance.calls.snapshots import Snapshots
 from appliance.calls.tally import Tally
@@ -31,6 +33,26 @@ class Records(Protocol):
     def flush(self) -> None: ...
 
 
+class Followers(Protocol):
+    """Who follows the media of calls beside the workers (`appliance.calls.keying`)."""
+
+    def follow(self, call: Call, branch: Branch) -> None:
+        """Its media or its places have changed. Before the worker has obeyed, and again if it did not."""
+
+    def leave(self, branch: Branch) -> None:
+        """It has ended."""
+
+
+class Nobody:
+    """No follower."""
+
+    def follow(self, call: Call, branch: Branch) -> None:
+        pass
+
+    def leave(self, branch: Branch) -> None:
+        pass
+
+
 class Ledger:
     """All calls. `clock` gives seconds since the epoch."""
 
@@ -43,15 +65,18 @@ class Ledger:
         random: Callable[[int], bytes],
         clock: Callable[[], float],
         most_calls: int,
+        certificates: Certificates | None = None,
     ) -> None:
         self.registry = Registry()
         self.bus = EventBus[CallEvent]()
-        self.on_ended: Callable[[CallEvent], None] = lambda event: None  # call records: they ask for no other views
+        self.on_ended: list[Callable[[CallEvent], None]] = []  # who asks for no other views: call records, hangups
+        self.keying: Followers = Nobody()
         self.tally = Tally(clock())
         self.draining = False
         self.unfinished: set[str] = set()  # Call-IDs whose move to another worker is not decided yet
         self.reconciler, self.snapshots, self.store = reconciler, snapshots, store
         self.random, self.clock, self.most_calls = random, clock, most_calls
+        self.certificates = certificates
 
     # ---------------------------------------------------------------- find and lock
 
@@ -100,19 +125,22 @@ class Ledger:
         finds the record before the worker was done brings the two together."""
         placement = placed(branch)
         own = {line: media for line, media in streams.items() if media.copies_of is None}
-        streams = _with_copies(branch, _treated(branch, own))
+        streams = _with_copies(branch, _treated(branch, overlaid(own, branch.keyed, branch.pairs)))
         change = self.reconciler.apply(placement, streams)
         media, saved = branch.media, branch.saved
         branch.take_media(streams)
         branch.saved = branch.negotiation.to_record() if branch.negotiation else None
         call.changed, call.revision = self.clock(), call.revision + 1
         self.count(call, placement.worker)
+        self.keying.follow(call, branch)
         self.save(call)
         try:
             freed = await self.reconciler.settle(change)
         except BaseException:
             branch.media, branch.saved = media, saved
+            self.keying.follow(call, branch)
             raise
+        pruned(streams, branch.keyed, branch.pairs)
         if freed:
             self.save(call)
 
@@ -137,9 +165,10 @@ class Ledger:
     def _restore(self, branch: Branch) -> None:
         self.reconciler.trim(placed(branch), branch.media)
         if branch.saved is not None:
-            branch.negotiation = Negotiation.from_record(branch.saved, self.random)
+            branch.negotiation = Negotiation.from_record(branch.saved, self.random, self.certificates)
 
     def _drop(self, call: Call, branch: Branch) -> None:
+        self.keying.leave(branch)
         if branch.placement is not None:
             self.reconciler.release(branch.placement)
         call.branches.remove(branch)
@@ -154,6 +183,7 @@ class Ledger:
         call.changed, call.revision = self.clock(), call.revision + 1
         view = self.snapshots.call(call, branches)
         for branch in branches:
+            self.keying.leave(branch)
             if branch.placement is not None:
                 self.reconciler.release(branch.placement)
         if not call.ended:
@@ -165,7 +195,8 @@ class Ledger:
         self.tally.seconds += max(0.0, call.changed - call.created)
         event = CallEvent(kind, call.changed, call.call_id, view, reason)
         self.bus.publish(event)
-        self.on_ended(event)
+        for told in self.on_ended:
+            told(event)
         return view
 
     def forget(self, call: Call) -> None:

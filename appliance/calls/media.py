@@ -87,6 +87,8 @@ class IceMedia:
     earlier: tuple[IceCredentials, ...] = ()  # ours from before a restart: answered until the new ones are used (ICE-5)
     candidates: tuple[str, ...] = ()  # the peer's, as values of a=candidate (RFC 8839 section 5.1)
     complete: bool = True  # no candidates will follow (RFC 8838: trickle)
+    pair_rtp: Address | None = None  # far end of the pair that a full agent has selected (Branch.pairs)
+    pair_rtcp: Address | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +139,19 @@ class LegMedia:
     payload_types: tuple[tuple[int, int], ...] = ()  # of RTP towards this leg: (the other leg's number, this leg's)
     extensions: tuple[tuple[int, int], ...] | None = None  # same for RFC 8285 ids; others are blanked. None: untouched
     tos: int | None = None  # IP TOS / traffic class octet of what we send to this leg; None: the system's
+    opaque: bool = False  # plain here, SRTP of others in truth: relayed as it is, nothing behind its headers is read
     receive_also: tuple[ContextSpec, ...] = ()  # tried when `receive` fails: the keys before a re-key, ...
     latching: Latching = Latching.SIGNALLED_HOST
     ice: IceMedia | None = None
     dtls: DtlsMedia | None = None
+    rtcp_receive: ContextSpec | None = None  # of RTCP, where `rtcp_apart`: for it `receive` and `send` do not count
+    rtcp_send: ContextSpec | None = None
+    rtcp_receive_also: ContextSpec | None = None
+
+    @property
+    def rtcp_apart(self) -> bool:
+        """Whether RTCP has an association of its own, and so keys of its own (RFC 5764 section 4; DTLS-9)."""
+        return self.dtls is not None and not self.mux
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,6 +91,7 @@ async def _carry_out(ledger: Ledger, call: Call) -> None:
             trips += mover.commit(branch.placement)
             ledger.reconciler.know(branch.placement, branch.media)
             ledger.reconciler.follow(branch.placement, left, flows)
+            ledger.keying.follow(call, branch)
     call.changed, call.revision = ledger.clock(), call.revision + 1
     ledger.count(call, call.worker)
     _decided(ledger, call)

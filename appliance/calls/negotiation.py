@@ -23,17 +23,21 @@ from appliance.calls import negotiation_read as reading
 from appliance.calls import negotiation_record as record_form
 from appliance.calls import negotiation_slots as places
 from appliance.calls.media import LegMedia, LocalPorts, StreamMedia, StreamPlacement
+from appliance.calls.negotiation_dtls import Certificates
 from appliance.calls.negotiation_endpoint import Endpoint
 from appliance.calls.negotiation_keys import KeySource
 from appliance.calls.negotiation_legs import Before
 from appliance.calls.negotiation_read import LinePlan, Reading
 from appliance.calls.negotiation_state import SIDES, CallState, Exchange, LegLine, OriginState, Slot, StreamLine, other
+from appliance.calls.negotiation_transport import Transports, told
 from appliance.calls.negotiation_vbr import constant
 from appliance.calls.negotiation_write import OutLine, out_line, write
 from appliance.errors import InvalidRequest, NotAcceptable
-from appliance.policy.options import MediaOptions
+from appliance.policy.options import DtlsOptions, MediaOptions
 from appliance.protocols.sdp.description import Description, Media
 from appliance.protocols.sdp.parse import parse
+
+_NO_DTLS = DtlsOptions(enabled=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +90,9 @@ class _Section:
 class Negotiation:
     """Offer/answer for one call. Not thread safe. A refused call of a method leaves the state as it was."""
 
-    def __init__(self, random: Callable[[int], bytes]) -> None:
-        """`random(n)` gives n unpredictable octets (os.urandom)."""
-        self._random = random
+    def __init__(self, random: Callable[[int], bytes], certificates: Certificates | None = None) -> None:
+        """`random(n)` gives n unpredictable octets (os.urandom); without `certificates` there is no DTLS-SRTP."""
+        self._random, self._certificates = random, certificates
         self._state = CallState()
         self._planned: _Planned | None = None
 
@@ -97,6 +101,8 @@ class Negotiation:
         NotAcceptable."""
         side = self._side(from_tag)
         offer = parse(sdp)
+        if self._certificates is None:
+            options = replace(options, dtls=_NO_DTLS, dtls_from=_NO_DTLS)
         read = reading.plan(offer, options, self._state.agreed, side, self._our_keys())
         needs = tuple(
             self._need(stream, line, options, side)
@@ -115,10 +121,11 @@ class Negotiation:
             raise ValueError("write_offer needs the plan of the last read_offer and one placement per stream")
         side = plan.offerer
         draw = KeySource(self._random, self._our_keys())
+        transports = {leg: self._transports(leg) for leg in SIDES}
         placed = {need.line: place for need, place in zip(plan.streams, ports, strict=True)}
         lines, sources = [], []
         for stream, line_plan in enumerate(planned.reading.lines):
-            line, source = self._pending(stream, line_plan, planned.options, side, placed.get(stream), draw)
+            line, source = self._pending(stream, line_plan, planned.options, side, placed.get(stream), draw, transports)
             lines.append(line)
             sources.append(source)
         slots = places.towards(
@@ -205,11 +212,19 @@ class Negotiation:
         return record_form.to_record(self._state)
 
     @classmethod
-    def from_record(cls, record: Mapping[str, Any], random: Callable[[int], bytes]) -> Negotiation:
+    def from_record(
+        cls, record: Mapping[str, Any], random: Callable[[int], bytes], certificates: Certificates | None = None
+    ) -> Negotiation:
         """A negotiation that goes on where `to_record` was taken. ValueError for a record of another form."""
-        negotiation = cls(random)
+        negotiation = cls(random, certificates)
         negotiation._state = record_form.from_record(record)
         return negotiation
+
+    def line_of_mid(self, side: str, mid: str) -> int | None:
+        """The stream whose m-line a leg's SDP names so (a=mid)."""
+        exchange = self._state.pending or self._state.agreed
+        named = (at for at, stream in enumerate(exchange.lines) if stream.live and stream.leg(side).mid == mid)
+        return next(named, None)
 
     def payload_types(self, stream: int) -> tuple[int, ...]:
         """Payload types of a stream as leg a's m-line had them last, in order; empty: not known."""
@@ -236,6 +251,14 @@ class Negotiation:
             for key in crypto.keys
         }
 
+    def _transports(self, side: str) -> Transports:
+        """For what is new on a leg; its certificate stays for the life of the call."""
+        known = (
+            line.leg(side).dtls for exchange in (self._state.pending, self._state.agreed) for line in exchange.lines
+        )
+        held = next((line.certificate for line in known if line is not None), None)
+        return Transports(self._random, self._certificates, held)
+
     def _before(self, stream: int, side: str) -> StreamLine | None:
         """The stream as agreed; before any answer, as offered last by the same side (a repeated or forked offer keeps
         its keys)."""
@@ -258,6 +281,7 @@ class Negotiation:
         side: str,
         place: StreamPlacement | None,
         draw: KeySource,
+        transports: Mapping[str, Transports],
     ) -> tuple[StreamLine, Media | None]:
         """The stream until it is answered, and the section to write of it."""
         if place is None or line is None or line.target is None:
@@ -274,9 +298,11 @@ class Negotiation:
         }
         far = other(side)
         said = numbers.offered(line.source, was[side].leg, was[far].leg)
+        own = legs.offerers(line, options, interfaces[side], was[side], draw, said)
+        theirs = legs.others(line, line.target, options, interfaces[far], was[far], draw, said)
         made = {
-            side: legs.offerers(line, options, interfaces[side], was[side], draw, said),
-            far: legs.others(line, line.target, options, interfaces[far], was[far], draw, said),
+            side: transports[side].offerers(own, line, options, was[side]),
+            far: transports[far].others(stream, theirs, line, line.target, options, was[far]),
         }
         return StreamLine(line.kind, made["a"], made["b"], place), said.source
 
@@ -303,6 +329,11 @@ class Negotiation:
         line, endpoint = legs.answered(
             at + 1, legs.chosen(line, side, slot.media.proto), answer, media, side, options, used
         )
+        known, far = self._state.agreed.live(slot.stream), other(side)
+        leg = self._transports(side).answered(
+            at + 1, line.leg(side), known.leg(side) if known else None, answer, media, options
+        )
+        line = line.with_leg(side, leg).with_leg(far, told(line.leg(far), options))
         if line.a.secure or line.b.secure:
             media, why = constant(media, options.vbr)
             if why:
@@ -323,7 +354,7 @@ class Negotiation:
             out.append(_outgoing(slot, sources[slot.stream], line, side, endpoint, twin=slot.stream in seen))
             if slot.taken:
                 seen.add(slot.stream)
-        return self._write(planned.offer, out, planned.options, side)
+        return self._write(planned.offer, out, planned.options, side, offer=True)
 
     def _write_answer(
         self,
@@ -341,13 +372,13 @@ class Negotiation:
         return self._write(answer, out, options, side)
 
     def _write(
-        self, base: Description, lines: list[OutLine], options: MediaOptions, side: str
+        self, base: Description, lines: list[OutLine], options: MediaOptions, side: str, *, offer: bool = False
     ) -> tuple[bytes, OriginState]:
         origin = self._state.origin(side)
         session_id = (
             0 if origin.version else int.from_bytes(self._random(8), "big") >> 2
         )  # RFC 8866: fits a 63-bit number
-        return write(base, lines, options, origin, session_id)
+        return write(base, lines, options, origin, session_id, offer=offer)
 
 
 def _outgoing(

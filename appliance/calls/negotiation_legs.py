@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
+from appliance.calls import negotiation_dtls as dtls
 from appliance.calls import negotiation_keys as keys
 from appliance.calls import negotiation_read as reading
 from appliance.calls.negotiation_endpoint import Endpoint, endpoint
@@ -55,7 +56,7 @@ def offerers(
             also = (before.leg.remote,)
     return LegLine(
         proto=line.proto,
-        osrtp=line.crypto is not None and not profiles.secure(line.proto),
+        osrtp=line.secure and not profiles.secure(line.proto),
         interface=interface,
         rtp=line.endpoint.rtp,
         rtcp=line.endpoint.rtcp,
@@ -87,7 +88,7 @@ def others(
     assert line.endpoint is not None
     leg, old = before.leg, before.keyed
     proposed: tuple[Crypto, ...] = ()
-    if target.profile.secure or target.osrtp:
+    if target.secure and not target.dtls:
         theirs = {line.crypto.suite.name} if line.crypto and line.crypto.suite else set()
         wanted = suite_policy.offered(options.sdes, options.outbound, theirs)
         if not wanted:
@@ -137,14 +138,16 @@ def answered(
     there = endpoint(answer, media, options)
     values = media.attributes("crypto")
     local = remote = None
-    if leg.osrtp and not values:
-        leg = replace(leg, osrtp=False)  # plain, as the offer allowed; our lines stay, so that a re-offer repeats them
-    if leg.secure:
+    if leg.osrtp and not (dtls.present(answer, media) if leg.dtls else values):
+        leg = replace(
+            leg, osrtp=False, dtls=None
+        )  # plain, as the offer allowed; a=crypto stays for a re-offer to repeat
+    if leg.secure and not leg.dtls:
         try:
             local, remote = keys.match(values, leg.proposed, reading.this_side(options), used)
         except keys.NoKey as why:
             raise CryptoRequired(f"answer, m-line {at}: {why}") from None
-    elif options.inbound is not None and options.inbound.mode is Mode.MANDATORY:
+    elif not leg.secure and options.inbound is not None and options.inbound.mode is Mode.MANDATORY:
         raise CryptoRequired(f"answer, m-line {at}: the policy demands SRTP")
     leg = replace(
         leg, rtp=there.rtp, rtcp=there.rtcp, mux=leg.mux_required or (leg.mux and there.mux),
@@ -167,10 +170,11 @@ def check_answered(at: int, line: StreamLine, offered: str, media: Media) -> Non
     if media.media.kind != line.kind:
         raise NotAcceptable(f"answer, m-line {at} is {media.media.kind} where {line.kind} was offered")
     profile = profiles.find(media.media.proto)
-    if profile is None or profile.dtls:
-        raise NotAcceptable(f"answer, m-line {at}: {media.media.proto} was not offered")
-    if profiles.secure(offered) and not profile.secure:
+    wanted = profiles.find(offered)
+    if profile is not None and profiles.secure(offered) and not profile.secure:
         raise CryptoRequired(f"answer, m-line {at}: SRTP was offered, the answer is {media.media.proto}")
+    if profile is None or profile.dtls != (wanted is not None and wanted.dtls):
+        raise NotAcceptable(f"answer, m-line {at}: {media.media.proto} was not offered")
     if profile.secure and not profiles.secure(offered):
         raise NotAcceptable(f"answer, m-line {at}: RTP was offered, the answer is {media.media.proto}")
 

@@ -7,14 +7,19 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from appliance.calls import negotiation_bundle as bundle
+from appliance.calls import negotiation_dtls as by_dtls
+from appliance.calls import negotiation_ice as by_ice
 from appliance.calls import negotiation_keys as keys
 from appliance.calls import negotiation_streams as places
 from appliance.calls.media import RocPolicy
+from appliance.calls.negotiation_dtls import NoDtls
 from appliance.calls.negotiation_endpoint import Endpoint, endpoint
-from appliance.calls.negotiation_state import Exchange, Slot, other
+from appliance.calls.negotiation_state import Exchange, LegLine, Slot, other
 from appliance.calls.negotiation_target import CLEARTEXT, Target, target
 from appliance.calls.negotiation_vbr import constant
 from appliance.errors import CryptoRequired, NotAcceptable
+from appliance.policy import suites as suite_policy
 from appliance.policy.codec_wishes import CodecWishes
 from appliance.policy.options import MediaOptions, SdesOptions
 from appliance.policy.secure_media import Mode
@@ -34,8 +39,15 @@ class LinePlan:
     refusal: str = ""
     crypto_missing: bool = False  # refused because a policy demands keys
     endpoint: Endpoint | None = None
-    crypto: Crypto | None = None  # the offered line that we answer
+    crypto: Crypto | None = None  # the offered line that we answer, ...
+    dtls: by_dtls.Said | None = None  # ... or the fingerprint that we do: never both (D07, SDP-4)
+    ice: by_ice.Said | None = None
+    bundled: bool = False  # in a BUNDLE group that we may answer
     target: Target | None = None
+
+    @property
+    def secure(self) -> bool:
+        return self.crypto is not None or self.dtls is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +63,12 @@ def plan(offer: Description, options: MediaOptions, agreed: Exchange, side: str,
     found = places.groups(offer, options, agreed, side)
     stream_of = places.streams(offer, found, agreed, side)
     lines = []
-    for at, media in enumerate(offer.media):
-        lines.append(_line(offer, media, options, agreed, stream_of[at], side, ours))
+    for at in range(len(offer.media)):
+        lines.append(_line(offer, at, options, agreed, stream_of[at], side, ours))
     if all(line.refusal for line in lines):
         _nothing_left(lines)
-    speaking = {stream_of[group[0]]: _winner(group, lines) for group in found}
+    preferred = this_side(options).preferred
+    speaking = {stream_of[group[0]]: _winner(group, lines, sdes_first=preferred) for group in found}
     for at, stream in enumerate(stream_of):
         speaking.setdefault(stream, at)
     slots = tuple(
@@ -67,9 +80,14 @@ def plan(offer: Description, options: MediaOptions, agreed: Exchange, side: str,
     return Reading(slots, tuple(None if at is None else lines[at] for at in by_stream))
 
 
-def _winner(group: Sequence[int], lines: Sequence[LinePlan]) -> int:
-    """Secure before plain, then the offerer's order (G11, SDP-10)."""
-    return min(group, key=lambda at: (bool(lines[at].refusal), lines[at].crypto is None, at))
+def _winner(group: Sequence[int], lines: Sequence[LinePlan], *, sdes_first: bool) -> int:
+    """Secure before plain, SDES first where it is wished, then the offerer's order (G11, SDP-10, D07)."""
+
+    def rank(at: int) -> tuple[bool, bool, bool, int]:
+        line = lines[at]
+        return bool(line.refusal), not line.secure, sdes_first and line.crypto is None, at
+
+    return min(group, key=rank)
 
 
 def _nothing_left(lines: Sequence[LinePlan]) -> None:
@@ -84,28 +102,32 @@ def _refused(media: Media, why: str, *, crypto_missing: bool = False) -> LinePla
 
 def _line(
     offer: Description,
-    media: Media,
+    at: int,
     options: MediaOptions,
     agreed: Exchange,
     stream: int,
     side: str,
     ours: Collection[bytes],
 ) -> LinePlan:
+    media = offer.media[at]
     profile = profiles.find(media.media.proto)
     if media.media.port == 0:
         return _refused(media, "offered with port 0")
     if profile is None:
         return _refused(media, f"protocol {media.media.proto} is not RTP as we know it")
     before = agreed.live(stream)
+    if why := bundle.refusal(offer, at, new=before is None):
+        return _refused(media, why)
+    ice = None if options.ice_rejected else by_ice.read(offer, media)
     try:
-        crypto = _crypto(media, profile, options, ours, before.leg(side).remote if before else None)
-    except (NotAcceptable, keys.NoKey) as refusal:
-        return _refused(media, str(refusal), crypto_missing=isinstance(refusal, CryptoRequired | keys.NoKey))
+        crypto, dtls = _keying(offer, media, profile, options, ours, before.leg(side) if before else None, ice)
+    except (NotAcceptable, keys.NoKey, NoDtls) as refusal:
+        return _refused(media, str(refusal), crypto_missing=isinstance(refusal, CryptoRequired | keys.NoKey | NoDtls))
     source = _codecs(media, options.codecs) if options.codecs else media
     if not source.media.formats:
         return _refused(media, "no codec is left of it")
     towards = target(profile, options, before.leg(other(side)) if before else None)
-    if crypto is not None or towards.secure:
+    if crypto is not None or dtls is not None or towards.secure:
         source, why = constant(source, options.vbr)
         if why:
             return _refused(media, why)
@@ -115,6 +137,9 @@ def _line(
         source,
         endpoint=endpoint(offer, media, options),
         crypto=crypto,
+        dtls=dtls,
+        ice=ice,
+        bundled=bundle.accepts(options, media.media.proto) and bundle.grouped(offer, media),
         target=towards,
     )
 
@@ -127,37 +152,64 @@ def _codecs(media: Media, wishes: CodecWishes) -> Media:
     return formats.only(media, formats.followed(media, kept))
 
 
-def _crypto(
-    media: Media, profile: Profile, options: MediaOptions, ours: Collection[bytes], kept: Crypto | None
-) -> Crypto | None:
-    """The offered keys that we take; None for plain RTP. Raises why the line cannot be taken (rows G01, G03, H01,
-    H03, C07)."""
+def _keying(
+    offer: Description,
+    media: Media,
+    profile: Profile,
+    options: MediaOptions,
+    ours: Collection[bytes],
+    before: LegLine | None,
+    ice: by_ice.Said | None,
+) -> tuple[Crypto | None, by_dtls.Said | None]:
+    """The offered keys or fingerprints that we take; neither for plain RTP. Raises why the line cannot be taken (rows
+    G01, G03, H01, H03, C07, D07)."""
     mode = options.inbound.mode if options.inbound else None
     if not profile.secure:
         if mode is Mode.MANDATORY:
             raise CryptoRequired("the policy demands SRTP")
-        return _opportunistic(media, options, ours, kept) if "accept-rfc" in options.osrtp else None
-    if mode is Mode.FORBIDDEN:
+        if "accept-rfc" not in options.osrtp or mode is Mode.FORBIDDEN:
+            return None, None
+    elif mode is Mode.FORBIDDEN:
         raise NotAcceptable("the policy forbids SRTP")
-    if profile.dtls:
-        raise NotAcceptable("DTLS-SRTP is not available")
-    values = media.attributes("crypto")
-    sdes = this_side(options)
-    if values and not _may_be_seen(options, sdes):
-        raise CryptoRequired(CLEARTEXT)
-    return keys.choose(values, sdes, options.inbound, ours, kept)
+
+    def sdes() -> tuple[Crypto | None, by_dtls.Said | None]:
+        values, wishes = media.attributes("crypto"), this_side(options)
+        if values and not _may_be_seen(options, wishes):
+            raise CryptoRequired(CLEARTEXT)
+        return keys.choose(values, wishes, options.inbound, ours, before.remote if before else None), None
+
+    def dtls() -> tuple[Crypto | None, by_dtls.Said | None]:
+        return None, _fingerprints(offer, media, options, before, ice)
+
+    ways = [dtls] if profile.dtls else [sdes]
+    if not profile.dtls and by_dtls.present(offer, media):
+        ways = [sdes, dtls] if this_side(options).preferred else [dtls, sdes]
+    faults: list[Exception] = []
+    for way in ways:
+        try:
+            return way()
+        except by_dtls.SameTransport:
+            raise
+        except (NotAcceptable, keys.NoKey, NoDtls) as fault:
+            faults.append(fault)
+    if not profile.secure:
+        return None, None  # opportunistic: taken where they can be, ignored where not (RFC 8643, SDP-5, SDP-8)
+    raise faults[0] if len(faults) == 1 else CryptoRequired("; ".join(map(str, faults)))
 
 
-def _opportunistic(media: Media, options: MediaOptions, ours: Collection[bytes], kept: Crypto | None) -> Crypto | None:
-    """Keys under a plain profile (RFC 8643 section 3.1): taken where they can be, ignored where not (SDP-5, SDP-8)."""
-    values, sdes = media.attributes("crypto"), this_side(options)
-    forbidden = options.inbound is not None and options.inbound.mode is Mode.FORBIDDEN
-    if not values or forbidden or not _may_be_seen(options, sdes):
-        return None
-    try:
-        return keys.choose(values, sdes, options.inbound, ours, kept)
-    except keys.NoKey:
-        return None
+def _fingerprints(
+    offer: Description, media: Media, options: MediaOptions, before: LegLine | None, ice: by_ice.Said | None
+) -> by_dtls.Said:
+    wishes = by_dtls.this_side(options)
+    if not wishes.enabled:
+        raise NoDtls("DTLS-SRTP is not available here")
+    if suite_policy.dtls(options.inbound) is None:
+        raise NoDtls("no suite of the policy is to be had by DTLS-SRTP")
+    said = by_dtls.read(offer, media, offer=True, sha1=wishes.sha1)
+    if before is not None and before.dtls is not None:
+        where = endpoint(offer, media, options)
+        by_dtls.check(before.dtls, said, by_dtls.transport(ice.credentials.ufrag if ice else "", where.rtp))
+    return said
 
 
 def _may_be_seen(options: MediaOptions, sdes: SdesOptions) -> bool:

@@ -6,7 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import astuple
 from typing import Any
 
+from appliance.calls import media_record
 from appliance.calls.media import Address, Latching, LocalPorts, RocPolicy, StreamPlacement
+from appliance.calls.negotiation_dtls import DtlsLine
+from appliance.calls.negotiation_ice import IceLine
 from appliance.calls.negotiation_state import CallState, Exchange, LegLine, OriginState, Quirks, Slot, StreamLine
 from appliance.errors import InvalidSdp
 from appliance.protocols.sdes import crypto
@@ -122,7 +125,42 @@ def _rare(leg: LegLine) -> dict[str, Any]:
             rare[name] = value
     if leg.extensions is not None:
         rare["extensions"] = leg.extensions
+    if leg.ice is not None:
+        rare["ice"] = [media_record.ice_out(leg.ice.session), leg.ice.peer_lite, leg.ice.trickle]
+    if leg.dtls is not None:
+        rare["dtls"] = _dtls(leg.dtls)
+    if leg.bundled:
+        rare["bundled"] = True
     return rare
+
+
+def _dtls(line: DtlsLine) -> dict[str, Any]:
+    return {
+        **{name: getattr(line, name) for name in _DTLS},
+        "certificate": media_record.certificate_out(line.certificate),
+        "fingerprints": media_record.fingerprints_out(line.fingerprints),
+        "suites": list(line.suites),
+    }
+
+
+def _read_dtls(record: Mapping[str, Any]) -> DtlsLine:
+    return DtlsLine(
+        **{name: record[name] for name in _DTLS},
+        certificate=media_record.certificate_in(record["certificate"]),
+        fingerprints=media_record.fingerprints_in(record["fingerprints"]),
+        suites=tuple(record["suites"]),
+    )
+
+
+def _read_ice(record: list[Any]) -> IceLine:
+    session, peer_lite, trickle = record
+    return IceLine(media_record.ice_in(session), peer_lite, trickle)
+
+
+_DTLS = (
+    "hash", "tls_id", "association", "setup", "telling", "active", "chosen", "peer_tls_id", "transport", "sha1",
+    "legacy",
+)  # fmt: skip
 
 
 def _read_quirks(window: int, max_window: int, ssrc_limit: int, tag: bool, legacy_192: bool, roc: str) -> Quirks:
@@ -159,6 +197,9 @@ def _read_leg(record: Mapping[str, Any]) -> LegLine:
         ids=_pairs(record.get("ids", ())),
         payload_types=_pairs(record.get("payload_types", ())),
         extensions=_pairs(record["extensions"]) if "extensions" in record else None,
+        ice=_read_ice(record["ice"]) if "ice" in record else None,
+        dtls=_read_dtls(record["dtls"]) if "dtls" in record else None,
+        bundled=record.get("bundled", False),
     )
 
 

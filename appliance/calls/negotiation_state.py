@@ -13,6 +13,8 @@ from typing import Any
 
 from appliance.calls import negotiation_keys as keys
 from appliance.calls.media import Address, ContextSpec, Latching, LegMedia, RocPolicy, StreamMedia, StreamPlacement
+from appliance.calls.negotiation_dtls import DtlsLine
+from appliance.calls.negotiation_ice import IceLine
 from appliance.policy.options import SdesOptions
 from appliance.protocols.sdes.crypto import Crypto
 from appliance.protocols.sdp import profiles
@@ -56,7 +58,7 @@ class Quirks:
 
 @dataclass(frozen=True, slots=True)
 class LegLine:
-    """One leg's side of one stream."""
+    """One leg's side of one stream. Its keys come by `proposed`, `local`, `remote` (SDES) or by `dtls`."""
 
     proto: str  # profile token spoken on this leg
     osrtp: bool = False  # keys under a plain token (RFC 8643): ours when offered, then those that the answer took up
@@ -75,6 +77,9 @@ class LegLine:
         Crypto, ...
     ] = ()  # lines of the peer's that still hold, or may hold soon: one generation (SDES-19, -21)
     spent: frozenset[str] = frozenset()  # fingerprints of keys of ours that were used and left: never offered again
+    ice: IceLine | None = None
+    dtls: DtlsLine | None = None
+    bundled: bool = False  # may be in a BUNDLE group: the peer's, or ours in an offer
     latching: Latching | None = None
     quirks: Quirks = Quirks()
     known: tuple[tuple[str, str], ...] = ()  # payload type -> codec, all that was said on this leg (RFC 3264 8.3.2)
@@ -86,7 +91,7 @@ class LegLine:
     @property
     def secure(self) -> bool:
         profile = profiles.find(self.proto)
-        return self.osrtp or (profile is not None and profile.secure)
+        return self.osrtp or self.dtls is not None or (profile is not None and profile.secure)
 
     @property
     def feedback(self) -> bool:
@@ -132,6 +137,8 @@ class LegLine:
             extensions=self.extensions,
             receive_also=self.also_contexts(),
             latching=self.latching or (Latching.AUTHENTICATED if self.secure else Latching.SIGNALLED_HOST),
+            ice=self.ice.media() if self.ice else None,
+            dtls=self.dtls.media() if self.dtls else None,
         )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from appliance.calls.negotiation_state import LegLine
 from appliance.errors import CryptoRequired, InvalidRequest, NotAcceptable
+from appliance.policy import suites as suite_policy
 from appliance.policy.options import MediaOptions
 from appliance.policy.secure_media import Mode
 from appliance.protocols.sdp import profiles
@@ -22,17 +23,26 @@ class Target:
     profile: Profile
     osrtp: bool = False  # keys under the plain profile: the answer takes them up or not (RFC 8643)
     twins: bool = False  # the secure m-line, then a plain one for the same stream (row H02)
+    fingerprint: bool = False  # keyed by DTLS under a profile that would allow a=crypto too (SDP-3)
 
     @property
     def secure(self) -> bool:
         return self.profile.secure or self.osrtp
+
+    @property
+    def dtls(self) -> bool:
+        return self.profile.dtls or self.fingerprint
 
 
 def target(offered: Profile, options: MediaOptions, before: LegLine | None = None) -> Target:
     """The profile towards the other side: asked for by name, else by its policy, else as before, else as offered; and
     the form in which a leg that may be secure or plain is asked (SDP-7, SDP-8, SDP-11)."""
     mode = options.outbound.mode if options.outbound else None
+    if (kept := _by_dtls_before(options, mode, before)) is not None:
+        return kept
     chosen = _chosen(offered, options, mode, before)
+    if chosen.secure and not chosen.dtls and not options.sdes.enabled and options.dtls.enabled:
+        return Target(_permitted(chosen, options, mode, fingerprint=True), fingerprint=True)
     words = options.osrtp & {"offer", "offer-legacy"}
     osrtp = "offer" in words or (before is not None and before.osrtp)
     if mode is Mode.MANDATORY or mode is Mode.FORBIDDEN or not (words or osrtp or mode is Mode.OPTIONAL):
@@ -50,6 +60,18 @@ def target(offered: Profile, options: MediaOptions, before: LegLine | None = Non
     return Target(secure, twins=before is None)
 
 
+def _by_dtls_before(options: MediaOptions, mode: Mode | None, before: LegLine | None) -> Target | None:
+    """A leg that is keyed by DTLS stays so, in the form that its peer chose, unless another profile is asked for."""
+    was = profiles.find(before.proto) if before else None
+    if before is None or was is None or before.dtls is None or not options.dtls.enabled or mode is Mode.FORBIDDEN:
+        return None
+    if options.transport_protocol and profiles.find(options.transport_protocol) is not was:
+        return None
+    if before.osrtp and mode is Mode.MANDATORY:
+        return None
+    return Target(was, osrtp=before.osrtp, fingerprint=not was.dtls)
+
+
 def _chosen(offered: Profile, options: MediaOptions, mode: Mode | None, before: LegLine | None) -> Profile:
     if options.transport_protocol:
         named = profiles.find(options.transport_protocol)
@@ -63,18 +85,23 @@ def _chosen(offered: Profile, options: MediaOptions, mode: Mode | None, before: 
         return was
     if mode is not None:
         return profiles.variant(offered, secure=mode is not Mode.FORBIDDEN)
-    return was or offered
+    as_it_is = was or offered
+    return as_it_is if options.dtls.enabled or not as_it_is.dtls else profiles.variant(as_it_is, secure=True)
 
 
-def _permitted(chosen: Profile, options: MediaOptions, mode: Mode | None) -> Profile:
+def _permitted(chosen: Profile, options: MediaOptions, mode: Mode | None, *, fingerprint: bool = False) -> Profile:
     if not chosen.secure:
         if mode is Mode.MANDATORY:
             raise CryptoRequired("the policy towards the other side demands SRTP")
         return chosen
     if mode is Mode.FORBIDDEN:
         raise NotAcceptable("the policy towards the other side forbids SRTP")
-    if chosen.dtls:
-        raise NotAcceptable("DTLS-SRTP is not available")
+    if chosen.dtls or fingerprint:
+        if not options.dtls.enabled:
+            raise NotAcceptable("DTLS-SRTP is not available towards the other side")
+        if suite_policy.dtls(options.outbound) is None:
+            raise CryptoRequired("no suite of the policy towards the other side is to be had by DTLS-SRTP")
+        return chosen
     if why := _no_keys(options):
         raise CryptoRequired(why)
     return chosen

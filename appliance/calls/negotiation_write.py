@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from appliance.calls import negotiation_bundle as bundle
+from appliance.calls import negotiation_dtls as dtls
+from appliance.calls import negotiation_ice as ice
 from appliance.calls.media import LocalPorts
 from appliance.calls.negotiation_endpoint import Endpoint
 from appliance.calls.negotiation_state import LegLine, OriginState, StreamLine
@@ -17,7 +20,7 @@ from appliance.protocols.sdp import profiles
 from appliance.protocols.sdp.description import Description, Line, Media
 from appliance.protocols.sdp.fields import DIRECTIONS, Connection, MediaLine, Origin
 
-KEYING = ("crypto", "key-mgmt", "fingerprint", "setup", "connection", "tls-id", "dtls-id", "cryptex")
+KEYING = ("crypto", "key-mgmt", "fingerprint", "setup", "connection", "tls-id", "dtls-id", "cryptex", "identity")
 ICE = (
     "candidate", "end-of-candidates", "remote-candidates", "ice-ufrag", "ice-pwd",
     "ice-options", "ice-lite", "ice-pacing", "ice-mismatch", "ice2",
@@ -72,22 +75,35 @@ def out_line(
         () if twin else leg.proposed,
         leg.mux,
         zero,
-        endpoint.direction if endpoint is not None and zero else "",
+        endpoint.direction if endpoint is not None and (zero or _directionless(source, offered.proto)) else "",
         plain_through=not (line.a.secure or line.b.secure),
         twin=twin,
         mid="" if twin else leg.mid,
     )
 
 
+def _directionless(source: Media | None, proto: str) -> bool:
+    """JSEP wants a direction in every m-line (RFC 8829 section 5.2.1); phones leave sendrecv out."""
+    return source is not None and _browser(proto) and not any(source.has(direction) for direction in DIRECTIONS)
+
+
 def write(
-    base: Description, lines: Sequence[OutLine], options: MediaOptions, origin: OriginState, session_id: int
+    base: Description,
+    lines: Sequence[OutLine],
+    options: MediaOptions,
+    origin: OriginState,
+    session_id: int,
+    *,
+    offer: bool = False,
 ) -> tuple[bytes, OriginState]:
     """The SDP, and the o= state to keep. `session_id` is used when this leg has none yet."""
     host = options.media_address or next((line.ports.address for line in lines if line.ports), "")
     sip = not any(_browser(line.media.proto) for line in lines if line.ports)
     lines = _named_once(lines)
     head, connection = _session(base, options, host, sip=sip, names_hold=_names_hold(base, lines))
-    body = [_media(line, options, connection, base.session.end) for line in lines]
+    end = base.session.end
+    head += "".join(f"a={attribute}{end}" for attribute in _transport_of_all(lines))
+    body = [_media(line, options, connection, end, offer=offer) for line in lines]
     tail = "".join(body)
     owner, origin = _origin(base, options, origin, session_id, host, head + tail)
     text = f"v=0{base.session.end}o={owner}{base.session.end}{head}{tail}"
@@ -146,7 +162,16 @@ def _of_the_hop(line: Line, names: frozenset[str]) -> bool:
     return line.type == "a" and line.value.partition(":")[0] in names
 
 
-def _media(out: OutLine, options: MediaOptions, session_host: str, end: str) -> str:
+def _transport_of_all(lines: Sequence[OutLine]) -> list[str]:
+    """What of ICE and BUNDLE stands in the session part."""
+    live = [line for line in lines if line.ports and line.leg]
+    said = ["ice-lite"] if any(line.leg.ice and line.leg.ice.session.lite for line in live if line.leg) else []
+    able = [bundle.Member(line.mid, line.media.proto, line.mux) for line in live if line.leg and line.leg.bundled]
+    group = bundle.members(able)
+    return [*said, f"group:BUNDLE {' '.join(group)}"] if group else said
+
+
+def _media(out: OutLine, options: MediaOptions, session_host: str, end: str, *, offer: bool) -> str:
     if out.ports is None or out.leg is None:
         return f"m={out.media}{end}" + ("" if session_host else f"c=IN IP4 0.0.0.0{end}")
     host = options.media_address or out.ports.address
@@ -155,7 +180,7 @@ def _media(out: OutLine, options: MediaOptions, session_host: str, end: str) -> 
     kept = [f"m={out.media}{end}"]
     kept += _own_connection(out.source, host, session_host, end)
     kept += _passed(out, end)
-    kept += [f"a={attribute}{end}" for attribute in _added(out, options, host)]
+    kept += [f"a={attribute}{end}" for attribute in _added(out, options, host, offer=offer)]
     return "".join(kept)
 
 
@@ -203,10 +228,15 @@ def _dropped(proto: str) -> frozenset[str]:
     return dropped
 
 
-def _added(out: OutLine, options: MediaOptions, host: str) -> list[str]:
+def _added(out: OutLine, options: MediaOptions, host: str, *, offer: bool) -> list[str]:
     attributes = [out.direction] if out.direction else []
     if out.ports and out.leg:
         attributes += _rtcp(out, options, out.ports, out.leg, host)
+        if out.leg.ice:
+            alone = out.leg.mux_required if offer else out.mux
+            attributes += ice.attributes(out.leg.ice, out.ports, options.media_address or out.ports.address, mux=alone)
+        if out.leg.dtls and not out.twin:
+            attributes += dtls.attributes(out.leg.dtls)
     pad = options.sdes.pad
     return attributes + ["crypto:" + crypto.emit(line, pad=pad) for line in out.lines]
 

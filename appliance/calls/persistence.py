@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from appliance.calls import subscribing
+from appliance.calls import keyed, subscribing
 from appliance.calls.negotiation import Negotiation
+from appliance.calls.negotiation_dtls import Certificates
 from appliance.calls.registry import Branch, Call, Treatment
 from appliance.state import records
 
@@ -25,7 +26,9 @@ def to_record(call: Call) -> bytes:
     )
 
 
-def from_record(call_id: str, record: bytes, random: Callable[[int], bytes]) -> Call:
+def from_record(
+    call_id: str, record: bytes, random: Callable[[int], bytes], certificates: Certificates | None = None
+) -> Call:
     """BadRecord when it cannot be understood."""
     value = records.unpack(record)
     try:
@@ -37,7 +40,7 @@ def from_record(call_id: str, record: bytes, random: Callable[[int], bytes]) -> 
             low_level=bool(value["low_level"]),
             revision=int(value["revision"]),
             adopted=True,
-            branches=[_branch_in(branch, random) for branch in value["branches"]],
+            branches=[_branch_in(branch, random, certificates) for branch in value["branches"]],
         )
     except records.BadRecord:
         raise
@@ -60,8 +63,9 @@ def _branch_out(branch: Branch) -> dict[str, Any]:
     }
 
 
-def _branch_in(value: dict[str, Any], random: Callable[[int], bytes]) -> Branch:
+def _branch_in(value: dict[str, Any], random: Callable[[int], bytes], certificates: Certificates | None) -> Branch:
     saved, placement = value["negotiation"], value["placement"]
+    keys, pairs = keyed.keys_in(value.get("keyed", [])), keyed.pairs_in(value.get("pairs", []))
     return Branch(
         from_tag=str(value["from"]),
         to_tag=str(value["to"]),
@@ -69,9 +73,11 @@ def _branch_in(value: dict[str, Any], random: Callable[[int], bytes]) -> Branch:
         answered=bool(value["answered"]),
         offerer_tag=str(value["offerer"]),
         saved=saved,
-        negotiation=None if saved is None else Negotiation.from_record(saved, random),
+        negotiation=None if saved is None else Negotiation.from_record(saved, random, certificates),
         placement=None if placement is None else records.placement_in(placement),
-        media=records.media_in(value["media"]),
+        media=keyed.overlaid(records.media_in(value["media"]), keys, pairs),
+        keyed=keys,
+        pairs=pairs,
         codecs={side: tuple((port, text) for port, text in told) for side, told in value.get("codecs", {}).items()},
         subscriptions={one.to_tag: one for one in map(subscribing.from_record, value.get("subscriptions", []))},
         treatments={side: _treatment_in(value.get("treated", {}).get(side, [])) for side in ("a", "b")},
@@ -86,6 +92,10 @@ def _rare_out(branch: Branch) -> dict[str, Any]:
         if treatment != Treatment()
     }
     rare: dict[str, Any] = {"treated": treated} if treated else {}
+    if branch.keyed:
+        rare["keyed"] = keyed.keys_out(branch.keyed)
+    if branch.pairs:
+        rare["pairs"] = keyed.pairs_out(branch.pairs)
     if branch.subscriptions:
         rare["subscriptions"] = [subscribing.to_record(one) for one in branch.subscriptions.values()]
     return rare

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from appliance.calls.media import ContextSpec, StreamMedia
+from appliance.calls.keyed import Keys, Seat
+from appliance.calls.media import Address, ContextSpec, StreamMedia
 from appliance.calls.negotiation import Negotiation
 from appliance.calls.subscribing import Codecs, Subscription
 from appliance.placement.reconciler import Placement
@@ -42,6 +43,9 @@ class Branch:
     placement: Placement | None = None
     media: dict[int, StreamMedia] = field(default_factory=dict, repr=False)  # by m-line
     earlier: dict[tuple[int, str], ContextSpec] = field(default_factory=dict, repr=False)  # its peer's keys
+    keyed: dict[Seat, Keys] = field(default_factory=dict, repr=False)  # what associations on the media path gave
+    pairs: dict[Seat, Address] = field(default_factory=dict)  # far ends that full ICE agents have selected
+    handshakes: dict[Seat, str] = field(default_factory=dict)  # how far each is, for views; not in the record
     answered: bool = False
     offerer_tag: str = ""  # who made the offer that is out
     treatments: dict[str, Treatment] = field(default_factory=untreated)  # by leg, "a" and "b"

@@ -22,10 +22,12 @@ from appliance.calls.media import LegMedia, LocalPorts, StreamMedia, StreamPlace
 from appliance.calls.media_control import MediaControl
 from appliance.calls.names import check_names
 from appliance.calls.negotiation import Negotiated, Negotiation, OfferPlan
+from appliance.calls.negotiation_dtls import Certificates
 from appliance.calls.registry import Branch, Call
 from appliance.calls.session_keys import check_keys
 from appliance.calls.snapshots import Snapshots
 from appliance.calls.subscribing import codecs
+from appliance.calls.trickling import Trickling
 from appliance.calls.views import (
     AnswerRequest,
     CallEvent,
@@ -40,7 +42,8 @@ from appliance.diagnosis.causes import Finding
 from appliance.diagnosis.diagnose import diagnose
 from appliance.errors import CallExists, GatewayError, InvalidRequest, NoCapacity, UnknownCall
 from appliance.placement.reconciler import Placement, Reconciler
-from appliance.policy.options import KEEP_TOS
+from appliance.policy.options import KEEP_TOS, MediaOptions
+from appliance.protocols.ice import trickle
 from appliance.state.drained import DrainedWorkers
 
 MOST_STREAMS = 64
@@ -77,13 +80,19 @@ class CallService:
         drained: DrainedWorkers | None = None,
         rebalance: Callable[[], bool] = lambda: False,
         key_log: Callable[[str, keying_log.Keyed], None] | None = None,
+        certificates: Certificates | None = None,
     ) -> None:
-        """`key_log` is told the Call-ID and keys of each new context: for a file that an operator asked for."""
+        """`key_log` is told the Call-ID and keys of each new context: for a file that an operator asked for. Without
+        `certificates` there is no DTLS-SRTP."""
         self._facts, self._key_log = facts, key_log
         self._reconciler, self._snapshots, self._random = reconciler, snapshots, random
-        self.ledger = Ledger(reconciler, store, snapshots, random=random, clock=clock, most_calls=facts.most_calls)
+        self.ledger = Ledger(
+            reconciler, store, snapshots, random=random, clock=clock, most_calls=facts.most_calls,
+            certificates=certificates,
+        )  # fmt: skip
         self.control = MediaControl(self.ledger, facts, self._operation)
         self.drains = Draining(self.ledger, drained or DrainedWorkers(), rebalance)
+        self.trickling = Trickling()
 
     # ---------------------------------------------------------------- SDP
 
@@ -109,6 +118,18 @@ class CallService:
                 if branch is None or branch.negotiation is None:
                     raise UnknownCall("no offer with these tags is out")
                 return await self._answer(call, branch, branch.negotiation, request)
+            finally:
+                self.ledger.unlock(call)
+
+    async def add_candidates(self, call_id: str, tag: str, fragment: bytes) -> None:
+        """ICE candidates that the party with this tag has found since its SDP: application/trickle-ice-sdpfrag (RFC
+        8840). Those that no leg fits yet wait for their answer. UnknownCall, InvalidSdp."""
+        with self._operation("add_candidates"):
+            check_names(call_id, tag)
+            read = trickle.parse(fragment)
+            call = await self.ledger.existing(call_id)
+            try:
+                self.trickling.take(call, tag, read)
             finally:
                 self.ledger.unlock(call)
 
@@ -288,7 +309,7 @@ class CallService:
             negotiated = negotiation.write_offer(plan, self._ports(branch.placement, plan))
             branch.offerer_tag = request.from_tag
             branch.codecs["b" if plan.offerer == "a" else "a"] = codecs(negotiated.sdp)
-            await self._carry_out(call, branch, _with_tos(branch, negotiated, request.options.tos))
+            await self._carry_out(call, branch, _as_wished(branch, negotiated, request.options))
         self.ledger.publish(EventKind.CREATED if first else EventKind.UPDATED, call)
         return SdpReply(negotiated.sdp, call.call_id, request.options.unknown)
 
@@ -300,17 +321,21 @@ class CallService:
                 branch.to_tag = request.to_tag
             branch.answered = True
             branch.codecs["a" if branch.offerer_tag == branch.from_tag else "b"] = codecs(negotiated.sdp)
-            await self._carry_out(call, branch, _with_tos(branch, negotiated, request.options.tos))
+            await self._carry_out(call, branch, _as_wished(branch, negotiated, request.options))
         self.ledger.publish(EventKind.ANSWERED if first else EventKind.UPDATED, call)
         return SdpReply(negotiated.sdp, call.call_id, request.options.unknown)
 
     async def _carry_out(self, call: Call, branch: Branch, streams: dict[int, StreamMedia]) -> None:
         before = branch.media
         await self.ledger.carry_out(call, branch, streams)
-        for event in keying_log.events(before, streams):
+        self.new_keys(call, before, branch.own_media)
+
+    def new_keys(self, call: Call, before: Mapping[int, StreamMedia], now: Mapping[int, StreamMedia]) -> None:
+        """Into the journal, without themselves, and into the file that an operator asked for."""
+        for event in keying_log.events(before, now):
             log.log(event.level, event.name, call=call.call_id, **event.facts)
         if self._key_log is not None:
-            for keyed in keying_log.contexts(before, streams):
+            for keyed in keying_log.contexts(before, now):
                 self._key_log(call.call_id, keyed)
 
     def _new_branch(self, call: Call, request: OfferRequest) -> Branch:
@@ -318,7 +343,8 @@ class CallService:
             raise CallExists("this Call-ID names a low-level session")
         if len(call.branches) >= MOST_BRANCHES:
             raise NoCapacity("too many branches of one call")
-        branch = Branch(request.from_tag, via_branch=request.via_branch, negotiation=Negotiation(self._random))
+        negotiation = Negotiation(self._random, self.ledger.certificates)
+        branch = Branch(request.from_tag, via_branch=request.via_branch, negotiation=negotiation)
         call.branches.append(branch)
         return branch
 
@@ -354,7 +380,7 @@ class CallService:
         return replace(
             leg,
             interface=leg.interface or self._facts.default_interface,
-            secure=leg.secure or leg.receive is not None or leg.send is not None,
+            secure=leg.secure or leg.dtls is not None or leg.receive is not None or leg.send is not None,
         )
 
     @contextmanager
@@ -370,6 +396,19 @@ class CallService:
             self.ledger.tally.errors[GatewayError.reason] += 1
             log.error("operation failed", operation=name, error=type(error).__name__, where=_where(error))
             raise GatewayError("internal error") from None
+
+
+def _as_wished(branch: Branch, negotiated: Negotiated, options: MediaOptions) -> dict[int, StreamMedia]:
+    """The streams by m-line, with what is asked for beside the negotiation. Legs without keys are opaque where both
+    sides hold keys that we do not have (row J11): numbers in authenticated headers stay as they are."""
+    streams = _with_tos(branch, negotiated, options.tos)
+    if "opaque" not in options.flags:
+        return streams
+    return {line: replace(media, a=_opaque(media.a), b=_opaque(media.b)) for line, media in streams.items()}
+
+
+def _opaque(leg: LegMedia) -> LegMedia:
+    return leg if leg.secure else replace(leg, opaque=True, feedback=True, payload_types=(), extensions=None)
 
 
 def _with_tos(branch: Branch, negotiated: Negotiated, tos: int | None) -> dict[int, StreamMedia]:

@@ -6,12 +6,14 @@ import time
 from collections.abc import Container, Sequence
 from typing import Protocol
 
+from appliance.calls.keying_views import dtls_view, ice_view
 from appliance.calls.media import Address, ContextSpec, LocalPorts, StreamMedia
 from appliance.calls.registry import Branch, Call
 from appliance.calls.views import CallState, CallView, ContextView, Counters, KeyView, LegView, StreamView, WorkerView
-from appliance.placement.desired import RECEIVING, PlacedStream, contexts
+from appliance.placement.desired_contexts import RECEIVING, contexts
 from appliance.placement.inventory import Inventory, WorkerInventory
 from appliance.placement.load import Sample
+from appliance.placement.placed import PlacedStream
 from kernels.control.status import CryptoStatus, FlowStatus, KeptDatagram, KeyStatus, WorkerStatus
 from kernels.wire.packet import Drop
 
@@ -119,8 +121,8 @@ class Snapshots:
             StreamView(
                 index=line,
                 kind=media.kind,
-                a=self._leg("a", media, placement.streams[line], counters),
-                b=self._leg("b", media, placement.streams[line], counters),
+                a=self._leg(branch, line, "a", media, placement.streams[line], counters),
+                b=self._leg(branch, line, "b", media, placement.streams[line], counters),
                 via_branch=branch.via_branch,
                 from_tag=branch.from_tag,
                 to_tag=branch.to_tag,
@@ -131,7 +133,9 @@ class Snapshots:
             if line in placement.streams
         ]
 
-    def _leg(self, side: str, media: StreamMedia, placed: PlacedStream, counters: bool) -> LegView:
+    def _leg(
+        self, branch: Branch, line: int, side: str, media: StreamMedia, placed: PlacedStream, counters: bool
+    ) -> LegView:
         leg = media.leg(side)
         worker, ours = placed.placement.worker, placed.placement.leg(side)
         if leg.mux:
@@ -156,6 +160,10 @@ class Snapshots:
             latching=leg.latching.value,
             receive=self._context(worker, leg.receive, placed.cryptos.get(f"{side}_receive"), counters),
             send=self._context(worker, leg.send, placed.cryptos.get(f"{side}_send"), counters),
+            rtcp_receive=self._context(worker, leg.rtcp_receive, placed.cryptos.get(f"{side}_rtcp_receive"), counters),
+            rtcp_send=self._context(worker, leg.rtcp_send, placed.cryptos.get(f"{side}_rtcp_send"), counters),
+            dtls=dtls_view(branch, line, side, leg),
+            ice=ice_view(leg, rtp, rtcp),
             receive_also=self._also(side, media, placed, counters) if leg.receive_also else (),
             rtp=_counters(rtp),
             rtcp=_counters(rtcp),
@@ -163,9 +171,7 @@ class Snapshots:
             last_packet_age_s=_age(rtp, rtcp),
         )
 
-    def _also(
-        self, side: str, media: StreamMedia, placed: PlacedStream, counters: bool
-    ) -> tuple[ContextView, ...]:
+    def _also(self, side: str, media: StreamMedia, placed: PlacedStream, counters: bool) -> tuple[ContextView, ...]:
         worker, named = placed.placement.worker, contexts(media)
         views = (
             self._context(worker, named[name], placed.cryptos.get(name), counters)

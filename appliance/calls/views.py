@@ -154,6 +154,32 @@ class ContextView:
 
 
 @dataclass(frozen=True, slots=True)
+class DtlsView:
+    """The association of a leg (of its RTP, where RTCP has one of its own)."""
+
+    role: str = ""  # ours: client, server; empty: not known yet
+    state: str = ""  # waiting, handshaking, keyed, "failed: why"
+    rtcp_state: str = ""  # of RTCP's own association; empty: it has none
+    suite: str = ""  # that was negotiated
+    fingerprint_hash: str = ""  # by which the peer's certificate was known
+    fingerprint: str = ""  # of it, as SDP writes it (RFC 8122)
+    age_s: float | None = None  # since the keys came
+
+
+@dataclass(frozen=True, slots=True)
+class IceView:
+    """The agent of a leg."""
+
+    lite: bool = True
+    pair_rtp: Address | None = None  # far end of the selected pair
+    pair_rtcp: Address | None = None
+    consent: bool = False  # it is fresh: media is sent (RFC 7675)
+    consent_age_s: float | None = None  # None: never
+    checks_answered: int = 0
+    checks_refused: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class LegView:
     """One side of one stream."""
 
@@ -172,6 +198,10 @@ class LegView:
     latching: str = ""
     receive: ContextView | None = None
     send: ContextView | None = None
+    rtcp_receive: ContextView | None = None  # where RTCP has keys of its own
+    rtcp_send: ContextView | None = None
+    dtls: DtlsView | None = None  # None: keyed otherwise, or plain
+    ice: IceView | None = None
     receive_also: tuple[ContextView, ...] = ()  # keys before a re-key, or offered ones, while they are taken too
     rtp: Counters = Counters()
     rtcp: Counters = Counters()
@@ -277,6 +307,11 @@ class EventKind(StrEnum):
     MOVED = "moved"  # to another worker, with everything it knows
     KEY_EXPIRING = "key_expiring"  # a master key is nearly used up; `reason` says which and how far
     KEY_EXHAUSTED = "key_exhausted"  # nothing is secured or accepted under it any more
+    KEYED = "keyed"  # a handshake gave keys, media may pass; `reason` says of which component
+    FINGERPRINT_MISMATCH = "fingerprint_mismatch"  # a peer proved to have another certificate than it signalled
+    HANDSHAKE_FAILED = "handshake_failed"  # no keys for a component; `reason` says which and why
+    ICE_FAILED = "ice_failed"  # no pair of candidates is valid, and none will be; `reason` says of which component
+    CONSENT_LOST = "consent_lost"  # the peer consents no longer, nothing is sent to it (RFC 7675)
     ROC_FOUND = "roc_found"  # a peer's rollover counter was another than expected and was found by trial
     WORKER = "worker"  # a worker was replaced; `worker` says which
     DRAINING = "draining"  # no new calls from now on

@@ -161,6 +161,10 @@ def _print(call: Any) -> None:
     rows = [_leg_row(stream, side) for stream in call.streams for side in ("a", "b")]
     copies = [(stream, side) for stream in call.copies for side in ("a", "b") if getattr(stream, side).interface]
     print_table(columns, [*rows, *(_copy_row(stream, side) for stream, side in copies)])
+    paths = [_path_row(stream, side) for stream in call.streams for side in ("a", "b") if _has_path(stream, side)]
+    if paths:
+        typer.echo("")
+        print_table(PATH_COLUMNS, paths)
     contexts = [row for stream in call.streams for side in ("a", "b") for row in _context_rows(stream, side)]
     if contexts:
         typer.echo("")
@@ -173,6 +177,39 @@ def _copy_row(stream: Any, side: str) -> tuple[object, ...]:
     return (f"{stream.copies_of} copied to {stream.subscriber}", leg, *rest)
 
 
+PATH_COLUMNS = (
+    "stream", "leg", "keys by", "role", "state", "profile", "peer's certificate", "ICE", "pair", ">consent",
+    ">checks ok/refused",
+)  # fmt: skip
+
+
+def _has_path(stream: Any, side: str) -> bool:
+    leg = getattr(stream, side)
+    return bool(leg.HasField("dtls") or leg.HasField("ice"))
+
+
+def _path_row(stream: Any, side: str) -> tuple[object, ...]:
+    """How a leg was keyed on the media path, and by which pair it is reached."""
+    leg = getattr(stream, side)
+    dtls, ice = leg.dtls, leg.ice
+    state = f"{dtls.state}; RTCP {dtls.rtcp_state}" if dtls.rtcp_state else dtls.state
+    pairs = [_endpoint(ice, field) for field in ("pair_rtp", "pair_rtcp") if ice.HasField(field)]
+    consent = f"{ice.consent_age_s:.0f} s" if ice.HasField("consent_age_s") else "-"
+    return (
+        f"{stream.index} {stream.kind}",
+        side,
+        type(leg).KeyMethod.Name(leg.key_method).lower(),
+        dtls.role or "-",
+        state or "-",
+        dtls.suite or "-",
+        f"{dtls.fingerprint_hash} {dtls.fingerprint[:11]}..." if dtls.fingerprint else "-",
+        ("lite" if ice.lite else "full") if leg.HasField("ice") else "-",
+        ", ".join(pairs) or "-",
+        consent + ("" if ice.consent or consent == "-" else ", lost"),
+        f"{ice.checks_answered}/{ice.checks_refused}",
+    )
+
+
 CONTEXT_COLUMNS = (
     "stream", "context", "suite", ">roc", ">s_l", ">srtcp", "mki", ">packets", ">left", ">failed", ">resyncs",
 )  # fmt: skip
@@ -182,6 +219,7 @@ def _context_rows(stream: Any, side: str) -> Iterator[tuple[object, ...]]:
     """A row for each key of each context of a leg: the one in use is marked."""
     leg = getattr(stream, side)
     named = [("receive", leg.receive), ("send", leg.send), *(("receive also", also) for also in leg.receive_also)]
+    named += [("RTCP receive", leg.rtcp_receive), ("RTCP send", leg.rtcp_send)]
     for name, context in named:
         for key in context.each_key if context.suite else ():
             yield (

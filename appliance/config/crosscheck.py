@@ -6,7 +6,16 @@ import ipaddress
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from appliance.config import check_access, check_database, check_dispatcher, check_sip_tls, tls_words
+from appliance.config import (
+    check_access,
+    check_database,
+    check_dispatcher,
+    check_radius,
+    check_replication,
+    check_sip_tls,
+    check_topology,
+    tls_words,
+)
 from appliance.config.explain import spelled
 from appliance.config.faults import Fault
 from appliance.config.finding import Finding, warning
@@ -257,6 +266,8 @@ def _repeated_names(settings: Settings, key: str) -> Iterator[Finding]:
 RULES: tuple[Callable[[Settings], Iterator[Any]], ...] = (
     _port_range, _cores, _interfaces, _trunks, _security, _ng, _grpc, _tls, _files_there, _listeners,
     check_access.groups, check_access.routes, check_access.certificates, check_access.files,
-    check_database.database, check_dispatcher.dispatcher,
+    check_database.database, check_dispatcher.dispatcher, check_replication.replication,
+    check_radius.radius,
     check_sip_tls.sip_tls,
+    check_topology.topology,
 )  # fmt: skip

@@ -54,3 +54,8 @@ class SipRegisterBlock(Table):
         "both", help="What is counted: the user (strangers can lock a user out), the source address (users behind one "
         "NAT share the count), or the pair.", effect=Effect.RESTART,
     )  # fmt: skip
+    most: int = row(
+        50_000, help="So many are counted at a time, of which half only with a nonce of ours in their credentials; "
+        "further ones, which must be of a flood from forged sources, are not counted until others are forgotten.",
+        unit="entries", effect=Effect.RESTART, ge=100, le=1_000_000,
+    )  # fmt: skip

@@ -18,11 +18,13 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from appliance.errors import GatewayError, InvalidRequest, MediaUnavailable, NoCapacity
-from appliance.placement.desired import CRYPTOS, FLOWS, PlacedStream
+from appliance.placement.desired_contexts import CRYPTOS
 from appliance.placement.dispatcher import Dispatcher
 from appliance.placement.inventory import Inventory
+from appliance.placement.placed import FLOWS, PlacedStream
 from appliance.placement.slots import SlotAllocator
 from kernels.control.commands import (
+    MOVE_CRYPTOS,
     TRANSFER_RECORDS,
     Command,
     DiscardTransfer,
@@ -111,6 +113,8 @@ class Mover:
             raise InvalidRequest(f"there is no worker {to}", "worker")
         if not self._inventory[to].available:
             raise NoCapacity(f"worker {to} does not run")
+        if any(len(placed.cryptos) > MOVE_CRYPTOS for placed in placement.streams.values()):
+            raise NoCapacity("keys are being changed: move it when the old ones are gone")
         placement.move = move = Move(to)
         try:
             for line, placed in placement.streams.items():
@@ -273,6 +277,12 @@ def _goal(placement: Movable) -> int:
 
 
 def _slots(of: PlacedStream | Trip) -> tuple[FourSlots, MoveCryptos]:
-    """In the order of FLOWS and CRYPTOS: the same place is the same flow at both workers."""
+    """In the order of FLOWS and CRYPTOS: the same place is the same flow at both workers, for it has the same names."""
     a, b, c, d = (of.flows.get(name) for name in FLOWS)
-    return (a, b, c, d), tuple(of.cryptos.get(name) for name in CRYPTOS)
+    return (a, b, c, d), tuple(of.cryptos.get(name) for name in _travelling(of.cryptos))
+
+
+def _travelling(names: Iterable[str]) -> Sequence[str]:
+    """The places that a transfer record has; where RTCP has keys of its own, those names that are there."""
+    places = CRYPTOS[:MOVE_CRYPTOS]
+    return places if set(names).issubset(places) else [name for name in CRYPTOS if name in names]

@@ -15,18 +15,14 @@ from typing import Protocol
 
 from appliance.calls.media import LocalPorts, StreamMedia, StreamPlacement
 from appliance.errors import GatewayError, InvalidRequest, MediaUnavailable, NoCapacity
-from appliance.placement.desired import (
-    NOTHING,
-    Desired,
-    PlacedStream,
-    assign_cryptos,
-    desired_of,
-    diff,
-    needed_flows,
-)
+from appliance.placement.desired import desired_of
+from appliance.placement.desired_contexts import assign_cryptos
+from appliance.placement.desired_flows import needed_flows
+from appliance.placement.desired_state import NOTHING, Desired, diff
 from appliance.placement.dispatcher import Batch, Dispatcher
 from appliance.placement.inventory import Inventory, WorkerInventory, need
 from appliance.placement.mover import Move, Mover
+from appliance.placement.placed import PlacedStream
 from kernels.control.commands import Command, RemoveCrypto, RemoveFlow
 
 
@@ -179,7 +175,8 @@ class Reconciler:
         placement = change.placement
         commands = diff(placement.installed, change.before)
         # what was changed or failed half way is commanded again, whatever we believe is there
-        commands = [*commands, *(flow for slot, flow in change.before.flows.items() if flow not in commands)]
+        again: list[Command] = [*change.before.flows.values(), *change.before.agents.values()]
+        commands = [*commands, *(command for command in again if command not in commands)]
         self._send_quietly(placement.worker, commands)
         placement.installed, placement.streams = change.before, dict(change.streams_before)
         self._restore_slots(change)
@@ -255,7 +252,8 @@ class Reconciler:
         """After a move: what the workers did among themselves, once more as commands (they change nothing). Whoever
         follows commands, as next hops do, learns where the flows are now."""
         self._send_quietly(left, [RemoveFlow(slot) for slot in slots])
-        self._send_quietly(placement.worker, list(placement.installed.flows.values()))
+        installed = placement.installed
+        self._send_quietly(placement.worker, [*installed.flows.values(), *installed.agents.values()])
 
     def remove_orphans(self, worker: int, owned: Iterable[Placement]) -> int:
         """Remove what the worker holds and no placement wants; how many. Flows go before contexts."""

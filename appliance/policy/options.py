@@ -34,14 +34,13 @@ class Choice(StrEnum):
 
 
 class Ice(StrEnum):
-    """What to do about ICE towards the other side. This release terminates media without ICE: every value removes the
-    peer's attributes (a foreign candidate would lead media past us); FORCE and the rest gain meaning with the ICE
-    engine."""
+    """ICE towards the other side, with our addresses as the only candidates. A peer's candidates never pass: they would
+    lead media past us."""
 
-    DEFAULT = "default"
+    DEFAULT = "default"  # offered where this side offers it
     REMOVE = "remove"
-    FORCE = "force"
-    OPTIONAL = "optional"
+    FORCE = "force"  # always offered; not again to a peer that answered without
+    OPTIONAL = "optional"  # the same: rtpengine's difference is in the foreign candidates
 
 
 class Vbr(StrEnum):
@@ -91,6 +90,19 @@ class SdesOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class DtlsOptions:
+    """DTLS-SRTP on one leg (RFC 5763)."""
+
+    enabled: bool = True  # false: neither offered nor taken
+    role: str = ""  # where the peer leaves it to us: "active" (client; the same as ""), "passive"
+    fingerprint: str = ""  # hash of our a=fingerprint; "": SHA-256; "peer": the peer's where we answer
+    sha1: bool = False  # the peer's SHA-1 fingerprint will do
+    legacy: bool = False  # DTLS 1.0 and ciphers that are as old
+    tls_id: bool = True  # offer a=tls-id (RFC 8842); answered where it is offered
+    certificate: str = ""  # name of one that stays (key continuity); "": a new one for the call
+
+
+@dataclass(frozen=True, slots=True)
 class MediaOptions:
     """One request's wishes. "This side" is the one whose SDP is handed in, "the other side" gets the SDP we write."""
 
@@ -103,10 +115,15 @@ class MediaOptions:
     signalling_secure: bool = False  # this side's SDP came over TLS
     signalling_secure_out: bool = False  # the other side's SDP leaves over TLS
     vbr: Vbr = Vbr.FORBID  # of streams that are secured on either leg
-    dtls: str = ""  # "", "off", "passive", "active"
-    dtls_fingerprint: str = ""
+    dtls: DtlsOptions = field(default_factory=DtlsOptions)  # towards the other side
+    dtls_from: DtlsOptions | None = None  # of this side, whose SDP is handed in. None: DtlsOptions()
     osrtp: frozenset[str] = frozenset()  # "offer", "offer-legacy", "accept-rfc", "accept-legacy"
     ice: Ice = Ice.DEFAULT
+    ice_rejected: bool = False  # this side's ICE counts as not there
+    ice_lite: str = ""  # "off", "forward" (we are lite towards the other side), "backward" (towards this), "both";
+    # "": lite, but full towards a peer that offers as a lite one: two lite agents never check
+    trickle: bool = False  # tell the other side that its candidates may come later (a peer that offers it is told too)
+    bundle: frozenset[str] = frozenset()  # "accept", "offer", "require", "strict", "reject"; see negotiation_bundle
     rtcp_mux: frozenset[str] = frozenset()  # "offer", "require", "demux", "accept", "reject"
     codecs: CodecWishes = field(default_factory=CodecWishes)  # what of this side's codecs the other side is offered
     rtcp_attribute: bool = True  # false: never write a=rtcp

@@ -50,6 +50,14 @@ def accepted(sdes: SdesOptions, policy: SecureMedia | None) -> tuple[Suite, ...]
     return tuple(_first(_allowed(_listed(sdes, policy), sdes.allow_weak), sdes.offerer_preference))
 
 
+def dtls(policy: SecureMedia | None) -> tuple[str, ...] | None:
+    """The suites that DTLS-SRTP may use (canonical names, our order): those of the policy's list that have a protection
+    profile (RFC 5764 section 4.1.2). Empty: no list, so all but the weak. None: a list, and none of it is possible."""
+    listed = policy.suites if policy is not None else ()
+    found = tuple(name for name in listed if (suite := suites.find(name)) is not None and suite.dtls_profile)
+    return None if listed and not found else found
+
+
 def spelt(suite: Suite, spelling: Spelling) -> str:
     """The name to write in our own offer."""
     return suite.aliases[0] if spelling is Spelling.ALIAS and suite.aliases else suite.name

@@ -14,7 +14,6 @@ from pathlib import Path
 from appliance.sip_edge import render
 from appliance.sip_edge.edge_config import EdgeConfig
 from appliance.sip_edge.ksr import routing
-from appliance.sip_edge.secret_file import own_secret
 from appliance.sip_edge.tables.database import Database, created
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -36,11 +35,6 @@ def find(program: str) -> str | None:
     return shutil.which(program) or shutil.which(program, path="/usr/sbin:/usr/local/sbin")
 
 
-def mask_key(run: Path) -> str:
-    """The secret of topology hiding: made once per run directory, so that a restart still decodes calls (row K04)."""
-    return own_secret(run / "mask.key")
-
-
 def prepare(edge: EdgeConfig) -> Path:
     """Write everything that Kamailio reads into its run directory; the path of kamailio.cfg. OSError, ValueError,
     DatabaseUnavailable.
@@ -52,10 +46,13 @@ def prepare(edge: EdgeConfig) -> Path:
     edge.run.chmod(0o710)
     make_events_folder(edge.run)
     _copy_script(edge)
-    (edge.run / "routing.json").write_text(routing.dump(edge.table))
+    table = edge.run / "routing.json"
+    table.touch(mode=0o600)
+    table.write_text(routing.dump(edge.table))
     copy_files(edge.run, {name: path for area in edge.areas for name, path in area.copies.items()}, edge.user)
     for name, text in ((name, text) for area in edge.areas for name, text in area.files.items()):
         target = edge.run / name
+        target.parent.mkdir(mode=0o700, exist_ok=True)
         target.touch(mode=0o600)
         target.write_text(text)
     if edge.database:
@@ -97,6 +94,7 @@ def command(edge: EdgeConfig) -> list[str]:
     words = ["/usr/bin/env", "-u", "PYTHONPATH", "-u", "PYTHONHOME", f"PATH={SYSTEM_PATH}"]
     words += [f"{name}={value}" for area in edge.areas for name, value in area.environment.items()]
     words += [find(edge.program) or edge.program, "-f", str(edge.run / "kamailio.cfg"), "-DD", "-E"]
+    words += ["-x", edge.memory_manager, "-X", edge.memory_manager]
     words += ["-m", str(edge.shared_memory_mb), "-M", str(edge.private_memory_mb)]
     words += ["-P", str(edge.run / "kamailio.pid"), "-Y", str(edge.run), "-w", str(edge.run)]
     if _drops_privileges(edge.user):

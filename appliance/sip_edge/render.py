@@ -12,12 +12,15 @@ from typing import Any
 from appliance.sip_edge.areas.area import Value
 from appliance.sip_edge.edge_config import EdgeConfig
 
-MODULES = (
+MODULES = (  # dmq: before those whose tables it shares
     "tls",  # first: OpenSSL takes Kamailio's shared memory only before anybody else initialises it
     "tm", "tmx", "sl", "rr", "pv", "maxfwd", "textops", "textopsx", "siputils", "xlog", "sanity", "ctl", "kex", "corex",
-    "counters", "jsonrpcs", "db_sqlite", "dialog", "htable", "nathelper", "rtpengine", "uac", "topoh",
+    "counters", "jsonrpcs", "db_sqlite", "dialog", "dmq", "htable", "nathelper", "rtpengine", "uac",
 )  # fmt: skip
 
+ON_DEMAND = ("tls", "dmq")  # of these: where an area asks for it
+
+PARTING = "parting"  # htable of ksr/dialog.py
 SDP_VARIABLE = "$var(sdp)"  # where the gateway's SDP waits for the script to put it into a message
 
 SCRIPT = "app_python3"  # last: the script finds every other module loaded
@@ -30,6 +33,7 @@ def kamailio_cfg(edge: EdgeConfig) -> str:
         "# Rendered by srtpgw from its settings; changes here are lost.",
         *(f"{name}={_quoted(value)}" for name, value in (*_globals(edge), *_of_areas(edge, "globals"))),
         *(f"listen={socket}" for socket in edge.listen),
+        *(f"alias={socket}" for socket in _of_areas(edge, "aliases")),
         "",
         f'mpath="{edge.modules}"',
         *(f'loadmodule "{name}.so"' for name in _modules(edge)),
@@ -55,7 +59,9 @@ def _of_areas(edge: EdgeConfig, field: str) -> Iterable[Any]:
 
 
 def _wanted(module: str, edge: EdgeConfig) -> bool:
-    return {"db_sqlite": edge.database != "", "tls": "tls" in _of_areas(edge, "modules")}.get(module, True)
+    if module in ON_DEMAND:
+        return module in _of_areas(edge, "modules")
+    return module != "db_sqlite" or edge.database != ""
 
 
 def _globals(edge: EdgeConfig) -> Iterable[tuple[str, Value]]:
@@ -70,8 +76,6 @@ def _globals(edge: EdgeConfig) -> Iterable[tuple[str, Value]]:
         ("server_signature", "no"),  # no Server or User-Agent of Kamailio's own
         ("user_agent_header", f"User-Agent: {edge.user_agent}"),
         ("server_header", f"Server: {edge.user_agent}"),
-        ("tcp_connection_lifetime", 3605),
-        ("tcp_max_connections", 2048),
         ("pv_buffer_size", 16384),  # an SDP body of the largest offer fits
         ("pv_buffer_slots", 20),
         ("disable_core_dump", "yes"),  # bodies hold SDES keys
@@ -109,21 +113,17 @@ def _parameters(edge: EdgeConfig) -> Iterable[tuple[str, str, Value]]:
         ("dialog", "enable_stats", 1),
         ("dialog", "dlg_match_mode", 1),
         ("dialog", "default_timeout", edge.dialog_timeout_s),
-        (
-            "dialog",
-            "lreq_callee_headers",
-            "TH: dlh\\r\\n",
-        ),  # topoh with a masked Call-ID needs it to address the callee
+        ("dialog", "send_bye", 1),  # to both sides of a call that lasts too long
         ("dialog", "event_callback", "ksr_dialog_event"),
         ("rtpengine", "rtpengine_sock", " ".join(f"udp:{address}" for address in edge.ng)),
         ("rtpengine", "write_sdp_pv", SDP_VARIABLE),
+        ("rtpengine", "extra_id_pv", "$avp(kind)"),
         ("rtpengine", "rtpengine_disable_tout", 1),  # a restarted gateway serves the next call
         ("rtpengine", "rtpengine_tout_ms", 1000),
         ("rtpengine", "rtpengine_retr", 3),
+        ("tm", "event_callback", "ksr_tm_event"),
+        ("htable", "htable", f"{PARTING}=>size=8;autoexpire=5;"),
         ("htable", "htable", "rules=>size=8;initval=0;"),  # refusals and drops by rule: ksr/say.py counts
-        ("topoh", "mask_key", edge.mask_key),
-        ("topoh", "mask_ip", edge.mask_ip),
-        ("topoh", "mask_callid", 1),
         ("app_python3", "load", f"{edge.script}"),
     )
 

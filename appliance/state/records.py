@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from appliance.calls import media_record
 from appliance.calls.media import (
     Address,
     ContextSpec,
@@ -23,8 +24,8 @@ from appliance.calls.media import (
     StreamMedia,
     StreamPlacement,
 )
-from appliance.placement.desired import PlacedStream
 from appliance.placement.mover import Move, Trip
+from appliance.placement.placed import PlacedStream
 from appliance.placement.reconciler import Placement
 
 VERSION = 2
@@ -113,14 +114,15 @@ def _move_in(value: list[Any]) -> Move:
 
 
 def _leg_out(leg: LegMedia) -> list[Any]:
+    """Contexts that came of DTLS stand in the record of their association (`appliance.calls.keyed`)."""
     return [
         leg.interface,
-        _address_out(leg.remote_rtp),
-        _address_out(leg.remote_rtcp),
+        address_out(leg.remote_rtp),
+        address_out(leg.remote_rtcp),
         leg.mux,
         leg.secure,
-        _context_out(leg.receive),
-        _context_out(leg.send),
+        None if leg.dtls else context_out(leg.receive),
+        None if leg.dtls else context_out(leg.send),
         leg.may_send,
         leg.may_receive,
         leg.latching.value,
@@ -132,12 +134,12 @@ def _leg_in(value: list[Any]) -> LegMedia:
     interface, rtp, rtcp, mux, secure, receive, send, may_send, may_receive, latching, rare = value
     return LegMedia(
         interface,
-        _address_in(rtp),
-        _address_in(rtcp),
+        address_in(rtp),
+        address_in(rtcp),
         mux,
         secure,
-        _context_in(receive),
-        _context_in(send),
+        context_in(receive),
+        context_in(send),
         may_send,
         may_receive,
         latching=Latching(latching),
@@ -147,9 +149,9 @@ def _leg_in(value: list[Any]) -> LegMedia:
 
 def _rare_out(leg: LegMedia) -> dict[str, Any]:
     """What few legs have, by name, where it is not the default: a call's record is written at every change."""
-    rare: dict[str, Any] = {name: True for name in ("blocked", "echo") if getattr(leg, name)}
-    if leg.receive_also:
-        rare["receive_also"] = [_context_out(spec) for spec in leg.receive_also]
+    rare: dict[str, Any] = {name: True for name in ("blocked", "echo", "opaque") if getattr(leg, name)}
+    if leg.receive_also and not leg.dtls:
+        rare["receive_also"] = [context_out(spec) for spec in leg.receive_also]
     if not leg.feedback:
         rare["feedback"] = False
     if leg.payload_types:
@@ -158,6 +160,10 @@ def _rare_out(leg: LegMedia) -> dict[str, Any]:
         rare["extensions"] = leg.extensions
     if leg.tos is not None:
         rare["tos"] = leg.tos
+    if leg.ice is not None:
+        rare["ice"] = media_record.ice_out(leg.ice)
+    if leg.dtls is not None:
+        rare["dtls"] = media_record.dtls_out(leg.dtls)
     return rare
 
 
@@ -165,22 +171,26 @@ def _rare_in(value: dict[str, Any]) -> dict[str, Any]:
     """Keyword arguments of LegMedia."""
     rare = dict(value)
     if "receive_also" in rare:
-        rare["receive_also"] = tuple(_context_in(spec) for spec in rare["receive_also"])
+        rare["receive_also"] = tuple(context_in(spec) for spec in rare["receive_also"])
     for name in ("payload_types", "extensions"):
         if name in rare:
             rare[name] = tuple((int(one), int(other)) for one, other in rare[name])
+    if "ice" in rare:
+        rare["ice"] = media_record.ice_in(rare["ice"])
+    if "dtls" in rare:
+        rare["dtls"] = media_record.dtls_in(rare["dtls"])
     return rare
 
 
-def _address_out(address: Address | None) -> list[Any] | None:
+def address_out(address: Address | None) -> list[Any] | None:
     return None if address is None else [address.host, address.port]
 
 
-def _address_in(value: list[Any] | None) -> Address | None:
+def address_in(value: list[Any] | None) -> Address | None:
     return None if value is None else Address(*value)
 
 
-def _context_out(spec: ContextSpec | None) -> list[Any] | None:
+def context_out(spec: ContextSpec | None) -> list[Any] | None:
     if spec is None:
         return None
     keys = [
@@ -203,7 +213,7 @@ def _context_out(spec: ContextSpec | None) -> list[Any] | None:
     ]
 
 
-def _context_in(value: list[Any] | None) -> ContextSpec | None:
+def context_in(value: list[Any] | None) -> ContextSpec | None:
     if value is None:
         return None
     suite, keys, *rest, (roc, sending_mki) = value

@@ -41,8 +41,9 @@ cdef enum:                      # FlowParameters.flags
     FLOW_EXTENSIONS = 1024      # RTP that leaves here: header extension ids by the rewrite table
     FLOW_ICE = 2048             # an ICE agent says from and to where
     FLOW_DTLS = 4096            # DTLS may arrive
-    FLOW_MEMBER = 8192          # has no port: shares that of its carrier (kernels/flow/routes.pxd)
-    FLOW_ROUTES = 16384         # is the carrier of several streams; the worker's own flag
+    FLOW_OPAQUE = 8192          # what arrives is SRTP of others: behind its header nothing is looked at
+    FLOW_MEMBER = 16384         # has no port: shares that of its carrier (kernels/flow/routes.pxd)
+    FLOW_ROUTES = 32768         # is the carrier of several streams; the worker's own flag
 
 cdef struct FlowParameters:     # desired state of one flow, as commanded
     uint32_t socket             # socket number (kernels/port/port.pxd)

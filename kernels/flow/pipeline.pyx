@@ -18,8 +18,8 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t
 
 from kernels.clib.expect cimport rare
 from kernels.control.records cimport (
-    FLOW_BLOCKED, FLOW_DTLS, FLOW_ICE, FLOW_MAY_SEND, FLOW_MEMBER, FLOW_ROUTES, FLOW_RTCP, FLOW_RTP, FLOW_SECURE,
-    FLOW_TAP, FLOW_TAPPED,
+    FLOW_BLOCKED, FLOW_DTLS, FLOW_ICE, FLOW_MAY_SEND, FLOW_MEMBER, FLOW_OPAQUE, FLOW_ROUTES, FLOW_RTCP, FLOW_RTP,
+    FLOW_SECURE, FLOW_TAP, FLOW_TAPPED,
 )
 from kernels.flow.copies cimport copies_make, copies_send, copy_to
 from kernels.flow.counters cimport (
@@ -48,7 +48,7 @@ from kernels.wire.packet cimport (
     DROP_TOO_SHORT, DROP_UNKNOWN_KIND, KIND_DTLS, KIND_RTCP, KIND_RTP, KIND_STUN, KIND_ZRTP, MARK_UNPROVEN, NO_SLOT,
     Drop, Packet,
 )
-from kernels.wire.rtp cimport RTCP_FIXED, RTP_FIXED, classify, rtcp_check, rtp_check, rtp_ssrc
+from kernels.wire.rtp cimport RTCP_FIXED, RTP_FIXED, classify, opaque_check, rtcp_check, rtp_check, rtp_ssrc
 
 
 cdef void pipeline_run(Path *path, Packet **batch, uint32_t n) noexcept nogil:
@@ -172,7 +172,11 @@ cdef inline Drop accept(Path *path, Packet *packet, uint32_t i) noexcept nogil:
     """Step 3: an opened packet is checked, taken into account and given its partner."""
     cdef Flow *flow = &path.flows[packet.flow]
     cdef bint rtp = packet.kind == KIND_RTP
-    cdef Drop verdict = rtp_check(packet.data, packet.length) if rtp else rtcp_check(packet.data, packet.length)
+    cdef Drop verdict
+    if rare(flow.want.flags & FLOW_OPAQUE):
+        verdict = opaque_check(packet.data, packet.length, rtp)
+    else:
+        verdict = rtp_check(packet.data, packet.length) if rtp else rtcp_check(packet.data, packet.length)
     if verdict != DROP_NONE:
         return verdict
     if not heed(path, flow, packet):

@@ -4,7 +4,7 @@ from libc.errno cimport EINVAL, ENOENT, ENOSPC
 from libc.stdint cimport uint8_t, uint32_t
 from libc.string cimport memcmp, memset
 
-from kernels.control.records cimport FLOW_MEMBER, FLOW_ROUTES
+from kernels.control.records cimport FLOW_MEMBER, FLOW_OPAQUE, FLOW_ROUTES
 from kernels.flow.routes_table cimport ROUTE_MID, ROUTE_SSRCS, ROUTES, RouteSsrc
 from kernels.wire.octets cimport load_be16, load_be32
 from kernels.wire.rtp cimport RTP_FIXED, rtp_ssrc
@@ -50,6 +50,8 @@ cdef uint32_t routes_rtcp(const Path *path, const Packet *packet) noexcept nogil
     cdef uint32_t at = 0, octets, found = 0
     if routes == NULL:
         return 0
+    if path.flows[packet.flow].want.flags & FLOW_OPAQUE:
+        return part(routes, packet.data, 8)             # encrypted behind its sender
     while at < packet.length:                           # rtcp_check: parts fill it exactly
         octets = 4 * (<uint32_t>load_be16(packet.data + at + 2) + 1)
         found |= part(routes, packet.data + at, octets)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 import weakref
 from collections.abc import Container
 from dataclasses import dataclass, field, replace
@@ -18,6 +19,7 @@ from kernels.control.commands import (
     ImportStream,
     InstallCrypto,
     InstallFlow,
+    InstallIce,
     Punt,
     RemoveCrypto,
     RemoveFlow,
@@ -44,6 +46,8 @@ class FakeWorker:
     flows: dict[int, InstallFlow] = field(default_factory=dict)
     cryptos: dict[int, InstallCrypto] = field(default_factory=dict)
     keys: dict[int, list[AddKey]] = field(default_factory=dict)
+    agents: dict[int, InstallIce] = field(default_factory=dict)
+    injected: list[tuple[int, bytes, tuple[str, int]]] = field(default_factory=list)  # flow slot, datagram, to
     log: list[Command] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)  # commands that a careful control process never sends
 
@@ -90,7 +94,10 @@ class FakePlane:
     def fileno(self) -> int:
         return self._event
 
-    def submit(self, worker: int, command: Command) -> int:
+    def wake(self, worker: int) -> None:
+        pass
+
+    def submit(self, worker: int, command: Command, *, wake: bool = True) -> int:
         if self._in_ring >= self.ring:
             raise RingFull("full")
         self._in_ring += 1
@@ -108,6 +115,14 @@ class FakePlane:
         self.silent = False
         self.news += self._held
         self._held = []
+        os.eventfd_write(self._event, 1)
+
+    def inject(self, worker: int, flow: int, data: bytes, to: tuple[str, int]) -> None:
+        self.workers[worker].injected.append((flow, data, to))
+
+    def punt(self, worker: int, slot: int, kind: str, source: tuple[str, int], data: bytes) -> None:
+        """A datagram goes up."""
+        self.news.append(Punt(worker, slot, kind, source, data, time.monotonic_ns()))
         os.eventfd_write(self._event, 1)
 
     def poll(self) -> list[Reply | Punt | WorkerNews]:
@@ -147,8 +162,13 @@ class FakePlane:
                 if any((f.interface, f.port) == (command.interface, command.port) for f in used):
                     worker.faults.append("port used twice")
                 worker.flows[command.slot] = command
+            case InstallIce():
+                if command.slot not in worker.flows or not worker.flows[command.slot].ice:
+                    worker.faults.append("agent for a flow that has none")
+                worker.agents[command.slot] = command
             case RemoveFlow():
                 worker.flows.pop(command.slot, None)
+                worker.agents.pop(command.slot, None)
             case RemoveCrypto():
                 if any(command.slot in (f.receive, f.send) for f in worker.flows.values()):
                     worker.faults.append("context removed under a flow")

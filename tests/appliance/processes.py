@@ -34,6 +34,9 @@ def rtp(sequence: int, ssrc: int = 0x11223344, payload: bytes = b"payload of twe
     )
 
 
+QUEUE = 4 * 1024 * 1024  # octets: what waited while a call moved comes all at once
+
+
 class Phone:
     """A UDP socket that speaks RTP, or SRTP with SDES keys."""
 
@@ -41,6 +44,7 @@ class Phone:
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind(("127.0.0.1", 0))
         self.socket.settimeout(2)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, QUEUE)
         self.port = self.socket.getsockname()[1]
         self.send_session: Session | None = None
         self.receive_session: Session | None = None

@@ -13,8 +13,9 @@ from typing import Any
 
 from appliance.calls.negotiation import Negotiated, Negotiation
 from appliance.errors import GatewayError, InvalidSdp
-from appliance.policy.options import MediaOptions
+from appliance.policy.options import DtlsOptions, Ice, MediaOptions, SdesOptions
 from appliance.policy.secure_media import Mode, SecureMedia
+from appliance.protocols.ice import candidate, trickle
 from appliance.protocols.ng import bencode, codec, flags
 from appliance.protocols.ng.framing import Framer, Unframed
 from appliance.protocols.ng.value import Value
@@ -22,6 +23,8 @@ from appliance.protocols.sdes import crypto
 from appliance.protocols.sdp.description import Description
 from appliance.protocols.sdp.parse import parse
 from appliance.protocols.srtp import suites
+from appliance.protocols.stun import attributes
+from appliance.protocols.stun import message as stun
 from tests.appliance.calls import sdps
 from tests.appliance.protocols.sdp import fixtures
 from tests.fuzz.mutate import Corpus
@@ -61,6 +64,7 @@ def _sdp(data: bytes, found: Description) -> None:
 def _sdp_seeds() -> list[bytes]:
     examples = json.loads((VECTORS / "rfc_sdp_examples.json").read_text())["examples"]
     texts = [fixtures.strict(name) for name in fixtures.NAMES] + [fixtures.addressed(name) for name in fixtures.NAMES]
+    texts += [path.read_bytes() for path in sorted((VECTORS / "webrtc").glob("*.sdp"))]
     texts += [example["sdp"].encode() for example in examples if "sdp" in example]
     texts += [_offer("RTP/AVP"), _offer("RTP/SAVP", 4), _offer("RTP/SAVPF", 9)]
     texts += [_flood(10, 64), _flood(1, 64), _flood(1, 65), _flood(32, 18), _flood(32, 1), _flood(33, 1)]
@@ -85,7 +89,11 @@ SDP_WORDS = [
     *SUITE_NAMES, b"m=audio 9 RTP/SAVP 0\r\n", b"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:", b"c=IN IP4 0.0.0.0\r\n",
     b"c=IN IP6 ::1\r\n", b"a=sendonly\r\n", b"a=inactive\r\n", b"a=rtcp:9 IN IP4 0.0.0.0\r\n", b"a=rtcp-mux\r\n",
     b"RTP/AVP", b"RTP/SAVPF", b"UDP/TLS/RTP/SAVPF", b"TCP/RTP/AVP", b"a=group:BUNDLE 0 1\r\n", b"a=mid:0\r\n",
-    b"a=fingerprint:sha-256 AA", b"|2^31|1:1", b"|1:4", b";inline:", b" UNENCRYPTED_SRTP", b" KDR=24", b" WSH=64",
+    b"a=fingerprint:sha-256 AA", b"a=fingerprint:sha-256 " + b":".join([b"AB"] * 32) + b"\r\n", b"a=setup:actpass\r\n",
+    b"a=setup:holdconn\r\n", b"a=tls-id:" + b"x" * 20 + b"\r\n", b"a=ice-ufrag:abcd\r\n",
+    b"a=ice-pwd:" + b"q" * 22 + b"\r\n", b"a=ice-lite\r\n",
+    b"a=ice-options:trickle\r\n", b"a=bundle-only\r\n", b"a=candidate:1 1 UDP 1 ::1 9 typ host\r\n",
+    b"a=rtcp-mux-only\r\n", b"|2^31|1:1", b"|1:4", b";inline:", b" UNENCRYPTED_SRTP", b" KDR=24", b" WSH=64",
     b" FEC_ORDER=", b"v=0\r\n", b"m=", b"a=",
 ]  # fmt: skip
 
@@ -182,12 +190,12 @@ def _negotiate(data: bytes) -> tuple[Negotiated, Negotiated]:
     wishes = WISHES.get(first.rstrip(b"\r"), MediaOptions())
     offer, found, answer = (rest if first.rstrip(b"\r") in WISHES else data).partition(ANSWER)
     number = count(1)
-    negotiation = Negotiation(lambda octets: next(number).to_bytes(octets, "big"))
+    negotiation = Negotiation(lambda octets: next(number).to_bytes(octets, "big"), sdps.Pool())
     plan = negotiation.read_offer(offer, wishes, "alice")
     placed = [sdps.placement(need.line) for need in plan.streams]
     offered = negotiation.write_offer(plan, placed)
     if not found:
-        answer = sdps.answering(offered.sdp)
+        answer = sdps.answering(offered.sdp, extra=KEYED if b"fingerprint:" in offered.sdp else ())
     answered = negotiation.answer(answer, wishes, to_tag="bob")
     again = negotiation.read_offer(answer, wishes, "bob")
     negotiation.write_offer(again, [sdps.placement(need.line) for need in again.streams])
@@ -202,9 +210,18 @@ def _negotiated(data: bytes, both: tuple[Negotiated, Negotiated]) -> None:
             for leg in (stream.a, stream.b):
                 ours, theirs = ({key.key for key in spec.keys} if spec else set() for spec in (leg.send, leg.receive))
                 assert not ours & theirs, "our key is the peer's"
+                assert not leg.dtls or (leg.secure and leg.receive is None), "keyed twice"
 
 
+KEYED = [
+    "a=fingerprint:sha-256 " + ":".join(["A1"] * 32), "a=setup:active", "a=ice-ufrag:abcd", "a=ice-pwd:" + "p" * 22
+]  # fmt: skip
 WISHES = {
+    b"webrtc": sdps.options(
+        transport_protocol="UDP/TLS/RTP/SAVPF", ice=Ice.FORCE, dtls_from=DtlsOptions(sha1=True),
+        sdes=SdesOptions(enabled=False),
+    ),
+    b"osrtp": sdps.options(osrtp=frozenset({"accept-rfc", "accept-legacy", "offer"}), dtls_from=DtlsOptions(sha1=True)),
     b"plain": sdps.options(transport_protocol="RTP/AVP"),
     b"savp": sdps.options(transport_protocol="RTP/SAVP"),
     b"savpf": sdps.options(transport_protocol="RTP/SAVPF"),
@@ -220,6 +237,8 @@ def _negotiation_seeds() -> list[bytes]:
         sdps.sdp(sdps.BOB, sdps.media(4000, "RTP/SAVP", sdps.crypto(1, "AES_CM_128_HMAC_SHA1_80", 0x62)),
                  sdps.media(4002, "RTP/SAVP", sdps.crypto(1, "AES_CM_128_HMAC_SHA1_80", 0x63), kind="video")),
         sdps.sdp(sdps.BOB, sdps.media(4000, "RTP/AVP", "a=sendonly"), sdps.media(0, "RTP/AVP", kind="video")),
+        sdps.sdp(sdps.BOB, sdps.media(4000, "UDP/TLS/RTP/SAVPF", *KEYED, "a=rtcp-mux"),
+                 sdps.media(4002, "UDP/TLS/RTP/SAVPF", *KEYED, kind="video")),
     ]  # fmt: skip
     offers = [text for text in _sdp_seeds() if len(text) < 6000]
     seeds = [word + b"\n" + offer for word in WISHES for offer in offers]
@@ -227,6 +246,78 @@ def _negotiation_seeds() -> list[bytes]:
     seeds += [word + b"\n" + _offer(proto, 3) + ANSWER + answer
               for word in WISHES for proto in ("RTP/AVP", "RTP/SAVP") for answer in answers]  # fmt: skip
     return seeds
+
+
+# ---------------------------------------------------------------- ICE
+
+
+class Refused(Exception):
+    """What a parser that never raises has said."""
+
+
+def _stun(data: bytes) -> stun.Message:
+    """The whole datagram, and once more as the body of a right header: most mutations spoil a length."""
+    found = stun.parse(data)
+    if isinstance(found, stun.Message):
+        return found
+    body = data[20:2048][: len(data[20:2048]) & ~3]
+    found = stun.parse(data[:2].ljust(2, b"\0") + len(body).to_bytes(2, "big") + STUN_COOKIE + bytes(12) + body)
+    if isinstance(found, stun.Malformed):
+        raise Refused(found.reason)
+    return found
+
+
+def _stun_again(data: bytes, message: stun.Message) -> None:
+    """What is accepted means the same when it is written anew; nothing unsigned is ever verified."""
+    message.verified(b"key")
+    written = stun.parse(stun.encode(message, b"key"))
+    assert isinstance(written, stun.Message) and written.verified(b"key")
+    for row in attributes.ROWS:
+        assert getattr(written, row.field) == getattr(message, row.field), row.field
+
+
+def _stun_seeds() -> list[bytes]:
+    vectors = json.loads((VECTORS / "rfc5769_stun.json").read_text())["vectors"]
+    seeds = [bytes.fromhex(entry["hex"]) for entry in vectors]
+    for value in (b"", b"\0", bytes(4), bytes(8), bytes(20), b"\0\2\1\1" + bytes(4), b"\0\1\1\1" + bytes(16)):
+        for row in attributes.ROWS:  # each attribute with values of other lengths and families (row D10)
+            body = bytearray()
+            attributes.append(body, row.code, value)
+            seeds.append(b"\0\1" + len(body).to_bytes(2, "big") + STUN_COOKIE + bytes(12) + bytes(body))
+    return seeds
+
+
+STUN_COOKIE = bytes.fromhex("2112a442")
+STUN_WORDS = [row.code.to_bytes(2, "big") for row in attributes.ROWS] + [
+    b"\0\x08\0\x14", b"\x80\x28\0\4", b"\0\x1c\0\x20", b"\0\2", b"\0\x03", b"\xff\xff", STUN_COOKIE,
+]  # fmt: skip
+CANDIDATES = [
+    b"1 1 UDP 2130706431 192.0.2.1 5000 typ host",
+    b"842163049 1 udp 1677729535 203.0.113.7 46154 typ srflx raddr 0.0.0.0 rport 0 generation 0 network-cost 999",
+    b"3 2 TCP 1 2001:db8::1 9 typ relay raddr :: rport 9 tcptype active ufrag abcd",
+    b"4 1 udp 1 4a2b1c9e-3d4f-4b6a-9e0d-1c2b3a4f5e6d.local 5000 typ host",
+]
+FRAGMENTS = [
+    b"a=ice-ufrag:8hhY\r\na=ice-pwd:asd88fgpdd777uzjYhagZg\r\nm=audio 9 RTP/AVP 0\r\na=mid:1\r\na=candidate:"
+    + line + b"\r\na=end-of-candidates\r\n" for line in CANDIDATES
+]  # fmt: skip
+ICE_WORDS = [b"typ", b"raddr", b"rport", b"udp", b"TCP", b"a=mid:", b"m=", b"a=candidate:", b"a=end-of-candidates"]
+
+
+def _candidate(data: bytes) -> candidate.Candidate:
+    text = data.decode("utf-8", "surrogateescape")
+    candidate.read([text])
+    return candidate.parse(text)
+
+
+def _candidate_again(data: bytes, found: candidate.Candidate) -> None:
+    assert candidate.parse(str(found)) == found
+
+
+def _fragment_again(data: bytes, found: trickle.Fragment) -> None:
+    """Written with an m-line for each section; what was left out, or cannot be written, stays out."""
+    again = trickle.parse(trickle.emit(found))
+    assert [section.candidates for section in again.sections] == [section.candidates for section in found.sections]
 
 
 TARGETS: tuple[Target, ...] = (
@@ -261,4 +352,7 @@ TARGETS: tuple[Target, ...] = (
     Target(
         "negotiation", Corpus(_negotiation_seeds(), SDP_WORDS), _negotiate, (GatewayError,), _negotiated, messages=3,
     ),
+    Target("stun", Corpus(_stun_seeds(), STUN_WORDS), _stun, (Refused,), _stun_again),
+    Target("candidate", Corpus(CANDIDATES, ICE_WORDS), _candidate, (candidate.InvalidCandidate,), _candidate_again),
+    Target("sdpfrag", Corpus(FRAGMENTS, ICE_WORDS), trickle.parse, (InvalidSdp,), _fragment_again),
 )  # fmt: skip

@@ -18,7 +18,8 @@ def main() -> None:
     parser.add_argument("--rate", type=int, default=0, help="overload: the first rate (50); flood: a second (3000)")
     parser.add_argument("--sources", type=int, default=2000, help="flood: forged addresses")
     chosen = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="srtpgw-load-") as folder:
+    # in RAM, as run directories are in the field: dialogs and call records must not wait for a disk
+    with tempfile.TemporaryDirectory(prefix="srtpgw-load-", dir="/dev/shm") as folder:
         place = Path(folder)
         place.chmod(0o711)  # Kamailio runs under an account of its own
         if chosen.what == "storm":

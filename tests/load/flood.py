@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import random
 import re
-import secrets
-import socket
-import struct
 import subprocess
 import sys
 import time
+from ipaddress import IPv4Address
 from pathlib import Path
 
-from tests.load import stacks
+from tests.system.forged import forger
 from tests.system.kamailio_rig import Edge, Phone, counted, running
 
 METHODS = ("INVITE", "REGISTER", "OPTIONS", "MESSAGE", "SUBSCRIBE", "BYE", "ACK")
 PORT = 28640
 GOOD_A_SECOND = 20
 GOOD_SOURCE = "127.0.8.8"
+FORGED = IPv4Address("127.16.0.0")  # and up to a million more
 
 
 def run(place: Path, seconds: int, rate: int, sources: int) -> str:
@@ -62,31 +61,15 @@ def _memory(edge: Edge) -> tuple[int, int]:
 def attack(seconds: int, rate: int, sources: int) -> int:
     """Forge sources of 127.16.0.0/12 (raw sockets: root); how many were sent."""
     sent, limit = 0, time.monotonic() + seconds
-    with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW) as raw:
+    with forger(PORT) as forge:
         began = time.monotonic()
         while time.monotonic() < limit:
             behind = int((time.monotonic() - began) * rate) - sent
             for _ in range(min(behind, 200)):
-                source = 0x7F100000 + random.randrange(sources)
-                raw.sendto(_datagram(source, random.choice(METHODS)), (stacks.HOST, 0))
+                forge.send(FORGED + random.randrange(sources), random.choice(METHODS))
                 sent += 1
             time.sleep(0.002)
     return sent
-
-
-def _datagram(source: int, method: str) -> bytes:
-    """IPv4 and UDP headers (RFC 791, RFC 768; the kernel fills in the IP checksum, UDP has none) and a request."""
-    host = socket.inet_ntoa(struct.pack("!I", source))
-    tag = ";tag=x" if method in ("BYE", "ACK") else ""
-    body = (
-        f"{method} sip:1000@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP {host}:5060;branch=z9hG4bK{secrets.token_hex(6)}\r\n"
-        f"Max-Forwards: 70\r\nFrom: <sip:a@{host}>;tag=1\r\nTo: <sip:1000@127.0.0.1>{tag}\r\n"
-        f"Call-ID: {secrets.token_hex(6)}\r\nCSeq: 1 {method}\r\nContact: <sip:a@{host}>\r\nContent-Length: 0\r\n\r\n"
-    ).encode()
-    udp = struct.pack("!HHHH", 5060, PORT, 8 + len(body), 0) + body
-    head = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(udp), 0, 0, 64, socket.IPPROTO_UDP, 0,
-                       struct.pack("!I", source), socket.inet_aton(stacks.HOST))  # fmt: skip
-    return head + udp
 
 
 if __name__ == "__main__":

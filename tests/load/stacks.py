@@ -128,7 +128,7 @@ def peer(place: Path, workers: int = 2) -> Iterator[Stack]:
     config = place / "kamailio.cfg"
     config.write_text(PEER_CONFIG.format(modules=from_settings.module_folder(), workers=workers))
     words = [kamailio.find("kamailio") or "kamailio", "-f", str(config), "-DD", "-E", "-m", "64", "-M", "8",
-             "-P", str(place / "pid"), "-Y", str(place)]  # fmt: skip
+             "-x", "tlsf", "-X", "tlsf", "-P", str(place / "pid"), "-Y", str(place)]  # fmt: skip
     with (
         rtpengine(PEER_NG, (34000, 53998), log=place / "rtpengine.log", level=3) as (_, media),
         (place / "log").open("wb") as log,

@@ -160,7 +160,7 @@ def _running(
     database = Database(config.tables)
     database.create((), config.user)
     database.run_here(lambda link: [link.exec_driver_sql(line) for line in sql.split(";\n") if line.strip()])
-    database.close()
+    # `database` stays open, as control's does: SQLite's first and last connection lock others out
     kamailio.prepare(config)
     for name, text in script.items():
         config.script.with_name(f"{name}.py").write_text(text)
@@ -172,6 +172,7 @@ def _running(
         yield rig
         rig.edge.database.close()
     finally:
+        database.close()
         labs.end(rig.process)
         for hop in hops:
             hop.close()

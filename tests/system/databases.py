@@ -126,3 +126,18 @@ def _group(account: str) -> int | None:
 def _listens(port: int) -> bool:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+@contextmanager
+def redis(port: int) -> Iterator[str]:
+    """A Redis with a password on 127.0.0.1:`port`, nothing on disk; its URL. Skips where not installed."""
+    server = shutil.which("redis-server")
+    if server is None:
+        pytest.skip("not installed: redis-server")
+    word = secrets.token_hex(8)
+    with _place("redis") as (place, account):
+        config = place / "redis.conf"
+        config.write_text(f'bind 127.0.0.1\nport {port}\nrequirepass {word}\nsave ""\nappendonly no\ndir {place}\n')
+        config.chmod(0o644)
+        with _served([server, config], account, place, port, signal.SIGTERM):
+            yield f"redis://:{word}@127.0.0.1:{port}/1"

@@ -11,8 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from appliance.sip_edge import kamailio
+from appliance.sip_edge.areas import topology
 from appliance.sip_edge.edge_config import EdgeConfig
 from appliance.sip_edge.ksr.routing import MediaPolicy, RoutingTable, Trunk
+from appliance.sip_edge.ksr.rules.masking import Mask
+from appliance.sip_edge.ksr.rules.topology import TopologyRules
+from appliance.sip_edge.secret_file import own_secret
 from tests.system import lab as labs
 
 SIP = 5060
@@ -25,9 +29,10 @@ def edge_config(run: Path, suites: tuple[str, ...] = (), mode: str = "mandatory"
     core = Trunk("core", ("10.77.2.2/32",), f"sip:{labs.ADDRESS['access']}:{SIP}", interface="core",
                  outbound=MediaPolicy(mode, suites))  # fmt: skip
     ng = (f"{NG[0]}:{NG[1]}",)
-    table = RoutingTable((phones, core), sdes_requires_tls=False, ng=ng)
+    hidden = TopologyRules(Mask(own_secret(run / "mask.key")), addresses=True, ours=tuple(labs.GATEWAY.values()))
+    table = RoutingTable((phones, core), sdes_requires_tls=False, ng=ng, topology=hidden)
     listen = tuple(f"{proto}:{labs.GATEWAY[side]}:{SIP}" for side in ("access", "core") for proto in ("udp", "tcp"))
-    return EdgeConfig(run, listen, ng, table, kamailio.mask_key(run), user="kamailio")
+    return EdgeConfig(run, listen, ng, table, user="kamailio", areas=(topology.mask(hidden),))
 
 
 @dataclass

@@ -119,14 +119,15 @@ def counted(edge: Edge, rule: str) -> int:
 
 
 class Phone:
-    """A UDP socket at `source`; requests go to the edge at `port`."""
+    """A UDP socket at `source`, IPv4 or IPv6; requests go to the edge at `port`."""
 
     def __init__(self, port: int, source: str = "127.0.0.2", own: int = 0) -> None:
-        self.edge = (HOST, port)
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        v6 = ":" in source
+        self.edge = ("::1" if v6 else HOST, port)
+        self._socket = socket.socket(socket.AF_INET6 if v6 else socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind((source, own))
         self._socket.settimeout(PATIENCE_S)
-        self.at: tuple[str, int] = self._socket.getsockname()
+        self.at: tuple[str, int] = (f"[{source}]" if v6 else source, self._socket.getsockname()[1])
 
     def __enter__(self) -> Phone:
         return self

@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from kernels.load.namespace import entered
 from tests import namespaces
 
 PREFIX = "gwtest"
@@ -140,6 +141,20 @@ def wait_for(what: Callable[[], T], seconds: float, message: str | Callable[[], 
 def lab(directory: Path) -> Iterator[Lab]:
     with Lab(directory) as built:
         yield built
+
+
+@contextmanager
+def island(role: str) -> Iterator[None]:
+    """This thread, and what it starts, in a namespace of its own with loopback and nothing else: an answer to an
+    address that is nobody's goes nowhere."""
+    home = name(role)
+    _ip("netns", "add", home)
+    try:
+        _ip("-n", home, "link", "set", "lo", "up")
+        with entered(f"/run/netns/{home}"):
+            yield
+    finally:
+        _ip("netns", "delete", home, check=False)
 
 
 def _ip(*words: str, check: bool = True) -> subprocess.CompletedProcess[str]:

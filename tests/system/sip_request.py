@@ -23,3 +23,12 @@ def ask(port: int, method: str, call_id: str = "", *, user: str = "alice", domai
             return link.recv(65_536).decode()
         except OSError:
             return ""
+
+
+def options(host: str, port: int, to: str) -> bytes:
+    """An OPTIONS from there."""
+    return (
+        f"OPTIONS sip:{to} SIP/2.0\r\nVia: SIP/2.0/UDP {host}:{port};branch=z9hG4bK{secrets.token_hex(6)};rport\r\n"
+        f"From: <sip:me@{host}>;tag={secrets.token_hex(4)}\r\nTo: <sip:{to}>\r\nCall-ID: {secrets.token_hex(8)}\r\n"
+        "CSeq: 1 OPTIONS\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
+    ).encode()

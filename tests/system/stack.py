@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -26,14 +27,14 @@ CONFIG = """
 cores = [{core}]
 ports = "{first}-{last}"
 calls = {calls}
-
+{media}
 [paths]
 run = "{place}/run"
 state = "{place}/state"
 
 [[interfaces]]
 name = "default"
-address = "127.0.0.1"
+address = "{address}"
 
 [ng]
 listen = ["127.0.0.1:{ng}"]
@@ -47,6 +48,7 @@ sdes_requires_tls = false
 allow_null_auth = true
 allow_null_cipher = true
 allow_gcm_8 = true
+{more}
 """
 
 
@@ -57,6 +59,7 @@ class Stack:
     place: Path
     ng: tuple[str, int]
     process: subprocess.Popen[bytes]
+    space: str = ""  # network namespace; empty: the tests' own
 
     def __post_init__(self) -> None:
         self.channel = grpc.insecure_channel(f"unix:{self.place}/run/control.sock")
@@ -74,6 +77,13 @@ class Stack:
     def status(self) -> system_pb2.Status:
         return self.system.GetStatus(system_pb2.GetStatusRequest(), timeout=5)
 
+    def srtpgw(self, *words: str, check: bool = True, **options: Any) -> subprocess.CompletedProcess[str]:
+        """The command line, against this gateway."""
+        command = [sys.executable, "-m", "appliance.cli.main", *words, "--socket", f"{self.place}/run/control.sock"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30, **options)
+        assert done.returncode == 0 or not check, done.stderr + self.log()
+        return done
+
     def log(self) -> str:
         return (self.place / "log").read_text(errors="replace")
 
@@ -83,20 +93,29 @@ class Stack:
 
 
 @contextmanager
-def running(first: int, last: int, ng: int, calls: int = 200, sip: str = "enabled = false") -> Iterator[Stack]:
+def running(
+    first: int, last: int, ng: int, calls: int = 200, sip: str = "enabled = false", *, space: str = "",
+    address: str = "127.0.0.1", media: str = "", more: str = "",
+) -> Iterator[Stack]:  # fmt: skip
     """Start on ports of the caller's choice, wait until healthy, stop by pid; the directory goes with its keys.
-    `sip`: what stands in the [sip] table."""
+    `sip`, `media`: what stands in these tables; `more`: further tables. In the network namespace `space`, with media
+    at `address`."""
     place = Path(tempfile.mkdtemp(prefix="gwstack"))
     place.chmod(0o711)  # Kamailio is another account
     core = max(os.sched_getaffinity(0))
     config = place / "srtpgw.toml"
-    config.write_text(CONFIG.format(core=core, first=first, last=last, calls=calls, place=place, ng=ng, sip=sip))
+    config.write_text(
+        CONFIG.format(core=core, first=first, last=last, calls=calls, place=place, ng=ng, sip=sip, address=address,
+                      media=media, more=more)
+    )  # fmt: skip
+    command = ["ip", "netns", "exec", space] if space else []
+    command += [sys.executable, "-m", "appliance.cli.main", "up", "--config", str(config)]
     with (place / "log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "appliance.cli.main", "up", "--config", str(config)],
+            command,
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
-    stack = Stack(place, ("127.0.0.1", ng), process)
+    stack = Stack(place, ("127.0.0.1", ng), process, space)
     try:
         wait_for(stack.healthy, 30, stack.log)
         yield stack

@@ -144,7 +144,8 @@ async def test_status(edge: Edge, settings: Settings) -> None:
     assert found.up and found.version.startswith("kamailio 5.")
     assert found.pid == int((settings.sip_run / "kamailio.pid").read_text())
     assert set(status.DIALOG_STATES) <= set(found.dialogs) and set(status.REPLY_CLASSES) <= set(found.transactions)
-    assert found.shared_memory["total"] == 64 << 20 and 0 < found.shared_memory["real_used"] < 64 << 20
+    assert (64 << 20) - 4096 < found.shared_memory["total"] <= 64 << 20  # without what manages it
+    assert 0 < found.shared_memory["real_used"] < 64 << 20
 
 
 async def test_what_the_fake_kamailio_of_the_tests_says_is_what_this_one_says(edge: Edge) -> None:

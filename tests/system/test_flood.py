@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import ipaddress
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from appliance.sip_edge.management.ban_htable import TableBans
+from appliance.sip_edge.rpc import SOCKET, Rpc
+from kernels.control.ban_table import FOREVER
 from tests.system.kamailio_rig import Edge, Phone, counted, running
 from tests.system.lab import wait_for
+from tests.system.sip_request import options
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(60)]
 
@@ -106,6 +112,38 @@ def test_exact_mode_and_a_ban_that_outlives_its_cause(tmp_path: Path) -> None:
         assert answered("127.0.1.2", 1, ANOTHER) == 0
         assert edge.rpc("htable.delete", "ipban", "127.0.1.2") is not None
         assert answered("127.0.1.2", 1, ANOTHER) == 1
+
+
+async def test_a_banned_network_is_not_heard_without_a_kernel(tmp_path: Path) -> None:
+    """M13, M06, M10: what an operator bans holds in Kamailio alone; networks of several lengths, both families."""
+    listen = [f"udp:127.0.0.1:{ANOTHER}", f"udp:[::1]:{ANOTHER}"]
+    with running(tmp_path, ANOTHER, sip={"listen": listen}) as edge:
+        bans = TableBans(Rpc(edge.config.run / SOCKET))
+        for network in ("127.0.1.0/24", "127.0.2.0/23", "127.0.9.9/32", "2001:db8::/32"):
+            bans.change(ipaddress.ip_network(network), FOREVER)
+        await bans.carry()
+        assert bans.why == ""
+        heard = {source: answered(source, 1, ANOTHER) for source in (
+            "127.0.1.7", "127.0.2.1", "127.0.3.255", "127.0.9.9", "127.0.4.1", "127.0.9.8")}  # fmt: skip
+        assert heard == {"127.0.1.7": 0, "127.0.2.1": 0, "127.0.3.255": 0, "127.0.9.9": 0, "127.0.4.1": 1,
+                         "127.0.9.8": 1}  # fmt: skip
+        assert counted(edge, "flood_banned") == 4
+        assert _answered_by_ipv6()
+        bans.change(ipaddress.ip_network("::/64"), FOREVER)
+        bans.change(ipaddress.ip_network("127.0.2.0/23"), None)
+        await bans.carry()
+        assert not _answered_by_ipv6()
+        assert (answered("127.0.2.1", 1, ANOTHER), answered("127.0.1.7", 1, ANOTHER)) == (1, 0)
+
+
+def _answered_by_ipv6() -> bool:
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as link:
+        link.settimeout(0.5)
+        link.sendto(options("[::1]", 9, "edge"), ("::1", ANOTHER))
+        try:
+            return link.recv(4096).startswith(b"SIP/2.0 200")
+        except TimeoutError:
+            return False
 
 
 def test_off_is_off(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ PORT = 27850
 
 
 def test_requests_above_a_limit_are_503(tmp_path: Path) -> None:
-    """K08: TAILDROP by source: so many a second pass, the rest is told when to come back; another source is not
+    """K08, P05: TAILDROP by source: so many a second pass, the rest is told when to come back; another source is not
     affected, nor another method."""
     limits = [{"name": "calls", "per": "source", "methods": ["MESSAGE"], "limit": 5, "retry_after_s": 7}]
     with running(tmp_path, PORT, sip_limits=limits, sip_flood={"enabled": False}) as edge:

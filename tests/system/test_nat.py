@@ -28,7 +28,7 @@ def peers(tmp_path: Path) -> Iterator[tuple[Phone, Phone]]:
 
 
 def test_both_sides_are_found_where_they_are(peers: tuple[Phone, Phone]) -> None:
-    """K09: rport and received in the answer's Via; ACK reaches the callee, the callee's BYE the caller."""
+    """K09, P05: rport and received in the answer's Via; ACK reaches the callee, the callee's BYE the caller."""
     caller, callee = peers
     invite = caller.request("INVITE", contact=f"<sip:me@{PRIVATE}>")
     hidden = invite.replace(f"Via: SIP/2.0/UDP {caller.at[0]}:{caller.at[1]}", f"Via: SIP/2.0/UDP {PRIVATE}")

@@ -16,11 +16,12 @@ from itertools import islice
 from typing import Any
 
 from appliance.calls.media import Latching
-from appliance.policy.options import KEEP_TOS, Ice, MediaOptions, Vbr
+from appliance.policy.options import KEEP_TOS, DtlsOptions, Ice, MediaOptions, Vbr
 from appliance.policy.secure_media import ConfigError, Mode, SecureMedia, parse
 from appliance.protocols.ng.sdes_words import sdes, sdes_from
 from appliance.protocols.ng.value import Value
 from appliance.protocols.ng.wishes import MAX_WORDS, Done, Key, Wishes, Word, normal, number, words
+from appliance.protocols.sdp import fingerprints
 
 MOST_NESTED = 4  # templates inside templates
 
@@ -69,6 +70,10 @@ def interpret(
         **wishes.media,
         sdes=wishes.sdes.over(defaults.sdes),
         sdes_from=theirs,
+        dtls=replace(defaults.dtls, **wishes.dtls),
+        dtls_from=replace(defaults.dtls_from or DtlsOptions(), **wishes.dtls_from)
+        if wishes.dtls_from
+        else defaults.dtls_from,
         codecs=wishes.codec_wishes(defaults.codecs),
         flags=frozenset(wishes.flags),
         unknown=tuple(wishes.unknown[:MAX_WORDS]),
@@ -227,24 +232,63 @@ def _replace(wishes: Wishes, key: str, value: Value) -> None:
 
 
 def _ice(wishes: Wishes, key: str, value: Value) -> None:
-    """ICE towards the other side is removed whatever is asked for: this release terminates media without it."""
+    """ICE towards the other side; newer rtpengines take the words of `ICE-lite` and `trickle ICE` here too."""
     for word in words(value):
         name = normal(word)
         if name in set(Ice):
             wishes.media["ice"] = Ice(name)
-        elif name not in ICE_WORDS:
+        elif name == "trickle":
+            wishes.media["trickle"] = True
+        elif name in LITE:
+            _lite(wishes, LITE[name])
+        elif name == "force-relay":
+            wishes.media["ice"] = Ice.FORCE
+            wishes.unavailable.append("ICE=force-relay")
+        elif name != "ice2":  # always so
             wishes.unknown.append(f"ICE={word}")
-        if name in set(Ice) - {Ice.REMOVE, Ice.DEFAULT} or name in ICE_WORDS - ICE_LITE_OFF:
-            wishes.unavailable.append(f"ICE={name}")
 
 
-def _dtls(wishes: Wishes, key: str, value: Value) -> None:
+def _ice_lite(wishes: Wishes, key: str, value: Value) -> None:
     for word in words(value):
-        name = {"no": "off", "disable": "off", "disabled": "off"}.get(normal(word), normal(word))
-        if name in ("off", "passive", "active"):
-            wishes.media["dtls"] = name
+        name = normal(word)
+        found = "off" if name in OFF else LITE.get(name) or LITE.get(f"lite-{name}")
+        if found:
+            _lite(wishes, found)
         else:
-            wishes.unknown.append(f"DTLS={word}")
+            wishes.unknown.append(f"ICE-lite={word}")
+
+
+def _lite(wishes: Wishes, word: str) -> None:
+    both = {wishes.media.get("ice_lite"), word} == {"forward", "backward"}
+    wishes.media["ice_lite"] = "both" if both else word
+
+
+def _dtls(side: str) -> Callable[[Wishes, str, Value], None]:
+    """Words about DTLS-SRTP on the leg of `side`, a field of Wishes. From `sha1` on they are ours."""
+
+    def handler(wishes: Wishes, key: str, value: Value) -> None:
+        change: dict[str, Any] = getattr(wishes, side)
+        for word in words(value):
+            name = normal(word)
+            setting, _, text = word.strip().partition(":")
+            if name in DTLS_WORDS:
+                change.update(DTLS_WORDS[name])
+            elif normal(setting) == "certificate" and text:
+                change["certificate"] = text
+            elif normal(setting) == "fingerprint" and normal(text) in HASHES:
+                change["fingerprint"] = normal(text)
+            else:
+                wishes.unknown.append(f"{'DTLS' if side == 'dtls' else 'DTLS-reverse'}={word}")
+
+    return handler
+
+
+def _fingerprint(wishes: Wishes, key: str, value: Value) -> None:
+    for word in words(value):
+        if normal(word) in HASHES:
+            wishes.dtls["fingerprint"] = normal(word)
+        else:
+            wishes.unknown.append(f"{key}={word}")
 
 
 def _vbr(wishes: Wishes, key: str, value: Value) -> None:
@@ -326,13 +370,21 @@ def _policy(name: str) -> Callable[[Wishes, str, Value], None]:
 
 OFF = frozenset(("off", "no", "none", "disable", "disabled", "default"))
 OSRTP = frozenset(("offer", "offer-legacy", "accept-rfc", "accept-legacy"))
-ICE_LITE_OFF = frozenset(("no-lite", "lite-no", "lite-off", "lite-none"))
-ICE_WORDS = ICE_LITE_OFF | {
-    "force-relay", "trickle", "ice2", "lite", "lite-both",
-    *(f"lite-{word}" for word in ("fw", "fwd", "forward", "offer")),
-    *(f"lite-{word}" for word in ("bk", "bkw", "back", "backward", "backwards", "reverse", "answer")),
-}  # fmt: skip
-LITE = frozenset(word.removeprefix("lite-") for word in ICE_WORDS if word.startswith("lite-")) - OFF
+LITE = {
+    **dict.fromkeys(("no-lite", "lite-no", "lite-off", "lite-none"), "off"),
+    **dict.fromkeys(("lite", "lite-both"), "both"),
+    **{f"lite-{word}": "forward" for word in ("fw", "fwd", "forward", "offer")},
+    **{f"lite-{word}": "backward" for word in ("bk", "bkw", "back", "backward", "backwards", "reverse", "answer")},
+}
+DTLS_WORDS: dict[str, dict[str, Any]] = {
+    **{word: {"enabled": False} for word in ("off", "no", "disable", "disabled")},
+    "passive": {"enabled": True, "role": "passive"},
+    "active": {"enabled": True, "role": "active"},
+    "sha1": {"sha1": True},
+    "legacy": {"legacy": True},
+}
+HASHES = frozenset(fingerprints.OCTETS) | {"peer"}
+BUNDLE = frozenset(("accept", "offer", "require", "strict", "reject"))
 REPLACE = frozenset(
     [
         "origin",
@@ -358,18 +410,36 @@ KEYS: dict[str, Key] = {
     "transport-protocol": Key(_transport, "profile towards the other side; `accept` in answers is what always happens"),
     "sdes": Key(sdes, "words about the a=crypto lines we write, see below"),
     "sdes-from": Key(sdes_from, "ours: the same about the side that sent the SDP"),
-    "dtls": Key(_dtls, "`off`, `passive`, `active`; read, without effect before DTLS-SRTP is there"),
-    "dtls-reverse": Key(_nothing, "the same for the other side", _IGNORED),
-    "dtls-fingerprint": Key(_text("dtls_fingerprint"), "hash of the fingerprint; as `DTLS`"),
+    "dtls": Key(
+        _dtls("dtls"),
+        "DTLS-SRTP towards the other side: `off`; `passive`, `active` where the role is ours to choose (client without "
+        "a word; of an offerer it counts in the answer's request). Ours: `sha1` takes SHA-1 fingerprints, `legacy` "
+        "DTLS 1.0, `certificate:NAME` shows one that stays, `fingerprint:HASH`",
+    ),
+    "dtls-reverse": Key(_dtls("dtls_from"), "the same words about this side, whose SDP is handed in"),
+    "dtls-fingerprint": Key(
+        _fingerprint,
+        "hash of our fingerprint: `SHA-1`, `SHA-224`, `SHA-256` (default), `SHA-384`, `SHA-512`; ours: "
+        "`peer`, the peer's own",
+    ),
     "osrtp": Key(_osrtp, "`offer` (`offer-RFC`), `offer-legacy`, `accept-RFC`, `accept-legacy`, `accept`"),
-    "ice": Key(_ice, "`remove`, `default`: ICE is taken out; `force` and the rest are answered with a warning"),
-    "ice-lite": Key(_some(OFF, LITE), "`off`; `forward`, `backward`, `both` are answered with a warning"),
+    "ice": Key(
+        _ice,
+        "towards the other side: `remove`; `default`: offered where this side offers it; `force`, `optional`: "
+        "always. Our addresses are the only candidates: `force-relay` is `force`, with a warning",
+    ),
+    "ice-lite": Key(
+        _ice_lite,
+        "`forward` (towards the other side), `backward` (this side), `both`, `off`. Without it we are lite, "
+        "but full towards a peer that offers as a lite one",
+    ),
     "rtcp-mux": Key(_set("rtcp_mux", MUX), "`offer`, `require`, `demux`, `accept`, `reject`"),
     "generate-rtcp": Key(_no, "own RTCP per leg", _NO),
     "rtcp-interval": Key(_nothing, "interval of own RTCP", _IGNORED),
     "bundle": Key(
-        _some(frozenset(("reject",)), frozenset(("accept", "offer", "require", "strict"))),
-        "`reject` is what always happens (each stream has its ports); the rest is answered with a warning",
+        _set("bundle", BUNDLE),
+        "`accept`, `offer`, `require`, `strict`, `reject`. Every stream has its ports: our group names the first "
+        "m-line alone. Without a word: on DTLS profiles",
     ),
     "replace": Key(_replace, "what of the session part becomes ours: " + ", ".join(sorted(REPLACE))),
     "direction": Key(_direction, "interfaces towards this and the other side"),
@@ -450,6 +520,8 @@ ALIASES = {
 PREFIXES = (
     "sdes-from",
     "sdes",
+    "dtls-reverse",
+    "dtls-fingerprint",
     "replace",
     "rtcp-mux",
     "osrtp",
@@ -487,6 +559,8 @@ def _missing(word: str, help: str) -> Word:
 def _webrtc(wishes: Wishes) -> None:
     """rtpengine's alias for what a browser needs. DTLS-SRTP is what it asks for: no fall-back to anything weaker."""
     wishes.media |= {"transport_protocol": "UDP/TLS/RTP/SAVPF", "ice": Ice.FORCE, "rtcp_attribute": False}
+    wishes.media["trickle"] = True
+    wishes.flags.add("generate-mid")
     wishes.media["rtcp_mux"] = wishes.media.get("rtcp_mux", frozenset()) | {"offer", "require"}
     wishes.sdes.change["enabled"] = False
 
@@ -520,16 +594,18 @@ WORDS: dict[str, Word] = {
     "recrypt": Word(_SAME, "SRTP is always decrypted and encrypted anew", _ALWAYS),
     "no-passthrough": Word(_SAME, "", _ALWAYS),
     "passthrough": _missing("passthrough", "SRTP passed through as it is"),
-    "webrtc": Word(_webrtc, "DTLS-SRTP, ICE, rtcp-mux; refused before DTLS-SRTP is there"),
+    "webrtc": Word(
+        _webrtc, "`UDP/TLS/RTP/SAVPF ICE=force trickle-ICE rtcp-mux-offer rtcp-mux-require no-rtcp-attribute SDES-off "
+        "generate-mid`"),
     "generate-rtcp": _missing("generate-RTCP", "own RTCP per leg"),
     "rtcp-mirror": _missing("RTCP-mirror", "RTCP of a subscriber back to the source"),
     "mirror-rtcp": _missing("RTCP-mirror", "the same"),
-    "generate-mid": _missing("generate-mid", "a=mid"),
-    "fragment": _missing("fragment", "trickled candidates"),
-    "trickle-ice": _missing("trickle-ICE", "ICE"),
-    "reject-ice": Word(_SAME, "ICE is always taken out", _ALWAYS),
-    "ice-reject": Word(_SAME, "the same", _ALWAYS),
-    "no-tls-id": Word(_SAME, "DTLS-SRTP", _IGNORED),
+    "generate-mid": Word(_SAME, "a=mid where there is none"),
+    "fragment": Word(_SAME, "`offer`, `answer`: the SDP is a fragment with ICE candidates (RFC 8840); none comes back"),
+    "trickle-ice": Word(_field(trickle=True), "tell the other side that its candidates may come later"),
+    "reject-ice": Word(_field(ice_rejected=True), "do without the ICE that this side offers"),
+    "ice-reject": Word(_field(ice_rejected=True), "the same"),
+    "no-tls-id": Word(lambda wishes: wishes.dtls.update(tls_id=False), "no a=tls-id in our offers"),
     "original-sendrecv": Word(_SAME, "direction attributes pass as they are", _ALWAYS),
     "pad-crypto": Word(lambda wishes: wishes.sdes.change.update(pad=True), "`SDES-pad`"),
     "record-call": _missing("record-call", _NO_RECORDING),
@@ -554,6 +630,7 @@ WORDS: dict[str, Word] = {
     "fast": Word(_SAME, "`delete`: at once, whatever the delay"),
     "to-tag": Word(_SAME, "`delete`: the to-tag must match too; it always must", _ALWAYS),
     "all": Word(_SAME, "`block media`, `subscribe request`: every party"),
+    "opaque": Word(_SAME, "ours: media is SRTP whose keys we do not have; legs without keys relay it as it is"),
     "signalling-secure": Word(_field(signalling_secure=True), "ours: this side speaks SIP over TLS"),
     "signalling-secure-out": Word(_field(signalling_secure_out=True), "ours: the other side does"),
 }  # fmt: skip

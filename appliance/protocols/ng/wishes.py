@@ -35,6 +35,8 @@ class Wishes:
     media: dict[str, Any] = field(default_factory=dict)
     sdes: SdesWishes = field(default_factory=SdesWishes)
     sdes_from: SdesWishes | None = None
+    dtls: dict[str, Any] = field(default_factory=dict)  # fields of DtlsOptions
+    dtls_from: dict[str, Any] = field(default_factory=dict)
     codecs: dict[str, list[str]] = field(default_factory=dict)
     directions: list[str] = field(default_factory=list)
     flags: set[str] = field(default_factory=set)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from appliance.protocols.sdp.fields import Connection, MediaLine
 
-SECRETS = ("crypto:", "key-mgmt:")  # attributes whose values are never shown
+SECRETS = ("crypto:", "key-mgmt:", "ice-pwd:")  # attributes whose values are never shown
 
 
 class Line(NamedTuple):

@@ -7,10 +7,9 @@ from pathlib import Path
 from appliance.config.schema import Settings
 from appliance.sip_edge.areas.area import Area, Places
 from appliance.sip_edge.ksr.rules.auth import NONCES, AuthRules
-from appliance.sip_edge.secret_file import own_secret
+from appliance.sip_edge.secret_file import own_secret, secret_of
 
 SECRET_FILE = "nonce.key"
-SHORTEST = 16
 
 
 def area(settings: Settings, places: Places) -> Area:
@@ -30,12 +29,6 @@ def area(settings: Settings, places: Places) -> Area:
 def rules(settings: Settings, run: Path, *, database: bool) -> AuthRules:
     """OSError: the secret cannot be read or made; ValueError: it is too short."""
     ours = settings.sip_auth
-    secret = _shared(ours.secret_file) if ours.secret_file else own_secret(run / SECRET_FILE)
+    secret = secret_of(ours.secret_file) if ours.secret_file else own_secret(run / SECRET_FILE)
     return AuthRules(database, ours.realm, ours.algorithms, secret, ours.nonce_expire_s, ours.check_from)
 
-
-def _shared(path: Path) -> str:
-    secret = path.read_text().strip()
-    if len(secret) < SHORTEST:
-        raise ValueError(f"{path}: a secret has {SHORTEST} characters at least")
-    return secret

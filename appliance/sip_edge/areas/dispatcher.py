@@ -80,7 +80,6 @@ def _watching(settings: Settings) -> tuple[tuple[str, str, Value], ...]:
         ("dispatcher", "flags", ours.flags | FAILOVER),  # ds_mark_dst works with it only; failing over is the script's
         ("dispatcher", "reload_delta", 0),  # there is one writer, and it waits for each answer
         ("dispatcher", "event_callback", "ksr_dispatcher_event"),
-        ("tm", "event_callback", "ksr_tm_event"),
         ("dialog", "profiles_with_value", PROFILE),
         ("htable", "htable", f"{COUNTERS}=>size=8;initval=0;"),
     )

@@ -82,15 +82,14 @@ def next(table: RoutingTable, status: int) -> bool:
     failed = KSR.pv.gete("$avp(ds_now)")
     if chosen_set.mark and rules.matches(chosen_set.mark_on, status, timeout):
         _mark(chosen_set, failed)
-    if not rules.matches(chosen_set.failover, status, timeout):
-        return False
-    target = _following(balance, chosen_set)
-    if target is None:
-        return False
-    say.count("destination_failover")
-    say.event("destination_failover", set=chosen_set.id, status=status, failed=failed, next=target.uri)
-    _take(balance, chosen_set, target)
-    return True
+    return rules.matches(chosen_set.failover, status, timeout) and _go_on(balance, chosen_set, status=status)
+
+
+def skip(table: RoutingTable, reason: str) -> bool:
+    """In a failure route: the destination that `next` or this function put into $du was never asked, because our own
+    policy forbids that (`reason`): nothing is said of its health. Whether there is another one."""
+    chosen_set = table.balance.find(KSR.pv.gete("$avp(ds_set)"))
+    return chosen_set is not None and _go_on(table.balance, chosen_set, reason=reason)
 
 
 def changed(event: str) -> None:
@@ -153,6 +152,17 @@ def _keys(balance: BalanceRules, chosen_set: DestinationSet) -> tuple[str, ...] 
     if chosen_set.algorithm in rules.URIS:
         return rules.uri_keys(text, balance.user_only or chosen_set.algorithm == 3)
     return (text,) if text else None
+
+
+def _go_on(balance: BalanceRules, chosen_set: DestinationSet, **why: object) -> bool:
+    target = _following(balance, chosen_set)
+    if target is None:
+        return False
+    say.count("destination_failover")
+    failed = KSR.pv.gete("$avp(ds_now)")
+    say.event("destination_failover", set=chosen_set.id, failed=failed, next=target.uri, **why)
+    _take(balance, chosen_set, target)
+    return True
 
 
 def _following(balance: BalanceRules, chosen_set: DestinationSet) -> Destination | None:

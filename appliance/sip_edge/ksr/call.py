@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import KSR
 
-from appliance.sip_edge.ksr import balance, dialog, fallback, media, media_flags, read, say, target
+from appliance.sip_edge.ksr import (
+    balance,
+    dialog,
+    disclosure,
+    fallback,
+    media,
+    media_flags,
+    radius,
+    read,
+    say,
+    target,
+    topology,
+)
 from appliance.sip_edge.ksr.routing import RoutingTable, Trunk
 
 
@@ -14,20 +26,26 @@ def new(table: RoutingTable) -> int:
     way = target.way(table)
     if way is None:
         return 1
-    caller, word = way
+    caller, word = media_flags.by_its_leg(way[0], say.transport()), way[1]
+    radius.account(table)  # before there is a transaction, which takes the flags along
     KSR.tm.t_newtran()
     KSR.tm.t_reply(100, "Trying")
     KSR.dialog.dlg_manage()
+    topology.begins(table)
     KSR.pv.sets("$dlg_var(caller)", caller.name)
     say.event("call", state="INIT", caller=caller.name)
     callee = target.aim(table, word)
     if callee is None:
         return 1
-    if caller.inbound.mode != "forbidden" and media_flags.facts(read.text("$rb")).secure:
+    offered = media_flags.facts(read.text("$rb"))
+    if caller.inbound.mode != "forbidden" and offered.secure:
         KSR.pv.sets("$dlg_var(secured)", say.transport())
-    if not media.offer(table, caller, callee, _leads_to(callee), by_caller=True):
+    elif offered.plain:
+        KSR.pv.sets("$dlg_var(rtp)", "1")
+    if not media.offer(table, caller, callee, _leads_to(callee), *target.further_hops(), by_caller=True):
         return 1
-    dialog.hide()
+    dialog.hide(table)
+    disclosure.name(table, caller, callee, target.next_hop(), phone=word == target.REGISTRAR)
     KSR.rr.record_route()
     return relay()
 
@@ -72,11 +90,14 @@ def _leads_to(callee: Trunk) -> str:
 def _try_next(table: RoutingTable, status: int) -> bool:
     """The next destination of the set, with media as its own trunk's policy says; one that this call cannot be offered
     to is passed over."""
-    while balance.next(table, status):
+    found = balance.next(table, status)
+    while found:
         caller, callee = media.named(table, "$avp(offerer)"), target.leave(table)
-        if media.engage(table, caller, callee, _leads_to(callee), by_caller=True) is None:
+        verdict = media.engage(table, caller, callee, _leads_to(callee), by_caller=True)
+        if verdict is None:
             relay()
             return True
+        found = balance.skip(table, verdict.reason)
     return False
 
 

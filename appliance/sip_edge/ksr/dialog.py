@@ -2,10 +2,28 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
+
 import KSR
 
-from appliance.sip_edge.ksr import access, media, media_flags, read, say, websocket
+from appliance.sip_edge.ksr import (
+    access,
+    disclosure,
+    identity,
+    media,
+    media_flags,
+    radius,
+    read,
+    say,
+    topology,
+    trickle,
+    websocket,
+)
 from appliance.sip_edge.ksr.routing import RoutingTable, Trunk
+
+PARTING = "parting"  # htable: dialogs with the first of two BYEs of ours sent, by Call-ID
+PATIENCE_MS = 50
 
 
 def within(table: RoutingTable, method: str) -> int:
@@ -13,23 +31,34 @@ def within(table: RoutingTable, method: str) -> int:
     if KSR.rr.loose_route() < 0:
         return _without_route(method)
     websocket.finds()
-    hide()
+    topology.goes_on(table)
+    hide(table)
+    next_hop = KSR.pv.gete("$du") or read.text("$ru")
+    sender, receiver = _sides(table, next_hop)
+    if receiver.listen and not KSR.pv.gete("$fs"):  # the dialog began at another edge, whose socket its route names
+        KSR.pv.sets("$fs", receiver.listen)
     if method == "ACK":
-        media.into_ack(table)
+        _passes(table, method, sender, receiver, next_hop)
         KSR.tm.t_relay()
         return _end_unanswered()
     KSR.tm.t_check_trans()
     if method == "REFER" and not access.permits_uris(table):  # a phone's transfer (row N07)
         return 1
+    if method == "INFO" and trickle.is_fragment():
+        return trickle.take()
     if method == "BYE":
         media.delete()
+        radius.account(table)
         say.event("call", state="HANGUP")
-    elif method in ("INVITE", "UPDATE"):
-        if not _offer_again(table, method):
+    if method in ("INVITE", "UPDATE") or (method == "PRACK" and media.has_sdp() and not media.answers_late(method)):
+        if not _offer_again(table, method, sender, receiver, next_hop):
             return 1
         KSR.tm.t_on_branch("ksr_branch")
         KSR.tm.t_on_reply("ksr_reply")
         KSR.tm.t_on_failure("ksr_failure_within")
+    else:
+        _passes(table, method, sender, receiver, next_hop)
+        KSR.tm.t_on_reply("ksr_reply_other")
     if method in ("INVITE", "UPDATE", "SUBSCRIBE", "REFER"):
         KSR.rr.record_route()
     if KSR.tm.t_relay() < 0:
@@ -53,10 +82,44 @@ def ended() -> None:
     media.delete(f"call-id={KSR.pv.gete('$dlg(callid)')} from-tag={KSR.pv.gete('$dlg(from_tag)')}")
 
 
-def hide() -> None:
+def says_bye(table: RoutingTable) -> None:
+    """Kamailio's own BYE is about to leave: of two, the caller's is the first."""
+    topology.ends(table)
+    disclosure.own_request()
+    call = say.call_id()
+    if KSR.htable.sht_get(PARTING, call) is None:
+        KSR.htable.sht_seti(PARTING, call, 1)
+    else:
+        KSR.htable.sht_rm(PARTING, call)
+
+
+def answers_bye() -> None:
+    """A reply to the first of two BYEs waits until the second one was sent: the dialog module (5.6) sends none in a
+    dialog that it has seen end."""
+    if KSR.pv.gete("$rm") != "BYE":
+        return
+    for _ in range(PATIENCE_MS):
+        if KSR.htable.sht_get(PARTING, say.call_id()) is None:
+            return
+        time.sleep(0.001)
+
+
+def hide(table: RoutingTable) -> None:
     """Headers that tell the other side what equipment this one has (rows I05, K04)."""
+    if not table.topology.user_agent:
+        return
     KSR.hdr.remove("User-Agent")
     KSR.hdr.remove("Server")
+
+
+def _passes(table: RoutingTable, method: str, sender: Trunk, receiver: Trunk, next_hop: str) -> None:
+    """A request that offers nothing."""
+    media.between(sender, receiver)
+    identity.tell(sender, receiver, disclosure.request(table, sender, receiver, next_hop))
+    if media.answers_late(method):
+        media.late_answer(sender, receiver)
+    else:
+        media.unasked()
 
 
 def _without_route(method: str) -> int:
@@ -69,18 +132,18 @@ def _without_route(method: str) -> int:
     return say.refuse(404, "Not Here", "unknown_dialog", **told)
 
 
-def _offer_again(table: RoutingTable, method: str) -> bool:
+def _offer_again(table: RoutingTable, method: str, offerer: Trunk, answerer: Trunk, next_hop: str) -> bool:
     """re-INVITE or UPDATE from either side: the same flags as at set-up, seen from the one who asks."""
     if method == "INVITE":
         KSR.tm.t_newtran()
         KSR.tm.t_reply(100, "Trying")
-    next_hop = KSR.pv.gete("$du") or read.text("$ru")
-    offerer, answerer = _sides(table, next_hop)
     by_caller = KSR.rr.is_direction("upstream") < 0
     transport = KSR.pv.gete("$dlg_var(secured)")
     if transport and not by_caller:  # it offered SRTP, over this transport: no re-offer takes that away
         answerer = media_flags.as_it_offered(answerer)
         next_hop = f"sip:{answerer.name};transport={transport}"
+    elif KSR.pv.gete("$dlg_var(rtp)") and not by_caller:  # it offered RTP: SIP over WebSocket, but no browser
+        answerer = replace(answerer, webrtc="never")
     return media.offer(table, offerer, answerer, next_hop, by_caller=by_caller)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from appliance.sip_edge.ksr.routing import MediaPolicy, Trunk, transport_of
+from appliance.sip_edge.ksr.rules import webrtc
 
 _MEDIA_LINE = re.compile(r"^m=\S+ (\d+)\S* (\S+)", re.MULTILINE)
 _CRYPTO_LINE = re.compile(r"^a=crypto:[ \t]*\d+[ \t]+(\w+)", re.MULTILINE)
@@ -21,8 +22,11 @@ PROTECTED = frozenset({"tls", "wss"})  # SIP transports that hide SDES keys
 
 SMIME = frozenset({"application/pkcs7-mime", "application/x-pkcs7-mime", "multipart/signed", "multipart/encrypted"})
 
-# Always: hide the other side's addresses, terminate ICE and multiplexing, and leave DTLS to a later face.
-COMMON = ("replace-origin", "replace-session-connection", "ICE=remove", "rtcp-mux-demux", "DTLS=off")
+# Always: hide the other side's addresses.
+COMMON = ("replace-origin", "replace-session-connection")
+
+
+FROM = {"SDES-": "SDES-from-", "DTLS-": "DTLS-reverse-"}  # a trunk's words while its SDP is the one that comes
 
 
 class Refused(Exception):
@@ -47,6 +51,15 @@ def facts(sdp: str) -> OfferFacts:
     used = [protocol.upper() for port, protocol in _MEDIA_LINE.findall(sdp) if port != "0"]
     secure = sum(protocol in _SECURE_PROTOCOLS for protocol in used)
     return OfferFacts(secure, len(used) - secure, tuple(_CRYPTO_LINE.findall(sdp)))
+
+
+def by_its_leg(caller: Trunk, transport: str) -> Trunk:
+    """The trunk of whoever offers, as its offer is judged: a WebRTC leg is DTLS-SRTP by nature, so that
+    `rtp_secure_media = forbidden`, which other phones of the trunk may need, does not shut it out."""
+    if not webrtc.is_webrtc(caller.webrtc, transport):
+        return caller
+    mode = "mandatory" if "mandatory" in (caller.inbound.mode, webrtc.MODES[caller.webrtc]) else "optional"
+    return replace(caller, inbound=replace(caller.inbound, mode=mode))
 
 
 def check_offer(sdp: str, caller: Trunk, transport: str, sdes_requires_tls: bool) -> None:
@@ -90,37 +103,57 @@ def as_it_offered(caller: Trunk) -> Trunk:
 def offer_flags(caller: Trunk, callee: Trunk, transport: str, next_hop: str, sdes_requires_tls: bool) -> str:
     """Flags of rtpengine_offer from `caller`, whose SIP came over `transport`, to `callee`. Optional is secure (I04).
 
+    A WebRTC callee is asked for DTLS-SRTP whatever `rtp_secure_media` says: it takes nothing else; no key is in SIP.
     Refused when the callee's policy needs SDES keys on a signalling path that would show them (row C07).
     """
     policy = callee.outbound
     wanted = policy.mode != "forbidden"
     outwards = transport_of(next_hop)
+    if webrtc.is_webrtc(callee.webrtc, outwards):
+        words = [*COMMON, *webrtc.OFFERED, *_between(caller, callee, transport, outwards)]
+        return " ".join((*words, *quirks(caller, callee)))
+    if wanted and callee.dtls == "offer":
+        flags = [*COMMON, *webrtc.REMOVED, "transport-protocol=UDP/TLS/RTP/SAVP"]
+        flags += _between(caller, callee, transport, outwards)
+        flags += [f"rtp-secure-media-outbound={':'.join((policy.mode, *policy.suites))}"]
+        return " ".join((*flags, *quirks(caller, callee)))
     if wanted and sdes_requires_tls and not _may_show_keys(callee, outwards):
         if policy.mode == "mandatory":
             raise Refused("sdes_over_cleartext")
         wanted = False
-    flags = [*COMMON, f"transport-protocol={'RTP/SAVP' if wanted else 'RTP/AVP'}"]
-    flags += [f"direction={caller.interface}", f"direction={callee.interface}"]
-    flags += [f"rtp-secure-media-inbound={':'.join((caller.inbound.mode, *caller.inbound.suites))}"]
-    flags += ["signalling-secure"] if transport in PROTECTED else []
-    flags += ["signalling-secure-out"] if outwards in PROTECTED else []
+    flags = [*COMMON, *webrtc.REMOVED, f"transport-protocol={'RTP/SAVP' if wanted else 'RTP/AVP'}"]
+    flags += _between(caller, callee, transport, outwards)
     flags += [*suite_flags(policy.suites), *secure_form(callee)] if wanted else ["SDES-off"]
     return " ".join((*flags, *quirks(caller, callee)))
+
+
+def _between(caller: Trunk, callee: Trunk, transport: str, outwards: str) -> list[str]:
+    """What holds for both legs: interfaces, how the caller's offer is judged, whose signalling is protected."""
+    words = [f"direction={caller.interface}", f"direction={callee.interface}"]
+    words += [f"rtp-secure-media-inbound={':'.join((caller.inbound.mode, *caller.inbound.suites))}"]
+    words += ["signalling-secure"] if transport in PROTECTED else []
+    words += ["signalling-secure-out"] if outwards in PROTECTED else []
+    return words
 
 
 def _may_show_keys(trunk: Trunk, transport: str) -> bool:
     return transport in PROTECTED or trunk.sdes_over_cleartext
 
 
-def answer_flags(answerer: Trunk, offerer: Trunk) -> str:
-    """Flags of rtpengine_answer: the offerer's protocol is the gateway's to remember."""
-    return " ".join((*COMMON, *quirks(answerer, offerer)))
+def answer_flags(answerer: Trunk, offerer: Trunk, transport: str = "udp") -> str:
+    """Flags of rtpengine_answer: the offerer's protocol is the gateway's to remember. `transport`: of the offerer's
+    SIP; a WebRTC offerer is answered with ICE and DTLS as it offered them, every other one with the ICE it offered."""
+    kept = webrtc.is_webrtc(offerer.webrtc, transport)
+    words = () if kept else tuple(word for word in webrtc.REMOVED if not word.startswith("ICE="))
+    return " ".join((*COMMON, *words, *quirks(answerer, offerer)))
 
 
 def quirks(sender: Trunk, receiver: Trunk) -> list[str]:
-    """The trunks' own words for an SDP on its way: plain SDES words shape what `receiver` gets, `SDES-from-` ones say
-    how the lines of `sender` are judged. A codec passes both legs, so the stricter word about it holds."""
-    judged = [f"SDES-from-{word[5:]}" for word in sender.flags if word.startswith("SDES-")]
+    """The trunks' own words for an SDP on its way: plain SDES and DTLS words shape what `receiver` gets, `SDES-from-`
+    and `DTLS-reverse-` ones say how the lines of `sender` are judged, and how they are answered. A codec passes both
+    legs, so the stricter word about it holds."""
+    judged = [f"{FROM[word[:5]]}{word[5:]}" for word in sender.flags if word[:5] in FROM]
+    judged += sender.judging
     vbr = "allow" if sender.vbr == receiver.vbr == "allow" else "forbid"
     return [*receiver.flags, *judged, f"vbr={vbr}"]
 

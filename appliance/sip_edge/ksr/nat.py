@@ -9,7 +9,7 @@ import KSR
 from appliance.sip_edge.ksr import read, say
 from appliance.sip_edge.ksr.routing import RoutingTable, host_of
 from appliance.sip_edge.ksr.rules.nat import unreachable
-from appliance.sip_edge.ksr.websocket import TRANSPORTS  # it does the same for these, NAT or not
+from appliance.sip_edge.ksr.rules.websocket import TRANSPORTS  # it does the same for these, NAT or not
 
 TARGETS = ("INVITE", "UPDATE", "SUBSCRIBE", "REFER", "NOTIFY")  # whose Contact is where the sender is called later
 

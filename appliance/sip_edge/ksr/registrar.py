@@ -1,6 +1,6 @@
 """REGISTER, and calls to whoever registered (rows L01-L08).
 
-    block -> domain -> permissions -> password -> binding saved, block forgotten
+block -> domain -> permissions -> password -> binding saved, block forgotten
 """
 
 from __future__ import annotations
@@ -12,10 +12,13 @@ import KSR
 from appliance.sip_edge.ksr import access, digest, read, say
 from appliance.sip_edge.ksr.routing import RoutingTable
 from appliance.sip_edge.ksr.rules import registrar as rules
-from appliance.sip_edge.ksr.rules.registrar import BLOCKS, LOCATION, Attempts, BlockRules, Judgement
+from appliance.sip_edge.ksr.rules.registrar import BLOCKS, LOCATION, SESSIONS, Attempts, BlockRules, Judgement
 from appliance.sip_edge.ksr.rules.telling import Telling
+from appliance.sip_edge.ksr.rules.websocket import TRANSPORTS
+from appliance.sip_edge.ksr.table_sizes import TableSizes
 
 FOUND = 1  # of lookup
+_SIZES = TableSizes()
 _TELLING = Telling()  # a flood of blocked requests must not write our log
 
 
@@ -27,18 +30,49 @@ def register(table: RoutingTable) -> int:
     user, domain = read.text("$tU"), read.text("$td")
     # Whose password is tried, as in the reference; who tries none is counted as whom he says he is.
     counted = rules.key(ours.block, read.text("$au") or user, str(KSR.pv.gete("$si")))
-    if ours.block.enabled and _blocked(ours.block, counted):
+    if ours.block.enabled and _counts(table, domain, counted) and _blocked(ours.block, counted):
         return 1
     if not rules.is_ours(ours, domain):
         return say.refuse(403, "Forbidden", "foreign_domain")
     if not access.may_register(table) or digest.authenticate(table, domain) is None:
         return 1
+    in_session = say.transport() in TRANSPORTS
+    if in_session:  # calls go to where it really is (RFC 7118 section 5: its Contact is a name that nobody looks up)
+        KSR.nathelper.fix_nated_register()
     if KSR.registrar.save(LOCATION, 0) < 0:  # it has answered
         say.count("register_not_saved")
         return 1
+    if in_session:
+        _remember_session(f"sip:{user}@{domain}")
     if ours.block.enabled:
         KSR.htable.sht_rm(BLOCKS, counted)
     return 1
+
+
+def session_ended(table: RoutingTable) -> None:
+    """A WebSocket session is over: nobody can be called in it any more. One who registered again in another session,
+    as a page does that was loaded anew, stays."""
+    if not table.registrar.enabled:
+        return
+    peer = _peer()
+    uri, _, binding = str(KSR.htable.sht_gete(SESSIONS, peer)).rpartition(" ")
+    if not binding:
+        return
+    KSR.htable.sht_rm(SESSIONS, peer)
+    if str(KSR.htable.sht_gete(SESSIONS, binding)) == peer:
+        KSR.registrar.unregister_ruid(LOCATION, uri, binding)
+        KSR.htable.sht_rm(SESSIONS, binding)
+
+
+def _remember_session(uri: str) -> None:
+    binding = str(KSR.pv.gete("$xavp(rcd=>ruid)"))
+    if binding:  # none: it unregistered
+        KSR.htable.sht_sets(SESSIONS, _peer(), f"{uri} {binding}")
+        KSR.htable.sht_sets(SESSIONS, binding, _peer())
+
+
+def _peer() -> str:
+    return f"{KSR.pv.gete('$si')}:{KSR.pv.gete('$sp')}"
 
 
 def lookup(table: RoutingTable) -> bool:
@@ -51,6 +85,21 @@ def lookup(table: RoutingTable) -> bool:
         return True
     known = digest.is_user(table, read.text("$rU"), read.text("$rd"))
     say.refuse(*((480, "Temporarily Unavailable", "not_registered") if known else (404, "Not Found", "no_such_user")))
+    return False
+
+
+def _counts(table: RoutingTable, domain: str, counted: str) -> bool:
+    """Whether this one is counted. False: it would be one entry too many (a flood from forged sources); it is told and
+    handled all the same, for pike and the password are still there."""
+    if KSR.htable.sht_is_null(BLOCKS, counted) < 0:
+        return True
+    heard_us = digest.heard_us(table, domain)
+    if rules.room(table.registrar.block, _SIZES.entries(BLOCKS), heard_us=heard_us):
+        _SIZES.added(BLOCKS)
+        return True
+    say.count("register_uncounted")
+    if (unsaid := _TELLING.ask("uncounted", time.monotonic())) is not None:
+        say.event("register_uncounted", reason="register_uncounted", heard_us=heard_us, unsaid=unsaid)
     return False
 
 

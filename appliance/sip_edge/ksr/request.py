@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import KSR
 
-from appliance.sip_edge.ksr import dialog, say, target
+from appliance.sip_edge.ksr import dialog, disclosure, identity, media, say, target, trickle
 from appliance.sip_edge.ksr.routing import RoutingTable
 
 WITHIN_ONLY = frozenset({"BYE", "UPDATE", "PRACK"})  # RFC 3261 section 15.1.2, RFC 3311, RFC 3262: they need a dialog
@@ -15,12 +15,18 @@ def new(table: RoutingTable) -> int:
     method = KSR.pv.gete("$rm")
     if method in WITHIN_ONLY:
         return say.refuse(481, "Call/Transaction Does Not Exist", "unknown_dialog")
-    if KSR.textops.has_body_type(say.SDP_TYPE) > 0:  # only offers and answers that the gateway has read may pass
+    # only offers, answers and candidates that the gateway has read may pass
+    if KSR.textops.has_body_type(say.SDP_TYPE) > 0 or trickle.is_fragment():
         return say.refuse(415, "Unsupported Media Type", "sdp_outside_call")
     way = target.way(table)
-    if way is None or target.aim(table, way[1]) is None:
+    callee = None if way is None else target.aim(table, way[1])
+    if way is None or callee is None:
         return 1
-    dialog.hide()
+    caller, word = way
+    dialog.hide(table)
+    media.between(caller, callee)
+    disclosure.name(table, caller, callee, target.next_hop(), phone=word == target.REGISTRAR)
+    identity.tell(caller, callee, disclosure.request(table, caller, callee, target.next_hop()))
     if method in OPENS_DIALOG:
         KSR.rr.record_route()
     KSR.tm.t_on_reply("ksr_reply_other")

@@ -5,15 +5,14 @@ Every refusal goes through `refuse` (or `drop`): SIP status, counter and event a
 
 from __future__ import annotations
 
-import contextlib
 import json
-import socket
 import time
 from pathlib import Path
 
 import KSR
 
 from appliance.sip_edge.ksr import read
+from appliance.sip_edge.ksr.link import Link
 from appliance.sip_edge.ksr.rules.telling import Telling
 
 ALLOW = "INVITE, ACK, CANCEL, BYE, NOTIFY, REFER, MESSAGE, OPTIONS, INFO, SUBSCRIBE, UPDATE, PRACK, REGISTER"
@@ -21,7 +20,7 @@ SDP_TYPE = "application/sdp"
 EVENTS = str(Path(__file__).resolve().parents[4] / "events" / "control.sock")  # nobody listens: the log has it
 
 _TELLING = Telling()
-_LINK = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)  # unconnected: control may be made anew
+_LINK = Link(EVENTS)
 
 
 def reply(status: int, phrase: str, *, allow: bool = False) -> int:
@@ -63,7 +62,7 @@ def count(rule: str) -> None:
 
 
 def event(name: str, **details: object) -> None:
-    """One line of JSON per decision, one call id through all of them; the same as a datagram to control."""
+    """One line of JSON per decision, one call id through all of them; the same as a message to control."""
     record = {"event": f"sip_{name}", "call_id": call_id(), "method": read.text("$rm"), "source": KSR.pv.gete("$si")}
     line = json.dumps({**record, **details})
     KSR.notice(line + "\n")
@@ -79,5 +78,5 @@ def call_id() -> str:
 
 
 def _tell(line: str) -> None:
-    with contextlib.suppress(OSError):  # nobody listens, or it is busy: the counter has it all the same
-        _LINK.sendto(line.encode(), EVENTS)
+    if not _LINK.send(line.encode()):
+        count("event_lost")  # the log has it

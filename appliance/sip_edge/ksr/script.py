@@ -1,7 +1,8 @@
 """The routing script that Kamailio runs (KEMI, app_python3): which request goes where, and when media is engaged.
 
     octets  -> flood (bans), before anybody parses them
-    request -> flood (pike) -> guard (sanity, loops) -> limits -> in a dialog?  follow its route, re-offer, delete media
+    request -> another gateway of the fleet?  taken
+            -> flood (pike) -> guard (sanity, loops) -> limits -> in a dialog?  follow its route, re-offer, delete media
             -> out of one?   OPTIONS answered; REGISTER: registrar; INVITE: trunk -> access -> target -> offer -> relay
     branch  -> the gateway's SDP goes in
     reply   -> answer media with its SDP -> back
@@ -29,6 +30,7 @@ from appliance.sip_edge.ksr import (  # noqa: E402
     balance,
     call,
     dialog,
+    disclosure,
     flood,
     guard,
     identity,
@@ -36,10 +38,14 @@ from appliance.sip_edge.ksr import (  # noqa: E402
     media,
     nat,
     registrar,
+    replication,
     request,
     routing,
     say,
+    streams,
+    target,
     tls_peer,
+    topology,
     websocket,
 )  # fmt: skip
 
@@ -80,12 +86,14 @@ class Kamailio:
 
     def _route(self) -> int:
         table = self.table
+        if replication.takes(table):
+            return 1
         if not flood.check(table):
             websocket.ban()
             return 1
         if not (guard.admits(table, self.arrived) and limits.admits(table)):
             return 1
-        tls_peer.note(table)
+        streams.note(table)
         nat.request(table)
         method = KSR.pv.gete("$rm")
         websocket.arrives(method)
@@ -106,22 +114,30 @@ class Kamailio:
         if not tls_peer.may_go(self.table):
             KSR.set_drop()
             return 0
-        identity.tell(*(media.named(self.table, f"$avp({side})") for side in ("offerer", "answerer")))
-        media.into_branch()
+        caller, callee = media.sides(self.table)
+        clean = disclosure.request(self.table, caller, callee, target.next_hop())
+        identity.tell(caller, callee, clean)
+        media.into_branch(callee)
         return 1
 
     def ksr_reply(self, message: Any) -> int:
-        dialog.hide()
+        self._back()
         websocket.answers()
-        nat.reply(self.table)
         media.into_reply(self.table)
         call.progress()
         return 1
 
     def ksr_reply_other(self, message: Any) -> int:
-        dialog.hide()
-        nat.reply(self.table)
+        self._back()
+        media.unasked()
         return 1
+
+    def _back(self) -> None:
+        """What every reply gets."""
+        dialog.hide(self.table)
+        nat.reply(self.table)
+        offerer, answerer = media.sides(self.table)
+        identity.answered(answerer, offerer, disclosure.reply(self.table, answerer, offerer))
 
     def ksr_failure(self, message: Any) -> int:
         return call.failed(self.table)
@@ -134,11 +150,18 @@ class Kamailio:
             dialog.ended()
         return 1
 
+    def ksr_network(self, message: Any, direction: str) -> int:
+        """Octets with something masked in them, while the key of topology hiding is changed."""
+        return topology.network(self.table, direction)
+
     def ksr_dispatcher_event(self, message: Any, event: str) -> int:
         balance.changed(event)
         return 1
 
     def ksr_tm_event(self, message: Any, event: str) -> int:
+        """tm:local-request: a request of Kamailio's own, before it leaves."""
+        if KSR.pv.gete("$rm") == "BYE":
+            dialog.says_bye(self.table)
         balance.local_request(self.table)
         return 1
 
@@ -146,10 +169,16 @@ class Kamailio:
         return websocket.http(self.table)
 
     def ksr_websocket_event(self, message: Any, event: str) -> int:
+        if event == "websocket:closed":
+            registrar.session_ended(self.table)
         return 1
 
     def ksr_tcp_event(self, message: Any, event: str) -> int:
-        tls_peer.closed(self.table)
+        streams.closed(self.table)
+        return 1
+
+    def ksr_timer(self, message: Any, event: str) -> int:
+        streams.look(self.table)
         return 1
 
     def ksr_onsend_route(self, message: Any) -> int:
@@ -162,6 +191,8 @@ class Kamailio:
         if not guard.admits_reply(self.table.guard):
             KSR.set_drop()
             return 1
+        streams.note(self.table)
+        dialog.answers_bye()
         return 1 if tls_peer.takes(self.table) else 0
 
 

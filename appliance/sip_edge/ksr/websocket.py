@@ -11,9 +11,8 @@ import KSR
 
 from appliance.sip_edge.ksr import read, say
 from appliance.sip_edge.ksr.routing import RoutingTable
-from appliance.sip_edge.ksr.rules.websocket import Handshake, Refusal, judge
+from appliance.sip_edge.ksr.rules.websocket import TRANSPORTS, Handshake, Refusal, judge
 
-TRANSPORTS = ("ws", "wss")
 POLICY_VIOLATION = 1008  # RFC 6455 section 7.4.1
 TARGETS = ("INVITE", "UPDATE", "SUBSCRIBE", "REFER")  # whose Contact is where the sender is called from now on
 
@@ -35,13 +34,13 @@ def http(table: RoutingTable) -> int:
 def arrives(method: str) -> None:
     """A request of a session: remember where its Contact really is."""
     if method in TARGETS and say.transport() in TRANSPORTS:
-        KSR.nathelper.add_contact_alias()
+        KSR.nathelper.set_contact_alias()
 
 
 def answers() -> None:
     """A reply of a session: the same."""
     if say.transport() in TRANSPORTS:
-        KSR.nathelper.add_contact_alias()
+        KSR.nathelper.set_contact_alias()
 
 
 def finds() -> None:

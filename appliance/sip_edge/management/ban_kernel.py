@@ -4,6 +4,7 @@ at a time, and said all over again when an answer stays away."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import time
 from collections import deque
@@ -99,6 +100,11 @@ class KernelBans:
             self._open.clear()
             self._say_all()
         self.pump()
+
+    def look(self) -> None:
+        """Ask for the sums of what was dropped; they are in `state` when the answer has come."""
+        with contextlib.suppress(RingFull, OSError):  # at the next look
+            self._note(self._holder.count_bans(()))
 
     async def dropped(self, networks: Sequence[Network]) -> list[int]:
         """Packets dropped by each; zeros when the holder does not answer."""

@@ -24,8 +24,9 @@ import structlog
 from sqlalchemy import Connection
 
 from appliance.errors import GatewayError, InvalidRequest, NoCapacity, NotFound
+from appliance.sip_edge.ksr.rules.flood import BANS
 from appliance.sip_edge.management.ban import Address, Ban, Protected, check, network
-from appliance.sip_edge.management.ban_htable import TABLE, TableBans, key
+from appliance.sip_edge.management.ban_htable import TableBans, key
 from appliance.sip_edge.management.ban_kernel import KernelBans
 from appliance.sip_edge.management.edge import Changed, Edge
 from appliance.sip_edge.management.news import EdgeEvent
@@ -39,6 +40,7 @@ SCRIPT_S = 300  # a ban of the script that does not say how long: the ban table'
 LONGEST_S = 31_536_000
 LONGEST_REASON = 200
 BATCH = 2000  # rows of one transaction
+LOOK_S = 5.0  # how old the sums of dropped packets may be (metrics)
 EVERY_S = 0.1  # batches go out at most so often
 AT_ONCE = 512  # events between two turns of the loop: twice of what `News` reads in one
 OURS_S = 5.0  # how long the list of our addresses is believed
@@ -75,6 +77,7 @@ class Bans:
         self._writing = asyncio.Lock()
         self._wake = asyncio.Event()
         self._loaded = False
+        self._looked = 0.0
         self._pid = 0  # of the Kamailio that has been told
         self._ours: tuple[float, frozenset[Address]] = (0.0, frozenset())
         self._tasks: list[asyncio.Task[None]] = []
@@ -149,6 +152,11 @@ class Bans:
         return (*self.rules.kernel, *(() if self.table.why else ("kamailio",)))
 
     @property
+    def totals(self) -> dict[str, int]:
+        """Packets dropped by each means in the kernel since the media holder started."""
+        return dict(self.kernel.state.total) if self.kernel else {}
+
+    @property
     def given_way(self) -> int:
         """Bans that ended early for want of room."""
         return self._order.given_way
@@ -163,10 +171,10 @@ class Bans:
     async def _unban_in_kamailio(self, who: str, wanted: Network) -> Ban:
         """Its event may have been lost: then only Kamailio knows. NotFound."""
         try:
-            await self.edge.rpc.call("htable.get", TABLE, key(wanted))
+            await self.edge.rpc.call("htable.get", BANS, key(wanted))
         except (RpcRefused, RpcUnavailable):
             raise NotFound(f"{wanted} is not banned") from None
-        await self.edge.tell(who, "bans remove", str(wanted), [("htable.delete", TABLE, key(wanted))])
+        await self.edge.tell(who, "bans remove", str(wanted), [("htable.delete", BANS, key(wanted))])
         return Ban(wanted, 0.0, None, "unknown")
 
     # -- of the routing script ---------------------------------------------------------------------------
@@ -186,28 +194,40 @@ class Bans:
                 return
             except NoCapacity:
                 self.lost += 1
+                self._pid = 0  # to be asked what it banned
                 log.warning("bans of the SIP edge came too fast; some are in Kamailio alone")
             finally:
                 bus.leave(watcher)
 
     def heard(self, event: EdgeEvent) -> None:
         """A source that the script has banned. What it must not ban is counted and left alone."""
+        with contextlib.suppress(InvalidRequest):
+            end = self._clock() + _seconds(event.details.get("seconds"))
+            self._taken(network(event.source), end, event.rule or "flood")
+
+    def _taken(self, wanted: Network, end: float, rule: str) -> None:
         now = self._clock()
         try:
-            wanted = network(event.source)
             check(wanted, self._own(now), self.rules.trunks, force=False)
         except Protected as error:
             self.refused += 1
-            log.warning("ban of the SIP edge not taken over", why=str(error), rule=event.rule)
-            return
-        except InvalidRequest:
+            log.warning("ban of the SIP edge not taken over", why=str(error), rule=rule)
             return
         before = self._bans.get(wanted)
-        made = Ban(wanted, now, now + _seconds(event.details.get("seconds")), event.rule or "flood")
+        made = Ban(wanted, now, end, rule)
         if before is None or before.end < made.end:  # an operator's longer ban stays
             kept = self._put(made, in_kamailio=True)
             self._unsaved[wanted] = made if kept else None
             self._wake.set()
+
+    async def _adopt(self) -> None:
+        """What the script banned while nobody listened."""
+        try:
+            found = await self.table.found()
+        except (RpcRefused, RpcUnavailable):
+            return  # it has no such table; or it went away, and another one comes
+        for wanted, end in found.items():
+            self._taken(wanted, end, "flood")
 
     # -- one table, four places --------------------------------------------------------------------------
 
@@ -263,9 +283,13 @@ class Bans:
                 self.kernel.forget(over)
         if self.kernel:
             self.kernel.tick()
-        if self.edge.status.pid != self._pid:  # another Kamailio, with an empty table
+            if not 0 <= self._clock() - self._looked < LOOK_S:
+                self._looked = self._clock()
+                self.kernel.look()
+        if self.edge.status.pid != self._pid:  # another Kamailio, or one that ran before us
             self._pid = self.edge.status.pid
             self.table.start((network, ban.end) for network, ban in self._bans.items())
+            await self._adopt()
         await self.table.carry()
         await self._save()
 

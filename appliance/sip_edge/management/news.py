@@ -1,7 +1,9 @@
-"""What the routing script tells (ksr/say.py): datagrams on a Unix socket become `EdgeEvent`s for whoever watches.
+"""What the routing script tells (ksr/say.py): messages on a Unix socket become `EdgeEvent`s for whoever watches.
 
-The socket lies in Kamailio's run directory, where its group may write. Only datagrams of Kamailio's account, of root
-and of our own are believed: the kernel says whose each one is (SO_PASSCRED). Nothing that arrives can raise.
+The socket lies in Kamailio's run directory, where its group may write. Only connections of Kamailio's account, of root
+and of our own are taken: the kernel says whose each one is (SO_PEERCRED). Nothing that arrives can raise.
+
+Call set-up has the same event loop: messages are taken in rounds, with a rest between two, not one by one.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import contextlib
 import json
 import os
 import pwd
+import select
 import socket
 import stat
 import struct
@@ -24,10 +27,12 @@ import structlog
 
 from appliance.telemetry.bus import EventBus
 
-MOST_OCTETS = 16_384  # of a datagram
+MOST_OCTETS = 16_384  # of a message
 MOST_DETAILS = 32
 LONGEST = 1_024  # characters of one word
-AT_ONCE = 256  # datagrams per turn of the event loop: others want it too
+MOST_CONNECTIONS = 256  # Kamailio's processes are some dozens
+AT_ONCE = 256  # messages of one connection in a round
+REST_S = 0.02  # between two rounds
 _CREDENTIALS = struct.Struct("3i")  # pid, uid, gid (struct ucred)
 _OWN = ("event", "reason", "rule", "status", "call_id", "method", "source")
 
@@ -58,6 +63,9 @@ class News:
         self.received = self.refused = 0
         self._believed = _uids(account)
         self._socket: socket.socket | None = None
+        self._ready: select.epoll | None = None  # of the listening socket and of all connections
+        self._peers: dict[int, socket.socket] = {}
+        self._resting: asyncio.TimerHandle | None = None
         self._inode = 0
         self._failed = ""
 
@@ -81,9 +89,9 @@ class News:
         self._unhook()
         self.bus.close()
 
-    def take(self, datagram: bytes, uid: int, cut: bool = False) -> None:
-        """One datagram from `uid`; `cut`: it was longer than we read."""
-        event = None if cut or uid not in self._believed else parse(datagram, self._clock())
+    def take(self, message: bytes, cut: bool = False) -> None:
+        """`cut`: it was longer than we read."""
+        event = None if cut else parse(message, self._clock())
         if event is None:
             self.refused += 1
             return
@@ -94,42 +102,88 @@ class News:
         with contextlib.suppress(FileNotFoundError):
             if stat.S_ISSOCK(self.path.lstat().st_mode):
                 self.path.unlink()  # of a control process that was killed
-        link = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        link = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK)
         try:
-            link.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
             before = os.umask(0o117)  # owner and group
             try:
                 link.bind(str(self.path))
             finally:
                 os.umask(before)
             os.chown(self.path, -1, self.path.parent.stat().st_gid, follow_symlinks=False)  # Kamailio's
-            asyncio.get_running_loop().add_reader(link.fileno(), self._readable)
+            link.listen(MOST_CONNECTIONS)
         except OSError:
             link.close()
             raise
         self._socket, self._inode = link, _inode(self.path)
+        self._ready = select.epoll()
+        self._ready.register(link.fileno(), select.EPOLLIN)
+        self._listen()
 
     def _unhook(self) -> None:
-        if self._socket is not None:
-            asyncio.get_running_loop().remove_reader(self._socket.fileno())
-            self._socket.close()
-            self._socket = None
+        if self._socket is None or self._ready is None:
+            return
+        if self._resting is not None:
+            self._resting.cancel()
+            self._resting = None
+        asyncio.get_running_loop().remove_reader(self._ready.fileno())
+        self._ready.close()
+        for link in (self._socket, *self._peers.values()):
+            link.close()
+        self._peers.clear()
+        self._socket = self._ready = None
 
-    def _readable(self) -> None:
-        for _ in range(AT_ONCE):
-            if self._socket is None:
-                return
+    def _listen(self) -> None:
+        self._resting = None
+        if self._ready is not None:
+            asyncio.get_running_loop().add_reader(self._ready.fileno(), self._round)
+
+    def _round(self) -> None:
+        """Everything that waits; then nothing for a while."""
+        if self._socket is None or self._ready is None:
+            return
+        for number, _ in self._ready.poll(0):
+            if number == self._socket.fileno():
+                self._accept(self._socket, self._ready)
+            elif (peer := self._peers.get(number)) is not None and not self._read(peer):
+                del self._peers[number]
+                peer.close()
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._ready.fileno())
+        self._resting = loop.call_later(REST_S, self._listen)
+
+    def _accept(self, listening: socket.socket, ready: select.epoll) -> None:
+        while True:
             try:
-                data, ancillary, flags, _ = self._socket.recvmsg(MOST_OCTETS, socket.CMSG_SPACE(_CREDENTIALS.size))
+                peer, _ = listening.accept()
             except OSError:
                 return
-            self.take(data, _sender(ancillary), bool(flags & socket.MSG_TRUNC))
+            if len(self._peers) >= MOST_CONNECTIONS or _uid(peer) not in self._believed:
+                self.refused += 1
+                peer.close()
+                continue
+            peer.setblocking(False)
+            self._peers[peer.fileno()] = peer
+            ready.register(peer.fileno(), select.EPOLLIN)
+
+    def _read(self, peer: socket.socket) -> bool:
+        """What one process has to say; False when it has gone."""
+        for _ in range(AT_ONCE):
+            try:
+                data, _, flags, _ = peer.recvmsg(MOST_OCTETS)
+            except BlockingIOError:
+                return True
+            except OSError:
+                return False
+            if not data:
+                return False
+            self.take(data, bool(flags & socket.MSG_TRUNC))
+        return True
 
 
-def parse(datagram: bytes, now: float) -> EdgeEvent | None:
+def parse(message: bytes, now: float) -> EdgeEvent | None:
     """An event; None for what is none. Words are cut at LONGEST, at most MOST_DETAILS details are kept."""
     try:
-        record = json.loads(datagram)
+        record = json.loads(message)
     except (ValueError, RecursionError):
         return None
     if not isinstance(record, dict) or not isinstance(name := record.get("event"), str) or not name:
@@ -150,12 +204,9 @@ def _word(value: Any) -> str:
     return text[:LONGEST].encode("utf-8", "replace").decode()
 
 
-def _sender(ancillary: list[tuple[int, int, bytes]]) -> int:
-    """Who sent it, by the kernel; -1 when it does not say."""
-    for level, kind, data in ancillary:
-        if (level, kind) == (socket.SOL_SOCKET, socket.SCM_CREDENTIALS) and len(data) >= _CREDENTIALS.size:
-            return int(_CREDENTIALS.unpack_from(data)[1])
-    return -1
+def _uid(peer: socket.socket) -> int:
+    """Who connected, by the kernel."""
+    return int(_CREDENTIALS.unpack(peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))[1])
 
 
 def _uids(account: str) -> frozenset[int]:

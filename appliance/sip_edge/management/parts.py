@@ -20,11 +20,13 @@ from appliance.sip_edge.management.bans_from_settings import bans_of
 from appliance.sip_edge.management.certificates import Certificates
 from appliance.sip_edge.management.destinations import Destinations
 from appliance.sip_edge.management.edge import Edge
+from appliance.sip_edge.management.hangups import Hangups
 from appliance.sip_edge.management.phones import Phones
 from appliance.sip_edge.management.subscribers import Subscribers
 from appliance.sip_edge.rpc import SOCKET, Rpc
 from appliance.sip_edge.tables.database import Database
 from appliance.telemetry.audit import Audit
+from appliance.telemetry.ban_metrics import BanCollector
 from appliance.telemetry.call_records import CallRecords
 from appliance.telemetry.certificates import CertificateCollector
 from appliance.telemetry.destinations import DestinationCollector
@@ -59,15 +61,21 @@ class EdgeParts:
         self.bans = bans_of(settings, self.edge, plane, dispatcher) if plane and dispatcher else None
         self.records = _records(settings) if calls is not None and settings.sip_accounting.enabled else None
         if calls is not None and self.records is not None:
-            calls.on_ended = self.records.media_ended
+            calls.on_ended.append(self.records.media_ended)
+        self.hangups = Hangups(self.edge.rpc)
+        if calls is not None:
+            calls.on_ended.append(self.hangups.media_ended)
         self._listening: asyncio.Task[None] | None = None
         registry.register(EdgeCollector(self.edge))
+        if self.bans is not None:
+            registry.register(BanCollector(self.bans))
         registry.register(DestinationCollector(lambda: self.destinations.seen))
         registry.register(CertificateCollector(self.certificates.listed))
 
     async def start(self) -> None:
         await self.edge.start()
-        if self.bans:
+        self.hangups.start()
+        if self.bans is not None:
             await self.bans.start()
         self._listening = asyncio.create_task(self._listen(), name="events of the SIP edge")
 
@@ -79,13 +87,14 @@ class EdgeParts:
             self.records.tick()
 
     async def stop(self) -> None:
+        await self.hangups.stop()
         await self.destinations.stop()
         if self._listening:
             self._listening.cancel()
             await asyncio.gather(self._listening, return_exceptions=True)
         if self.records:
             self.records.close()
-        if self.bans:
+        if self.bans is not None:
             await self.bans.stop()
         await self.edge.stop()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -40,6 +41,15 @@ class Block:
     since: int  # seconds since the epoch
     until: int
 
+    @property
+    def address(self) -> str:
+        """Whose requests are blocked; empty: the user's from everywhere."""
+        source = self.key.rpartition("@")[2]
+        try:
+            return str(ipaddress.ip_address(source))
+        except ValueError:
+            return ""
+
 
 class Phones:
     """What Kamailio's registrar has in memory."""
@@ -73,12 +83,14 @@ class Phones:
         found = (self._block(one["name"], str(one["value"])) for entry in slots for one in entry["slot"])
         return sorted((one for one in found if one.until > now), key=lambda one: one.key)
 
-    async def unblock(self, who: str, key: str) -> None:
-        """NotFound, RpcUnavailable, AuditUnavailable."""
-        if key not in {one.key for one in await self.blocks()}:
+    async def unblock(self, who: str, key: str) -> Block:
+        """The one that held. NotFound, RpcUnavailable, AuditUnavailable."""
+        block = next((one for one in await self.blocks() if one.key == key), None)
+        if block is None:
             raise NotFound(f"{key} is not blocked")
         commands = [("htable.delete", BLOCKS, key), ("htable.store", BLOCKS)]
         await self._edge.tell(who, "users unblock", key, commands)
+        return block
 
     def heard(self, event: EdgeEvent) -> None:
         """A block has begun: it goes to the database, so that it outlives Kamailio however that ends."""

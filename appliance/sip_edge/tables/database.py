@@ -94,14 +94,19 @@ def rows(connection: Connection, statement: Select[Any]) -> list[dict[str, Any]]
     return [dict(row) for row in connection.execute(statement).mappings()]
 
 
+def make_folder(path: Path, account: str = "") -> None:
+    """The directory of what Kamailio's account and its group share. OSError."""
+    if not path.is_dir():
+        path.mkdir(mode=0o770, parents=True, exist_ok=True)
+        _chown(path, account)
+        with contextlib.suppress(PermissionError):  # systemd's RestrictSUIDSGID; its unit has made it then
+            path.chmod(FOLDER_MODE)
+
+
 def make_file(path: Path, account: str = "") -> None:
     """An SQLite file and its directory, for owner and group only. DatabaseUnavailable."""
     try:
-        if not path.parent.is_dir():
-            path.parent.mkdir(mode=0o770, parents=True, exist_ok=True)
-            _chown(path.parent, account)
-            with contextlib.suppress(PermissionError):  # systemd's RestrictSUIDSGID; its unit has made it then
-                path.parent.chmod(FOLDER_MODE)
+        make_folder(path.parent, account)
         with contextlib.suppress(FileExistsError):
             file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
             os.fchmod(file, 0o660)  # whatever the umask is; SQLite gives its -wal and -shm the same mode

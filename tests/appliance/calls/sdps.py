@@ -7,8 +7,9 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from appliance.calls.media import LocalPorts, StreamPlacement
+from appliance.calls.media import LocalCertificate, LocalPorts, StreamPlacement
 from appliance.calls.negotiation import Negotiated, Negotiation
+from appliance.calls.negotiation_dtls import Certificates
 from appliance.policy.options import MediaOptions
 from appliance.protocols.sdes.crypto import Crypto, InlineKey, emit, parse
 from appliance.protocols.sdp.description import Description
@@ -23,6 +24,18 @@ def counting() -> Callable[[int], bytes]:
     """A random source whose octets never repeat and are the same in every run."""
     counter = itertools.count(1)
     return lambda octets: next(counter).to_bytes(octets, "big")
+
+
+class Pool:
+    """Certificates in order of asking: fresh ones are all different, named ones stay."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def __call__(self, name: str) -> LocalCertificate:
+        self.asked.append(name)
+        text = name or f"fresh {len(self.asked)}"
+        return LocalCertificate(text.encode(), b"the key of " + text.encode())
 
 
 def options(**wishes: Any) -> MediaOptions:
@@ -60,8 +73,8 @@ def placement(line: int = 0) -> StreamPlacement:
 class Call:
     """One call: `offer` and `answer` hand SDPs in and keep what comes out."""
 
-    def __init__(self, random: Callable[[int], bytes] | None = None) -> None:
-        self.negotiation = Negotiation(random or counting())
+    def __init__(self, random: Callable[[int], bytes] | None = None, certificates: Certificates | None = None) -> None:
+        self.negotiation = Negotiation(random or counting(), certificates)
         self.placed: dict[int, StreamPlacement] = {}
 
     def offer(self, text: bytes, wishes: MediaOptions | None = None, tag: str = "alice") -> Negotiated:

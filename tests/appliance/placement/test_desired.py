@@ -9,16 +9,11 @@ import pytest
 
 from appliance.calls.media import Address, ContextSpec, LegMedia, LocalPorts, MasterKey, StreamMedia, StreamPlacement
 from appliance.errors import InvalidRequest
-from appliance.placement.desired import (
-    NOTHING,
-    PlacedStream,
-    contexts,
-    desired,
-    diff,
-    merge,
-    needed_flows,
-    transform_of,
-)
+from appliance.placement.desired import desired
+from appliance.placement.desired_contexts import contexts, transform_of
+from appliance.placement.desired_flows import needed_flows
+from appliance.placement.desired_state import NOTHING, diff, merge
+from appliance.placement.placed import PlacedStream
 from appliance.protocols.srtp import suites
 from kernels.control.commands import AddKey, InstallCrypto, InstallFlow, RemoveCrypto, RemoveFlow
 

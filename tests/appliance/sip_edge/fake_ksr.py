@@ -39,7 +39,7 @@ class FakeKSR:
         self.flags: set[int] = set()
         self.dropped = False
         self.pv = SimpleNamespace(
-            get=self.variables.get, gete=lambda name: self.variables.get(name, ""), sets=self.variables.__setitem__
+            get=self.variables.get, gete=lambda name: self.variables.get(name, ""), sets=self.variables.__setitem__,
         )
         self.notice = self.log.append
         self.setflag = self.flags.add

@@ -17,12 +17,13 @@ from appliance.sip_edge import from_settings, kamailio, render
 from appliance.sip_edge.kamailio import ConfigurationRefused
 from appliance.sip_edge.ksr import routing
 from appliance.sip_edge.ksr.routing import MediaPolicy
+from appliance.sip_edge.ksr.rules.masking import Mask
 
 
 @pytest.fixture
-def settings() -> Settings:
-    """The embedded default configuration."""
-    return load(environment={})
+def settings(tmp_path: Path) -> Settings:
+    """The embedded default configuration, its state elsewhere."""
+    return load(environment={"SRTPGW_PATHS__STATE": str(tmp_path / "state")})
 
 
 def with_trunk(settings: Settings, **values: object) -> Settings:
@@ -70,9 +71,11 @@ def test_what_is_secret_is_private_and_stays(settings: Settings, tmp_path: Path)
     edge = dataclasses.replace(from_settings.edge_config(settings, tmp_path / "sip"), user="")
     path = kamailio.prepare(edge)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert stat.S_IMODE((edge.run / "mask.key").stat().st_mode) == 0o600
-    assert from_settings.edge_config(settings, tmp_path / "sip").mask_key == edge.mask_key
-    assert edge.mask_key not in repr(edge)
+    key = settings.paths.state / "sip" / "mask.key"
+    assert stat.S_IMODE(key.stat().st_mode) == stat.S_IMODE((edge.run / "routing.json").stat().st_mode) == 0o600
+    again = from_settings.edge_config(settings, tmp_path / "sip")
+    assert again.table.topology.mask == edge.table.topology.mask == Mask(key.read_text())
+    assert key.read_text() not in repr(edge) + " ".join(kamailio.command(edge))
     assert routing.load((edge.run / "routing.json").read_text()) == edge.table
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
 from appliance.sip_edge.ksr.rules.networks import parsed
 
 BANS, COUNTS = "ipban", "flood"  # hash tables of Kamailio; bans are control's to list and lift
+LENGTHS = {4: "/4", 6: "/6"}  # entries of BANS beside sources: prefix lengths of the networks in it, "24 16"
 REMEMBERED = 4096  # sources whose answer a process keeps: forged ones push each other out
 
 
@@ -31,3 +33,23 @@ def is_known(known: tuple[str, ...], source: str) -> bool:
     except ValueError:
         return False
     return any(address in network for network in parsed(known))
+
+
+def canonical(source: str) -> str:
+    """An address as bans write it: IPv6 in its short form, an IPv4 one within IPv6 as itself."""
+    if ":" not in source:
+        return source
+    try:
+        address = ipaddress.IPv6Address(source)
+    except ValueError:
+        return source
+    return str(address.ipv4_mapped or address)
+
+
+def around(source: str, lengths: str) -> Iterator[str]:
+    """The networks of these prefix lengths that an address is in, as bans write them. What makes no sense is none."""
+    for length in lengths.split():
+        try:
+            yield str(ipaddress.ip_network(f"{source}/{length}", strict=False))
+        except ValueError:
+            continue

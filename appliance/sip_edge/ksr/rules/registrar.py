@@ -6,12 +6,15 @@ counted when it is handled, and the comparison is `>=`.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass, field, replace
 from enum import Enum
 
 BLOCKS = "auth_block_list"  # Kamailio's hash table, as the reference names it
 LOCATION = "location"  # table of bindings
+SESSIONS = "wsphones"  # htable: peer of a WebSocket session -> user and binding; binding -> peer it came from last
+LONGEST_USER = 64  # octets of a key; longer names, which a stranger made up, stand as hashes
 _WRITTEN = re.compile(r"(\d{1,10}):(\d{1,12}):(\d{1,12})")
 
 
@@ -24,6 +27,7 @@ class BlockRules:
     window_s: int = 300
     block_s: int = 900
     key: str = "both"
+    most: int = 50_000  # entries
 
 
 @dataclass(frozen=True)
@@ -73,7 +77,15 @@ def read(text: str) -> Attempts:
 
 def key(rules: BlockRules, user: str, source: str) -> str:
     """What is counted (row L06)."""
+    if len(user.encode()) > LONGEST_USER:
+        user = hashlib.sha256(user.encode()).hexdigest()
     return {"user": user, "ip": source}.get(rules.key, f"{user}@{source}")
+
+
+def room(rules: BlockRules, entries: int, *, heard_us: bool) -> bool:
+    """Whether one more may be counted. Half of the room is for those who answer a challenge of ours: a forged source
+    does not hear it."""
+    return entries < (rules.most if heard_us else rules.most // 2)
 
 
 def is_ours(rules: RegistrarRules, domain: str) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+TRANSPORTS = frozenset({"ws", "wss"})
 VERSION, PROTOCOL = "13", "sip"
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from appliance.calls.media import Latching, RocPolicy
 from appliance.policy.codec_wishes import CodecWishes
-from appliance.policy.options import KEEP_TOS, Choice, Ice, MediaOptions, SdesOptions, Spelling, Vbr
+from appliance.policy.options import KEEP_TOS, Choice, DtlsOptions, Ice, MediaOptions, SdesOptions, Spelling, Vbr
 from appliance.policy.secure_media import Mode, SecureMedia
 from appliance.policy.suites import offered
 from appliance.protocols.ng.flags import ENVELOPE, KEYS, WORDS, interpret, read
@@ -27,7 +27,7 @@ def test_what_kamailio_sends() -> None:
     assert options == MediaOptions(
         transport_protocol="RTP/SAVP",
         sdes=SdesOptions(suites=(CM80,), pad=True),
-        dtls="off",
+        dtls=DtlsOptions(enabled=False),
         osrtp=frozenset({"accept-rfc", "accept-legacy"}),
         ice=Ice.REMOVE,
         rtcp_mux=frozenset({"demux"}),
@@ -93,9 +93,23 @@ def sdes(**change: Any) -> dict[str, Any]:
         ({"SDES": [f"order:{CM80};AES_CM_256_HMAC_SHA1_80;"]}, sdes(order=(CM80, CM256))),
         ({"flags": [f"SDES-offerer_pref:{CM80};"]}, sdes(offerer_preference=(CM80,))),
         ({"flags": ["pad crypto"]}, sdes() | {"flags": frozenset({"pad-crypto"})}),
-        ({"ICE": "force"}, {"ice": Ice.FORCE, "unavailable": ("ICE=force",)}),
-        ({"DTLS": "no"}, {"dtls": "off"}),
-        ({"DTLS": "passive", "DTLS-fingerprint": "SHA-256"}, {"dtls": "passive", "dtls_fingerprint": "SHA-256"}),
+        ({"ICE": "force"}, {"ice": Ice.FORCE}),
+        ({"ICE": "force-relay"}, {"ice": Ice.FORCE, "unavailable": ("ICE=force-relay",)}),
+        ({"ICE": ["force", "lite-forward", "lite-backward", "trickle", "ice2"]},
+         {"ice": Ice.FORCE, "ice_lite": "both", "trickle": True}),
+        ({"flags": ["ICE-lite-forward", "ICE-force"]}, {"ice": Ice.FORCE, "ice_lite": "forward"}),
+        ({"flags": ["ICE-lite-off"], "ICE": "no-lite"}, {"ice_lite": "off"}),
+        ({"ICE-lite": "sideways"}, {"unknown": ("ICE-lite=sideways",)}),
+        ({"DTLS": "no"}, {"dtls": DtlsOptions(enabled=False)}),
+        ({"DTLS": "passive", "DTLS-fingerprint": "SHA-384"},
+         {"dtls": DtlsOptions(role="passive", fingerprint="sha-384")}),
+        ({"flags": ["DTLS-sha1", "DTLS-certificate:trunk-7", "DTLS-fingerprint-peer", "no tls id"]},
+         {"dtls": DtlsOptions(sha1=True, certificate="trunk-7", fingerprint="peer", tls_id=False),
+          "flags": frozenset({"no-tls-id"})}),
+        ({"flags": ["DTLS-reverse-passive", "DTLS-reverse-legacy", "DTLS-reverse-fingerprint:SHA-1"]},
+         {"dtls_from": DtlsOptions(role="passive", legacy=True, fingerprint="sha-1")}),
+        ({"DTLS-reverse": ["off", "what"], "DTLS-fingerprint": "MD5"},
+         {"dtls_from": DtlsOptions(enabled=False), "unknown": ("DTLS-reverse=what", "dtls-fingerprint=MD5")}),
         ({"OSRTP": ["offer-RFC"]}, {"osrtp": frozenset({"offer"})}),
         ({"OSRTP": "offer-legacy"}, {"osrtp": frozenset({"offer-legacy"})}),
         ({"rtcp-mux": ["offer", "require"]}, {"rtcp_mux": frozenset({"offer", "require"})}),
@@ -164,16 +178,16 @@ KEY_EFFECTS: dict[str, tuple[Any, dict[str, Any]]] = {
     "transport-protocol": ("RTP/SAVP", {"transport_protocol": "RTP/SAVP"}),
     "sdes": (["static", "priority"], sdes(static=True, preferred=True)),
     "sdes-from": (["nopad"], {"sdes_from": SdesOptions(pad=False)}),
-    "dtls": ("active", {"dtls": "active"}),
-    "dtls-reverse": ("active", {}),
-    "dtls-fingerprint": ("SHA-1", {"dtls_fingerprint": "SHA-1"}),
+    "dtls": ("active", {"dtls": DtlsOptions(role="active")}),
+    "dtls-reverse": ("active", {"dtls_from": DtlsOptions(role="active")}),
+    "dtls-fingerprint": ("SHA-1", {"dtls": DtlsOptions(fingerprint="sha-1")}),
     "osrtp": (["accept"], {"osrtp": frozenset({"accept-rfc", "accept-legacy"})}),
-    "ice": ("lite-forward", {"unavailable": ("ICE=lite-forward",)}),
-    "ice-lite": (["off", "both"], {"unavailable": ("ice-lite=both",)}),
+    "ice": ("lite-forward", {"ice_lite": "forward"}),
+    "ice-lite": (["off", "both"], {"ice_lite": "both"}),
     "rtcp-mux": (["reject"], {"rtcp_mux": frozenset({"reject"})}),
     "generate-rtcp": ("on", {"unavailable": ("generate-rtcp=on",)}),
     "rtcp-interval": (5000, {}),
-    "bundle": (["reject", "accept"], {"unavailable": ("bundle=accept",)}),
+    "bundle": (["reject", "accept"], {"bundle": frozenset({"reject", "accept"})}),
     "replace": (["origin full"], {"replace": frozenset({"origin"})}),
     "direction": (["x", "y"], {"interface_a": "x", "interface_b": "y"}),
     "interface": ("x", {"interface_a": "x", "interface_b": "x"}),
@@ -235,9 +249,16 @@ WORD_EFFECTS: dict[str, dict[str, Any]] = {
     "signalling-secure": {"signalling_secure": True},
     "signalling-secure-out": {"signalling_secure_out": True},
     "webrtc": {"transport_protocol": "UDP/TLS/RTP/SAVPF", "ice": Ice.FORCE, "rtcp_attribute": False,
-               "rtcp_mux": frozenset({"offer", "require"}), **sdes(enabled=False)},
+               "rtcp_mux": frozenset({"offer", "require"}), "trickle": True,
+               "flags": frozenset({"webrtc", "generate-mid"}), **sdes(enabled=False)},
+    "trickle-ice": {"trickle": True},
+    "reject-ice": {"ice_rejected": True},
+    "ice-reject": {"ice_rejected": True},
+    "no-tls-id": {"dtls": DtlsOptions(tls_id=False)},
 }  # fmt: skip
-FOR_THE_READER = frozenset(["full-rtcp-attribute", "loop-protect", "new-branch", "fatal", "fast", "all"])
+FOR_THE_READER = frozenset(
+    ["full-rtcp-attribute", "fragment", "generate-mid", "loop-protect", "new-branch", "fatal", "fast", "all", "opaque"]
+)
 """Words with an effect where they are looked up in `flags`: tests of negotiation and of the NG commands."""
 
 

@@ -35,14 +35,26 @@ class Kamailio(FakeRpc):
     def __init__(self, run: Path) -> None:
         super().__init__(run / "kamailio_rpc.sock", {
             "core.version": lambda: "kamailio 5.6.3", "core.psx": lambda: [{"IDX": 0, "PID": self.pid}],
-            "htable.setxi": self._set, "htable.delete": self._delete, "htable.get": self._get,
+            "htable.setxi": self._set, "htable.setxs": self._list, "htable.delete": self._delete,
+            "htable.get": self._get,
+            "htable.dump": lambda name: [
+                {"entry": 1, "size": 1, "slot": [{"name": key, "value": value, "type": "int"}]}
+                for key, value in self.script.items()
+            ],
         })  # fmt: skip
         self.pid = 100
         self.ipban: dict[str, int] = {}
+        self.script: dict[str, int] = {}  # what it banned by itself
+        self.lengths: dict[str, str] = {}  # its entries "/4" and "/6"
 
     def _set(self, name: str, key: str, value: int, seconds: int) -> str:
         assert (name, value) == ("ipban", 1)
         self.ipban[key] = seconds
+        return "Ok. Key set to new value."
+
+    def _list(self, name: str, key: str, value: str, seconds: int) -> str:
+        assert (name, seconds) == ("ipban", 1_000_000_000)
+        self.lengths[key] = value
         return "Ok. Key set to new value."
 
     def _get(self, name: str, key: str) -> Any:
@@ -51,7 +63,7 @@ class Kamailio(FakeRpc):
         return {"item": {"name": key, "value": 1}}
 
     def _delete(self, name: str, key: str) -> str:
-        if self.ipban.pop(key, None) is None:
+        if self.ipban.pop(key, None) is None and self.lengths.pop(key, None) is None:
             raise Refusal(404, "Key not found in htable.")
         return "Ok. Key deleted."
 
@@ -142,6 +154,34 @@ async def test_networks_permanent_and_both_families(kamailio: Kamailio, rig: Rig
     around = rig.bans.bans(ipaddress.ip_address("203.0.113.77"))
     assert [str(one.network) for one in around] == ["203.0.113.0/24"]
     assert rig.bans.bans(ipaddress.ip_address("203.0.114.1")) == []
+
+
+async def test_what_was_banned_while_nobody_listened_is_taken_over(kamailio: Kamailio, rig: Rig) -> None:
+    """M13: the script writes a ban's end into Kamailio's table; ours (value 1), a trunk's and those that are over are
+    not taken."""
+    end = int(rig.now) + 200
+    kamailio.script = {"203.0.113.66": end, "203.0.113.67": 1, "198.51.100.5": end, "203.0.113.68": end - 300, "/4": 24}
+    rig.bans._pid = 0
+    await rig.until(lambda: rig.bans.bans())
+    assert [(str(one.network), one.until, one.rule) for one in rig.bans.bans()] == [("203.0.113.66/32", end, "flood")]
+    assert rig.bans.refused == 1
+    await rig.settle()
+    assert rig.holder.means.banned == {"203.0.113.66/32"}
+
+
+async def test_kamailio_is_told_which_networks_to_look_for(kamailio: Kamailio, rig: Rig) -> None:
+    """M13 without a kernel: the prefix lengths in use, the longest first; a restarted Kamailio hears them again."""
+    for network in ("203.0.113.0/24", "10.5.0.0/16", "198.18.5.0/24", "2001:db8::/32", "203.0.113.7"):
+        await rig.bans.ban("local", network)
+    await rig.settle()
+    assert kamailio.lengths == {"/4": "24 16", "/6": "32"}
+    for network in ("203.0.113.0/24", "10.5.0.0/16", "2001:db8::/32"):
+        await rig.bans.unban("local", network)
+    assert kamailio.lengths == {"/4": "24"}
+    kamailio.lengths.clear()
+    rig.bans.table.start((one.network, one.end) for one in rig.bans.bans())
+    await rig.bans.table.carry()
+    assert kamailio.lengths == {"/4": "24"}
 
 
 async def test_validated(rig: Rig) -> None:
@@ -310,7 +350,7 @@ async def test_without_kamailio_and_without_flood_protection(rig: Rig, place: Pa
     await rig.bans.ban("local", "203.0.113.7")
     assert "not up" in rig.bans.table.why
     assert rig.bans.means == ("xdp",)
-    with FakeRpc(place / "run" / "kamailio_rpc.sock", {"htable.setxi": _no_table}):
+    with FakeRpc(place / "run" / "kamailio_rpc.sock", {"htable.setxi": _no_table, "htable.delete": _no_table}):
         await rig.bans.ban("local", "203.0.113.8")
         assert rig.bans.table.why == "ipban: No such htable"
     assert len(rig.bans) == 2

@@ -1,4 +1,4 @@
-"""Datagrams of the routing script: who is believed, what is an event, and that nothing that arrives can raise."""
+"""Messages of the routing script: who is believed, what is an event, and that nothing that arrives can raise."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from appliance.errors import NoCapacity
+from appliance.sip_edge.ksr.link import Link
 from appliance.sip_edge.management import news as subject
 from appliance.sip_edge.management.news import EdgeEvent, News, parse
 
@@ -36,10 +37,11 @@ async def news(tmp_path: Path) -> AsyncIterator[News]:
     made.close()
 
 
-def _send(path: Path, *datagrams: bytes) -> None:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as link:
-        for datagram in datagrams:
-            link.sendto(datagram, str(path))
+def _send(path: Path, *messages: bytes) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as link:
+        link.connect(str(path))
+        for message in messages:
+            link.send(message)
 
 
 @pytest.mark.row("K07")
@@ -83,7 +85,9 @@ def _send_as(uid: int, path: Path, datagram: bytes) -> None:
     path.parent.chmod(0o755)
     program = """import os, socket, sys
 os.setuid(int(sys.argv[1]))
-socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(sys.argv[3].encode(), sys.argv[2])"""
+link = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+link.connect(sys.argv[2])
+link.send(sys.argv[3].encode())"""
     words = [sys.executable, "-c", program, str(uid), path.name, datagram.decode()]
     subprocess.run(words, check=True, cwd=path.parent)
 
@@ -91,7 +95,7 @@ socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).sendto(sys.argv[3].encode(), sy
 @pytest.mark.parametrize(
     "datagram",
     [
-        b"", b"{", b"null", b"[]", b"3", b'"x"', b"{}", b'{"event": 3}', b'{"event": ""}', b'{"event": null}',
+        b"{", b"null", b"[]", b"3", b'"x"', b"{}", b'{"event": 3}', b'{"event": ""}', b'{"event": null}',
         b"\xff\xfe\x00", b"[" * 10_000, b'{"event": "sip_x"' + b" " * 20_000 + b"}",
     ],
 )  # fmt: skip
@@ -126,7 +130,7 @@ def test_bounded() -> None:
 async def test_a_slow_reader_loses_its_watch_not_our_memory(news: News) -> None:
     watcher = news.bus.join()
     for _ in range(5000):
-        news.take(b'{"event": "sip_x"}', os.geteuid())
+        news.take(b'{"event": "sip_x"}')
     with pytest.raises(NoCapacity):
         await watcher.get()
 
@@ -180,4 +184,42 @@ async def test_a_burst_leaves_the_loop_to_others(news: News) -> None:
         await asyncio.sleep(0)
         turns += 1
         assert turns < 10_000
+    assert news.refused == 0
+
+
+async def test_a_burst_is_lost_by_nobody(news: News) -> None:
+    """More than a datagram socket would let wait, while control has something else to do."""
+    watcher, link = news.bus.join(), Link(str(news.path))
+    assert all(link.send(b'{"event": "sip_%d"}' % number) for number in range(100))
+    names = [event.event for _ in range(100) if (event := await watcher.get()) is not None]
+    assert names == [f"sip_{number}" for number in range(100)]
+
+
+async def test_no_room_is_told(news: News) -> None:
+    link = Link(str(news.path))
+    line = b'{"event": "sip_x"}' + b" " * 8000
+    assert not all(link.send(line) for _ in range(1000))
+
+
+async def test_a_link_finds_the_next_control_process(tmp_path: Path) -> None:
+    path = tmp_path / "events.sock"
+    link = Link(str(path))
+    assert link.send(b'{"event": "sip_nobody_listens"}')
+    for _ in range(2):
+        made = News(path)
+        made.tick()
+        watcher = made.bus.join()
+        assert link.send(b'{"event": "sip_x"}')
+        assert (event := await watcher.get()) is not None and event.event == "sip_x"
+        made.close()
+
+
+async def test_a_process_that_is_gone_is_forgotten(news: News) -> None:
+    watcher = news.bus.join()
+    half = subject.MOST_CONNECTIONS // 2
+    for _ in range(3):
+        for _ in range(half):
+            _send(news.path, b'{"event": "sip_x"}')
+        for _ in range(half):
+            await watcher.get()
     assert news.refused == 0

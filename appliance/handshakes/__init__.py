@@ -1,0 +1,1 @@
+"""DTLS handshakes of many legs: inline in the event loop, or in processes of their own."""

@@ -1,0 +1,83 @@
+"""What of a datagram OpenSSL gets to see. Plaintext records are anybody's: those that would end a handshake, or make it
+remember more than a handshake needs, are taken out here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from appliance.protocols.dtls import records
+from appliance.protocols.dtls.records import ContentType, Record
+
+LONGEST_MESSAGE = 16_384  # octets: a chain of certificates; OpenSSL sets so much aside at the first fragment
+HIGHEST_SEQUENCE = 20  # of a handshake message; a handshake with everything has half as many
+PLAINTEXT_RECORDS = 512  # in one association
+ENCRYPTED_RECORDS = 32  # OpenSSL keeps those that come early, 17 KiB each
+LONGEST_ENCRYPTED = 512  # octets: Finished, an alert
+FATAL = 2
+CLOSE_NOTIFY = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """`data`: the records to be read. `alert`: what a plaintext alert said. `oldest`: lowest number of its handshake
+    messages; None: there are none."""
+
+    data: bytes = b""
+    alert: int | None = None
+    oldest: int | None = None
+
+
+class Gate:
+    """Of one association. `client`: we are; messages that only a client sends are not for us then."""
+
+    def __init__(self, *, client: bool) -> None:
+        self.newest = -1  # highest number of a handshake message that was let in
+        self._client = client
+        self._plaintext = PLAINTEXT_RECORDS
+        self._encrypted = ENCRYPTED_RECORDS
+
+    def admit(self, datagram: bytes) -> Admitted:
+        parts: list[bytes] = []
+        sequences: list[int] = []
+        alert = None
+        for record in records.records(datagram):
+            if record.epoch:
+                if len(record.data) <= LONGEST_ENCRYPTED and self._encrypted:
+                    self._encrypted -= 1
+                    parts.append(record.data)
+            elif record.type == ContentType.ALERT:
+                alert = _fatal(record.payload) if alert is None else alert
+            elif self._plaintext and (found := self._readable(record)) is not None:
+                self._plaintext -= 1
+                sequences += found
+                parts.append(record.data)
+        self.newest = max(self.newest, *sequences) if sequences else self.newest
+        return Admitted(b"".join(parts), alert, min(sequences, default=None))
+
+    def _readable(self, record: Record) -> list[int] | None:
+        """Numbers of the messages in a plaintext record that may pass."""
+        if record.type == ContentType.CHANGE_CIPHER_SPEC:
+            return []
+        if record.type != ContentType.HANDSHAKE:
+            return None  # application data without keys
+        sequences = []
+        for message in records.messages(record.payload):
+            if message is None or message.length > LONGEST_MESSAGE or message.sequence > HIGHEST_SEQUENCE:
+                return None
+            if message.type in (_FROM_CLIENT if self._client else _FROM_SERVER):
+                return None
+            sequences.append(message.sequence)
+        return sequences or None
+
+
+_FINISHED = 20  # never in plaintext
+_FROM_CLIENT = frozenset({1, 15, 16, _FINISHED})  # ClientHello, CertificateVerify, ClientKeyExchange
+# HelloRequest, ServerHello, HelloVerifyRequest, ticket, ServerKeyExchange, CertificateRequest, ServerHelloDone
+_FROM_SERVER = frozenset({0, 2, 3, 4, 12, 13, 14, _FINISHED})
+
+
+def _fatal(payload: bytes) -> int | None:
+    """Description of a plaintext alert that means the end."""
+    if len(payload) != 2 or (payload[0] != FATAL and payload[1] != CLOSE_NOTIFY):
+        return None
+    return payload[1]

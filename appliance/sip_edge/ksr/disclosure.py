@@ -1,0 +1,127 @@
+"""No side's addresses reach the other one, in any header or body (row K04); what topoh and the gateway do not do.
+
+From, To and Request-URI are written anew once, when a call or a request outside any dialog is sent on (uac remembers
+and restores them in both directions); all other headers in every message.
+"""
+
+from __future__ import annotations
+
+import functools
+import ipaddress
+import socket
+import time
+from collections.abc import Callable
+
+import KSR
+
+from appliance.sip_edge.ksr import read, say
+from appliance.sip_edge.ksr.routing import RoutingTable, Trunk, host_of
+from appliance.sip_edge.ksr.rules import disclosure
+from appliance.sip_edge.ksr.rules.disclosure import Sides
+
+NAMED = "$dlg_var(named)"  # From and To as the callee knows them, for requests of Kamailio's own
+
+
+def name(table: RoutingTable, caller: Trunk, callee: Trunk, next_hop: str, *, phone: bool) -> None:
+    """From, To and Request-URI of a request that opens something. `phone`: it goes where the called user registered."""
+    if not table.topology.addresses:
+        return
+    sides = _to(table, caller, callee, next_hop)
+    there = sides.facing if phone else host_of(next_hop) or sides.facing
+    if not phone and host_of(read.text("$ru")) in sides.ours:
+        KSR.pv.sets("$ru", disclosure.at(read.text("$ru"), there, disclosure.port_of(next_hop)))
+    given = read.text("$fu"), read.text("$tu")
+    told = sides.clean(given[0]), disclosure.at(given[1], there) if sides.hides(host_of(given[1])) else given[1]
+    if told[0] != given[0]:
+        KSR.uac.uac_replace_from_uri(told[0])
+    if told[1] != given[1]:
+        KSR.uac.uac_replace_to_uri(told[1])
+    if told != given:
+        KSR.pv.sets(NAMED, " ".join(told))
+
+
+def request(table: RoutingTable, sender: Trunk, receiver: Trunk, next_hop: str) -> Callable[[str], str]:
+    """A request that goes on: in the request route, or for one branch of it. How a header that is added is cleaned."""
+    if not table.topology.addresses:
+        return str
+    sides = _to(table, sender, receiver, next_hop)
+    _message(table, sides)
+    return sides.clean
+
+
+def reply(table: RoutingTable, sender: Trunk, receiver: Trunk) -> Callable[[str], str]:
+    """A reply that goes back. How a header that is added is cleaned."""
+    if not table.topology.addresses:
+        return str
+    facing = str(KSR.pv.gete("$T_req($Ri)")).strip("[]")
+    sides = Sides(sender.match, receiver.match, str(KSR.pv.gete("$si")), table.topology.ours, facing)
+    _message(table, sides)
+    _one_contact()
+    return sides.clean
+
+
+def own_request() -> None:
+    """Kamailio's own BYE to the callee (its dialog is at hand): the dialog module writes From and To as the caller
+    did."""
+    told = str(KSR.pv.gete(NAMED)).split(" ")
+    if len(told) != 2 or KSR.pv.gete("$ft") != KSR.pv.gete("$dlg(from_tag)"):
+        return
+    for header, uri, tag in (("From", told[0], "$ft"), ("To", told[1], "$tt")):
+        KSR.hdr.remove(header)
+        KSR.hdr.append(f"{header}: <{uri}>;tag={read.text(tag)}\r\n")
+
+
+def _message(table: RoutingTable, sides: Sides) -> None:
+    head = read.text("$mb").partition("\r\n\r\n")[0]
+    for header, values in disclosure.changes(head, sides, lambda key, value: _ours(table, key, value)):
+        KSR.hdr.remove(header)
+        for value in values:
+            KSR.hdr.append(f"{header}: {value}\r\n")
+    kind = str(KSR.pv.gete("$cT"))
+    if not kind or kind.lower().startswith(say.SDP_TYPE):
+        return
+    text = read.text("$rb")
+    cleaned = disclosure.body(kind, text, sides)
+    if cleaned != text:
+        KSR.textops.set_body(cleaned, kind)
+
+
+def _one_contact() -> None:
+    """topoh masks the first Contact of a message; of several, as in 300 (RFC 3261 section 21.3), the others go."""
+    contacts = disclosure.contacts(read.text("$mb").partition("\r\n\r\n")[0])
+    if len(contacts) > 1:
+        KSR.hdr.remove("Contact")
+        KSR.hdr.append(f"Contact: {contacts[0]}\r\n")
+
+
+def _ours(table: RoutingTable, key: str, value: str) -> bool:
+    """Credentials for us go no further, also those that a phone repeats within its dialogs."""
+    if key != "proxy-authorization" or not table.auth.enabled:
+        return False
+    realm = disclosure.realm(value)
+    return realm == table.auth.realm if table.auth.realm else realm == read.text("$fd")
+
+
+def _to(table: RoutingTable, sender: Trunk, receiver: Trunk, next_hop: str) -> Sides:
+    return Sides(sender.match, receiver.match, str(KSR.pv.gete("$si")), table.topology.ours,
+                 _facing(receiver, next_hop) or table.topology.stand_in)  # fmt: skip
+
+
+def _facing(receiver: Trunk, next_hop: str) -> str:
+    """Our address on the way there: of the socket that was chosen, else as the kernel routes."""
+    chosen = str(KSR.pv.gete("$fs")) or receiver.listen
+    if chosen:
+        return chosen.partition(":")[2].rpartition(":")[0].strip("[]")
+    return _routed(host_of(next_hop), int(time.monotonic()))
+
+
+@functools.lru_cache(maxsize=64)
+def _routed(host: str, second: int) -> str:
+    """Our address that the kernel would use to `host`; asked once in a second (it forgets by that number)."""
+    try:
+        family = socket.AF_INET6 if ipaddress.ip_address(host).version == 6 else socket.AF_INET
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((host, 5060))  # nothing is sent
+            return str(probe.getsockname()[0])
+    except (OSError, ValueError):
+        return ""

@@ -1,0 +1,170 @@
+"""Issue 6, "Show": headless Chromium with JsSIP over WSS, desk phones (baresip) on RTP and on SRTP with SDES keys.
+
+The browser's microphone and the phone play noise that nobody else makes; each side's recording is compared with what
+the other one played. The browser verifies the edge's certificate; the edge asks for the user's password.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.system import lab as labs
+from tests.system import wire
+from tests.system.certificates import Authority
+from tests.system.gateway import Gateway
+from tests.system.sound import Likeness, compare
+from tests.system.test_first_call import assert_freed
+from tests.system.webrtc import chromium, rig
+from tests.system.webrtc.chromium import Chromium
+from tests.system.webrtc.rig import DeskPhone
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
+
+TALK_S = 10
+PACKETS = 50 * TALK_S
+
+
+@pytest.fixture(scope="module")
+def authority(laboratory: labs.Lab, sip_programs: None) -> Authority:
+    if missing := chromium.available():
+        pytest.skip(missing)
+    labs._ip("-n", labs.name("core"), "address", "add", f"{rig.SECURE}/24", "dev", "gw")
+    return Authority(laboratory.directory / "ca")
+
+
+@pytest.fixture(scope="module")
+def gateway(laboratory: labs.Lab, authority: Authority) -> Iterator[Gateway]:
+    with rig.gateway(laboratory, authority) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def registered(laboratory: labs.Lab, authority: Authority, gateway: Gateway) -> Iterator[Chromium]:
+    with chromium.browser(laboratory, "access", 1, authority) as browser:
+        rig.register(browser)
+        yield browser
+
+
+@pytest.fixture
+def browser(registered: Chromium) -> Chromium:
+    """Registered, and nothing noted of earlier calls."""
+    registered.run("events.length = 0")
+    return registered
+
+
+def assert_heard(likeness: Likeness) -> None:
+    """Nearly all of the call, as it was played: the rest is the pieces at both ends, or where a jitter buffer slipped.
+    (A browser's microphone is resampled twice, which costs it the highest tones.)"""
+    assert likeness.found >= TALK_S * 0.7, likeness
+    assert likeness.correlation > 0.98, likeness
+    assert 0.85 < likeness.level < 1.1, likeness
+
+
+def assert_media(before: dict[str, Any], after: dict[str, Any]) -> None:
+    """What getStats says of TALK_S seconds: every packet came, none was lost, and there was sound in them."""
+    came, went = ({key: after[kind][key] - before.get(kind, {}).get(key, 0) for key in keys} for kind, keys in (
+        ("inbound-rtp", ("packetsReceived", "packetsLost", "totalAudioEnergy", "packetsDiscarded")),
+        ("outbound-rtp", ("packetsSent",)),
+    ))  # fmt: skip
+    assert came["packetsReceived"] >= PACKETS * 0.95, came
+    assert came["packetsLost"] == 0, came
+    assert came["totalAudioEnergy"] > 0.01, came
+    assert went["packetsSent"] >= PACKETS * 0.95, went
+    assert_reports(after)
+    assert after["transport"]["dtlsState"] == "connected"
+    assert after["transport"]["srtpCipher"]
+
+
+def assert_reports(after: dict[str, Any]) -> None:
+    """RTCP came through both ways, about the streams that each side knows (G02): the phone, which speaks AVP, reports on
+    what the browser sends under the browser's own SSRC, and its sender reports belong to what the browser hears."""
+    report, heard = after["remote-inbound-rtp"], after["remote-outbound-rtp"]
+    assert report["ssrc"] == after["outbound-rtp"]["ssrc"] and heard["ssrc"] == after["inbound-rtp"]["ssrc"]
+    assert report["packetsLost"] == 0 and report["fractionLost"] == 0, report
+    assert 0 <= report["jitter"] < 1, report
+    assert heard["packetsSent"] > 0 and heard["reportsSent"] > 0, heard
+
+
+def talk(browser: Chromium) -> dict[str, Any]:
+    """From now on, for TALK_S: heard and counted; the statistics at the end."""
+    browser.wait("confirmed")
+    browser.wait("listening")
+    before = browser.statistics()
+    browser.heard()
+    time.sleep(TALK_S)
+    after = browser.statistics()
+    assert "inbound-rtp" in after, browser.story()
+    assert_media(before, after)
+    return after
+
+
+def assert_webrtc(sdp: str) -> None:
+    """What the gateway writes to a browser: DTLS-SRTP with ICE on one port, no key (D04, D06, DTLS-18, G20, G23)."""
+    assert re.search(r"^m=audio \d+ UDP/TLS/RTP/SAVPF ", sdp, re.MULTILINE)
+    for line in ("fingerprint:sha-256 ", "setup:", "ice-ufrag:", "ice-pwd:", "candidate:", "rtcp-mux", "mid:"):
+        assert f"a={line}" in sdp, line
+    assert "a=crypto" not in sdp
+    assert labs.ADDRESS["core"] not in sdp and rig.SECURE not in sdp
+
+
+@pytest.mark.row("D06", "G06", "I09")
+def test_a_browser_calls_a_desk_phone(gateway: Gateway, browser: Chromium) -> None:
+    """WSS, DTLS-SRTP and ICE from the browser; UDP and RTP to the phone. The speech is on the phone's wire, and not on
+    the browser's."""
+    phone = DeskPhone(gateway.lab, 2).start(TALK_S + 30)
+    wires = {role: wire.Wire(gateway.lab, role) for role in ("access", "core")}
+    browser.call(rig.PHONE)
+    statistics = talk(browser)
+    heard = browser.heard()
+    browser.hang_up()
+    phone.ended()
+    for one in wires.values():
+        one.stop()
+    assert_heard(compare(phone.played, heard))
+    assert_heard(compare(browser.played, phone.heard()))
+    assert phone.suite() == ""
+    assert statistics["transport"]["iceRole"] == "controlling"
+    assert_webrtc(browser.events("sdp_remote_answer")[0])
+    for role, found in (("core", TALK_S * 0.7), ("access", 0)):
+        payloads = wires[role].payloads(labs.GATEWAY[role])
+        assert len(payloads) >= PACKETS * 0.95
+        speech = phone.played if role == "access" else browser.played
+        assert compare(speech, wire.pcmu(payloads)).found >= found
+        assert found or compare(speech, wire.pcmu(payloads)).found == 0
+    assert_freed(gateway)
+
+
+@pytest.mark.row("D06", "G06", "I09")
+def test_a_desk_phone_calls_a_browser(gateway: Gateway, browser: Chromium) -> None:
+    """The reverse: the registrar finds the browser, whose Contact nobody could look up, in its session; the gateway
+    offers DTLS-SRTP, ICE and rtcp-mux because it registered over WebSocket."""
+    phone = DeskPhone(gateway.lab, 3).start(TALK_S + 2, dials=True)
+    talk(browser)
+    heard = browser.heard()
+    phone.finish()
+    assert browser.wait("ended") == "remote Terminated"
+    assert_heard(compare(phone.played, heard))
+    assert_heard(compare(browser.played, phone.heard()))
+    assert_webrtc(browser.events("sdp_remote_offer")[0])
+    assert "a=setup:actpass" in browser.events("sdp_remote_offer")[0]  # D02
+    assert_freed(gateway)
+
+
+@pytest.mark.row("D06", "G03", "H01")
+def test_a_browser_calls_a_phone_with_sdes(gateway: Gateway, browser: Chromium, authority: Authority) -> None:
+    """DTLS-SRTP on one leg, SDES over TLS on the other: other keys, other suites, the same speech."""
+    phone = DeskPhone(gateway.lab, 4, authority).start(TALK_S + 30)
+    browser.call(rig.SECURE_PHONE)
+    talk(browser)
+    heard = browser.heard()
+    browser.hang_up()
+    phone.ended()
+    assert phone.suite() == "AES_CM_128_HMAC_SHA1_80"
+    assert_heard(compare(phone.played, heard))
+    assert_heard(compare(browser.played, phone.heard()))
+    assert_freed(gateway)

@@ -1,0 +1,44 @@
+"""The same edge in front of Debian's rtpengine: the words that it says for a WebRTC leg are rtpengine's own, and the
+browser is as content with it as with us."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from tests.system import lab as labs
+from tests.system.certificates import Authority
+from tests.system.rtpengine import PROGRAM
+from tests.system.sound import compare
+from tests.system.webrtc import chromium, rig
+from tests.system.webrtc.peers import rtpengine_gateway
+from tests.system.webrtc.rig import DeskPhone
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(60)]
+
+TALK_S = 3
+
+
+@pytest.fixture
+def authority(laboratory: labs.Lab, sip_programs: None) -> Iterator[Authority]:
+    if missing := chromium.available() or ("" if PROGRAM else "not installed: rtpengine"):
+        pytest.skip(missing)
+    made = Authority(laboratory.directory / "ca")
+    with rtpengine_gateway(laboratory, made):
+        yield made
+
+
+@pytest.mark.row("D06", "I09")
+def test_a_browser_is_called_through_rtpengine(laboratory: labs.Lab, authority: Authority) -> None:
+    with chromium.browser(laboratory, "access", 1, authority) as browser:
+        rig.register(browser)
+        phone = DeskPhone(laboratory, 2).start(TALK_S + 1, dials=True)
+        browser.wait("listening")
+        phone.finish()
+        assert compare(phone.played, browser.heard()).found >= TALK_S / 2
+        assert compare(browser.played, phone.heard()).found >= TALK_S / 2
+        offer = browser.events("sdp_remote_offer")[0]
+    assert re.search(r"^m=audio \d+ UDP/TLS/RTP/SAVPF ", offer, re.MULTILINE)
+    assert "a=crypto" not in offer
