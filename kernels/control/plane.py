@@ -91,8 +91,8 @@ class MediaPlane:
         return self._epoll.fileno()
 
     def submit(self, worker: int, command: Command, *, wake: bool = True) -> int:
-        """Give a command to a worker; its ticket. RingFull, ValueError (not our interface or port, bad address). Without
-        `wake` the worker may sleep on: others follow at once, and then `wake`."""
+        """Give a command to a worker; its ticket. RingFull, ValueError (not our interface or port, bad address).
+        Without `wake` the worker may sleep on: others follow at once, and then `wake`."""
         number = self._socket_number(worker, command) if type(command) is InstallFlow else None
         ticket = self._mailboxes[worker].submit(command, number)
         if wake:
