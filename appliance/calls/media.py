@@ -139,6 +139,7 @@ class LegMedia:
     payload_types: tuple[tuple[int, int], ...] = ()  # of RTP towards this leg: (the other leg's number, this leg's)
     extensions: tuple[tuple[int, int], ...] | None = None  # same for RFC 8285 ids; others are blanked. None: untouched
     tos: int | None = None  # IP TOS / traffic class octet of what we send to this leg; None: the system's
+    opaque: bool = False  # plain here, SRTP of others in truth: relayed as it is, nothing behind its headers is read
     receive_also: tuple[ContextSpec, ...] = ()  # tried when `receive` fails: the keys before a re-key, ...
     latching: Latching = Latching.SIGNALLED_HOST
     ice: IceMedia | None = None

@@ -42,7 +42,7 @@ from appliance.diagnosis.causes import Finding
 from appliance.diagnosis.diagnose import diagnose
 from appliance.errors import CallExists, GatewayError, InvalidRequest, NoCapacity, UnknownCall
 from appliance.placement.reconciler import Placement, Reconciler
-from appliance.policy.options import KEEP_TOS
+from appliance.policy.options import KEEP_TOS, MediaOptions
 from appliance.protocols.ice import trickle
 from appliance.state.drained import DrainedWorkers
 
@@ -309,7 +309,7 @@ class CallService:
             negotiated = negotiation.write_offer(plan, self._ports(branch.placement, plan))
             branch.offerer_tag = request.from_tag
             branch.codecs["b" if plan.offerer == "a" else "a"] = codecs(negotiated.sdp)
-            await self._carry_out(call, branch, _with_tos(branch, negotiated, request.options.tos))
+            await self._carry_out(call, branch, _as_wished(branch, negotiated, request.options))
         self.ledger.publish(EventKind.CREATED if first else EventKind.UPDATED, call)
         return SdpReply(negotiated.sdp, call.call_id, request.options.unknown)
 
@@ -321,7 +321,7 @@ class CallService:
                 branch.to_tag = request.to_tag
             branch.answered = True
             branch.codecs["a" if branch.offerer_tag == branch.from_tag else "b"] = codecs(negotiated.sdp)
-            await self._carry_out(call, branch, _with_tos(branch, negotiated, request.options.tos))
+            await self._carry_out(call, branch, _as_wished(branch, negotiated, request.options))
         self.ledger.publish(EventKind.ANSWERED if first else EventKind.UPDATED, call)
         return SdpReply(negotiated.sdp, call.call_id, request.options.unknown)
 
@@ -396,6 +396,19 @@ class CallService:
             self.ledger.tally.errors[GatewayError.reason] += 1
             log.error("operation failed", operation=name, error=type(error).__name__, where=_where(error))
             raise GatewayError("internal error") from None
+
+
+def _as_wished(branch: Branch, negotiated: Negotiated, options: MediaOptions) -> dict[int, StreamMedia]:
+    """The streams by m-line, with what is asked for beside the negotiation. Legs without keys are opaque where both
+    sides hold keys that we do not have (row J11): numbers in authenticated headers stay as they are."""
+    streams = _with_tos(branch, negotiated, options.tos)
+    if "opaque" not in options.flags:
+        return streams
+    return {line: replace(media, a=_opaque(media.a), b=_opaque(media.b)) for line, media in streams.items()}
+
+
+def _opaque(leg: LegMedia) -> LegMedia:
+    return leg if leg.secure else replace(leg, opaque=True, feedback=True, payload_types=(), extensions=None)
 
 
 def _with_tos(branch: Branch, negotiated: Negotiated, tos: int | None) -> dict[int, StreamMedia]:

@@ -10,6 +10,7 @@ from appliance.config import (
     check_access,
     check_database,
     check_dispatcher,
+    check_radius,
     check_replication,
     check_sip_tls,
     check_topology,
@@ -266,6 +267,7 @@ RULES: tuple[Callable[[Settings], Iterator[Any]], ...] = (
     _port_range, _cores, _interfaces, _trunks, _security, _ng, _grpc, _tls, _files_there, _listeners,
     check_access.groups, check_access.routes, check_access.certificates, check_access.files,
     check_database.database, check_dispatcher.dispatcher, check_replication.replication,
+    check_radius.radius,
     check_sip_tls.sip_tls,
     check_topology.topology,
 )  # fmt: skip

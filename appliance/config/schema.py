@@ -23,9 +23,11 @@ from appliance.config.sip_dispatcher import DestinationSet, SipDispatcher
 from appliance.config.sip_flood import SipFlood
 from appliance.config.sip_limits import SipLimit, SipOverload
 from appliance.config.sip_nat import SipNat
+from appliance.config.sip_radius import SipRadius
 from appliance.config.sip_registrar import SipRegisterBlock, SipRegistrar
 from appliance.config.sip_replication import SipReplication
 from appliance.config.sip_sanity import SipSanity
+from appliance.config.sip_tcp import SipTcp
 from appliance.config.sip_tls import SipTls, SipTlsDomain, SipTlsPeer
 from appliance.config.sip_topology import SipTopology
 from appliance.config.sip_websocket import SipWebsocket
@@ -364,6 +366,7 @@ class Settings(BaseSettings):
     sip: Sip = row(Sip, help=Sip.__doc__ or "", effect=Effect.RESTART)
     sip_bans: SipBans = row(SipBans, help=SipBans.__doc__ or "", effect=Effect.RESTART)
     sip_database: SipDatabase = row(SipDatabase, help=SipDatabase.__doc__ or "", effect=Effect.RESTART)
+    sip_tcp: SipTcp = row(SipTcp, help=SipTcp.__doc__ or "", effect=Effect.RESTART)
     sip_tls: SipTls = row(SipTls, help=SipTls.__doc__ or "", effect=Effect.RESTART)
     sip_tls_domains: tuple[SipTlsDomain, ...] = row((), help=SipTlsDomain.__doc__ or "", effect=Effect.RESTART)
     sip_tls_peers: tuple[SipTlsPeer, ...] = row((), help=SipTlsPeer.__doc__ or "", effect=Effect.RESTART)
@@ -374,6 +377,7 @@ class Settings(BaseSettings):
     sip_limits: tuple[SipLimit, ...] = row((), help=SipLimit.__doc__ or "", effect=Effect.RESTART)
     sip_accounting: SipAccounting = row(SipAccounting, help=SipAccounting.__doc__ or "", effect=Effect.RESTART)
     sip_nat: SipNat = row(SipNat, help=SipNat.__doc__ or "", effect=Effect.RESTART)
+    sip_radius: SipRadius = row(SipRadius, help=SipRadius.__doc__ or "", effect=Effect.RESTART)
     sip_registrar: SipRegistrar = row(SipRegistrar, help=SipRegistrar.__doc__ or "", effect=Effect.RESTART)
     sip_register_block: SipRegisterBlock = row(
         SipRegisterBlock, help=SipRegisterBlock.__doc__ or "", effect=Effect.RESTART

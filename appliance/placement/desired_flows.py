@@ -95,6 +95,7 @@ def _flows(
         feedback=leg.feedback,
         payload_types=payload_types,
         extensions=extensions,
+        opaque=leg.opaque,
         tos=leg.tos or 0,
         dtls=leg.dtls is not None,
         ice=leg.ice is not None,

@@ -52,6 +52,7 @@ def prepare(edge: EdgeConfig) -> Path:
     copy_files(edge.run, {name: path for area in edge.areas for name, path in area.copies.items()}, edge.user)
     for name, text in ((name, text) for area in edge.areas for name, text in area.files.items()):
         target = edge.run / name
+        target.parent.mkdir(mode=0o700, exist_ok=True)
         target.touch(mode=0o600)
         target.write_text(text)
     if edge.database:

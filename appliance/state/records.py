@@ -149,7 +149,7 @@ def _leg_in(value: list[Any]) -> LegMedia:
 
 def _rare_out(leg: LegMedia) -> dict[str, Any]:
     """What few legs have, by name, where it is not the default: a call's record is written at every change."""
-    rare: dict[str, Any] = {name: True for name in ("blocked", "echo") if getattr(leg, name)}
+    rare: dict[str, Any] = {name: True for name in ("blocked", "echo", "opaque") if getattr(leg, name)}
     if leg.receive_also and not leg.dtls:
         rare["receive_also"] = [context_out(spec) for spec in leg.receive_also]
     if not leg.feedback:

@@ -102,6 +102,7 @@ class InstallFlow:
     feedback: bool = True  # RTCP feedback (RFC 4585) from and to here
     payload_types: Pairs = ()  # of RTP that leaves here: (number of the leg it comes from, number here)
     extensions: Pairs | None = None  # same for ids of header extensions, others are blanked. None: left alone
+    opaque: bool = False  # what arrives is SRTP whose keys others have: it passes as it is
     tos: int = 0  # IPv4 TOS or IPv6 traffic class octet of what leaves here
     tap: bool = False  # gets copies of what arrives at its partners; what it sends itself is dropped
     rtp_tap: int | None = None  # slot of the first tap of arriving RTP; of a tap: of the next one

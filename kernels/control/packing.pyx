@@ -8,8 +8,8 @@ from kernels.clib.openssl cimport SHA1_Final, SHA1_Init, SHA1_Update, SHA_CTX
 from kernels.control.records cimport (
     COMMAND_ADD_KEY, COMMAND_DISCARD, COMMAND_EXPORT, COMMAND_IMPORT, COMMAND_INSTALL_CRYPTO, COMMAND_INSTALL_FLOW,
     COMMAND_INSTALL_ICE, COMMAND_REMOVE_CRYPTO, COMMAND_REMOVE_FLOW, COMMAND_REMOVE_KEY, COMMAND_SELECT_KEY,
-    FLOW_BLOCKED, FLOW_DTLS, FLOW_EXTENSIONS, FLOW_ICE, FLOW_MAY_RECEIVE, FLOW_MAY_SEND, FLOW_NO_FEEDBACK, FLOW_RTCP,
-    FLOW_RTP, FLOW_SECURE, FLOW_TAP, FLOW_TAPPED, FLOW_TYPES, ICE_LITE, ICE_PEER_KNOWN, ICE_RESPONSES, ICE_UFRAG,
+    FLOW_BLOCKED, FLOW_DTLS, FLOW_EXTENSIONS, FLOW_ICE, FLOW_MAY_RECEIVE, FLOW_MAY_SEND, FLOW_NO_FEEDBACK, FLOW_OPAQUE,
+    FLOW_RTCP, FLOW_RTP, FLOW_SECURE, FLOW_TAP, FLOW_TAPPED, FLOW_TYPES, ICE_LITE, ICE_PEER_KNOWN, ICE_RESPONSES, ICE_UFRAG,
     LATCH_AUTHENTICATED, LATCH_HOST, LATCH_OFF, LATCH_ONCE, MOVE_CRYPTOS, MOVE_SLOTS, REWRITE_EXTENSIONS,
     REWRITE_TYPES, Command, FlowParameters, FlowRewrite, IceCredential, IceParameters, MoveCommand,
 )
@@ -129,7 +129,7 @@ cdef int pack_flow(FlowParameters *out, object command, object socket) except -1
                  | (FLOW_SECURE if command.secure else 0) | (FLOW_MAY_SEND if command.may_send else 0)
                  | (FLOW_MAY_RECEIVE if command.may_receive else 0) | (FLOW_BLOCKED if command.blocked else 0)
                  | (0 if command.feedback else FLOW_NO_FEEDBACK) | (FLOW_TAP if command.tap else 0)
-                 | (FLOW_TYPES if command.payload_types else 0)
+                 | (FLOW_TYPES if command.payload_types else 0) | (FLOW_OPAQUE if command.opaque else 0)
                  | (0 if command.extensions is None else FLOW_EXTENSIONS)
                  | (FLOW_ICE if command.ice else 0) | (FLOW_DTLS if command.dtls else 0)
                  | (0 if command.rtp_tap is None and command.rtcp_tap is None else FLOW_TAPPED))

@@ -39,6 +39,7 @@ cdef enum:                      # FlowParameters.flags
     FLOW_EXTENSIONS = 1024      # RTP that leaves here: header extension ids by the rewrite table
     FLOW_ICE = 2048             # an ICE agent says from and to where
     FLOW_DTLS = 4096            # DTLS may arrive
+    FLOW_OPAQUE = 8192          # what arrives is SRTP of others: behind its header nothing is looked at
 
 cdef struct FlowParameters:     # desired state of one flow, as commanded
     uint32_t socket             # socket number (kernels/port/port.pxd)

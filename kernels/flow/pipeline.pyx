@@ -18,8 +18,8 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t
 
 from kernels.clib.expect cimport rare
 from kernels.control.records cimport (
-    FLOW_BLOCKED, FLOW_DTLS, FLOW_ICE, FLOW_MAY_SEND, FLOW_RTCP, FLOW_RTP, FLOW_SECURE, FLOW_TAP, FLOW_TAPPED,
-)
+    FLOW_BLOCKED, FLOW_DTLS, FLOW_ICE, FLOW_MAY_SEND, FLOW_OPAQUE, FLOW_RTCP, FLOW_RTP, FLOW_SECURE, FLOW_TAP,
+    FLOW_TAPPED, )
 from kernels.flow.copies cimport copies_make, copies_send
 from kernels.flow.counters cimport (
     COUNTER_COUNT, COUNTER_FORWARDED, COUNTER_FORWARDED_OCTETS, COUNTER_HANDED_OVER, COUNTER_ICE_ANSWERED,
@@ -44,7 +44,7 @@ from kernels.wire.packet cimport (
     DROP_BLOCKED, DROP_DIRECTION, DROP_NO_FLOW, DROP_NONE, DROP_NOT_KEYED, DROP_SOURCE, DROP_SUBSCRIBER, DROP_TOO_SHORT,
     DROP_UNKNOWN_KIND, KIND_DTLS, KIND_RTCP, KIND_RTP, KIND_STUN, KIND_ZRTP, MARK_UNPROVEN, NO_SLOT, Drop, Packet,
 )
-from kernels.wire.rtp cimport RTCP_FIXED, RTP_FIXED, classify, rtcp_check, rtp_check, rtp_ssrc
+from kernels.wire.rtp cimport RTCP_FIXED, RTP_FIXED, classify, opaque_check, rtcp_check, rtp_check, rtp_ssrc
 
 cdef void pipeline_run(Path *path, Packet **batch, uint32_t n) noexcept nogil:
     """Steps 1 to 5 on a batch; `path.live` is what the port is to send, with socket and address."""
@@ -163,7 +163,11 @@ cdef inline Drop accept(Path *path, Packet *packet, uint32_t i) noexcept nogil:
     """Step 3: an opened packet is checked, taken into account and given its partner."""
     cdef Flow *flow = &path.flows[packet.flow]
     cdef bint rtp = packet.kind == KIND_RTP
-    cdef Drop verdict = rtp_check(packet.data, packet.length) if rtp else rtcp_check(packet.data, packet.length)
+    cdef Drop verdict
+    if rare(flow.want.flags & FLOW_OPAQUE):
+        verdict = opaque_check(packet.data, packet.length, rtp)
+    else:
+        verdict = rtp_check(packet.data, packet.length) if rtp else rtcp_check(packet.data, packet.length)
     if verdict != DROP_NONE:
         return verdict
     if not note(path, flow, packet):

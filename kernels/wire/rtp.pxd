@@ -69,6 +69,15 @@ cdef inline Drop rtcp_check(const uint8_t *data, uint32_t length) noexcept nogil
         at += octets
     return DROP_NONE
 
+cdef inline Drop opaque_check(const uint8_t *data, uint32_t length, bint rtp) noexcept nogil:
+    """SRTP or SRTCP that passes as it is: what is not encrypted fits (RFC 3711 sections 3.1, 3.4); paddings and the
+    parts of a compound cannot be seen."""
+    cdef int32_t header
+    if not rtp:
+        return DROP_TOO_SHORT if length < RTCP_FIXED else DROP_MALFORMED if data[0] >> 6 != 2 else DROP_NONE
+    header = rtp_header_octets(data, length)
+    return <Drop>-header if header < 0 else DROP_NONE
+
 cdef inline uint32_t rtp_ssrc(const uint8_t *data) noexcept nogil:
     return load_be32(data + 8)
 

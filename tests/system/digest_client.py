@@ -31,7 +31,8 @@ def challenges(reply: str) -> list[Challenge]:
     for text in found:
         fields = dict(re.findall(r'(\w+)="?([^",]+)"?', text))
         assert fields["qop"] == "auth"
-        made.append(Challenge(fields["realm"], fields["nonce"], fields["algorithm"], fields.get("stale") == "true"))
+        algorithm = fields.get("algorithm", "MD5")  # RFC 7616 section 3.3
+        made.append(Challenge(fields["realm"], fields["nonce"], algorithm, fields.get("stale") == "true"))
     return made
 
 

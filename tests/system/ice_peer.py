@@ -90,7 +90,11 @@ class PlainPeer(asyncio.DatagramProtocol):
         return int(self._transport.get_extra_info("sockname")[1])
 
     def sdp(self) -> str:
-        lines = ["v=0", f"o=- 1 1 IN IP4 {LOOPBACK}", "s=-", f"c=IN IP4 {LOOPBACK}", "t=0 0", f"m=audio {self.port} RTP/AVP 0"]
+        lines = [
+            "v=0", f"o=- 1 1 IN IP4 {LOOPBACK}", "s=-", f"c=IN IP4 {LOOPBACK}", "t=0 0",
+            f"m=audio {self.port} RTP/AVP 0", "a=rtpmap:0 PCMU/8000",
+            "a=sendrecv",  # without a direction aiortc is at a loss
+        ]  # fmt: skip
         return "".join(f"{line}\r\n" for line in lines)
 
     def hear(self, sdp: str) -> None:
@@ -111,4 +115,10 @@ class PlainPeer(asyncio.DatagramProtocol):
 
 def rtp(sequence: int, text: bytes = b"payload") -> bytes:
     """PCMU, 20 ms apart."""
-    return b"\x80\x00" + sequence.to_bytes(2, "big") + (160 * sequence).to_bytes(4, "big") + b"ssrc" + text.ljust(160, b".")
+    return (
+        b"\x80\x00"
+        + sequence.to_bytes(2, "big")
+        + (160 * sequence).to_bytes(4, "big")
+        + b"ssrc"
+        + text.ljust(160, b".")
+    )

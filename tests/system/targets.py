@@ -147,21 +147,24 @@ class Call:
     def __init__(self, caller: Caller, call_id: str, headers: str, user: str) -> None:
         self.caller, self.call_id, self.user = caller, call_id, user
         self.branch, self.tag = f"z9hG4bK{secrets.token_hex(8)}", secrets.token_hex(4)
-        self.status, self.reply = 0, ""
+        self.status, self.reply, self.number = 0, "", 1
         self.began, self.took_s = time.monotonic(), 0.0
         contact = f"Contact: <sip:{user}@{HOST}:{caller.port}>\r\n"
         self.invite = self.request("INVITE", self.branch, f"{contact}{MARK}: {call_id}\r\n{headers}")
 
-    def request(self, method: str, branch: str = "", more: str = "", uri: str = "") -> str:
+    def request(self, method: str, branch: str = "", more: str = "", uri: str = "", body: str = "") -> str:
         host, port = self.caller.edge
         branch = branch or f"z9hG4bK{secrets.token_hex(8)}"
-        number = 2 if method == "BYE" else 1
-        to = header(self.reply, "To") if method in ("ACK", "BYE") and self.reply else f"<sip:bob@{host}:{port}>"
+        if method not in ("INVITE", "ACK", "CANCEL"):
+            self.number += 1
+        number = self.number if method not in ("INVITE", "ACK", "CANCEL") else 1
+        within = method not in ("INVITE", "CANCEL") and self.reply
+        to = header(self.reply, "To") if within else f"<sip:bob@{host}:{port}>"
         return (
             f"{method} {uri or f'sip:bob@{host}:{port}'} SIP/2.0\r\n"
             f"Via: SIP/2.0/UDP {HOST}:{self.caller.port};branch={branch}\r\nMax-Forwards: 70\r\n"
             f"From: <sip:{self.user}@{HOST}>;tag={self.tag}\r\nTo: {to}\r\nCall-ID: {self.call_id}\r\n"
-            f"CSeq: {number} {method}\r\n{more}Content-Length: 0\r\n\r\n"
+            f"CSeq: {number} {method}\r\n{more}Content-Length: {len(body)}\r\n\r\n{body}"
         )
 
     def wait(self, patience: float) -> None:
@@ -183,14 +186,23 @@ class Call:
     def hang_up(self) -> None:
         self.caller.send(self._within("BYE"))
 
+    def ask(self, method: str, kind: str, body: str, patience: float = 5.0) -> int:
+        """Status of the reply to a request with a body in the dialog."""
+        self.caller.send(self._within(method, f"Content-Type: {kind}\r\n", body))
+        limit = time.monotonic() + patience
+        while True:
+            reply = self.caller.receive(limit - time.monotonic())
+            if reply.startswith("SIP/2.0 ") and f" {method}" in header(reply, "CSeq") and reply[8] != "1":
+                return int(reply[8:11])
+
     def _acknowledge(self) -> None:
         self.caller.send(self._within("ACK") if self.status < 300 else self.request("ACK", self.branch))
 
-    def _within(self, method: str) -> str:
+    def _within(self, method: str, more: str = "", body: str = "") -> str:
         routes = re.findall(r"^Record-Route:[ \t]*(.*?)\r?$", self.reply, re.MULTILINE | re.IGNORECASE)
         route = "".join(f"Route: {one}\r\n" for one in reversed(routes))
         contact = header(self.reply, "Contact").strip("<>")
-        return self.request(method, more=route, uri=contact)
+        return self.request(method, more=route + more, uri=contact, body=body)
 
 
 class Gateway:
@@ -207,6 +219,9 @@ class Gateway:
         self._link.close()
         self._thread.join(2)
 
+    def took(self, text: bytes) -> None:
+        """A message that came."""
+
     def _serve(self) -> None:
         while not self._stop:
             try:
@@ -215,6 +230,10 @@ class Gateway:
                 continue
             except OSError:
                 return
-            cookie = text.split(b" ", 1)[0]
-            word = b"pong" if b"4:ping" in text else b"ok"
-            self._link.sendto(cookie + b" d6:result%d:%be" % (len(word), word), peer)
+            self.took(text)
+            cookie, _, request = text.partition(b" ")
+            self._link.sendto(cookie + b" " + self._reply(request), peer)
+
+    def _reply(self, request: bytes) -> bytes:
+        word = b"pong" if b"4:ping" in request else b"ok"
+        return b"d6:result%d:%be" % (len(word), word)

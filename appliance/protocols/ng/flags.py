@@ -630,6 +630,7 @@ WORDS: dict[str, Word] = {
     "fast": Word(_SAME, "`delete`: at once, whatever the delay"),
     "to-tag": Word(_SAME, "`delete`: the to-tag must match too; it always must", _ALWAYS),
     "all": Word(_SAME, "`block media`, `subscribe request`: every party"),
+    "opaque": Word(_SAME, "ours: media is SRTP whose keys we do not have; legs without keys relay it as it is"),
     "signalling-secure": Word(_field(signalling_secure=True), "ours: this side speaks SIP over TLS"),
     "signalling-secure-out": Word(_field(signalling_secure_out=True), "ours: the other side does"),
 }  # fmt: skip

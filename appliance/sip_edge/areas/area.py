@@ -9,6 +9,10 @@ from pathlib import Path
 Value = int | str
 
 
+class MissingModule(ValueError):
+    """A setting needs a module of Kamailio that is not installed."""
+
+
 @dataclass(frozen=True)
 class Places:
     """Where things of one SIP edge are; absolute."""
@@ -30,10 +34,10 @@ class Area:
     """
 
     modules: tuple[str, ...] = ()
-    parameters: tuple[tuple[str, str, Value], ...] = ()  # (module, name, value)
+    parameters: tuple[tuple[str, str, Value], ...] = field(default=(), repr=False)  # (module, name, value)
     globals: tuple[tuple[str, Value], ...] = ()
     aliases: tuple[str, ...] = ()  # sockets that are ours to route for, though not here ("udp:10.0.0.1:5060")
-    files: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict, repr=False)  # these and URLs may hold passwords
     tables: tuple[str, ...] = ()
     statements: tuple[str, ...] = ()
     blocks: tuple[str, ...] = ()

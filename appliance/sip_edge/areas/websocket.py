@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from appliance.config.schema import Settings
 from appliance.config.types import SipListen
-from appliance.sip_edge.areas.area import Area, Places
+from appliance.sip_edge.areas.area import Area, MissingModule, Places
 from appliance.sip_edge.ksr.rules.websocket import WebsocketRules
 
 CORE = {"ws": "tcp", "wss": "tls"}  # Kamailio listens for TCP or TLS: what becomes a WebSocket, it learns from HTTP
 PING, SIP = 1, 1  # keepalive_mechanism: ping frames; sub_protocols: sip alone
-
-
-class MissingModule(ValueError):
-    """A setting needs a module of Kamailio that is not installed."""
 
 
 def core_socket(socket: SipListen) -> str:
@@ -36,6 +32,7 @@ def area(settings: Settings, places: Places) -> Area:
             ("websocket", "keepalive_timeout", keepalive),
             ("websocket", "keepalive_interval", 1),
             ("websocket", "sub_protocols", SIP),
+            ("websocket", "rm_delay_interval", 1),  # seconds until what was closed is told (websocket:closed)
         ),
         globals=(("tcp_accept_no_cl", "yes"),),  # HTTP requests have no Content-Length
     )

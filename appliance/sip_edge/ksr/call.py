@@ -11,6 +11,7 @@ from appliance.sip_edge.ksr import (
     fallback,
     media,
     media_flags,
+    radius,
     read,
     say,
     target,
@@ -26,10 +27,10 @@ def new(table: RoutingTable) -> int:
     if way is None:
         return 1
     caller, word = media_flags.by_its_leg(way[0], say.transport()), way[1]
+    radius.account(table)  # before there is a transaction, which takes the flags along
     KSR.tm.t_newtran()
     KSR.tm.t_reply(100, "Trying")
     KSR.dialog.dlg_manage()
-    KSR.pv.seti("$dlg_ctx(timeout_bye)", 1)
     topology.begins(table)
     KSR.pv.sets("$dlg_var(caller)", caller.name)
     say.event("call", state="INIT", caller=caller.name)
@@ -41,7 +42,7 @@ def new(table: RoutingTable) -> int:
         KSR.pv.sets("$dlg_var(secured)", say.transport())
     elif offered.plain:
         KSR.pv.sets("$dlg_var(rtp)", "1")
-    if not media.offer(table, caller, callee, _leads_to(callee), by_caller=True):
+    if not media.offer(table, caller, callee, _leads_to(callee), *target.further_hops(), by_caller=True):
         return 1
     dialog.hide(table)
     disclosure.name(table, caller, callee, target.next_hop(), phone=word == target.REGISTRAR)

@@ -9,7 +9,7 @@ import time
 
 import KSR
 
-from appliance.sip_edge.ksr import read, say
+from appliance.sip_edge.ksr import radius, read, say
 from appliance.sip_edge.ksr.routing import RoutingTable
 from appliance.sip_edge.ksr.rules import auth
 from appliance.sip_edge.ksr.rules.auth import NONCES, AuthRules, Credentials, Verdict
@@ -25,6 +25,8 @@ class DatabaseSilent(Exception):
 def authenticate(table: RoutingTable, realm: str) -> str | None:
     """The user who proved its password; None: challenged or refused already."""
     rules = table.auth
+    if table.radius.passwords:
+        return radius.authenticate(table, rules.realm or realm)
     if not rules.enabled:
         say.refuse(403, "Forbidden", "digest_off")
         return None
@@ -59,7 +61,9 @@ def heard_us(table: RoutingTable, realm: str) -> bool:
 
 
 def is_user(table: RoutingTable, user: str, domain: str) -> bool:
-    """Whether there is such a user; False also where nobody can say."""
+    """Whether there is such a user; where RADIUS knows them, any name may be one; False where nobody can say."""
+    if table.radius.passwords:
+        return True
     if not table.auth.enabled or not (auth.plain(user) and auth.plain(domain)):
         return False
     query = f"SELECT username FROM subscriber WHERE username = '{user}' AND domain = '{domain}'"

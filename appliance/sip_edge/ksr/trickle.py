@@ -10,8 +10,8 @@ from appliance.sip_edge.ksr.rules.trickle import FRAGMENT, TO_GATEWAY
 
 
 def is_fragment() -> bool:
-    """The request at hand has such a body."""
-    return bool(KSR.textops.has_body_type(FRAGMENT) > 0)
+    """The request at hand has such a body. To has_body_type all types are alike that Kamailio does not know."""
+    return str(KSR.pv.gete("$cT")).partition(";")[0].strip().lower() == FRAGMENT
 
 
 def take() -> int:
