@@ -14,6 +14,7 @@ from appliance.placement.desired_contexts import MOST_ALSO
 from appliance.policy import secure_media
 from appliance.policy.options import MediaOptions
 from appliance.protocols.ng import flags as ng_flags
+from appliance.protocols.sdp.profiles import PROFILES
 from appliance.protocols.srtp import suites
 from srtpgw.v1 import calls_pb2, sessions_pb2, types_pb2
 
@@ -36,7 +37,7 @@ _ROLLOVER: dict[int, RocPolicy] = {
     sessions_pb2.ROLLOVER_RESET: RocPolicy.RESET,
     sessions_pb2.ROLLOVER_KEEP: RocPolicy.KEEP,
 }
-_PROTOCOLS = ("", "RTP/AVP", "RTP/AVPF", "RTP/SAVP", "RTP/SAVPF")
+_PROTOCOLS = ("", *PROFILES)
 _MUX_WORDS = frozenset({"offer", "require", "demux", "accept", "reject"})
 
 
@@ -119,15 +120,20 @@ def _sdp(text: str) -> bytes:
     return text.encode()
 
 
-def _sdes(message: calls_pb2.MediaOptions, base: MediaOptions) -> MediaOptions:
+_NG_KEYS = {"sdes": "sdes", "sdes_from": "sdes-from", "vbr": "vbr", "dtls": "dtls", "dtls_from": "dtls-reverse",
+            "ice": "ice", "bundle": "bundle"}  # fmt: skip
+_NG_FLAGS = {"webrtc": "webrtc", "reject_ice": "reject-ice"}
+
+
+def _ng_words(message: calls_pb2.MediaOptions, base: MediaOptions) -> MediaOptions:
     """The fields whose words are NG's, by NG's own tables."""
-    for field in ("sdes", "sdes_from", "vbr"):
-        value = getattr(message, field)
-        if value:
-            base = ng_flags.read({field.replace("_", "-"): value if field == "vbr" else list(value)}, base)
-        if base.unknown:
-            _refuse(f"options.{field}", f"{base.unknown[0]}: not understood")
-    return base
+    body: dict[str, Any] = {"flags": [word for field, word in _NG_FLAGS.items() if getattr(message, field)]}
+    for field, key in _NG_KEYS.items():
+        if value := getattr(message, field):
+            body[key] = value if isinstance(value, str) else list(value)
+            if wrong := [*(found := ng_flags.read({key: body[key]})).unknown, *found.unavailable]:
+                _refuse(f"options.{field}", f"{wrong[0]}: not understood, or not to be had")
+    return ng_flags.read(body, base)
 
 
 def _options(message: calls_pb2.MediaOptions, base: MediaOptions) -> MediaOptions:
@@ -136,12 +142,12 @@ def _options(message: calls_pb2.MediaOptions, base: MediaOptions) -> MediaOption
     mux = frozenset(message.rtcp_mux)
     if not mux <= _MUX_WORDS:
         _refuse("options.rtcp_mux", f"not one of {', '.join(sorted(_MUX_WORDS))}")
-    base = _sdes(message, base)
+    base = _ng_words(message, base)
     inbound, outbound = message.secure_media_inbound, message.secure_media_outbound
     suite_names = tuple(_suite(suite, f"options.suites[{n}]").name for n, suite in enumerate(message.suites))
     return replace(
         base,
-        transport_protocol=message.transport_protocol,
+        transport_protocol=message.transport_protocol or base.transport_protocol,
         inbound=_policy(inbound, "options.secure_media_inbound", secure_media.parse) if inbound else None,
         outbound=_policy(outbound, "options.secure_media_outbound", secure_media.parse) if outbound else None,
         sdes=replace(
@@ -149,7 +155,7 @@ def _options(message: calls_pb2.MediaOptions, base: MediaOptions) -> MediaOption
         ),
         signalling_secure=message.signalling_secure,
         signalling_secure_out=message.signalling_secure_out,
-        rtcp_mux=mux,
+        rtcp_mux=mux | base.rtcp_mux,
         replace=frozenset(message.replace),
         interface_a=message.interface_a,
         interface_b=message.interface_b,

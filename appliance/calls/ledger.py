@@ -69,7 +69,7 @@ class Ledger:
     ) -> None:
         self.registry = Registry()
         self.bus = EventBus[CallEvent]()
-        self.on_ended: Callable[[CallEvent], None] = lambda event: None  # call records: they ask for no other views
+        self.on_ended: list[Callable[[CallEvent], None]] = []  # who asks for no other views: call records, hangups
         self.keying: Followers = Nobody()
         self.tally = Tally(clock())
         self.draining = False
@@ -195,7 +195,8 @@ class Ledger:
         self.tally.seconds += max(0.0, call.changed - call.created)
         event = CallEvent(kind, call.changed, call.call_id, view, reason)
         self.bus.publish(event)
-        self.on_ended(event)
+        for told in self.on_ended:
+            told(event)
         return view
 
     def forget(self, call: Call) -> None:

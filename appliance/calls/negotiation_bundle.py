@@ -1,8 +1,9 @@
 """BUNDLE (RFC 9143): which m-lines of a leg share a transport. Decided here alone.
 
-Every m-line has ports of its own for now, so the group that we write names one m-line, the first that lives: a peer
-takes that for "not bundled" (section 7.3.2), also one that insists on a group. An m-line that exists inside a group
-only (a=bundle-only) is refused. With shared ports `members` names more and `refusal` nothing.
+Every m-line has ports of its own for now. So a leg with one live m-line is in a group of one (a peer may insist on a
+group), several are in none, and an m-line that can only be inside a group is refused. Tried with Chromium: it takes
+several m-lines without a group, unless its policy is max-bundle; with a group it takes no answer, to its next offer,
+that leaves one of them out. With shared ports `members` names them all and `refusal` nothing.
 """
 
 from __future__ import annotations
@@ -31,9 +32,18 @@ def grouped(offer: Description, media: Media) -> bool:
     return bool(mid) and any(mid in names[1:] for names in groups if names and names[0] == "BUNDLE")
 
 
-def refusal(media: Media) -> str:
-    """Why the m-line cannot be without a group; "": it can."""
-    return "bundle-only: every m-line has a transport of its own here" if media.has("bundle-only") else ""
+def refusal(offer: Description, at: int, *, new: bool) -> str:
+    """Why m-line `at` (from 0) cannot be without a group; "": it can. `new`: its stream does not run yet."""
+    media = offer.media[at]
+    if media.has("bundle-only"):
+        return ONLY
+    if not new or media.has("candidate") or not grouped(offer, media):
+        return ""
+    others = (one for one in offer.media[:at] if one.media.port and grouped(offer, one))
+    return ONLY if any(one.has("candidate") for one in others) else ""  # max-bundle: it gathered for the first alone
+
+
+ONLY = "it can only be in a BUNDLE group, and every m-line has a transport of its own here"
 
 
 def offers(options: MediaOptions, proto: str) -> bool:
@@ -51,8 +61,9 @@ def accepts(options: MediaOptions, proto: str) -> bool:
 
 
 def members(lines: Sequence[Member]) -> tuple[str, ...]:
-    """The mids of our group; empty: no group. rtcp-mux is a condition (section 9.3, SDP-16)."""
-    return next(((line.mid,) for line in lines if line.mid and line.mux), ())
+    """The mids of our group, of the live m-lines that may be in it; empty: no group. rtcp-mux is a condition (section
+    9.3, SDP-16)."""
+    return (lines[0].mid,) if len(lines) == 1 and lines[0].mid and lines[0].mux else ()
 
 
 def _browser(proto: str) -> bool:

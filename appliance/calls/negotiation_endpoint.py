@@ -30,10 +30,11 @@ def endpoint(sdp: Description, media: Media, options: MediaOptions) -> Endpoint:
     number = media.number
     if connection is None:
         raise IncompleteSdp(f"SDP line {number}: no c= line for this m-line", field="sdp")
-    if not connection.literal:
+    ice = sdp.attribute(media, "ice-ufrag") is not None
+    if not connection.literal and not ice:
         raise invalid(number, "the c= line that holds here has no IP address")
-    nowhere = connection.host in UNSPECIFIED
-    zero = nowhere and sdp.attribute(media, "ice-ufrag") is None  # with ICE: no address yet (row G19)
+    nowhere = connection.host in UNSPECIFIED or not connection.literal  # browsers hide addresses behind mDNS names
+    zero = nowhere and not ice  # with ICE: no address yet (row G19)
     host = _host(connection, options)
     port = media.media.port
     rtp = None if nowhere or port == DISCARD_PORT else Address(host, port)

@@ -63,8 +63,8 @@ def plan(offer: Description, options: MediaOptions, agreed: Exchange, side: str,
     found = places.groups(offer, options, agreed, side)
     stream_of = places.streams(offer, found, agreed, side)
     lines = []
-    for at, media in enumerate(offer.media):
-        lines.append(_line(offer, media, options, agreed, stream_of[at], side, ours))
+    for at in range(len(offer.media)):
+        lines.append(_line(offer, at, options, agreed, stream_of[at], side, ours))
     if all(line.refusal for line in lines):
         _nothing_left(lines)
     preferred = this_side(options).preferred
@@ -102,21 +102,22 @@ def _refused(media: Media, why: str, *, crypto_missing: bool = False) -> LinePla
 
 def _line(
     offer: Description,
-    media: Media,
+    at: int,
     options: MediaOptions,
     agreed: Exchange,
     stream: int,
     side: str,
     ours: Collection[bytes],
 ) -> LinePlan:
+    media = offer.media[at]
     profile = profiles.find(media.media.proto)
     if media.media.port == 0:
         return _refused(media, "offered with port 0")
     if profile is None:
         return _refused(media, f"protocol {media.media.proto} is not RTP as we know it")
-    if why := bundle.refusal(media):
-        return _refused(media, why)
     before = agreed.live(stream)
+    if why := bundle.refusal(offer, at, new=before is None):
+        return _refused(media, why)
     ice = None if options.ice_rejected else by_ice.read(offer, media)
     try:
         crypto, dtls = _keying(offer, media, profile, options, ours, before.leg(side) if before else None, ice)

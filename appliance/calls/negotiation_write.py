@@ -75,11 +75,16 @@ def out_line(
         () if twin else leg.proposed,
         leg.mux,
         zero,
-        endpoint.direction if endpoint is not None and zero else "",
+        endpoint.direction if endpoint is not None and (zero or _directionless(source, offered.proto)) else "",
         plain_through=not (line.a.secure or line.b.secure),
         twin=twin,
         mid="" if twin else leg.mid,
     )
+
+
+def _directionless(source: Media | None, proto: str) -> bool:
+    """JSEP wants a direction in every m-line (RFC 8829 section 5.2.1); phones leave sendrecv out."""
+    return source is not None and _browser(proto) and not any(source.has(direction) for direction in DIRECTIONS)
 
 
 def write(

@@ -22,7 +22,7 @@ from appliance.calls.negotiation_endpoint import endpoint as endpoint_of
 from appliance.calls.negotiation_target import target
 from appliance.errors import CryptoRequired, NotAcceptable
 from appliance.policy import suites as suite_policy
-from appliance.policy.options import KEEP_TOS, MediaOptions
+from appliance.policy.options import KEEP_TOS, DtlsOptions, MediaOptions
 from appliance.protocols.sdes import crypto
 from appliance.protocols.sdes.crypto import Crypto
 from appliance.protocols.sdp import profiles
@@ -98,9 +98,10 @@ def codecs(sdp: bytes) -> Codecs:
 
 def profile_for(source: str, options: MediaOptions) -> Profile:
     """The profile towards a subscriber: asked for by name, else as its trunk's policy says, else as the source's. One
-    m-line has one form: a subscriber that may be secure or plain is offered SRTP. InvalidRequest, NotAcceptable,
-    CryptoRequired."""
-    return target(profiles.PROFILES[source], replace(options, osrtp=frozenset())).profile
+    m-line has one form: a subscriber that may be secure or plain is offered SRTP, with keys in SDP. InvalidRequest,
+    NotAcceptable, CryptoRequired."""
+    only_sdes = replace(options, osrtp=frozenset(), dtls=DtlsOptions(enabled=False))
+    return target(profiles.PROFILES[source], only_sdes).profile
 
 
 def propose(

@@ -10,7 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from appliance.cli.client import TIMEOUT_S, connected
-from appliance.cli.options import DEFAULT_SOCKET, JsonOption, SocketOption
+from appliance.cli.exits import Exit, fail
+from appliance.cli.options import DEFAULT_SOCKET, FilesArgument, JsonOption, SocketOption
 from appliance.cli.output import print_json, print_line, print_table, tree
 from appliance.cli.paging import listed
 
@@ -21,6 +22,7 @@ def register(app: typer.Typer) -> None:
     edge.command("status")(status)
     edge.command("events")(events)
     edge.command("audit")(audit)
+    edge.command("rotate-key")(rotate_key)
 
 
 def status(socket: SocketOption = Path(DEFAULT_SOCKET), as_json: JsonOption = False) -> None:
@@ -49,6 +51,27 @@ def events(
         stub = edge_pb2_grpc.EdgeServiceStub(channel)
         for event in stub.Watch(edge_pb2.WatchEdgeRequest(rules=rule or ())):
             print_line(tree(event)) if as_json else typer.echo(_event(event))
+
+
+def rotate_key(
+    files: FilesArgument = None,
+    force: Annotated[bool, typer.Option(help="Also while an earlier key is still taken: its calls are lost.")] = False,
+) -> None:
+    """A new key for topology hiding, from the SIP edge's next start on; calls that are up go on under the old one.
+
+    Works on the files in paths.state of this machine, as root or Kamailio's account."""
+    from appliance.config.faults import ConfigError
+    from appliance.config.load import load
+    from appliance.errors import GatewayError
+    from appliance.sip_edge import mask_keys
+
+    try:
+        settings = load(files or ())
+        previous = mask_keys.rotate(settings, force=force)
+    except (GatewayError, ConfigError, OSError, ValueError) as error:
+        fail(Exit.FAILED, str(error))
+    typer.echo(f"{previous} is taken for calls that are up until {settings.sip.dialog_timeout_s} s from now.")
+    typer.echo("Restart the SIP edge (systemctl restart srtpgw-sip): it makes the new key.")
 
 
 def audit(

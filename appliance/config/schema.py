@@ -27,6 +27,7 @@ from appliance.config.sip_radius import SipRadius
 from appliance.config.sip_registrar import SipRegisterBlock, SipRegistrar
 from appliance.config.sip_replication import SipReplication
 from appliance.config.sip_sanity import SipSanity
+from appliance.config.sip_tcp import SipTcp
 from appliance.config.sip_tls import SipTls, SipTlsDomain, SipTlsPeer
 from appliance.config.sip_topology import SipTopology
 from appliance.config.sip_websocket import SipWebsocket
@@ -365,6 +366,7 @@ class Settings(BaseSettings):
     sip: Sip = row(Sip, help=Sip.__doc__ or "", effect=Effect.RESTART)
     sip_bans: SipBans = row(SipBans, help=SipBans.__doc__ or "", effect=Effect.RESTART)
     sip_database: SipDatabase = row(SipDatabase, help=SipDatabase.__doc__ or "", effect=Effect.RESTART)
+    sip_tcp: SipTcp = row(SipTcp, help=SipTcp.__doc__ or "", effect=Effect.RESTART)
     sip_tls: SipTls = row(SipTls, help=SipTls.__doc__ or "", effect=Effect.RESTART)
     sip_tls_domains: tuple[SipTlsDomain, ...] = row((), help=SipTlsDomain.__doc__ or "", effect=Effect.RESTART)
     sip_tls_peers: tuple[SipTlsPeer, ...] = row((), help=SipTlsPeer.__doc__ or "", effect=Effect.RESTART)

@@ -160,6 +160,53 @@ class Trunk(Table):
         help="Which keying is answered where one of its m-lines carries both a fingerprint and crypto lines.",
         effect=Effect.NEXT_CALL,
     )
+    webrtc: Literal["websocket", "always", "never"] = row(
+        "websocket",
+        help="Which of its legs are WebRTC ones (UDP/TLS/RTP/SAVPF, ICE, rtcp-mux): those whose SIP comes over "
+        "WebSocket, all, none.",
+        effect=Effect.NEXT_CALL,
+    )
+    dtls: Literal["accept", "offer", "off"] = row(
+        "accept",
+        help="DTLS-SRTP: taken where it offers it (accept); also what our offers of SRTP to it ask for, as "
+        "UDP/TLS/RTP/SAVP and instead of SDES (offer); none, not on WebRTC legs either (off).",
+        effect=Effect.NEXT_CALL,
+    )
+    dtls_role: Literal["active", "passive"] = row(
+        "active",
+        help="Who begins the handshake where it leaves that to us (actpass): we (active), or it, as a peer behind NAT "
+        "may need (passive).",
+        effect=Effect.NEXT_CALL,
+    )
+    dtls_fingerprint: Literal["sha-256", "sha-384", "sha-512", "sha-224", "sha-1", "peer"] = row(
+        "sha-256",
+        help="Hash of the fingerprint that we show it; peer: the one that its offer has (RFC 8122).",
+        effect=Effect.NEXT_CALL,
+    )
+    dtls_sha1: bool = row(
+        False, help="Take SHA-1 fingerprints from it (Jitsi of old). MD5 is never taken.", effect=Effect.NEXT_CALL
+    )
+    dtls_legacy: bool = row(
+        False, help="DTLS 1.0 and the ciphers of its time on this trunk (Jitsi of old).", effect=Effect.NEXT_CALL
+    )
+    dtls_certificate: Literal["call", "trunk"] = row(
+        "call",
+        help="The certificate that we show it: a new one for every call, or one that stays, so that it can notice a "
+        "change (RFC 5763 section 8.4).",
+        effect=Effect.NEXT_CALL,
+    )
+    ice: Literal["accept", "offer", "off"] = row(
+        "accept",
+        help="ICE: answered where it offers it (accept); also offered to it (offer); its own counts as not there "
+        "(off).",
+        effect=Effect.NEXT_CALL,
+    )
+    rtcp_mux: Literal["accept", "offer", "require", "off"] = row(
+        "accept",
+        help="RTP and RTCP on one port: taken where it offers it (accept); also offered to it (offer), or with no port "
+        "for RTCP at all (require); not taken (off).",
+        effect=Effect.NEXT_CALL,
+    )
     sdes_over_cleartext: Literal["refuse", "allow"] = row(
         "refuse",
         help="SDES keys to and from it over SIP that is not TLS (or WSS), though security.sdes_requires_tls holds. "

@@ -25,6 +25,7 @@ from appliance.sip_edge.areas import (
     radius,
     registrar,
     replication,
+    streams,
     tls,
     topology,
     trickle,
@@ -51,6 +52,7 @@ AREAS: tuple[Callable[[Settings, Places], Area], ...] = (  # in load order of mo
     radius.area,
     access.area,
     dispatcher.dispatcher,
+    streams.area,
     websocket.area,
     trickle.area,
     topology.area,
@@ -74,6 +76,18 @@ QUIRKS: tuple[tuple[str, object, str], ...] = (
     ("key_exchange", "sdes_first", "SDES-prefer"),
     ("sdes_over_cleartext", "allow", "SDES-over-cleartext"),
     ("latching", "off", "asymmetric"),
+    ("dtls", "off", "DTLS-off"),
+    ("dtls_role", "passive", "DTLS-passive"),
+    ("dtls_sha1", True, "DTLS-sha1"),
+    ("dtls_legacy", True, "DTLS-legacy"),
+    ("ice", "offer", "ICE=force"),
+    ("rtcp_mux", "offer", "rtcp-mux-offer"),
+    ("rtcp_mux", "require", "rtcp-mux-require"),
+)
+# What is said of a trunk only while it is the one whose SDP comes.
+JUDGING: tuple[tuple[str, object, str], ...] = (
+    ("ice", "off", "reject-ICE"),
+    ("rtcp_mux", "off", "rtcp-mux-reject"),
 )
 NUMBERS = (  # the same with a number behind the word; 0 says nothing
     ("sdes_lifetime_log2", "SDES-lifetime"),
@@ -106,6 +120,7 @@ def edge_config(settings: Settings, run: Path) -> EdgeConfig:
         access=access.rules(settings, database=places.database != ""),
         routes=access.routes(settings),
         balance=dispatcher.rules(settings),
+        streams=streams.rules(settings),
         tls=tls.rules(settings),
         websocket=websocket.rules(settings),
         topology=topology.rules(settings, account(settings)),
@@ -138,6 +153,8 @@ def trunk(row: TrunkSettings, settings: Settings) -> Trunk:
         secure_in=_secure_in(row.secure_out_when_secure_in),
         trust_identity=row.trust_identity, send_identity=row.send_identity,
         vbr=row.vbr or settings.security.vbr,
+        webrtc=row.webrtc, dtls=row.dtls,
+        judging=tuple(word for name, value, word in JUDGING if getattr(row, name) == value),
     )  # fmt: skip
 
 
@@ -146,6 +163,9 @@ def quirk_flags(row: TrunkSettings) -> tuple[str, ...]:
     flags = [word for name, value, word in QUIRKS if getattr(row, name) == value]
     flags += [f"{word}-{number}" for name, word in NUMBERS if (number := getattr(row, name))]
     flags += [f"OSRTP-{word}" for word in row.osrtp]
+    flags += ["DTLS-active"] if (row.dtls, row.dtls_role) == ("offer", "active") else []
+    flags += [f"DTLS-fingerprint:{row.dtls_fingerprint}"] if row.dtls_fingerprint != "sha-256" else []
+    flags += [f"DTLS-certificate:{row.name}"] if row.dtls_certificate == "trunk" else []
     if row.media_address:
         flags.append(f"media-address={row.media_address}")
     return (*flags, *row.flags)

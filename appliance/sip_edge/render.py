@@ -76,8 +76,6 @@ def _globals(edge: EdgeConfig) -> Iterable[tuple[str, Value]]:
         ("server_signature", "no"),  # no Server or User-Agent of Kamailio's own
         ("user_agent_header", f"User-Agent: {edge.user_agent}"),
         ("server_header", f"Server: {edge.user_agent}"),
-        ("tcp_connection_lifetime", 3605),
-        ("tcp_max_connections", 2048),
         ("pv_buffer_size", 16384),  # an SDP body of the largest offer fits
         ("pv_buffer_slots", 20),
         ("disable_core_dump", "yes"),  # bodies hold SDES keys
@@ -115,9 +113,11 @@ def _parameters(edge: EdgeConfig) -> Iterable[tuple[str, str, Value]]:
         ("dialog", "enable_stats", 1),
         ("dialog", "dlg_match_mode", 1),
         ("dialog", "default_timeout", edge.dialog_timeout_s),
+        ("dialog", "send_bye", 1),  # to both sides of a call that lasts too long
         ("dialog", "event_callback", "ksr_dialog_event"),
         ("rtpengine", "rtpengine_sock", " ".join(f"udp:{address}" for address in edge.ng)),
         ("rtpengine", "write_sdp_pv", SDP_VARIABLE),
+        ("rtpengine", "extra_id_pv", "$avp(kind)"),
         ("rtpengine", "rtpengine_disable_tout", 1),  # a restarted gateway serves the next call
         ("rtpengine", "rtpengine_tout_ms", 1000),
         ("rtpengine", "rtpengine_retr", 3),

@@ -2,6 +2,7 @@
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from kernels.clib.datagrams cimport sockaddr_in
+from kernels.flow.table cimport FLOW_DROPS
 from kernels.load.histogram cimport Histogram
 from kernels.load.window cimport COPY_AGAIN, COPY_FIRST, COPY_LATE, Copy, window_note
 
@@ -22,7 +23,7 @@ cdef struct Tally:                  # of one run
     uint64_t rtcp_sent
     uint64_t rtcp_received
     uint64_t rtcp_corrupted
-    uint64_t drops[32]              # by Drop: the engine of this endpoint, both directions
+    uint64_t drops[FLOW_DROPS]      # by Drop: the engine of this endpoint, both directions
 
 cdef struct Stream:
     uint32_t number                 # written into payloads

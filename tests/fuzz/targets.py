@@ -13,7 +13,7 @@ from typing import Any
 
 from appliance.calls.negotiation import Negotiated, Negotiation
 from appliance.errors import GatewayError, InvalidSdp
-from appliance.policy.options import MediaOptions
+from appliance.policy.options import DtlsOptions, Ice, MediaOptions, SdesOptions
 from appliance.policy.secure_media import Mode, SecureMedia
 from appliance.protocols.ice import candidate, trickle
 from appliance.protocols.ng import bencode, codec, flags
@@ -64,6 +64,7 @@ def _sdp(data: bytes, found: Description) -> None:
 def _sdp_seeds() -> list[bytes]:
     examples = json.loads((VECTORS / "rfc_sdp_examples.json").read_text())["examples"]
     texts = [fixtures.strict(name) for name in fixtures.NAMES] + [fixtures.addressed(name) for name in fixtures.NAMES]
+    texts += [path.read_bytes() for path in sorted((VECTORS / "webrtc").glob("*.sdp"))]
     texts += [example["sdp"].encode() for example in examples if "sdp" in example]
     texts += [_offer("RTP/AVP"), _offer("RTP/SAVP", 4), _offer("RTP/SAVPF", 9)]
     texts += [_flood(10, 64), _flood(1, 64), _flood(1, 65), _flood(32, 18), _flood(32, 1), _flood(33, 1)]
@@ -88,7 +89,11 @@ SDP_WORDS = [
     *SUITE_NAMES, b"m=audio 9 RTP/SAVP 0\r\n", b"a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:", b"c=IN IP4 0.0.0.0\r\n",
     b"c=IN IP6 ::1\r\n", b"a=sendonly\r\n", b"a=inactive\r\n", b"a=rtcp:9 IN IP4 0.0.0.0\r\n", b"a=rtcp-mux\r\n",
     b"RTP/AVP", b"RTP/SAVPF", b"UDP/TLS/RTP/SAVPF", b"TCP/RTP/AVP", b"a=group:BUNDLE 0 1\r\n", b"a=mid:0\r\n",
-    b"a=fingerprint:sha-256 AA", b"|2^31|1:1", b"|1:4", b";inline:", b" UNENCRYPTED_SRTP", b" KDR=24", b" WSH=64",
+    b"a=fingerprint:sha-256 AA", b"a=fingerprint:sha-256 " + b":".join([b"AB"] * 32) + b"\r\n", b"a=setup:actpass\r\n",
+    b"a=setup:holdconn\r\n", b"a=tls-id:" + b"x" * 20 + b"\r\n", b"a=ice-ufrag:abcd\r\n",
+    b"a=ice-pwd:" + b"q" * 22 + b"\r\n", b"a=ice-lite\r\n",
+    b"a=ice-options:trickle\r\n", b"a=bundle-only\r\n", b"a=candidate:1 1 UDP 1 ::1 9 typ host\r\n",
+    b"a=rtcp-mux-only\r\n", b"|2^31|1:1", b"|1:4", b";inline:", b" UNENCRYPTED_SRTP", b" KDR=24", b" WSH=64",
     b" FEC_ORDER=", b"v=0\r\n", b"m=", b"a=",
 ]  # fmt: skip
 
@@ -185,12 +190,12 @@ def _negotiate(data: bytes) -> tuple[Negotiated, Negotiated]:
     wishes = WISHES.get(first.rstrip(b"\r"), MediaOptions())
     offer, found, answer = (rest if first.rstrip(b"\r") in WISHES else data).partition(ANSWER)
     number = count(1)
-    negotiation = Negotiation(lambda octets: next(number).to_bytes(octets, "big"))
+    negotiation = Negotiation(lambda octets: next(number).to_bytes(octets, "big"), sdps.Pool())
     plan = negotiation.read_offer(offer, wishes, "alice")
     placed = [sdps.placement(need.line) for need in plan.streams]
     offered = negotiation.write_offer(plan, placed)
     if not found:
-        answer = sdps.answering(offered.sdp)
+        answer = sdps.answering(offered.sdp, extra=KEYED if b"fingerprint:" in offered.sdp else ())
     answered = negotiation.answer(answer, wishes, to_tag="bob")
     again = negotiation.read_offer(answer, wishes, "bob")
     negotiation.write_offer(again, [sdps.placement(need.line) for need in again.streams])
@@ -205,9 +210,18 @@ def _negotiated(data: bytes, both: tuple[Negotiated, Negotiated]) -> None:
             for leg in (stream.a, stream.b):
                 ours, theirs = ({key.key for key in spec.keys} if spec else set() for spec in (leg.send, leg.receive))
                 assert not ours & theirs, "our key is the peer's"
+                assert not leg.dtls or (leg.secure and leg.receive is None), "keyed twice"
 
 
+KEYED = [
+    "a=fingerprint:sha-256 " + ":".join(["A1"] * 32), "a=setup:active", "a=ice-ufrag:abcd", "a=ice-pwd:" + "p" * 22
+]  # fmt: skip
 WISHES = {
+    b"webrtc": sdps.options(
+        transport_protocol="UDP/TLS/RTP/SAVPF", ice=Ice.FORCE, dtls_from=DtlsOptions(sha1=True),
+        sdes=SdesOptions(enabled=False),
+    ),
+    b"osrtp": sdps.options(osrtp=frozenset({"accept-rfc", "accept-legacy", "offer"}), dtls_from=DtlsOptions(sha1=True)),
     b"plain": sdps.options(transport_protocol="RTP/AVP"),
     b"savp": sdps.options(transport_protocol="RTP/SAVP"),
     b"savpf": sdps.options(transport_protocol="RTP/SAVPF"),
@@ -223,6 +237,8 @@ def _negotiation_seeds() -> list[bytes]:
         sdps.sdp(sdps.BOB, sdps.media(4000, "RTP/SAVP", sdps.crypto(1, "AES_CM_128_HMAC_SHA1_80", 0x62)),
                  sdps.media(4002, "RTP/SAVP", sdps.crypto(1, "AES_CM_128_HMAC_SHA1_80", 0x63), kind="video")),
         sdps.sdp(sdps.BOB, sdps.media(4000, "RTP/AVP", "a=sendonly"), sdps.media(0, "RTP/AVP", kind="video")),
+        sdps.sdp(sdps.BOB, sdps.media(4000, "UDP/TLS/RTP/SAVPF", *KEYED, "a=rtcp-mux"),
+                 sdps.media(4002, "UDP/TLS/RTP/SAVPF", *KEYED, kind="video")),
     ]  # fmt: skip
     offers = [text for text in _sdp_seeds() if len(text) < 6000]
     seeds = [word + b"\n" + offer for word in WISHES for offer in offers]

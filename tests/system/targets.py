@@ -231,6 +231,9 @@ class Gateway:
             except OSError:
                 return
             self.took(text)
-            cookie = text.split(b" ", 1)[0]
-            word = b"pong" if b"4:ping" in text else b"ok"
-            self._link.sendto(cookie + b" d6:result%d:%be" % (len(word), word), peer)
+            cookie, _, request = text.partition(b" ")
+            self._link.sendto(cookie + b" " + self._reply(request), peer)
+
+    def _reply(self, request: bytes) -> bytes:
+        word = b"pong" if b"4:ping" in request else b"ok"
+        return b"d6:result%d:%be" % (len(word), word)

@@ -73,14 +73,14 @@ def nothing_shows(alice: Party, bob: Party) -> None:
             assert "Secret PBX" not in message.text, message.text
 
 
-def up(alice: Party, bob: Party) -> tuple[Dialog, Dialog, Message]:
+def up(alice: Party, bob: Party, ack: str = "") -> tuple[Dialog, Dialog, Message]:
     """A call that is answered: both dialogs, and the INVITE at the callee."""
     call = alice.calls(body=sdp(f"{ACCESS}2", 40000))
     invite = bob.hears("INVITE")
     ok = bob.answer(invite, 200, body=sdp(f"{CORE}2", 41000))
     dialog = call.dialog(alice.hears(200))
-    alice.within(dialog, "ACK", number=1)
-    bob.hears("ACK")
+    alice.within(dialog, "ACK", number=1, body=ack)
+    assert not bob.hears("ACK").body
     return dialog, dialog_of(invite, ok), invite
 
 
@@ -188,6 +188,49 @@ def test_a_refusal_tells_nothing(parties: tuple[Party, Party], status: int) -> N
     bob.hears("ACK")
     if status != 503:
         assert f"sip:why@{ACCESS}1" in refusal["Error-Info"]
+
+
+def test_an_sdp_that_nobody_has_read_goes_no_further(parties: tuple[Party, Party]) -> None:
+    """Capabilities in a 488, in the answer to OPTIONS, in an INFO, in an ACK that answers nothing."""
+    alice, bob = parties
+    call = alice.calls(body=sdp(f"{ACCESS}2", 40000))
+    bob.answer(bob.hears("INVITE"), 488, body=sdp(f"{CORE}2", 41000))
+    refusal = alice.hears(488)
+    call.acknowledge(refusal)
+    bob.hears("ACK")
+    dialog, back, _ = up(alice, bob, ack=sdp(f"{ACCESS}2", 40000))
+    alice.within(dialog, "OPTIONS")
+    bob.answer(bob.hears("OPTIONS"), 200, body=sdp(f"{CORE}2", 41000))
+    answered = alice.hears(200)
+    info = done(bob, alice, back, "INFO", body=sdp(f"{CORE}2", 41000))
+    assert not refusal.body + answered.body + info.body
+    done(bob, alice, back, "BYE")
+
+
+def test_an_answer_in_prack(parties: tuple[Party, Party]) -> None:
+    """RFC 3262 section 5: no offer in the INVITE, one in the reliable 183, the answer in PRACK; then an offer in
+    another PRACK, whose answer is in its 200."""
+    alice, bob = parties
+    call = alice.calls(lines=["Supported: 100rel"])
+    invite = bob.hears("INVITE")
+    bob.answer(invite, 183, body=sdp(f"{CORE}2", 41000), lines=["Require: 100rel", "RSeq: 1"], tag="b1")
+    offer = alice.hears(183)
+    dialog = call.dialog(offer)
+    first = done(alice, bob, dialog, "PRACK", body=sdp(f"{ACCESS}2", 40000), lines=["RAck: 1 1 INVITE"])
+    bob.answer(invite, 183, lines=["Require: 100rel", "RSeq: 2"], tag="b1")
+    alice.hears(183)
+    alice.within(dialog, "PRACK", body=sdp(f"{ACCESS}2", 40002, version=2), lines=["RAck: 2 1 INVITE"])
+    second = bob.hears("PRACK")
+    bob.answer(second, 200, body=sdp(f"{CORE}2", 41002, version=2))
+    answer = alice.hears(200)
+    for message in (offer, first, second, answer):
+        assert "c=IN IP4 127.0.0.1" in message.body
+        assert re.search(r"^m=audio 32[5-9]\d\d RTP/AVP 0", message.body, re.MULTILINE)
+    ok = bob.answer(invite, 200, tag="b1")
+    alice.hears(200)
+    alice.within(dialog, "ACK", number=1)
+    bob.hears("ACK")
+    done(bob, alice, dialog_of(invite, ok), "BYE")
 
 
 def test_cancel_and_what_is_no_call(parties: tuple[Party, Party]) -> None:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import signal
+import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from appliance.sip_edge import mask_keys
 from appliance.sip_edge.ksr.rules.masking import Mask
+from tests.system import kamailio_rig
+from tests.system.kamailio_rig import Edge
+from tests.system.lab import wait_for
 from tests.system.parties import ACCESS, CORE, Party
 from tests.system.two_sides import Place, done, made, parties, running, up
 
@@ -93,6 +99,39 @@ def test_a_changed_key(tmp_path: Path, both: tuple[Party, Party]) -> None:
         edge.start()
         bob.within(dialogs[3][1], "BYE")
         assert alice.silent("BYE")
+
+
+def test_a_key_of_our_own_is_changed(tmp_path: Path, both: tuple[Party, Party]) -> None:
+    """As `srtpgw edge rotate-key` does: the edge makes a new one, calls that are up go on, also Kamailio's own BYEs."""
+    alice, bob = both
+    place, at = tmp_path / "edge", Place(PORT)
+    with running(place, at, alice, bob) as edge:
+        (here, there), (first, second) = up(alice, bob), up(alice, bob)
+        wait_for(lambda: saved(edge) == 2, 5, "dialogs are saved each second")
+        edge.stop(signal.SIGKILL)
+        mask_keys.rotate(kamailio_rig.settings(place, PORT))
+        edge = made(place, at, alice, bob)
+        edge.start()
+        done(bob, alice, there, "INFO")
+        done(alice, bob, here, "BYE")
+        edge.rpc("dlg.terminate_dlg", first.call_id, tag(first.local), tag(first.remote))
+        for party, dialog in ((alice, first), (bob, second)):
+            bye = party.hears("BYE")
+            assert bye["Call-ID"] == dialog.call_id
+            party.answer(bye, 200)
+        _, fresh = up(alice, bob)
+        assert not fresh.call_id.startswith(there.call_id[:7])
+        done(bob, alice, fresh, "BYE")
+
+
+def saved(edge: Edge) -> int:
+    """Confirmed dialogs that a killed Kamailio would know."""
+    with contextlib.closing(sqlite3.connect(edge.config.database)) as database:
+        return int(database.execute("SELECT count(*) FROM dialog WHERE state = 4").fetchone()[0])
+
+
+def tag(header: str) -> str:
+    return header.rpartition(";tag=")[2]
 
 
 def test_two_edges_with_one_key(tmp_path: Path, both: tuple[Party, Party]) -> None:

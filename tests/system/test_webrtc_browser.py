@@ -75,8 +75,19 @@ def assert_media(before: dict[str, Any], after: dict[str, Any]) -> None:
     assert came["packetsLost"] == 0, came
     assert came["totalAudioEnergy"] > 0.01, came
     assert went["packetsSent"] >= PACKETS * 0.95, went
+    assert_reports(after)
     assert after["transport"]["dtlsState"] == "connected"
     assert after["transport"]["srtpCipher"]
+
+
+def assert_reports(after: dict[str, Any]) -> None:
+    """RTCP came through both ways, about the streams that each side knows (G02): the phone, which speaks AVP, reports on
+    what the browser sends under the browser's own SSRC, and its sender reports belong to what the browser hears."""
+    report, heard = after["remote-inbound-rtp"], after["remote-outbound-rtp"]
+    assert report["ssrc"] == after["outbound-rtp"]["ssrc"] and heard["ssrc"] == after["inbound-rtp"]["ssrc"]
+    assert report["packetsLost"] == 0 and report["fractionLost"] == 0, report
+    assert 0 <= report["jitter"] < 1, report
+    assert heard["packetsSent"] > 0 and heard["reportsSent"] > 0, heard
 
 
 def talk(browser: Chromium) -> dict[str, Any]:
@@ -101,12 +112,6 @@ def assert_webrtc(sdp: str) -> None:
     assert labs.ADDRESS["core"] not in sdp and rig.SECURE not in sdp
 
 
-def ended(phone: DeskPhone) -> None:
-    """Hung up by the other side."""
-    labs.wait_for(lambda: "terminated" in phone.log(), 5, phone.log)
-    labs.end(phone.process)
-
-
 @pytest.mark.row("D06", "G06", "I09")
 def test_a_browser_calls_a_desk_phone(gateway: Gateway, browser: Chromium) -> None:
     """WSS, DTLS-SRTP and ICE from the browser; UDP and RTP to the phone. The speech is on the phone's wire, and not on
@@ -117,7 +122,7 @@ def test_a_browser_calls_a_desk_phone(gateway: Gateway, browser: Chromium) -> No
     statistics = talk(browser)
     heard = browser.heard()
     browser.hang_up()
-    ended(phone)
+    phone.ended()
     for one in wires.values():
         one.stop()
     assert_heard(compare(phone.played, heard))
@@ -158,7 +163,7 @@ def test_a_browser_calls_a_phone_with_sdes(gateway: Gateway, browser: Chromium, 
     talk(browser)
     heard = browser.heard()
     browser.hang_up()
-    ended(phone)
+    phone.ended()
     assert phone.suite() == "AES_CM_128_HMAC_SHA1_80"
     assert_heard(compare(phone.played, heard))
     assert_heard(compare(browser.played, phone.heard()))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from appliance.sip_edge import kamailio
 from tests.system import kamailio_rig
 from tests.system.kamailio_rig import Edge
 from tests.system.parties import ACCESS, CORE, Dialog, Message, Party, dialog_of
@@ -37,15 +38,20 @@ class Place:
         return {"trunks": trunks, **self.tables, "sip": sip}
 
 
-def made(place: Path, at: Place, alice: Party, bob: Party) -> Edge:
-    """An edge with these settings, not started; may be made again in the same place after a change."""
+def made(place: Path, at: Place, alice: Party, bob: Party, longest_s: int = 0) -> Edge:
+    """An edge with these settings, not started; may be made again in the same place after a change. `longest_s`: of a
+    call, below what settings allow."""
     place.mkdir(exist_ok=True)
-    return Edge(kamailio_rig.configured(place, at.port, **at.settings(alice, bob)), place / "kamailio.log")
+    config = kamailio_rig.configured(place, at.port, **at.settings(alice, bob))
+    if longest_s:
+        config = replace(config, dialog_timeout_s=longest_s)
+        kamailio.prepare(config)
+    return Edge(config, place / "kamailio.log")
 
 
 @contextmanager
-def running(place: Path, at: Place, alice: Party, bob: Party) -> Iterator[Edge]:
-    edge = made(place, at, alice, bob)
+def running(place: Path, at: Place, alice: Party, bob: Party, longest_s: int = 0) -> Iterator[Edge]:
+    edge = made(place, at, alice, bob, longest_s)
     edge.start()
     try:
         yield edge
@@ -55,15 +61,16 @@ def running(place: Path, at: Place, alice: Party, bob: Party) -> Iterator[Edge]:
 
 
 @contextmanager
-def parties(port: int, edge: int, host: int = 1) -> Iterator[tuple[Party, Party]]:
-    """Alice and Bob on ports `port` and above, and the media gateway of an edge at `edge`."""
+def parties(port: int, edge: int, host: int = 1, *, media: bool = False) -> Iterator[tuple[Party, Party]]:
+    """Alice and Bob on ports `port` and above, and the media gateway of an edge at `edge`; with `media` a real one is
+    there."""
     alice = Party(f"{ACCESS}2", port, (f"{ACCESS}{host}", edge))
     bob = Party(f"{CORE}2", port + 1, (f"{CORE}{host}", edge))
-    gateway = Gateway(edge + 1)
+    all_of_them = (alice, bob) if media else (alice, bob, Gateway(edge + 1))
     try:
         yield alice, bob
     finally:
-        for one in (alice, bob, gateway):
+        for one in all_of_them:
             one.close()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from appliance.config.schema import Settings
 from appliance.sip_edge.areas.area import Area, Places
-from appliance.sip_edge.ksr.rules.registrar import BLOCKS, LOCATION, BlockRules, RegistrarRules
+from appliance.sip_edge.ksr.rules.registrar import BLOCKS, LOCATION, SESSIONS, BlockRules, RegistrarRules
 
 WRITE_THROUGH, WRITE_BACK = 1, 2  # of usrloc: a killed Kamailio knows its phones, or those of WRITE_BACK_S ago
 WRITE_BACK_S = 2  # for SQLite, which turns a second writer away
@@ -33,6 +33,8 @@ def area(settings: Settings, places: Places) -> Area:
             *(("registrar", name, getattr(ours, name))
               for name in ("max_contacts", "default_expires", "min_expires", "max_expires")),
             *((module, "received_avp", RECEIVED) for module in ("nathelper", "registrar")),
+            ("htable", "htable", f"{SESSIONS}=>size=10;autoexpire={ours.max_expires};"),
+            ("registrar", "xavp_rcd", "rcd"),  # the id of a binding that was saved
             ("usrloc", "preload", LOCATION),  # a script's save() is too late to ask for it
             ("usrloc", "use_domain", 1),  # alice of one domain is not alice of another one
             ("registrar", "min_expires_mode", 1),  # 423 (RFC 3261 section 10.3)

@@ -68,7 +68,7 @@ def area(settings: Settings, places: Places) -> Area:
     if alone:
         files[OPENSSL_CONFIG] = OPENSSL_1_3
     return Area(
-        modules=("tls", "tcpops"),
+        modules=("tls",),
         parameters=tuple(_parameters(settings, places.run)),
         globals=tuple(_globals(settings)),
         files=files,
@@ -80,7 +80,7 @@ def area(settings: Settings, places: Places) -> Area:
 def rules(settings: Settings) -> TlsRules:
     """What the routing script has to know."""
     peers = tuple(TlsPeer(peer.trunk, peer.server_name, peer.names) for peer in settings.sip_tls_peers)
-    return TlsRules(enabled=bool(domains(settings)), idle_s=settings.sip_tls.idle_s, peers=peers)
+    return TlsRules(peers)
 
 
 def domains(settings: Settings) -> tuple[Domain, ...]:
@@ -185,9 +185,6 @@ def _parameters(settings: Settings, run: Path) -> Iterator[tuple[str, str, Value
     yield "tls", "xavp_cfg", "tls"  # where the script says which domain and which name a new connection has
     yield "tls", "connection_timeout", settings.sip_tls.handshake_s  # the script gives idle_s to those that are of use
     yield "tls", "send_close_notify", 1
-    yield "tcpops", "closed_event", 1
-    yield "tcpops", "event_callback", "ksr_tcp_event"
-    yield "htable", "htable", f"tlsused=>size=10;autoexpire={settings.sip_tls.idle_s + 60};"
     yield "htable", "htable", f"tlsstrangers=>size=6;autoexpire={STRANGER_S};"
 
 

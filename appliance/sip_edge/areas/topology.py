@@ -9,27 +9,18 @@ from __future__ import annotations
 
 import hashlib
 import re
-import time
 from dataclasses import replace
-from pathlib import Path
 
 from appliance.config.schema import Settings
 from appliance.config.sip_topology import REDIS
+from appliance.sip_edge import mask_keys
 from appliance.sip_edge.areas import websocket
 from appliance.sip_edge.areas.area import Area, Places, Value
 from appliance.sip_edge.ksr.rules.masking import Mask
 from appliance.sip_edge.ksr.rules.topology import OLD, TopologyRules
-from appliance.sip_edge.secret_file import own_secret, secret_of
-from appliance.sip_edge.tables.database import make_folder
 
-KEY, PREVIOUS = "mask.key", "mask.previous.key"
 HOUR_S = 3600
 SHARD = "topos"  # Redis, by Kamailio's name for it
-
-
-def folder(settings: Settings) -> Path:
-    """Where a key of our own is kept: what the SIP edge must not lose."""
-    return settings.paths.state.absolute() / "sip"
 
 
 def area(settings: Settings, places: Places) -> Area:
@@ -50,17 +41,10 @@ def rules(settings: Settings, account: str = "") -> TopologyRules:
     )  # fmt: skip
     if chosen.mode == "strip":
         return bare
-    if chosen.mask_key_file is None:
-        make_folder(folder(settings), account)
-    key = secret_of(chosen.mask_key_file) if chosen.mask_key_file else own_secret(folder(settings) / KEY)
-    previous = chosen.previous_key_file or folder(settings) / PREVIOUS
-    if not previous.exists():
-        return replace(bare, mask=Mask(key))
-    until = previous.stat().st_mtime + settings.sip.dialog_timeout_s
-    old = secret_of(previous)
-    if until <= time.time() or old == key:
-        return replace(bare, mask=Mask(key))
-    return replace(bare, mask=Mask(key), earlier=Mask(old), until=until)
+    found, before = mask_keys.current(settings, account), mask_keys.earlier(settings)
+    if before is None or before[0] == found:
+        return replace(bare, mask=found)
+    return replace(bare, mask=found, earlier=before[0], until=before[1])
 
 
 def mask(found: TopologyRules, ip: str = "127.0.0.8", *, aliases: tuple[str, ...] = (), callid: bool = True) -> Area:

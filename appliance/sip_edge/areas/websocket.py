@@ -32,6 +32,7 @@ def area(settings: Settings, places: Places) -> Area:
             ("websocket", "keepalive_timeout", keepalive),
             ("websocket", "keepalive_interval", 1),
             ("websocket", "sub_protocols", SIP),
+            ("websocket", "rm_delay_interval", 1),  # seconds until what was closed is told (websocket:closed)
         ),
         globals=(("tcp_accept_no_cl", "yes"),),  # HTTP requests have no Content-Length
     )

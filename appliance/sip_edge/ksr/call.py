@@ -31,7 +31,6 @@ def new(table: RoutingTable) -> int:
     KSR.tm.t_newtran()
     KSR.tm.t_reply(100, "Trying")
     KSR.dialog.dlg_manage()
-    KSR.pv.seti("$dlg_ctx(timeout_bye)", 1)
     topology.begins(table)
     KSR.pv.sets("$dlg_var(caller)", caller.name)
     say.event("call", state="INIT", caller=caller.name)
@@ -43,7 +42,7 @@ def new(table: RoutingTable) -> int:
         KSR.pv.sets("$dlg_var(secured)", say.transport())
     elif offered.plain:
         KSR.pv.sets("$dlg_var(rtp)", "1")
-    if not media.offer(table, caller, callee, _leads_to(callee), by_caller=True):
+    if not media.offer(table, caller, callee, _leads_to(callee), *target.further_hops(), by_caller=True):
         return 1
     dialog.hide(table)
     disclosure.name(table, caller, callee, target.next_hop(), phone=word == target.REGISTRAR)

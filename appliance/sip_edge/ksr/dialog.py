@@ -38,8 +38,7 @@ def within(table: RoutingTable, method: str) -> int:
     if receiver.listen and not KSR.pv.gete("$fs"):  # the dialog began at another edge, whose socket its route names
         KSR.pv.sets("$fs", receiver.listen)
     if method == "ACK":
-        identity.tell(sender, receiver, disclosure.request(table, sender, receiver, next_hop))
-        media.into_ack(sender, receiver)
+        _passes(table, method, sender, receiver, next_hop)
         KSR.tm.t_relay()
         return _end_unanswered()
     KSR.tm.t_check_trans()
@@ -51,16 +50,15 @@ def within(table: RoutingTable, method: str) -> int:
         media.delete()
         radius.account(table)
         say.event("call", state="HANGUP")
-    if method not in ("INVITE", "UPDATE"):
-        media.between(sender, receiver)
-        identity.tell(sender, receiver, disclosure.request(table, sender, receiver, next_hop))
-        KSR.tm.t_on_reply("ksr_reply_other")
-    else:
+    if method in ("INVITE", "UPDATE") or (method == "PRACK" and media.has_sdp() and not media.answers_late(method)):
         if not _offer_again(table, method, sender, receiver, next_hop):
             return 1
         KSR.tm.t_on_branch("ksr_branch")
         KSR.tm.t_on_reply("ksr_reply")
         KSR.tm.t_on_failure("ksr_failure_within")
+    else:
+        _passes(table, method, sender, receiver, next_hop)
+        KSR.tm.t_on_reply("ksr_reply_other")
     if method in ("INVITE", "UPDATE", "SUBSCRIBE", "REFER"):
         KSR.rr.record_route()
     if KSR.tm.t_relay() < 0:
@@ -112,6 +110,16 @@ def hide(table: RoutingTable) -> None:
         return
     KSR.hdr.remove("User-Agent")
     KSR.hdr.remove("Server")
+
+
+def _passes(table: RoutingTable, method: str, sender: Trunk, receiver: Trunk, next_hop: str) -> None:
+    """A request that offers nothing."""
+    media.between(sender, receiver)
+    identity.tell(sender, receiver, disclosure.request(table, sender, receiver, next_hop))
+    if media.answers_late(method):
+        media.late_answer(sender, receiver)
+    else:
+        media.unasked()
 
 
 def _without_route(method: str) -> int:

@@ -6,8 +6,10 @@ and restores them in both directions); all other headers in every message.
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import socket
+import time
 from collections.abc import Callable
 
 import KSR
@@ -110,7 +112,12 @@ def _facing(receiver: Trunk, next_hop: str) -> str:
     chosen = str(KSR.pv.gete("$fs")) or receiver.listen
     if chosen:
         return chosen.partition(":")[2].rpartition(":")[0].strip("[]")
-    host = host_of(next_hop)
+    return _routed(host_of(next_hop), int(time.monotonic()))
+
+
+@functools.lru_cache(maxsize=64)
+def _routed(host: str, second: int) -> str:
+    """Our address that the kernel would use to `host`; asked once in a second (it forgets by that number)."""
     try:
         family = socket.AF_INET6 if ipaddress.ip_address(host).version == 6 else socket.AF_INET
         with socket.socket(family, socket.SOCK_DGRAM) as probe:

@@ -8,24 +8,40 @@ import KSR
 
 from appliance.sip_edge.ksr import fallback, media_flags, read, refusal, say
 from appliance.sip_edge.ksr.routing import RoutingTable, Trunk, transport_of
+from appliance.sip_edge.ksr.rules import webrtc
 
 SDP = "$var(sdp)"  # the SDP that the gateway wrote last (modparam write_sdp_pv)
 LATE_OFFER = 1  # message flag: the INVITE had no SDP, so the 200 offers and the ACK answers (RFC 3261 section 13.2.1)
 NOBODY = Trunk(name="")
 
 
-def offer(table: RoutingTable, offerer: Trunk, answerer: Trunk, next_hop: str, *, by_caller: bool) -> bool:
+def offer(table: RoutingTable, offerer: Trunk, answerer: Trunk, *next_hops: str, by_caller: bool) -> bool:
     """Engage the gateway with the SDP of this request; False when the request was answered instead."""
-    verdict = engage(table, offerer, answerer, next_hop, by_caller=by_caller)
+    verdict = engage(table, offerer, answerer, *next_hops, by_caller=by_caller)
     if verdict is not None:
         say.refuse(verdict.status, verdict.phrase, verdict.reason)
     return verdict is None
 
 
 def engage(
+    table: RoutingTable, offerer: Trunk, answerer: Trunk, *next_hops: str, by_caller: bool
+) -> refusal.Verdict | None:
+    """Put the SDP of this request to the gateway; what to answer when it cannot be offered to `answerer`. Where some of
+    `next_hops` are WebRTC legs and others not, each kind gets an offer of its own: the first to answer has the call."""
+    kinds = {_kind(answerer, transport_of(hop)): hop for hop in reversed(next_hops)}
+    KSR.pv.sets("$avp(kinds)", str(len(kinds)))
+    for kind, hop in reversed(kinds.items()):
+        KSR.pv.sets("$avp(kind)", kind)
+        verdict = _engage(table, offerer, answerer, hop, by_caller=by_caller)
+        if verdict is not None:
+            return verdict
+        KSR.pv.sets(f"$var(sdp_{kind})", KSR.pv.gete(SDP))
+    return None
+
+
+def _engage(
     table: RoutingTable, offerer: Trunk, answerer: Trunk, next_hop: str, *, by_caller: bool
 ) -> refusal.Verdict | None:
-    """Put the SDP of this request to the gateway; what to answer when it cannot be offered to `answerer`."""
     between(offerer, answerer)
     KSR.pv.sets(SDP, "")
     if KSR.textops.has_body_type(say.SDP_TYPE) < 0:
@@ -39,21 +55,23 @@ def engage(
         media_flags.check_offer(read.text("$rb"), offerer, say.transport(), secure_signalling)
         if by_caller:
             answerer = media_flags.bound(offerer, answerer, read.text("$rb"), say.transport())
-        flags = media_flags.offer_flags(offerer, answerer, say.transport(), next_hop, secure_signalling)
+        flags = media_flags.offer_flags(offerer, answerer, say.transport(), next_hop, secure_signalling) + _branch()
     except media_flags.Refused as refused:
         return refusal.Verdict(488, "Not Acceptable Here", refused.reason)
     new_call = KSR.siputils.has_totag() < 0
     if put_to_gateway(KSR.rtpengine.rtpengine_offer, flags):
-        KSR.pv.sets("$avp(fallback)", "1" if new_call and fallback.possible(answerer, flags) else "")
+        again = new_call and not _branch() and fallback.possible(answerer, flags)
+        KSR.pv.sets("$avp(fallback)", "1" if again else "")
         return None
     words = (table.ng, say.call_id(), KSR.pv.gete("$ft"), read.text("$rb"), flags)
     return refusal.ask(*words, new_call=new_call)
 
 
-def into_branch() -> None:
+def into_branch(answerer: Trunk) -> None:
     """The gateway's SDP in place of the offerer's. Changes of a branch end with it, so that a second attempt starts
     from the body as it came."""
-    sdp = KSR.pv.gete(SDP)
+    leg = _kind(answerer, transport_of(KSR.pv.gete("$du") or read.text("$ru")))
+    sdp = KSR.pv.gete(f"$var(sdp_{leg})" if _branch() else SDP)
     if sdp:
         KSR.textops.set_body(sdp, say.SDP_TYPE)
 
@@ -61,7 +79,10 @@ def into_branch() -> None:
 def into_reply(table: RoutingTable) -> None:
     """The gateway's SDP in place of the answerer's."""
     status = int(KSR.pv.get("$rs") or 0)
-    if not 180 <= status < 300 or not read.text("$rb"):
+    if not 180 <= status < 300:
+        unasked()
+        return
+    if not read.text("$rb"):
         return
     if KSR.textops.has_body_type(say.SDP_TYPE) < 0:
         _disable(media_flags.unreadable(KSR.pv.gete("$cT"))[2] if status >= 200 else "")
@@ -77,10 +98,25 @@ def into_reply(table: RoutingTable) -> None:
         _disable(_why_unanswered(table) if status >= 200 else "")
 
 
-def into_ack(answerer: Trunk, offerer: Trunk) -> None:
-    """The ACK of a late offer carries the answer, from `answerer` to `offerer` (the sides of the dialog)."""
-    if not KSR.pv.gete("$dlg_var(late)") or not read.text("$rb"):
-        return
+def answers_late(method: str) -> bool:
+    """Whether this request carries the answer to an offer of a reply: the ACK of a 2xx, or the PRACK of a reliable
+    provisional one (RFC 3262 section 5)."""
+    return method in ("ACK", "PRACK") and bool(KSR.pv.gete("$dlg_var(late)")) and bool(read.text("$rb"))
+
+
+def unasked() -> None:
+    """An SDP that is neither offer nor answer, such as the capabilities in a 488 or in the answer to OPTIONS: nobody
+    has read it for addresses and keys, so it goes no further."""
+    if has_sdp():
+        KSR.textopsx.remove_body()
+
+
+def has_sdp() -> bool:
+    return bool(KSR.textops.has_body_type(say.SDP_TYPE) > 0)
+
+
+def late_answer(answerer: Trunk, offerer: Trunk) -> None:
+    """The SDP of such a request, from `answerer` to `offerer` (the sides of the dialog)."""
     KSR.pv.sets("$dlg_var(late)", "")
     if KSR.textops.has_body_type(say.SDP_TYPE) < 0:  # row C08
         _disable(media_flags.unreadable(KSR.pv.gete("$cT"))[2])
@@ -124,7 +160,9 @@ def _engage_reply(table: RoutingTable) -> bool:
     offerer, answerer = sides(table)
     transport = str(KSR.pv.gete("$T_req($proto)")).lower()
     if not KSR.isflagset(LATE_OFFER):
-        return put_to_gateway(KSR.rtpengine.rtpengine_answer, media_flags.answer_flags(answerer, offerer, transport))
+        KSR.pv.sets("$avp(kind)", _kind(answerer, say.transport()))
+        flags = media_flags.answer_flags(answerer, offerer, transport) + _branch()
+        return put_to_gateway(KSR.rtpengine.rtpengine_answer, flags)
     try:
         back = f"sip:{KSR.pv.gete('$T_req($si)')};transport={transport}"
         answerer = media_flags.by_its_leg(answerer, say.transport())
@@ -133,6 +171,16 @@ def _engage_reply(table: RoutingTable) -> bool:
         return False
     KSR.pv.sets("$dlg_var(late)", offerer.name or "?")
     return put_to_gateway(KSR.rtpengine.rtpengine_offer, flags)
+
+
+def _kind(trunk: Trunk, transport: str) -> str:
+    return "webrtc" if webrtc.is_webrtc(trunk.webrtc, transport) else "other"
+
+
+def _branch() -> str:
+    """The word that tells the gateway the offers of one call apart; nothing where there is one. Kamailio's rtpengine
+    module takes the name from $avp(kind) (its parameter extra_id_pv)."""
+    return " via-branch=extra" if KSR.pv.gete("$avp(kinds)") == "2" else ""
 
 
 def _why_unanswered(table: RoutingTable) -> str:

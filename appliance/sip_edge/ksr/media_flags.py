@@ -26,6 +26,9 @@ SMIME = frozenset({"application/pkcs7-mime", "application/x-pkcs7-mime", "multip
 COMMON = ("replace-origin", "replace-session-connection")
 
 
+FROM = {"SDES-": "SDES-from-", "DTLS-": "DTLS-reverse-"}  # a trunk's words while its SDP is the one that comes
+
+
 class Refused(Exception):
     """The offer cannot be taken under the trunk's policy; `reason` is the word for the log and the counter."""
 
@@ -109,6 +112,11 @@ def offer_flags(caller: Trunk, callee: Trunk, transport: str, next_hop: str, sde
     if webrtc.is_webrtc(callee.webrtc, outwards):
         words = [*COMMON, *webrtc.OFFERED, *_between(caller, callee, transport, outwards)]
         return " ".join((*words, *quirks(caller, callee)))
+    if wanted and callee.dtls == "offer":
+        flags = [*COMMON, *webrtc.REMOVED, "transport-protocol=UDP/TLS/RTP/SAVP"]
+        flags += _between(caller, callee, transport, outwards)
+        flags += [f"rtp-secure-media-outbound={':'.join((policy.mode, *policy.suites))}"]
+        return " ".join((*flags, *quirks(caller, callee)))
     if wanted and sdes_requires_tls and not _may_show_keys(callee, outwards):
         if policy.mode == "mandatory":
             raise Refused("sdes_over_cleartext")
@@ -134,15 +142,18 @@ def _may_show_keys(trunk: Trunk, transport: str) -> bool:
 
 def answer_flags(answerer: Trunk, offerer: Trunk, transport: str = "udp") -> str:
     """Flags of rtpengine_answer: the offerer's protocol is the gateway's to remember. `transport`: of the offerer's
-    SIP; a WebRTC offerer is answered with ICE and DTLS as it offered them."""
+    SIP; a WebRTC offerer is answered with ICE and DTLS as it offered them, every other one with the ICE it offered."""
     kept = webrtc.is_webrtc(offerer.webrtc, transport)
-    return " ".join((*COMMON, *(() if kept else webrtc.REMOVED), *quirks(answerer, offerer)))
+    words = () if kept else tuple(word for word in webrtc.REMOVED if not word.startswith("ICE="))
+    return " ".join((*COMMON, *words, *quirks(answerer, offerer)))
 
 
 def quirks(sender: Trunk, receiver: Trunk) -> list[str]:
-    """The trunks' own words for an SDP on its way: plain SDES words shape what `receiver` gets, `SDES-from-` ones say
-    how the lines of `sender` are judged. A codec passes both legs, so the stricter word about it holds."""
-    judged = [f"SDES-from-{word[5:]}" for word in sender.flags if word.startswith("SDES-")]
+    """The trunks' own words for an SDP on its way: plain SDES and DTLS words shape what `receiver` gets, `SDES-from-`
+    and `DTLS-reverse-` ones say how the lines of `sender` are judged, and how they are answered. A codec passes both
+    legs, so the stricter word about it holds."""
+    judged = [f"{FROM[word[:5]]}{word[5:]}" for word in sender.flags if word[:5] in FROM]
+    judged += sender.judging
     vbr = "allow" if sender.vbr == receiver.vbr == "allow" else "forbid"
     return [*receiver.flags, *judged, f"vbr={vbr}"]
 

@@ -9,11 +9,12 @@ import time
 
 import KSR
 
-from appliance.sip_edge.ksr import access, digest, read, say, websocket
+from appliance.sip_edge.ksr import access, digest, read, say
 from appliance.sip_edge.ksr.routing import RoutingTable
 from appliance.sip_edge.ksr.rules import registrar as rules
-from appliance.sip_edge.ksr.rules.registrar import BLOCKS, LOCATION, Attempts, BlockRules, Judgement
+from appliance.sip_edge.ksr.rules.registrar import BLOCKS, LOCATION, SESSIONS, Attempts, BlockRules, Judgement
 from appliance.sip_edge.ksr.rules.telling import Telling
+from appliance.sip_edge.ksr.rules.websocket import TRANSPORTS
 from appliance.sip_edge.ksr.table_sizes import TableSizes
 
 FOUND = 1  # of lookup
@@ -35,13 +36,43 @@ def register(table: RoutingTable) -> int:
         return say.refuse(403, "Forbidden", "foreign_domain")
     if not access.may_register(table) or digest.authenticate(table, domain) is None:
         return 1
-    websocket.registers()
+    in_session = say.transport() in TRANSPORTS
+    if in_session:  # calls go to where it really is (RFC 7118 section 5: its Contact is a name that nobody looks up)
+        KSR.nathelper.fix_nated_register()
     if KSR.registrar.save(LOCATION, 0) < 0:  # it has answered
         say.count("register_not_saved")
         return 1
+    if in_session:
+        _remember_session(f"sip:{user}@{domain}")
     if ours.block.enabled:
         KSR.htable.sht_rm(BLOCKS, counted)
     return 1
+
+
+def session_ended(table: RoutingTable) -> None:
+    """A WebSocket session is over: nobody can be called in it any more. One who registered again in another session,
+    as a page does that was loaded anew, stays."""
+    if not table.registrar.enabled:
+        return
+    peer = _peer()
+    uri, _, binding = str(KSR.htable.sht_gete(SESSIONS, peer)).rpartition(" ")
+    if not binding:
+        return
+    KSR.htable.sht_rm(SESSIONS, peer)
+    if str(KSR.htable.sht_gete(SESSIONS, binding)) == peer:
+        KSR.registrar.unregister_ruid(LOCATION, uri, binding)
+        KSR.htable.sht_rm(SESSIONS, binding)
+
+
+def _remember_session(uri: str) -> None:
+    binding = str(KSR.pv.gete("$xavp(rcd=>ruid)"))
+    if binding:  # none: it unregistered
+        KSR.htable.sht_sets(SESSIONS, _peer(), f"{uri} {binding}")
+        KSR.htable.sht_sets(SESSIONS, binding, _peer())
+
+
+def _peer() -> str:
+    return f"{KSR.pv.gete('$si')}:{KSR.pv.gete('$sp')}"
 
 
 def lookup(table: RoutingTable) -> bool:

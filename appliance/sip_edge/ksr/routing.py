@@ -23,6 +23,7 @@ from appliance.sip_edge.ksr.rules.radius import RadiusRules
 from appliance.sip_edge.ksr.rules.registrar import RegistrarRules
 from appliance.sip_edge.ksr.rules.replication import ReplicationRules
 from appliance.sip_edge.ksr.rules.routes import Route
+from appliance.sip_edge.ksr.rules.streams import StreamRules
 from appliance.sip_edge.ksr.rules.tls_peer import TlsRules
 from appliance.sip_edge.ksr.rules.topology import TopologyRules
 from appliance.sip_edge.ksr.rules.websocket import WebsocketRules
@@ -60,6 +61,8 @@ class Trunk:
     send_identity: str = "none"  # pai, rpid
     vbr: str = "forbid"  # variable bit rate codecs on secured media
     webrtc: str = "websocket"  # its legs are WebRTC ones: always, never, or where its SIP comes over WebSocket
+    dtls: str = "accept"  # offer: SRTP is offered to it as DTLS-SRTP
+    judging: tuple[str, ...] = ()  # NG flags about SDP that comes from it
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,7 @@ class RoutingTable:
     replication: ReplicationRules = field(default_factory=ReplicationRules)
     balance: BalanceRules = field(default_factory=BalanceRules)
     nat: NatRules = field(default_factory=NatRules)
+    streams: StreamRules = field(default_factory=StreamRules)
     tls: TlsRules = field(default_factory=TlsRules)
     websocket: WebsocketRules = field(default_factory=WebsocketRules)
     topology: TopologyRules = field(default_factory=TopologyRules)

@@ -42,6 +42,7 @@ from appliance.sip_edge.ksr import (  # noqa: E402
     request,
     routing,
     say,
+    streams,
     target,
     tls_peer,
     topology,
@@ -92,7 +93,7 @@ class Kamailio:
             return 1
         if not (guard.admits(table, self.arrived) and limits.admits(table)):
             return 1
-        tls_peer.note(table)
+        streams.note(table)
         nat.request(table)
         method = KSR.pv.gete("$rm")
         websocket.arrives(method)
@@ -116,7 +117,7 @@ class Kamailio:
         caller, callee = media.sides(self.table)
         clean = disclosure.request(self.table, caller, callee, target.next_hop())
         identity.tell(caller, callee, clean)
-        media.into_branch()
+        media.into_branch(callee)
         return 1
 
     def ksr_reply(self, message: Any) -> int:
@@ -128,6 +129,7 @@ class Kamailio:
 
     def ksr_reply_other(self, message: Any) -> int:
         self._back()
+        media.unasked()
         return 1
 
     def _back(self) -> None:
@@ -167,10 +169,16 @@ class Kamailio:
         return websocket.http(self.table)
 
     def ksr_websocket_event(self, message: Any, event: str) -> int:
+        if event == "websocket:closed":
+            registrar.session_ended(self.table)
         return 1
 
     def ksr_tcp_event(self, message: Any, event: str) -> int:
-        tls_peer.closed(self.table)
+        streams.closed(self.table)
+        return 1
+
+    def ksr_timer(self, message: Any, event: str) -> int:
+        streams.look(self.table)
         return 1
 
     def ksr_onsend_route(self, message: Any) -> int:
@@ -183,6 +191,7 @@ class Kamailio:
         if not guard.admits_reply(self.table.guard):
             KSR.set_drop()
             return 1
+        streams.note(self.table)
         dialog.answers_bye()
         return 1 if tls_peer.takes(self.table) else 0
 

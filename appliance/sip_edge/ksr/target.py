@@ -46,5 +46,12 @@ def leave(table: RoutingTable) -> Trunk:
     return callee
 
 
+def further_hops() -> list[str]:
+    """Of the other phones that ring at the same time."""
+    count = int(KSR.pv.get("$branch(count)") or 0)
+    fields = [[f"$(branch({name})[{place}])" for name in ("dst_uri", "uri")] for place in range(count)]
+    return [str(KSR.pv.gete(where) or KSR.pv.gete(uri)) for where, uri in fields]
+
+
 def next_hop() -> str:
     return str(KSR.pv.gete("$du") or KSR.pv.gete("$ru"))

@@ -16,7 +16,6 @@ from appliance.sip_edge.ksr.rules.tls_peer import TlsPeer, matches, names_in
 
 TLS, TLS_PORT = 3, 5061  # enum sip_protos: what $sndto(proto) says; RFC 3261 section 19.1.2
 STRANGERS = "tlsstrangers"  # htable: addresses whose certificate had none of the names, for a minute
-USED = "tlsused"  # htable: connections that carried a message, by their peer: when one has ended its number is gone
 
 
 def names() -> tuple[str, ...]:
@@ -24,16 +23,6 @@ def names() -> tuple[str, ...]:
     if say.transport() not in ("tls", "wss") or KSR.tls.is_peer_verified() < 0:
         return ()
     return names_in(str(KSR.pv.gete("$tls_peer_urlencoded_cert")))
-
-
-def note(table: RoutingTable) -> None:
-    """This message's connection is of use: from its first one on it lives longer than a handshake may take."""
-    if not table.tls.enabled or say.transport() not in ("tls", "wss"):
-        return
-    connection = _key(KSR.pv.gete("$si"), KSR.pv.gete("$sp"))
-    if KSR.htable.sht_get(USED, connection) is None:
-        KSR.htable.sht_seti(USED, connection, 1)
-        KSR.tcpops.tcp_set_connection_lifetime(table.tls.idle_s)
 
 
 def may_go(table: RoutingTable) -> bool:
@@ -65,7 +54,6 @@ def sends(table: RoutingTable) -> None:
 def takes(table: RoutingTable) -> bool:
     """Whether a reply comes from who it should. False: it was dropped and its connection closed (RFC 5922 section
     7.3)."""
-    note(table)
     if not table.tls.peers or say.transport() != "tls":
         return True
     address = str(KSR.pv.gete("$si"))
@@ -81,18 +69,6 @@ def takes(table: RoutingTable) -> bool:
     KSR.tcpops.tcp_close_connection_id(KSR.pv.get("$conid"))
     KSR.set_drop()
     return False
-
-
-def closed(table: RoutingTable) -> None:
-    """The other side ended a connection, or its handshake failed. One that never carried a message is counted; why it
-    failed is in Kamailio's log (`tls_err_ret`). Those that time out are not told by Kamailio."""
-    if not table.tls.enabled or say.transport() not in ("tls", "wss"):
-        return
-    connection = _key(KSR.pv.gete("$si"), KSR.pv.gete("$sp"))
-    if KSR.htable.sht_get(USED, connection) is None:
-        say.count("tls_unused")
-    else:
-        KSR.htable.sht_rm(USED, connection)
 
 
 def _peer(table: RoutingTable, address: str) -> TlsPeer | None:

@@ -34,20 +34,13 @@ def http(table: RoutingTable) -> int:
 def arrives(method: str) -> None:
     """A request of a session: remember where its Contact really is."""
     if method in TARGETS and say.transport() in TRANSPORTS:
-        KSR.nathelper.add_contact_alias()
-
-
-def registers() -> None:
-    """A REGISTER of a session: calls to this phone go to where it really is (RFC 7118 section 5: its Contact is a name
-    that nobody can look up)."""
-    if say.transport() in TRANSPORTS:
-        KSR.nathelper.fix_nated_register()
+        KSR.nathelper.set_contact_alias()
 
 
 def answers() -> None:
     """A reply of a session: the same."""
     if say.transport() in TRANSPORTS:
-        KSR.nathelper.add_contact_alias()
+        KSR.nathelper.set_contact_alias()
 
 
 def finds() -> None:

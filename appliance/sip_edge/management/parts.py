@@ -20,6 +20,7 @@ from appliance.sip_edge.management.bans_from_settings import bans_of
 from appliance.sip_edge.management.certificates import Certificates
 from appliance.sip_edge.management.destinations import Destinations
 from appliance.sip_edge.management.edge import Edge
+from appliance.sip_edge.management.hangups import Hangups
 from appliance.sip_edge.management.phones import Phones
 from appliance.sip_edge.management.subscribers import Subscribers
 from appliance.sip_edge.rpc import SOCKET, Rpc
@@ -60,7 +61,10 @@ class EdgeParts:
         self.bans = bans_of(settings, self.edge, plane, dispatcher) if plane and dispatcher else None
         self.records = _records(settings) if calls is not None and settings.sip_accounting.enabled else None
         if calls is not None and self.records is not None:
-            calls.on_ended = self.records.media_ended
+            calls.on_ended.append(self.records.media_ended)
+        self.hangups = Hangups(self.edge.rpc)
+        if calls is not None:
+            calls.on_ended.append(self.hangups.media_ended)
         self._listening: asyncio.Task[None] | None = None
         registry.register(EdgeCollector(self.edge))
         if self.bans is not None:
@@ -70,6 +74,7 @@ class EdgeParts:
 
     async def start(self) -> None:
         await self.edge.start()
+        self.hangups.start()
         if self.bans is not None:
             await self.bans.start()
         self._listening = asyncio.create_task(self._listen(), name="events of the SIP edge")
@@ -82,6 +87,7 @@ class EdgeParts:
             self.records.tick()
 
     async def stop(self) -> None:
+        await self.hangups.stop()
         await self.destinations.stop()
         if self._listening:
             self._listening.cancel()

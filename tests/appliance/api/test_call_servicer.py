@@ -11,7 +11,7 @@ from appliance import errors
 from appliance.calls.media import Latching, RocPolicy
 from appliance.calls.views import CallState, CallView, OfferRequest, Party, SubscribeRequest
 from appliance.diagnosis.causes import ADVICE, Cause
-from appliance.policy.options import Vbr
+from appliance.policy.options import DtlsOptions, Ice, Vbr
 from appliance.policy.secure_media import Mode
 from srtpgw.v1 import calls_pb2, calls_pb2_grpc, types_pb2
 from tests.appliance.api.fake_calls import FakeCalls
@@ -88,6 +88,25 @@ async def test_options_reach_the_call_service(stub: calls_pb2_grpc.CallServiceSt
     assert found.sdes_requires_tls  # the safe side unless the caller says that signalling is secure
 
 
+async def test_a_browser_on_the_other_side(stub: calls_pb2_grpc.CallServiceStub, calls: FakeCalls) -> None:
+    """D06, G20, peers 1.2: what `webrtc` asks for, as over NG; what else is said holds over it."""
+    options = calls_pb2.MediaOptions(
+        webrtc=True, dtls=["passive", "certificate:web"], dtls_from=["sha1"], ice=["lite-forward"]
+    )
+    await stub.Offer(calls_pb2.OfferRequest(options=options, **OFFER))
+    plain = calls_pb2.MediaOptions(
+        transport_protocol="UDP/TLS/RTP/SAVP", ice=["remove"], reject_ice=True, bundle=["reject"], rtcp_mux=["offer"]
+    )
+    await stub.Offer(calls_pb2.OfferRequest(options=plain, **OFFER))
+    browser, other = [request.options for request in calls.requests if isinstance(request, OfferRequest)]
+    assert (browser.transport_protocol, browser.ice, browser.ice_lite) == ("UDP/TLS/RTP/SAVPF", Ice.FORCE, "forward")
+    assert browser.rtcp_mux == {"offer", "require"} and not browser.sdes.enabled and "generate-mid" in browser.flags
+    assert browser.dtls == DtlsOptions(role="passive", certificate="web")
+    assert browser.dtls_from == DtlsOptions(sha1=True)
+    assert (other.transport_protocol, other.ice, other.ice_rejected) == ("UDP/TLS/RTP/SAVP", Ice.REMOVE, True)
+    assert (other.bundle, other.rtcp_mux, other.dtls) == ({"reject"}, {"offer"}, DtlsOptions())
+
+
 async def test_block_and_echo_name_the_party(stub: calls_pb2_grpc.CallServiceStub, calls: FakeCalls) -> None:
     await stub.Offer(calls_pb2.OfferRequest(**OFFER))
     for method, party, expected in (
@@ -149,6 +168,10 @@ async def test_malformed_control_names_the_field(
         ({"options": calls_pb2.MediaOptions(sdes=["nopad", "mki-9"])}, "options.sdes"),
         ({"options": calls_pb2.MediaOptions(sdes_from=["legacy"])}, "options.sdes_from"),
         ({"options": calls_pb2.MediaOptions(vbr="pad")}, "options.vbr"),
+        ({"options": calls_pb2.MediaOptions(dtls=["passive", "never"])}, "options.dtls"),
+        ({"options": calls_pb2.MediaOptions(dtls_from=["fingerprint:md5"])}, "options.dtls_from"),
+        ({"options": calls_pb2.MediaOptions(ice=["force-relay"])}, "options.ice"),
+        ({"options": calls_pb2.MediaOptions(webrtc=True, bundle=["some"])}, "options.bundle"),
         ({"options": calls_pb2.MediaOptions(rtcp_mux=["sometimes"])}, "options.rtcp_mux"),
     ],
 )

@@ -128,9 +128,9 @@ async def test_unknown_echo_is_a_warning(face: Face) -> None:
 
 
 async def test_warnings_name_what_is_not_to_be_had(face: Face) -> None:
-    body = {"flags": ["generate RTCP", "frobnicate"], "ICE": "force", "bundle": ["accept"]}
+    body = {"flags": ["generate RTCP", "frobnicate"], "ICE": "force-relay", "bundle": ["accept"]}
     reply = await face.ask("offer", call_id="x", from_tag="a", sdp=OFFER.decode(), **body)
-    assert reply["warning"] == "not understood: frobnicate; not available: generate-RTCP"
+    assert reply["warning"] == "not understood: frobnicate; not available: generate-RTCP, ICE=force-relay"
 
 
 async def test_loop_protect(face: Face) -> None:

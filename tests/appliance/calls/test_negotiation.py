@@ -549,7 +549,7 @@ class TestLines:
 
     @pytest.mark.parametrize("proto", ["UDP/TLS/RTP/SAVP", "UDP/TLS/RTP/SAVPF"])
     def test_dtls_profiles_are_not_keyed_by_sdp(self, proto: str) -> None:
-        """SDP-3: a=crypto counts for nothing under UDP/TLS; refused until DTLS is there, in both directions."""
+        """SDP-3: a=crypto counts for nothing under UDP/TLS; refused without certificates, in both directions."""
         with pytest.raises(NotAcceptable, match="DTLS"):
             Call().offer(alice(proto, crypto(1, CM80)), options(transport_protocol="RTP/AVP"))
         with pytest.raises(NotAcceptable, match="DTLS"):

@@ -318,7 +318,7 @@ class TestOsrtpIn:
             self.offer(options(osrtp=frozenset({"accept-rfc"}), inbound=SecureMedia(Mode.MANDATORY)))
 
     def test_fingerprint_under_avp(self) -> None:
-        """D13: until DTLS is there such an offer is answered plain, without a fingerprint."""
+        """D13: without certificates such an offer is answered plain, without a fingerprint."""
         done = self.offer(self.ACCEPT, "a=fingerprint:sha-256 AA", "a=setup:actpass")
         assert b"fingerprint" not in done.sdp and legs(done) == (False, False)
 
@@ -329,7 +329,7 @@ class TestAlternativesIn:
     @pytest.mark.parametrize(("inbound", "winner"), [("mandatory", 1), ("optional", 1), ("forbidden", 3)])
     @pytest.mark.parametrize("outbound", ["mandatory", "optional", "forbidden"])
     def test_original_lines_are_answered(self, inbound: str, winner: int, outbound: str) -> None:
-        """Four m-lines back in their order whatever Bob saw, three with port 0, keys on one; DTLS is not available."""
+        """Four m-lines back in their order whatever Bob saw, three with port 0, keys on one; no DTLS for SHA-1."""
         call = Call()
         wishes = options(inbound=resolve(inbound).inbound, outbound=resolve(outbound).outbound)
         offer = fixtures.addressed(JITSI)
@@ -358,7 +358,7 @@ class TestAlternativesIn:
         assert [used for _, used, _ in shape(done.sdp)] == [False, True, False, False]
 
     def test_all_refused(self) -> None:
-        """G05: the two DTLS-only forms of the reference's second SDP: nothing is left today: 488."""
+        """G05: the two DTLS-only forms of the reference's second SDP, without certificates: nothing is left: 488."""
         with pytest.raises(NotAcceptable) as caught:
             Call().offer(fixtures.addressed("02_jitsi_dtls_and_savpf_dotted"))
         assert caught.value.sip_status == 488
@@ -419,7 +419,7 @@ class TestTwinsIn:
 
 
 def test_other_profiles_are_refused_in_their_place() -> None:
-    """SDP-1, G05-G07, D14: DTLS (not available yet), TCP and DCCP forms, data channels: port 0, the rest lives."""
+    """SDP-1, G05-G07, D14: DTLS without a fingerprint, TCP and DCCP forms, data channels: port 0, the rest lives."""
     protos = ["UDP/TLS/RTP/SAVPF", "TCP/RTP/AVP", "DCCP/RTP/SAVP", "TCP/TLS/RTP/SAVP", "UDP/DTLS/SCTP", "RTP/FOO"]
     sections = [media(9000 + at, proto, kind="video", formats="96") for at, proto in enumerate(protos)]
     offer = sdp(ALICE, *sections, media(8000, "RTP/AVP"))

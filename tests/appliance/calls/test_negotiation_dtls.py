@@ -5,17 +5,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from appliance.calls.media import DtlsMedia, Fingerprint, LegMedia
-from appliance.calls.negotiation import Negotiation
+from appliance.calls.media import Address, DtlsMedia, Fingerprint, LegMedia
+from appliance.calls.negotiation import Negotiated, Negotiation
 from appliance.errors import CryptoRequired, NotAcceptable
-from appliance.policy.options import DtlsOptions
+from appliance.policy.options import DtlsOptions, MediaOptions, SdesOptions
+from appliance.policy.secure_media import Mode, SecureMedia, resolve
+from tests.appliance.protocols.sdp import fixtures
 
 from .sdps import ALICE, BOB, Call, Pool, counting, crypto, cryptos, media, options, read, sdp
 
-CM80, GCM = "AES_CM_128_HMAC_SHA1_80", "AEAD_AES_256_GCM"
+CM80, GCM, F8 = "AES_CM_128_HMAC_SHA1_80", "AEAD_AES_256_GCM", "F8_128_HMAC_SHA1_80"
 UDP_TLS = ("UDP/TLS/RTP/SAVP", "UDP/TLS/RTP/SAVPF")
 ALL = ("RTP/AVP", "RTP/AVPF", "RTP/SAVP", "RTP/SAVPF", *UDP_TLS)
 
@@ -200,3 +204,503 @@ def test_holdconn_in_an_offer() -> None:
     """DTLS-1: never."""
     with pytest.raises(NotAcceptable, match="holdconn"):
         gate().offer(alice(UDP_TLS[1], *keyed("holdconn")))
+
+
+# ---------------------------------------------------------------- fingerprints
+
+
+@pytest.mark.parametrize("hash", ["sha-224", "sha-256", "sha-384", "sha-512"])
+@pytest.mark.parametrize("case", [str.lower, str.upper])
+def test_hashes_that_are_taken(hash: str, case: Any) -> None:
+    """D04, DTLS-5, DTLS-6: hash names and hex digits in any case, a blank behind the colon as in RFC 5763."""
+    line, octets = shown(1, hash)
+    text = case(line.removeprefix("a=fingerprint:"))
+    for colon in (":", ": "):
+        offered = gate().offer(alice(UDP_TLS[0], f"a=fingerprint{colon}{text}", "a=setup:actpass"))
+        assert wanted(offered.streams[0].a).fingerprints == (Fingerprint(hash, octets),)
+
+
+def test_sha_1_by_policy_alone() -> None:
+    """D03, D1: the reference's Jitsi: refused, taken where the trunk says so; ours is SHA-256, or as the peer's."""
+    jitsi = fixtures.addressed("02_jitsi_dtls_and_savpf_dotted")
+    octets = bytes.fromhex("B90F89EEBD1FB1C486B6D75C25885 3F402F4F591".replace(" ", ""))
+    with pytest.raises(CryptoRequired, match="sha-1 only") as caught:
+        gate().offer(jitsi)
+    assert caught.value.sip_status == 488
+    for fingerprint, ours in (("", "sha-256"), ("peer", "sha-1"), ("sha-512", "sha-512")):
+        call = gate()
+        wishes = options(
+            transport_protocol="RTP/AVP", dtls_from=DtlsOptions(sha1=True, legacy=True, fingerprint=fingerprint)
+        )
+        offered = call.offer(jitsi, wishes)
+        leg = wanted(offered.streams[0].a)
+        assert leg.fingerprints == (Fingerprint("sha-1", octets),) and leg.legacy
+        answer = read(call.answer(bob(offered.sdp)).sdp).media
+        assert [bool(section.media.port) for section in answer] == [True, False]
+        assert answer[0].media.proto == "UDP/TLS/RTP/SAVP"
+        assert answer[0].attributes("fingerprint")[0].startswith(ours + " ")
+
+
+def test_sha_1_in_an_answer() -> None:
+    """D03, D1: allowed by the offer's request, which named the trunk, or by the answer's own."""
+    for asked, answered, taken in (
+        (DtlsOptions(), None, False),
+        (DtlsOptions(sha1=True), None, True),
+        (DtlsOptions(), DtlsOptions(sha1=True), True),
+    ):  # fmt: skip
+        call = gate()
+        plain = sdp(ALICE, media(8000, "RTP/AVP"))
+        offered = call.offer(plain, options(transport_protocol=UDP_TLS[0], dtls=asked))
+        answer = bob(offered.sdp, *keyed("active", hash="sha-1"))
+        if taken:
+            assert wanted(call.answer(answer, options(dtls_from=answered)).streams[0].b).fingerprints[0].hash == "sha-1"
+        else:
+            with pytest.raises(CryptoRequired, match="sha-1 only"):
+                call.answer(answer, options(dtls_from=answered))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "md5 " + ":".join(["AA"] * 16),
+        "MD2 " + ":".join(["AA"] * 16),
+        "sha-256 AA:BB",
+        "sha-3 AA",
+        "sha-256",
+        "",
+        "AA:BB",
+    ],
+)
+def test_fingerprints_that_never_do(line: str) -> None:
+    """D03, D1, DTLS-5: MD5 and MD2, wrong lengths, noise: 488 whatever the policy, alone and as an answer."""
+    lines = [f"a=fingerprint:{line}", "a=setup:actpass"]
+    with pytest.raises(CryptoRequired, match="a=fingerprint"):
+        gate().offer(alice(UDP_TLS[0], *lines), options(dtls_from=DtlsOptions(sha1=True, legacy=True)))
+    call = gate()
+    offered = call.offer(sdp(ALICE, media(8000, "RTP/AVP")), options(transport_protocol=UDP_TLS[0]))
+    with pytest.raises(CryptoRequired, match="a=fingerprint"):
+        call.answer(bob(offered.sdp, lines[0], "a=setup:active"), options(dtls_from=DtlsOptions(sha1=True)))
+
+
+def test_several_fingerprints() -> None:
+    """D04, DTLS-6, D1: every one of the strongest hash counts, weaker ones do not."""
+    lines = [shown(seed, hash)[0] for seed, hash in ((1, "sha-1"), (2, "sha-256"), (3, "sha-256"), (4, "sha-224"))]
+    offer = alice(UDP_TLS[0], *lines, f"a=fingerprint:md5 {':'.join(['AA'] * 16)}", "a=setup:actpass")
+    found = wanted(gate().offer(offer, options(dtls_from=DtlsOptions(sha1=True))).streams[0].a).fingerprints
+    assert found == (Fingerprint("sha-256", shown(2)[1]), Fingerprint("sha-256", shown(3)[1]))
+
+
+def test_session_level_inheritance() -> None:
+    """G16: fingerprint and setup of the session part hold for m-lines that have none of their own."""
+    lines = (media(8000, UDP_TLS[0]), media(8002, UDP_TLS[0], *keyed("passive", 2), kind="video"))
+    call = gate()
+    offered = call.offer(sdp(ALICE, *lines, session=keyed("actpass", 1)), options(transport_protocol="RTP/AVP"))
+    first, second = (wanted(stream.a) for stream in offered.streams)
+    assert first.fingerprints == (Fingerprint("sha-256", shown(1)[1]),)
+    assert second.fingerprints == (Fingerprint("sha-256", shown(2)[1]),)
+    done = call.answer(bob(offered.sdp))
+    assert [section.attributes("setup") for section in read(done.sdp).media] == [["active"], ["active"]]
+    assert not read(done.sdp).session.has("fingerprint") and b"fingerprint" not in offered.sdp
+
+
+def test_our_fingerprint_is_of_our_certificate() -> None:
+    call = gate()
+    offered = call.offer(sdp(ALICE, media(8000, "RTP/AVP")), options(transport_protocol=UDP_TLS[0]))
+    [line] = read(offered.sdp).media[0].attributes("fingerprint")
+    certificate = wanted(offered.streams[0].b).certificate
+    assert line == f"sha-256 {hashlib.sha256(certificate.certificate).digest().hex(':').upper()}"
+
+
+# ---------------------------------------------------------------- both ways of keying in one m-line
+
+
+BOTH = (crypto(1, CM80), *keyed())
+
+
+@pytest.mark.parametrize("proto", ["RTP/SAVP", "RTP/SAVPF"])
+@pytest.mark.parametrize(("preferred", "by_dtls"), [(False, True), (True, False)])
+def test_both_in_one_m_line(proto: str, preferred: bool, by_dtls: bool) -> None:
+    """D07, SDP-4: the trunk's order decides; the answer has the attributes of one way only."""
+    call = gate()
+    wishes = options(transport_protocol="RTP/AVP", sdes_from=SdesOptions(preferred=preferred))
+    offered = call.offer(alice(proto, *BOTH), wishes)
+    done = call.answer(bob(offered.sdp))
+    [section], leg = read(done.sdp).media, done.streams[0].a
+    assert section.media.proto == proto
+    assert section.has("fingerprint") == section.has("setup") == (leg.dtls is not None) == by_dtls
+    assert section.has("crypto") == (leg.receive is not None) == (not by_dtls)
+    assert roundtrip(call).negotiation.payload_types(0)
+
+
+@pytest.mark.parametrize(
+    ("lines", "wishes", "by_dtls"),
+    [
+        ((crypto(1, "AES_CM_128_NULL_AUTH"), *keyed()), {"sdes_from": SdesOptions(preferred=True)}, True),
+        ((crypto(1, CM80), *keyed(hash="sha-1")), {}, False),
+        ((crypto(1, CM80), *keyed("holdconn")), {}, False),
+        (BOTH, {"dtls_from": DtlsOptions(enabled=False)}, False),
+        (BOTH, {"inbound": SecureMedia(Mode.MANDATORY, ("AES_256_CM_HMAC_SHA1_80",))}, None),
+        ((crypto(1, F8), *keyed()), {"inbound": SecureMedia(Mode.OPTIONAL, (F8,))}, False),
+        (keyed(), {}, True),
+        (["a=fingerprint:sha-256 AA", "a=setup:actpass"], {}, None),
+    ],
+)  # fmt: skip
+def test_the_way_that_can_be_had(lines: list[str], wishes: dict[str, Any], by_dtls: bool | None) -> None:
+    """D07, SDP-3: where the preferred way cannot be, the other one is taken; 488 where none can."""
+    offer = alice("RTP/SAVPF", *lines)
+    if by_dtls is None:
+        with pytest.raises(CryptoRequired):
+            gate().offer(offer, options(transport_protocol="RTP/AVP", **wishes))
+        return
+    leg = gate().offer(offer, options(transport_protocol="RTP/AVP", **wishes)).streams[0].a
+    assert leg.secure and (leg.dtls is not None) == by_dtls == (leg.receive is None)
+
+
+def test_sdes_over_cleartext_leaves_dtls() -> None:
+    """C07, D07: keys that anybody could read are no way of keying; a fingerprint is."""
+    leg = gate().offer(alice("RTP/SAVP", *BOTH), MediaOptions(sdes_from=SdesOptions(preferred=True),
+                                                             transport_protocol="RTP/AVP")).streams[0].a  # fmt: skip
+    assert leg.dtls is not None and leg.receive is None
+
+
+def test_suites_of_the_policy() -> None:
+    """H08, D08: a list is what DTLS-SRTP may end with, in its order; what has no DTLS profile is left out of it."""
+    listed = resolve("mandatory:AES_256_CM_HMAC_SHA1_80:AEAD_AES_256_GCM:AES_CM_128_HMAC_SHA1_80").inbound
+    offered = gate().offer(alice(), options(inbound=listed, transport_protocol=UDP_TLS[0]))
+    assert wanted(offered.streams[0].a).suites == (GCM, CM80)
+    assert wanted(offered.streams[0].b).suites == ()
+    named = options(outbound=SecureMedia(Mode.MANDATORY, (CM80,)), transport_protocol=UDP_TLS[0])
+    assert wanted(gate().offer(alice(), named).streams[0].b).suites == (CM80,)
+    hopeless = options(outbound=SecureMedia(Mode.MANDATORY, (F8,)), transport_protocol=UDP_TLS[0])
+    with pytest.raises(CryptoRequired, match="DTLS-SRTP"):
+        gate().offer(alice(), hopeless)
+
+
+# ---------------------------------------------------------------- opportunistic (RFC 8643)
+
+
+RFC = frozenset({"accept-rfc"})
+
+
+def test_fingerprint_under_avp() -> None:
+    """D13, SDP-5: the answer keeps RTP/AVP and has a fingerprint; media is SRTP. Not without the word, not where the
+    policy forbids; refused where it demands."""
+    call = gate()
+    offered = call.offer(alice("RTP/AVP"), options(osrtp=RFC, transport_protocol="RTP/AVP"))
+    assert wanted(offered.streams[0].a)
+    done = call.answer(bob(offered.sdp))
+    [section] = read(done.sdp).media
+    assert section.media.proto == "RTP/AVP" and section.has("fingerprint") and section.has("setup")
+    assert wanted(done.streams[0].a).active is True and not done.streams[0].b.secure
+    for wishes in (options(), options(osrtp=RFC, inbound=SecureMedia(Mode.FORBIDDEN))):
+        call = gate()
+        offered = call.offer(alice("RTP/AVP"), wishes)
+        assert not offered.streams[0].a.secure
+        assert b"fingerprint" not in call.answer(bob(offered.sdp)).sdp
+    with pytest.raises(CryptoRequired):
+        gate().offer(alice("RTP/AVP"), options(osrtp=RFC, inbound=SecureMedia(Mode.MANDATORY)))
+
+
+def test_unusable_fingerprint_under_avp() -> None:
+    """SDP-5: ignored, as an opportunistic offer allows."""
+    leg = gate().offer(alice("RTP/AVP", *keyed(hash="sha-1")), options(osrtp=RFC)).streams[0].a
+    assert not leg.secure and leg.dtls is None
+
+
+def test_reoffer_towards_an_opportunistic_leg() -> None:
+    """D13: it stays keyed by DTLS under RTP/AVP, in the same association."""
+    call = gate()
+    offered = call.offer(alice("RTP/AVP"), options(osrtp=RFC, transport_protocol="RTP/AVP"))
+    first = call.answer(bob(offered.sdp))
+    back = call.offer(sdp(BOB, media(4000, "RTP/AVP")), options(), tag="bob")
+    [section] = read(back.sdp).media
+    assert section.media.proto == "RTP/AVP" and section.attributes("setup") == ["actpass"]
+    done = call.answer(sdp(ALICE, media(8000, "RTP/AVP", *keyed("passive"))), tag="alice")
+    assert done.streams[0].a.dtls == first.streams[0].a.dtls
+    # Alice may also go on plain: that was always allowed
+    call.offer(sdp(BOB, media(4000, "RTP/AVP")), options(), tag="bob")
+    assert not call.answer(sdp(ALICE, media(8000, "RTP/AVP")), tag="alice").streams[0].a.secure
+
+
+# ---------------------------------------------------------------- alternatives on one port
+
+
+@pytest.mark.parametrize(
+    ("inbound", "sha1", "preferred", "winner"),
+    [
+        ("mandatory", True, False, 0), ("optional", True, False, 0), ("forbidden", True, False, 3),
+        ("optional", True, True, 1), ("mandatory", False, False, 1),
+    ],
+)  # fmt: skip
+def test_alternatives_with_dtls(inbound: str, sha1: bool, preferred: bool, winner: int) -> None:
+    """G09, G10, G11: the reference's four m-lines on port 5016 are one stream; DTLS, its first, is taken where SHA-1
+    will do; SDES first where the trunk says so; the other three have port 0."""
+    call = gate()
+    offer = fixtures.addressed("04_jitsi_invite_four_mlines_same_port")
+    offered = call.offer(offer, options(
+        inbound=resolve(inbound).inbound, dtls_from=DtlsOptions(sha1=sha1), transport_protocol="RTP/AVP",
+        sdes_from=SdesOptions(preferred=preferred),
+    ))  # fmt: skip
+    assert offered.lines == (0,) and len(read(offered.sdp).media) == 1
+    done = call.answer(bob(offered.sdp))
+    sections = read(done.sdp).media
+    assert [bool(section.media.port) for section in sections] == [at == winner for at in range(4)]
+    assert sections[winner].has("fingerprint") == (winner == 0)
+    assert sections[winner].has("crypto") == (winner == 1)
+    assert sections[winner].has("setup") == (winner == 0)
+
+
+# ---------------------------------------------------------------- certificates
+
+
+def test_one_certificate_for_a_leg() -> None:
+    """DTLS-19: fresh for each call and leg, one for all streams of it, also those of later offers and after a restart
+    of control."""
+    pool = Pool()
+    call = gate(pool)
+    two = (media(8000, UDP_TLS[0], *keyed()), media(8002, UDP_TLS[0], *keyed(), kind="video"))
+    wishes = options(transport_protocol=UDP_TLS[0])
+    offered = call.offer(sdp(ALICE, *two), wishes)
+    legs = [[wanted(leg).certificate for leg in (stream.a, stream.b)] for stream in offered.streams]
+    assert legs[0] == legs[1] and legs[0][0] != legs[0][1]
+    assert pool.asked == ["", ""]
+    call.answer(bob(offered.sdp))
+    call = roundtrip(call)
+    third = media(8004, UDP_TLS[0], *keyed(), kind="text")
+    again = call.offer(sdp(ALICE, *two, third), wishes)
+    assert [[wanted(leg).certificate for leg in (stream.a, stream.b)] for stream in again.streams] == [legs[0]] * 3
+    assert wanted(gate(pool).offer(sdp(ALICE, *two), wishes).streams[0].a).certificate not in legs[0]
+
+
+def test_certificate_of_a_trunk() -> None:
+    """DTLS-19: one that stays, by name, on the leg that names it."""
+    pool = Pool()
+    wishes = options(
+        transport_protocol=UDP_TLS[0], dtls=DtlsOptions(certificate="carrier"), dtls_from=DtlsOptions(certificate="pbx")
+    )
+    stream = gate(pool).offer(alice(), wishes).streams[0]
+    assert sorted(pool.asked) == ["carrier", "pbx"]
+    assert (wanted(stream.a).certificate.certificate, wanted(stream.b).certificate.certificate) == (b"pbx", b"carrier")
+
+
+def test_private_keys_are_not_shown() -> None:
+    call = gate()
+    offered = call.offer(alice(), options(transport_protocol=UDP_TLS[0]))
+    call.answer(bob(offered.sdp))
+    for shown_text in (repr(call.negotiation._state), repr(offered)):
+        assert "the key of" not in shown_text
+
+
+def test_without_certificates() -> None:
+    """A gateway without any refuses what it cannot do, in both directions, and takes SDES where it is offered too."""
+    with pytest.raises(NotAcceptable, match="DTLS-SRTP is not available"):
+        Call().offer(alice())
+    with pytest.raises(NotAcceptable, match="DTLS-SRTP is not available"):
+        Call().offer(sdp(ALICE, media(8000, "RTP/AVP")), options(transport_protocol=UDP_TLS[0]))
+    assert Call().offer(alice("RTP/SAVP", *BOTH)).streams[0].a.receive is not None
+    for wishes in (options(dtls_from=DtlsOptions(enabled=False)),
+                   options(transport_protocol=UDP_TLS[0], dtls=DtlsOptions(enabled=False))):  # fmt: skip
+        with pytest.raises(NotAcceptable, match="DTLS-SRTP is not available"):
+            gate().offer(alice(), wishes)
+
+
+def test_dtls_off_towards_the_other_side() -> None:
+    """Peers 1.2: rtpengine's DTLS=off is about the side that is offered to: it gets SDES, the offerer keeps DTLS."""
+    call = gate()
+    offered = call.offer(alice(UDP_TLS[1]), options(dtls=DtlsOptions(enabled=False)))
+    [section] = read(offered.sdp).media
+    assert section.media.proto == "RTP/SAVPF" and section.has("crypto") and not section.has("fingerprint")
+    assert wanted(offered.streams[0].a)
+
+
+def test_sdes_off_leaves_the_fingerprint() -> None:
+    """SDP-3, peers 1.2: rtpengine's "RTP/SAVPF SDES-off" towards a browser of old: DTLS under the SDES profile."""
+    call = gate()
+    wishes = options(transport_protocol="RTP/SAVPF", sdes=SdesOptions(enabled=False))
+    offered = call.offer(sdp(ALICE, media(8000, "RTP/AVP")), wishes)
+    [section] = read(offered.sdp).media
+    assert section.media.proto == "RTP/SAVPF" and section.has("fingerprint") and not section.has("crypto")
+    done = call.answer(bob(offered.sdp))
+    assert wanted(done.streams[0].b).fingerprints
+    again = call.offer(sdp(ALICE, media(8000, "RTP/AVP")), wishes)
+    assert read(again.sdp).media[0].attributes("fingerprint") == section.attributes("fingerprint")
+
+
+# ---------------------------------------------------------------- associations
+
+
+T1, T2 = "a" * 24, "b" * 24
+WISHES = options(transport_protocol="RTP/AVP")
+
+
+def first(lines: list[str], **more: Any) -> tuple[Call, DtlsMedia, bytes]:
+    """A call that Alice's offer with these lines began, what became of her leg, and the answer she got."""
+    call = gate()
+    offered = call.offer(alice(UDP_TLS[1], *lines, **more), WISHES)
+    done = call.answer(bob(offered.sdp))
+    return call, wanted(done.streams[0].a), done.sdp
+
+
+def again(call: Call, lines: list[str], **more: Any) -> tuple[Negotiated, DtlsMedia, bytes]:
+    """Alice's re-offer: until its answer, her leg after it, the answer she got."""
+    offered = call.offer(alice(UDP_TLS[1], *lines, **more), WISHES)
+    done = call.answer(bob(offered.sdp))
+    return offered, wanted(done.streams[0].a), done.sdp
+
+
+def own(text: bytes) -> tuple[str | None, str | None]:
+    section = read(text).media[0]
+    return section.attribute("tls-id"), section.attribute("setup")
+
+
+@pytest.mark.parametrize("restart", [False, True])
+@pytest.mark.parametrize("lines", [keyed("actpass", 1, T1), keyed("actpass", 1), keyed("active", 1, T1)])
+def test_repeated_offers_keep_the_association(lines: list[str], restart: bool) -> None:
+    """DTLS-13: the same tls-id and fingerprints: the same association, role and tls-id of ours."""
+    call, before, answer = first(lines)
+    call = roundtrip(call) if restart else call
+    offered, after, repeated = again(call, lines)
+    assert wanted(offered.streams[0].a) == before == after
+    assert own(repeated) == own(answer)
+
+
+def test_tls_id_is_echoed_only_if_offered() -> None:
+    """DTLS-13: ours has 120 bits at least (20 characters), differs from the peer's, and is not written to a peer that
+    has none; our offers have one unless told not to."""
+    _, _, answer = first(keyed("actpass", 1, T1))
+    mine = own(answer)[0]
+    assert mine and len(mine) >= 20 and mine != T1
+    for tls_id in ("", "short", "x" * 19, "no blanks in it......."):
+        lines = [*keyed(), f"a=tls-id:{tls_id}"] if tls_id else keyed()
+        assert own(first(lines)[2])[0] is None
+    for tls_id in (True, False):
+        wishes = options(transport_protocol=UDP_TLS[0], dtls=DtlsOptions(tls_id=tls_id))
+        offered = gate().offer(sdp(ALICE, media(8000, "RTP/AVP")), wishes)
+        assert bool(own(offered.sdp)[0]) == tls_id
+
+
+@pytest.mark.parametrize(
+    ("lines", "reason"),
+    [
+        (keyed("actpass", 1, T2), "tls-id"),
+        (keyed("actpass", 2, T1), "fingerprint"),
+        (keyed("active", 1, T1), "role"),
+    ],
+)
+def test_new_association_on_a_new_transport(lines: list[str], reason: str) -> None:
+    """D12, DTLS-13, DTLS-14, D2: another tls-id, fingerprint or role wants a new association, with a new tls-id of
+    ours; on the old transport that is refused (port 0, here 488), and the call is as it was."""
+    call, before, answer = first(keyed("actpass", 1, T1))
+    record = call.negotiation.to_record()
+    with pytest.raises(CryptoRequired, match=f"another {reason} wants a new DTLS association"):
+        call.offer(alice(UDP_TLS[1], *lines), WISHES)
+    assert call.negotiation.to_record() == record
+    offered, after, repeated = again(call, lines, port=8010)
+    assert wanted(offered.streams[0].a) == before, "until the answer the old association goes on"
+    assert after.association != before.association
+    assert after.certificate == before.certificate
+    assert own(repeated)[0] not in (None, own(answer)[0])
+    assert after.active == (reason != "role")
+
+
+def test_refused_line_keeps_its_place() -> None:
+    """DTLS-14: of several m-lines only the one that asks for it is refused."""
+    call = gate()
+    video = media(8002, UDP_TLS[1], *keyed(), kind="video")
+    call.answer(bob(call.offer(sdp(ALICE, media(8000, UDP_TLS[1], *keyed()), video), WISHES).sdp))
+    offered = call.offer(sdp(ALICE, media(8000, UDP_TLS[1], *keyed("actpass", 2)), video), WISHES)
+    done = call.answer(bob(offered.sdp))
+    assert done.lines == (1,)
+    assert [bool(section.media.port) for section in read(done.sdp).media] == [False, True]
+
+
+def test_moved_transport_wants_a_new_association() -> None:
+    """DTLS-14, RFC 8842 section 5.1: without ICE the association is bound to its addresses."""
+    call, before, _ = first(keyed("actpass", 1))
+    after = again(call, keyed("actpass", 1), port=8010)[1]
+    assert after.association != before.association
+
+
+def test_hold_keeps_the_association() -> None:
+    """G29: hold by direction or by 0.0.0.0 and back: the same association; Alice's address is not forgotten by it."""
+    call, before, _ = first(keyed("actpass", 1, T1))
+    for lines, host in ((["a=sendonly"], ALICE), (["a=inactive"], ALICE), ([], ALICE)):
+        assert again(call, [*keyed("actpass", 1, T1), *lines], host=host)[1] == before
+    held = alice(UDP_TLS[1], *keyed("actpass", 1, T1)).replace(f"c=IN IP4 {ALICE}".encode(), b"c=IN IP4 0.0.0.0")
+    offered = call.offer(held, WISHES)
+    assert wanted(call.answer(bob(offered.sdp)).streams[0].a) == before
+    assert again(call, keyed("actpass", 1, T1))[1] == before
+
+
+def test_role_is_kept_when_it_is_offered_again() -> None:
+    """D2, RFC 8842 section 5.3: actpass in a re-offer is no wish for another role, whatever the request says."""
+    call, before, answer = first(keyed("actpass", 1))
+    wishes = replace(WISHES, dtls_from=DtlsOptions(role="passive"))
+    offered = call.offer(alice(UDP_TLS[1], *keyed("actpass", 1)), wishes)
+    done = call.answer(bob(offered.sdp), options(dtls=DtlsOptions(role="passive")))
+    assert wanted(done.streams[0].a) == before and own(done.sdp) == own(answer)
+
+
+def towards_bob(**more: Any) -> tuple[Call, bytes]:
+    call = gate()
+    offered = call.offer(sdp(ALICE, media(8000, "RTP/AVP")), options(transport_protocol=UDP_TLS[1], **more))
+    return call, offered.sdp
+
+
+def test_our_reoffer_keeps_the_association() -> None:
+    """DTLS-13: the same fingerprint and tls-id, actpass; an answer in the old role goes on with the old keys."""
+    call, text = towards_bob()
+    before = wanted(call.answer(bob(text, *keyed("active", 2, T1))).streams[0].b)
+    call = roundtrip(call)
+    offered = call.offer(sdp(ALICE, media(8000, "RTP/AVP")), options(transport_protocol=UDP_TLS[1]))
+    assert own(offered.sdp) == own(text)
+    assert wanted(offered.streams[0].b) == before
+    assert wanted(call.answer(bob(offered.sdp, *keyed("active", 2, T1))).streams[0].b) == before
+
+
+@pytest.mark.parametrize(
+    "lines", [keyed("active", 3, T1), keyed("active", 2, T2), keyed("passive", 2, T1)], ids=["print", "tls-id", "role"]
+)
+def test_answer_that_wants_a_new_association(lines: list[str]) -> None:
+    """D12, D2: an answerer may ask for it; we follow, our tls-id being out already."""
+    call, text = towards_bob()
+    before = wanted(call.answer(bob(text, *keyed("active", 2, T1))).streams[0].b)
+    offered = call.offer(sdp(ALICE, media(8000, "RTP/AVP")), options(transport_protocol=UDP_TLS[1]))
+    after = wanted(call.answer(bob(offered.sdp, *lines, port=4010)).streams[0].b)
+    assert after.association != before.association
+
+
+def test_forks() -> None:
+    """DTLS-4, C6: the same answer again is the same association, another fork's is another one."""
+    call, text = towards_bob()
+    one = wanted(call.answer(bob(text, *keyed("active", 2)), tag="bob-1").streams[0].b)
+    assert wanted(call.answer(bob(text, *keyed("active", 2)), tag="bob-1").streams[0].b) == one
+    two = wanted(call.answer(bob(text, *keyed("active", 3), host="203.0.113.2"), tag="bob-2").streams[0].b)
+    assert two.association != one.association and two.fingerprints != one.fingerprints
+    assert two.certificate == one.certificate
+
+
+def test_reoffer_by_the_other_side() -> None:
+    """DTLS-13: Bob, who answered our offer, offers again: his association goes on, Alice's too."""
+    call, text = towards_bob()
+    before = call.answer(bob(text, *keyed("active", 2, T1))).streams[0]
+    mine = sdp(BOB, media(4000, UDP_TLS[1], *keyed("actpass", 2, T1)))
+    offered = call.offer(mine, options(), tag="bob")
+    assert read(offered.sdp).media[0].media.proto == "RTP/AVP"
+    done = call.answer(sdp(ALICE, media(8000, "RTP/AVP")), tag="alice")
+    assert done.streams[0].b.dtls == before.b.dtls
+    assert own(done.sdp)[1] == "passive"
+    assert done.streams[0].b.remote_rtp == Address(BOB, 4000)
+
+
+def test_from_sdes_to_dtls_and_back() -> None:
+    """D07, B5: the way of keying may change with a re-offer; a key that was left is not offered again."""
+    call = gate()
+    answers = []
+    for lines in ([crypto(1, CM80)], keyed(), [crypto(1, CM80, 0x44)]):
+        offered = call.offer(alice("RTP/SAVPF", *lines), WISHES)
+        done = call.answer(bob(offered.sdp))
+        leg = done.streams[0].a
+        assert leg.secure and (leg.dtls is None) == (leg.send is not None)
+        answers.append(done)
+    assert cryptos(answers[0].sdp)[0].keys != cryptos(answers[2].sdp)[0].keys

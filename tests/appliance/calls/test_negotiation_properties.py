@@ -9,13 +9,14 @@ from dataclasses import dataclass, field, replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from appliance.calls.media import DtlsMedia
 from appliance.calls.negotiation import Negotiated, Negotiation
 from appliance.errors import GatewayError
-from appliance.policy.options import MediaOptions
+from appliance.policy.options import DtlsOptions, Ice, MediaOptions
 from appliance.policy.secure_media import Mode, SecureMedia
 from appliance.protocols.sdp import formats
 
-from .sdps import ALICE, BOB, Call, crypto, cryptos, media, options, read, sdp
+from .sdps import ALICE, BOB, Call, Pool, crypto, cryptos, media, options, read, sdp
 
 CM80, GCM, F8 = "AES_CM_128_HMAC_SHA1_80", "AEAD_AES_256_GCM", "F8_128_HMAC_SHA1_80"
 HOSTS, TAGS = {"a": ALICE, "b": BOB}, {"a": "alice", "b": "bob"}
@@ -32,6 +33,9 @@ class Section:
     kind: str
     keys: tuple[tuple[str, int], ...]
     codec: str  # "payload-type rtpmap"
+    print_: int  # seed of the fingerprint; 0: none
+    setup: str
+    ufrag: str  # "": no ICE
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,9 @@ class Step:
     secure_signalling: bool
     reply: tuple[str, ...]  # per m-line of our offer: take, refuse, plain (without keys), foreign (another tag)
     octet: int
+    transport: str  # "": as offered
+    dtls: DtlsOptions
+    ice: Ice
 
 
 SECTIONS = st.builds(
@@ -53,6 +60,9 @@ SECTIONS = st.builds(
     st.sampled_from(["audio", "audio", "video"]),
     st.lists(st.tuples(st.sampled_from([CM80, GCM, F8]), st.integers(0x80, 0x84)), max_size=2).map(tuple),
     st.sampled_from(["96 opus/48000/2", "111 opus/48000/2", "96 speex/16000", "111 speex/16000", "8 PCMA/8000"]),
+    st.integers(0, 2),
+    st.sampled_from(["actpass", "actpass", "active", "passive"]),
+    st.sampled_from(["", "abcd", "efgh"]),
 )
 STEPS = st.builds(
     Step,
@@ -66,6 +76,9 @@ STEPS = st.builds(
         tuple
     ),
     st.integers(0xA0, 0xA4),
+    st.sampled_from(["", "", "RTP/SAVP", "UDP/TLS/RTP/SAVPF"]),
+    st.builds(DtlsOptions, enabled=st.sampled_from([True, True, False]), role=st.sampled_from(["", "passive"])),
+    st.sampled_from(Ice),
 )
 
 
@@ -75,6 +88,8 @@ def offer_of(step: Step, least: int) -> bytes:
     for section in step.sections:
         port += 10 * (section.port == 2)
         keys = [crypto(tag, name, octet) for tag, (name, octet) in enumerate(section.keys, 1)]
+        keys += dtls(section.print_, section.setup) if section.print_ else []
+        keys += ice(section.ufrag) if section.ufrag else []
         numbers, lines = f"{section.codec.split()[0]} 0", [*keys, f"a=rtpmap:{section.codec}"]
         sections.append(media(port if section.port else 0, section.proto, *lines, kind=section.kind, formats=numbers))
     sections += [media(0, "RTP/AVP")] * (least - len(sections))
@@ -92,6 +107,9 @@ def reply_to(offer: bytes, step: Step) -> bytes:
         if lines and how != "plain":
             chosen = lines[step.octet % len(lines)]
             keys = [crypto(chosen.tag + 900 * (how == "foreign"), chosen.spelling, step.octet)]
+        if section.has("fingerprint") and how != "plain":
+            keys += dtls(step.octet, "actpass" if how == "foreign" else ("active", "passive")[step.octet % 2])
+        keys += ice("ijkl") if section.has("ice-ufrag") and step.octet % 3 else []
         maps = [f"a=rtpmap:{value}" for value in section.attributes("rtpmap")]
         if step.octet % 2:  # a peer that answers by numbers of its own
             maps = [one.replace(":96 ", ":120 ").replace(":111 ", ":96 ") for one in maps]
@@ -101,15 +119,21 @@ def reply_to(offer: bytes, step: Step) -> bytes:
     return sdp(HOSTS["b" if step.side == "a" else "a"], *sections)
 
 
+def dtls(seed: int, setup: str) -> list[str]:
+    return [f"a=fingerprint:sha-256 {':'.join([f'{seed:02X}'] * 32)}", f"a=setup:{setup}"]
+
+
+def ice(ufrag: str) -> list[str]:
+    return [f"a=ice-ufrag:{ufrag}", f"a=ice-pwd:{ufrag * 6}"]
+
+
 def wishes_of(step: Step) -> MediaOptions:
     wishes = options(
         inbound=SecureMedia(step.inbound) if step.inbound else None,
         outbound=SecureMedia(step.outbound) if step.outbound else None,
-        osrtp=step.osrtp,
-    )
-    if step.secure_signalling:
-        return wishes
-    return MediaOptions(inbound=wishes.inbound, outbound=wishes.outbound, osrtp=wishes.osrtp)
+        osrtp=step.osrtp, transport_protocol=step.transport, dtls=step.dtls, dtls_from=step.dtls, ice=step.ice,
+    )  # fmt: skip
+    return replace(wishes, signalling_secure=step.secure_signalling, signalling_secure_out=step.secure_signalling)
 
 
 @dataclass
@@ -118,7 +142,14 @@ class Witness:
 
     owner: dict[bytes, tuple[str, int]] = field(default_factory=dict)  # key of ours -> leg and port it was sent for
     used: dict[tuple[str, int], list[bytes]] = field(default_factory=dict)  # leg, stream -> keys we sent media with
+    associations: dict[tuple[str, int, str], object] = field(default_factory=dict)  # -> its peer, and who is client
     seen: dict[str, int] = field(default_factory=lambda: {"a": 0, "b": 0})  # m-lines of each leg's SDP
+
+    def associated(self, number: int, side: str, wanted: DtlsMedia) -> None:
+        """D2, DTLS-13: an association has one peer and one role."""
+        assert wanted.fingerprints and wanted.active is not None
+        peer = (wanted.fingerprints, wanted.active)
+        assert self.associations.setdefault((side, number, wanted.association), peer) == peer
 
     def emitted(self, text: bytes, side: str) -> None:
         keys = []
@@ -133,7 +164,10 @@ class Witness:
     def agreed(self, done: Negotiated) -> None:
         for number, stream in zip(done.lines, done.streams, strict=True):
             for side, leg in (("a", stream.a), ("b", stream.b)):
-                assert leg.secure == (leg.receive is not None) == (leg.send is not None)
+                assert leg.secure == ((leg.receive is not None) or (leg.dtls is not None))
+                assert (leg.receive is not None) == (leg.send is not None) and not (leg.receive and leg.dtls)
+                if leg.dtls is not None:
+                    self.associated(number, side, leg.dtls)
                 if leg.send is None or leg.receive is None:
                     continue
                 ours, theirs = leg.send.keys[0], leg.receive.keys[0]
@@ -167,7 +201,7 @@ def check_translation(call: Call, done: Negotiated, listener: str, reply: bytes)
 @given(st.lists(STEPS, min_size=1, max_size=6))
 def test_any_sequence(steps: list[Step]) -> None:
     """G09, SDP-2, SDP-7, SDP-10, SDP-12, C3, SDES-6, B5: see the module's first line."""
-    call, witness = Call(), Witness()
+    call, witness = Call(certificates=Pool()), Witness()
     for step in steps:
         far = "b" if step.side == "a" else "a"
         text = offer_of(step, witness.seen[step.side])
@@ -186,14 +220,18 @@ def test_any_sequence(steps: list[Step]) -> None:
         for number, line in enumerate(state.pending.lines):
             if line.live and number in offered.lines:
                 if step.outbound is Mode.MANDATORY:
-                    assert line.leg(listener).secure and line.leg(listener).proto.startswith("RTP/S")
+                    assert line.leg(listener).secure and "RTP/S" in line.leg(listener).proto
                 if step.outbound is Mode.FORBIDDEN:
                     assert not line.leg(listener).secure
                 if step.inbound is Mode.MANDATORY:
-                    assert line.leg(speaker).secure and line.leg(speaker).proto.startswith("RTP/S")
+                    assert line.leg(speaker).secure and "RTP/S" in line.leg(speaker).proto
                 if not step.secure_signalling:
-                    assert not line.leg(speaker).secure and not line.leg(listener).secure
-        again = Negotiation.from_record(json.loads(json.dumps(call.negotiation.to_record())), call.negotiation._random)
+                    assert line.leg(speaker).remote is None and not line.leg(listener).proposed
+                if not step.dtls.enabled:
+                    assert line.leg(speaker).dtls is None and line.leg(listener).dtls is None
+        again = Negotiation.from_record(
+            json.loads(json.dumps(call.negotiation.to_record())), call.negotiation._random, Pool()
+        )
         assert again.to_record() == call.negotiation.to_record()
         record = call.negotiation.to_record()
         try:
@@ -208,6 +246,7 @@ def test_any_sequence(steps: list[Step]) -> None:
         asked, told = read(text).media, read(done.sdp).media
         assert len(asked) == len(told)
         for theirs, ours in zip(asked, told, strict=True):
+            assert not (ours.has("crypto") and ours.has("fingerprint"))  # D07, SDP-4
             assert (ours.media.kind, ours.media.proto) == (theirs.media.kind, theirs.media.proto)
             if ours.media.port:
                 assert theirs.media.port

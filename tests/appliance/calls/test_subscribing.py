@@ -19,7 +19,7 @@ from appliance.errors import (
     NotAcceptable,
     UnknownCall,
 )
-from appliance.policy.options import MediaOptions
+from appliance.policy.options import MediaOptions, SdesOptions
 from appliance.state.store import Loaded
 from kernels.control.commands import MOST_TAPS, InstallFlow
 from tests.appliance.calls.test_service import CRYPTO, answer, answer_to, offer, up
@@ -397,4 +397,17 @@ async def test_no_key_shows() -> None:
     shown = repr((reply, call, call and call.branches[0].subscriptions, rig.calls.get("c1")))
     for _, _, key in CRYPTO.findall(reply.sdp):
         assert key.decode().split("|")[0] not in shown
+    rig.stop()
+
+
+@pytest.mark.parametrize("wishes", [
+    MediaOptions(transport_protocol="UDP/TLS/RTP/SAVPF"),
+    MediaOptions(transport_protocol="RTP/SAVP", sdes=SdesOptions(enabled=False), sdes_requires_tls=False),
+])  # fmt: skip
+async def test_no_dtls_towards_a_recorder(wishes: MediaOptions) -> None:
+    """DTLS-SRTP is not for copies: refused rather than written without what it needs."""
+    rig = Rig()
+    await up(rig)
+    with pytest.raises(NotAcceptable):
+        await subscribe(rig, options=wishes)
     rig.stop()

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
+
+import pytest
 
 from appliance.cli import naming
 from appliance.cli.exits import Exit
@@ -64,3 +67,26 @@ def test_account(monkeypatch) -> None:  # type: ignore[no-untyped-def]
     assert naming.account() == "root"
     monkeypatch.setattr("os.getuid", lambda: 54_321)
     assert naming.account() == "54321"
+
+
+@pytest.mark.row("K05")
+def test_a_new_key_for_topology_hiding(tmp_path: Path) -> None:
+    """The old one is kept for calls that are up; it is not thrown away while it is in use, unless told to."""
+    config, place = tmp_path / "srtpgw.toml", tmp_path / "state" / "sip"
+    config.write_text(f'[paths]\nstate = "{tmp_path / "state"}"\n')
+    assert "no key yet" in run("edge", "rotate-key", config, code=Exit.FAILED)
+    place.mkdir(parents=True)
+    (place / "mask.key").write_text("the first key of all")
+    text = run("edge", "rotate-key", config)
+    assert (place / "mask.previous.key").read_text() == "the first key of all"
+    assert not (place / "mask.key").exists()
+    assert "Restart" in text and "first key" not in text
+    (place / "mask.key").write_text("the second key of all")
+    assert "--force" in run("edge", "rotate-key", config, code=Exit.FAILED)
+    run("edge", "rotate-key", config, "--force")
+    assert (place / "mask.previous.key").read_text() == "the second key of all"
+    shared = tmp_path / "shared"
+    shared.write_text("a key of the operator's")
+    shared.chmod(0o600)
+    config.write_text(f'[sip_topology]\nmask_key_file = "{shared}"\n')
+    assert "previous_key_file" in run("edge", "rotate-key", config, code=Exit.FAILED)

@@ -40,7 +40,6 @@ class FakeKSR:
         self.dropped = False
         self.pv = SimpleNamespace(
             get=self.variables.get, gete=lambda name: self.variables.get(name, ""), sets=self.variables.__setitem__,
-            seti=self.variables.__setitem__,
         )
         self.notice = self.log.append
         self.setflag = self.flags.add

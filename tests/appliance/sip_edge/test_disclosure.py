@@ -86,6 +86,8 @@ def test_bodies(kind: str, given: str, wanted: str) -> None:
 def test_contacts_are_told_apart() -> None:
     head = 'SIP/2.0 300 X\r\nContact: "a, b" <sip:a@h;x=1,2>, <sip:b@h>\r\nm: sip:c@h\r\n'
     assert disclosure.contacts(head) == ['"a, b" <sip:a@h;x=1,2>', "<sip:b@h>", "sip:c@h"]
+    assert disclosure.contacts('x\r\nContact: "a\\", b" <sip:a@h>, "c') == ['"a\\", b" <sip:a@h>', '"c']
+    assert disclosure.contacts("x\r\nContact: ,,") == []
 
 
 @pytest.mark.parametrize(

@@ -175,3 +175,43 @@ def test_the_form_in_which_a_callee_is_asked_for_srtp(mode: str, flags: tuple[st
     words = media_flags.offer_flags(Trunk("a"), callee, "tls", "sip:10.0.0.1;transport=tls", True).split()
     assert {word for word in words if word.startswith("OSRTP")} == form
     assert f"rtp-secure-media-outbound={mode}" in words
+
+
+BROWSERS = Trunk("browsers", outbound=MediaPolicy("forbidden"), inbound=MediaPolicy("forbidden"))
+WSS = "sip:10.2.0.2:4711;transport=ws"
+
+
+@pytest.mark.row("D06", "G06", "DTLS-18")
+@pytest.mark.parametrize(
+    ("setting", "next_hop", "webrtc"),
+    [("websocket", WSS, True), ("websocket", TLS, False), ("always", TLS, True), ("never", WSS, False)],
+)
+def test_a_webrtc_leg_follows_from_trunk_and_transport(setting: str, next_hop: str, webrtc: bool) -> None:
+    """DTLS-SRTP, ICE and rtcp-mux and no key in SIP, whatever rtp_secure_media says to the trunk's other phones; plain
+    RTP without any of them for the others."""
+    callee = Trunk("b", outbound=MediaPolicy("forbidden"), webrtc=setting)
+    words = set(media_flags.offer_flags(Trunk("a"), callee, "udp", next_hop, True).split())
+    browsers = {"transport-protocol=UDP/TLS/RTP/SAVPF", "ICE=force", "rtcp-mux-require", "SDES-off"}
+    others = {"transport-protocol=RTP/AVP", "ICE=remove", "rtcp-mux-demux", "DTLS=off", "SDES-off"}
+    assert (browsers if webrtc else others) <= words
+    assert not ((others if webrtc else browsers) - {"SDES-off"}) & words
+
+
+@pytest.mark.row("D06", "G06")
+def test_a_browsers_offer_is_not_shut_out_by_its_trunks_other_phones() -> None:
+    """It cannot but offer DTLS-SRTP; a trunk that is always WebRTC takes nothing else (DTLS-18)."""
+    with pytest.raises(Refused, match="crypto_forbidden"):
+        media_flags.check_offer(DTLS, BROWSERS, "wss", True)
+    media_flags.check_offer(DTLS, media_flags.by_its_leg(BROWSERS, "wss"), "wss", True)
+    assert media_flags.by_its_leg(BROWSERS, "udp") == BROWSERS
+    always = media_flags.by_its_leg(Trunk("a", webrtc="always"), "tls")
+    with pytest.raises(Refused, match="crypto_required"):
+        media_flags.check_offer(AVP, always, "tls", True)
+
+
+@pytest.mark.row("G20", "G23")
+def test_a_webrtc_offerer_is_answered_as_it_offered() -> None:
+    """ICE=remove in an answer would take away what the offerer's own SDP has: of nobody's."""
+    assert not {"ICE=remove", "DTLS=off"} & set(media_flags.answer_flags(Trunk("b"), Trunk("a"), "wss").split())
+    words = set(media_flags.answer_flags(Trunk("b"), Trunk("a"), "udp").split())
+    assert "DTLS=off" in words and "ICE=remove" not in words

@@ -73,7 +73,6 @@ def test_tls_sockets_have_their_certificate(authority: Authority, tmp_path: Path
 def test_without_tls_nothing_of_it(tmp_path: Path) -> None:
     edge = edge_of(load(environment={}), tmp_path / "sip")
     assert "tls.so" not in kamailio.prepare(edge).read_text()
-    assert not edge.table.tls.enabled
 
 
 def test_keys_are_wiped(authority: Authority, tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import tempfile
 import urllib.parse
@@ -19,7 +18,7 @@ from tests.appliance.sip_edge.certificates import Authority
 from tests.appliance.sip_edge.fake_ksr import FakeKSR
 
 PEER = TlsPeer("carrier", "sbc.example.net", ("sbc.example.net",))
-TABLE = RoutingTable((Trunk("carrier", ("192.0.2.0/24",)),), tls=TlsRules(True, (PEER,)))
+TABLE = RoutingTable((Trunk("carrier", ("192.0.2.0/24",)),), tls=TlsRules((PEER,)))
 NAMES = ["one.example", "two.example", "192.0.2.7", "2001:db8::7", "sip:one.example", "sip:alice@one.example"]
 
 
@@ -139,31 +138,3 @@ def test_nobody_is_named_without_tls(ksr: FakeKSR) -> None:
     ksr.variables["$proto"] = "udp"
     assert tls_peer.names() == ()
     assert not ksr.called("tls.is_peer_verified")
-
-
-def test_the_first_message_of_a_connection_lengthens_its_life(ksr: FakeKSR) -> None:
-    """Until then it has sip_tls.handshake_s, afterwards idle_s; once each connection."""
-    from appliance.sip_edge.ksr import tls_peer
-
-    ksr.variables |= {"$proto": "tls", "$si": "192.0.2.1", "$sp": 5061}
-    ksr.answers["htable.sht_get"] = None
-    tls_peer.note(TABLE)
-    ksr.answers["htable.sht_get"] = 1
-    tls_peer.note(TABLE)
-    assert ksr.called("tcpops.tcp_set_connection_lifetime") == [(3600,)]
-    assert ksr.called("htable.sht_seti") == [("tlsused", "192.0.2.1:5061", 1)]
-
-
-def test_connections_that_were_of_no_use_are_counted(ksr: FakeKSR) -> None:
-    """A failed handshake or a probe; not one that carried a message, nor any where there is no TLS."""
-    from appliance.sip_edge.ksr import tls_peer
-
-    ksr.variables |= {"$proto": "tls", "$si": "192.0.2.1", "$sp": 5061}
-    ksr.answers["htable.sht_get"] = None
-    tls_peer.closed(TABLE)
-    assert ksr.called("htable.sht_inc") == [("rules", "tls_unused")]
-    ksr.answers["htable.sht_get"] = 1
-    tls_peer.closed(TABLE)
-    tls_peer.closed(dataclasses.replace(TABLE, tls=TlsRules()))
-    assert ksr.called("htable.sht_inc") == [("rules", "tls_unused")]
-    assert ksr.called("htable.sht_rm") == [("tlsused", "192.0.2.1:5061")]

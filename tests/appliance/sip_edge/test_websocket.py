@@ -100,7 +100,7 @@ def test_contacts_of_sessions_are_marked(ksr: FakeKSR, transport: str, method: s
 
     ksr.variables["$proto"] = transport
     websocket.arrives(method)
-    assert len(ksr.called("nathelper.add_contact_alias")) == marked
+    assert len(ksr.called("nathelper.set_contact_alias")) == marked
 
 
 def test_a_banned_session_ends(ksr: FakeKSR) -> None:

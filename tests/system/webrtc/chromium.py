@@ -27,12 +27,13 @@ from tests.system.webrtc.devtools import DevTools, DevToolsError
 
 HERE = Path(__file__).resolve().parent
 ORIGIN = "https://phone.example.org"
+ALIAS = "edge.example.org"  # a name of the gateway that its certificate does not have
 PLAYED_S = 15  # then from the start again
 OPTIONS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-extensions",
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-proxy-server",
     "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",
-    "--autoplay-policy=no-user-gesture-required",
+    "--autoplay-policy=no-user-gesture-required", f"--host-resolver-rules=MAP {ALIAS} {labs.GATEWAY['access']}",
     # The page is at a public name and calls a private address; in the field a person permits that.
     "--disable-features=LocalNetworkAccessChecks,WebRtcHideLocalIpsWithMdns", "--remote-debugging-pipe",
 )  # fmt: skip

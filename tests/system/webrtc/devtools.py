@@ -1,5 +1,5 @@
-"""The DevTools protocol over a pair of pipes (`--remote-debugging-pipe`): they reach a browser in any network namespace;
-nobody else reaches it. Messages are JSON, each ended by a zero octet."""
+"""The DevTools protocol over a pair of pipes (`--remote-debugging-pipe`): they reach a browser in any network
+namespace, and nobody else reaches it. Messages are JSON, each ended by a zero octet."""
 
 from __future__ import annotations
 

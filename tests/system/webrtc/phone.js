@@ -8,8 +8,7 @@ const RATE = 8000;       // samples a second that `heard` is kept at
 const MICROPHONE = {echoCancellation: false, noiseSuppression: false, autoGainControl: false};
 let agent = null;
 let session = null;
-let change = (sdp) => sdp; // what is done to every SDP before this side believes it, or sends it
-let side = "";             // which: "local", "remote"
+let forged = "";         // whose SDP is tampered with on its way: "local", "remote"
 
 function note(name, detail = "") {
     events.push([name, String(detail)]);
@@ -41,8 +40,9 @@ function take(started, originator) {
     session.on("failed", (e) => note("failed", e.cause));
     session.on("ended", (e) => note("ended", `${e.originator} ${e.cause}`));
     session.on("sdp", (e) => {
-        if (e.originator === side) {
-            e.sdp = change(e.sdp);
+        if (e.originator === forged) {
+            e.sdp = e.sdp.replace(/^(a=fingerprint:sha-256 )(..)/gm, (_, name, octet) =>
+                name + (parseInt(octet, 16) ^ 1).toString(16).toUpperCase().padStart(2, "0"));
         }
         note(`sdp_${e.originator}_${e.type}`, e.sdp);
     });

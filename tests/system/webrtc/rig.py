@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -46,6 +47,8 @@ origins = ["{origin}"]
 enabled = true
 domains = ["{domain}"]
 trunk = "browsers"
+[dtls]
+end_failed = true
 [security]
 sdes_requires_tls = true
 [[trunks]]
@@ -121,6 +124,11 @@ class DeskPhone(Baresip):
 
     def _target(self) -> str:
         return f"sip:{USER}@{DOMAIN}"
+
+    def ended(self) -> None:
+        """Hung up by the other side."""
+        labs.wait_for(lambda: re.search("terminated|session closed", self.log()), 10, self.log)
+        labs.end(self.process)
 
 
 def add_user(gateway: Gateway) -> None:

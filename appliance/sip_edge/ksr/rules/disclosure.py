@@ -17,7 +17,6 @@ _V4 = r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w]|\.\d)"
 _V6 = r"(?<![\w:.])[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}(?:\.\d{1,3}){0,3}(?![\w:])"
 _LITERAL = re.compile(f"{_V4}|{_V6}")
 _HOST = re.compile(r"(sips?:(?:[^@\s<>]*@)?)(\[[0-9A-Fa-f:.]+\]|[^:;?>\s]+)(:\d+)?", re.IGNORECASE)
-_COMMA = re.compile(r""",(?=(?:[^"<>]|"(?:[^"\\\\]|\\\\.)*"|<[^>]*>)*$)""")  # outside quotes and angle brackets
 # What others take care of: topoh, record-routing, uac (From, To), the script; and what is no name of anything.
 _TAKEN_CARE_OF = frozenset({
     "via", "v", "record-route", "route", "contact", "m", "call-id", "i", "from", "f", "to", "t", "cseq", "th",
@@ -72,7 +71,7 @@ def changes(head: str, sides: Sides, drop: Callable[[str, str], bool]) -> Iterat
         _, before, after = found.setdefault(key, (name.strip(), [], []))
         before.append(value.strip())
         if not drop(key, value):
-            after.append(sides.clean(value.strip()))
+            after.append(sides.clean(value.strip()) if _LITERAL.search(value) else value.strip())
     for name, before, after in found.values():
         if before != after:
             yield name, after
@@ -93,7 +92,24 @@ def contacts(head: str) -> list[str]:
     """Every value of the Contact headers, in order."""
     lines = (line.partition(":") for line in re.sub(r"\r\n[ \t]+", " ", head).split("\r\n")[1:])
     values = [value for name, _, value in lines if name.strip().lower() in ("contact", "m")]
-    return [one.strip() for value in values for one in _COMMA.split(value) if one.strip()]
+    return [one.strip() for value in values for one in _split(value) if one.strip()]
+
+
+def _split(value: str) -> Iterator[str]:
+    """At commas outside quotes and angle brackets (RFC 3261 section 7.3.1); one pass, whatever it is."""
+    begun, until, escaped = 0, "", False
+    for place, letter in enumerate(value):
+        if escaped:
+            escaped = False
+        elif until:
+            escaped = letter == "\\" and until == '"'
+            until = "" if letter == until else until
+        elif letter in '"<':
+            until = '"' if letter == '"' else ">"
+        elif letter == ",":
+            yield value[begun:place]
+            begun = place + 1
+    yield value[begun:]
 
 
 def at(uri: str, host: str, port: str = "") -> str:

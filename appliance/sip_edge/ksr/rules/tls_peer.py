@@ -27,12 +27,9 @@ class TlsPeer:
 
 @dataclass(frozen=True)
 class TlsRules:
-    """Peers with words of their own; `enabled`: there are TLS sockets, and so connections to look after. `idle_s`: how
-    long one lives without a message, once it has carried one."""
+    """Peers with words of their own."""
 
-    enabled: bool = False
     peers: tuple[TlsPeer, ...] = ()
-    idle_s: int = 3600
 
     def peer(self, trunk: str) -> TlsPeer | None:
         return next((peer for peer in self.peers if peer.trunk == trunk), None)
