@@ -233,7 +233,7 @@ async def test_control_dies_in_a_move(commands: int) -> None:
             records.update({} if records else old.store.records)
             raise OSError(5, "dead")
         left[0] -= 1
-        ticket = submit(worker, command)  # type: ignore[arg-type]
+        ticket = submit(worker, command, wake=wake)  # type: ignore[arg-type]
         if left[0] == 0:
             records.update(old.store.records)
         return ticket
