@@ -175,8 +175,8 @@ class Keying:
         where = transport.signalled if transport.ice is None else self._known_pair(transport)
         if where is None or not where.port:
             return
-        if wish.active and not transport.started:
-            transport.started = True
+        if wish.active and (not transport.started or (transport.ice is None and transport.asked != where)):
+            transport.started, transport.asked = True, where  # or its SDP has it elsewhere now
             transport.began(where, now)
             self._set(transport, State.HANDSHAKING)
             self.associations.go(transport.key, where)
