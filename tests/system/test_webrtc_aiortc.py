@@ -22,6 +22,8 @@ aiortc_phone = pytest.importorskip("tests.system.webrtc.aiortc_phone", reason="n
 pytestmark = [pytest.mark.system, pytest.mark.timeout(60)]
 
 TALK_S = 5.0
+TO_WEBRTC = {"transport-protocol": "UDP/TLS/RTP/SAVPF", "ICE": "force", "SDES": ["off"],
+             "rtcp-mux": ["offer", "require"], "flags": ["generate-mid"]}  # fmt: skip
 LONGEST_GAP_S = 0.5  # of what is said before the other end hears: ICE, DTLS, aiortc's jitter buffer
 
 
@@ -41,6 +43,22 @@ def phones() -> Iterator[tuple[Any, Any]]:
     yield browser, plain
     plain.close()
     browser.close()
+
+
+@pytest.mark.row("D06", "G06")
+def test_a_browser_and_a_desk_phone_ring(gateway: Gateway, phones: tuple[Any, Any]) -> None:
+    """Two offers of one call, told apart by `via-branch`, as our SIP edge makes them: aiortc answers its own."""
+    browser, plain = phones
+    words = {"call-id": "aiortc-forked", "from-tag": "a", "sdp": plain.sdp}
+    to_webrtc = ng("offer", **words, direction=["core", "access"], **TO_WEBRTC, **{"via-branch": "webrtc"})["sdp"]
+    to_other = ng("offer", **words, direction=["core", "access"], ICE="remove",
+                  **{"transport-protocol": "RTP/AVP", "via-branch": "other"})["sdp"]  # fmt: skip
+    assert "fingerprint" not in to_other and where(to_other)[1] != where(to_webrtc)[1]
+    words["sdp"] = browser.answer(to_webrtc)
+    answer = ng("answer", **words, **{"to-tag": "b", "via-branch": "webrtc"})["sdp"]
+    talk(browser, plain, answer)
+    ng("delete", **{"call-id": "aiortc-forked"})
+    assert_freed(gateway)
 
 
 def where(sdp: str) -> tuple[str, int]:
@@ -70,9 +88,7 @@ def test_aiortc_is_called(gateway: Gateway, phones: tuple[Any, Any]) -> None:
     """RTP/AVP offer -> UDP/TLS/RTP/SAVPF with ICE; aiortc answers."""
     browser, plain = phones
     words = {"call-id": "aiortc-called", "from-tag": "a"}
-    offer = ng("offer", **words, sdp=plain.sdp, direction=["core", "access"], ICE="force", SDES=["off"],
-               **{"transport-protocol": "UDP/TLS/RTP/SAVPF", "rtcp-mux": ["offer", "require"],
-                  "flags": ["generate-mid"]})["sdp"]  # fmt: skip
+    offer = ng("offer", **words, sdp=plain.sdp, direction=["core", "access"], **TO_WEBRTC)["sdp"]
     assert "a=setup:actpass" in offer and "a=crypto" not in offer
     answer = ng("answer", **words, **{"to-tag": "b"}, sdp=browser.answer(offer))["sdp"]
     assert "RTP/AVP" in answer and "ice-" not in answer and "fingerprint" not in answer

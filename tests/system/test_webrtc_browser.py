@@ -157,3 +157,65 @@ def test_a_browser_calls_a_phone_with_sdes(gateway: Gateway, browser: Chromium, 
     assert_heard(compare(phone.played, heard))
     assert_heard(compare(browser.played, phone.heard()))
     assert_freed(gateway)
+
+
+@pytest.mark.row("D12", "G20", "G29")
+def test_a_browser_holds_and_restarts_ice(gateway: Gateway, browser: Chromium) -> None:
+    """Re-INVITEs of the browser: hold, unhold, new ICE credentials. Media stops and goes on, both ways, under the keys of
+    the first handshake."""
+    phone = DeskPhone(gateway.lab, 5).start(60)
+    browser.call(rig.PHONE)
+    browser.wait("listening")
+    flows(browser)
+    certificate = browser.statistics()["transport"]["remoteCertificateId"]
+    assert browser.run("again('hold')")
+    assert "a=sendonly" in browser.events("sdp_local_offer")[-1]
+    sent = browser.statistics()["outbound-rtp"]["packetsSent"]
+    assert browser.run("again('unhold')")
+    flows(browser, beyond=sent)
+    assert browser.run("again('restart')")
+    first, *_, last = (re.search(r"a=ice-ufrag:(\S+)", one)[1] for one in browser.events("sdp_remote_answer"))  # type: ignore[index]
+    assert first != last
+    flows(browser)
+    transport = browser.statistics()["transport"]
+    assert transport["remoteCertificateId"] == certificate and transport["dtlsState"] == "connected"
+    to_phone = wire.Wire(gateway.lab, "core")
+    browser.heard()
+    time.sleep(2)
+    assert compare(phone.played, browser.heard()).found >= 1
+    to_phone.stop()
+    assert compare(browser.played, wire.pcmu(to_phone.payloads(labs.GATEWAY["core"]))).found >= 1
+    browser.hang_up()
+    phone.ended()
+    assert_freed(gateway)
+
+
+@pytest.mark.row("D06", "D09")
+def test_control_is_killed_while_a_browser_talks(gateway: Gateway, browser: Chromium) -> None:
+    """kill -9 with the call up: media and consent go on, keys and ICE are taken over, BYE still frees everything."""
+    phone = DeskPhone(gateway.lab, 6).start(60)
+    browser.call(rig.PHONE)
+    browser.wait("listening")
+    flows(browser)
+    before = browser.statistics()["inbound-rtp"]
+    gateway.kill(gateway.child("appliance.gateway"))
+    time.sleep(6)  # Chromium checks consent every 5 s
+    after = browser.statistics()["inbound-rtp"]
+    assert after["packetsReceived"] - before["packetsReceived"] >= 6 * 50 * 0.95
+    assert after["packetsLost"] == before["packetsLost"]
+    labs.wait_for(lambda: gateway.used()["calls"] == 1, 10, "the call is not taken over")
+    assert browser.run("session.connection.connectionState") == "connected"
+    browser.hang_up()
+    phone.ended()
+    assert_freed(gateway)
+
+
+def flows(browser: Chromium, beyond: int = 0) -> None:
+    """Packets come and go now."""
+    def counts() -> tuple[int, int]:
+        seen = browser.statistics()
+        return (seen.get("inbound-rtp", {}).get("packetsReceived", 0), seen["outbound-rtp"]["packetsSent"])
+
+    came, went = counts()
+    labs.wait_for(lambda: all(now > then + 25 for now, then in zip(counts(), (came, max(went, beyond)), strict=True)),
+                  5, browser.story)  # fmt: skip

@@ -61,6 +61,17 @@ function call(target) {
     agent.call(target, {mediaConstraints: {audio: MICROPHONE, video: false}});
 }
 
+// A re-INVITE of ours: "hold", "unhold", or with new ICE credentials ("restart"). True when it was accepted.
+function again(how) {
+    return new Promise((done) => {
+        if (how === "restart") {
+            session.renegotiate({rtcOfferConstraints: {iceRestart: true}}, () => done(true)) || done(false);
+        } else {
+            session[how]({}, () => done(true)) || done(false);
+        }
+    });
+}
+
 // Chromium decodes a remote track only for an element that plays it.
 async function listen(stream) {
     const element = new Audio();
