@@ -89,7 +89,9 @@ def _laid(side: str, line: int, leg: LegMedia, held: Held, pairs: Pairs) -> LegM
         return leg
     changes: dict[str, Any] = {}
     keys = held.get(Seat(line, side, "rtp"))
-    if keys is not None:
+    if keys is not None and leg.receive is keys.receive and leg.send is keys.send and not leg.receive_also:
+        pass  # laid over already
+    elif keys is not None:
         also = () if keys.earlier is None else (keys.earlier,)
         changes = {"receive": keys.receive, "send": keys.send, "receive_also": also}
         if leg.ice is None and leg.remote_rtp == keys.signalled:

@@ -16,7 +16,7 @@ import structlog
 from appliance.calls.keyed import Keys
 from appliance.calls.keying_transport import State, Transport
 from appliance.calls.ledger import Ledger
-from appliance.calls.media import Address, StreamMedia
+from appliance.calls.media import Address, ContextSpec, StreamMedia
 from appliance.calls.registry import Branch, Call
 from appliance.calls.views import EventKind
 from appliance.errors import GatewayError
@@ -123,7 +123,7 @@ class Installer:
         assert wish is not None
         return Keys(
             association=wish.association,
-            receive=replace(what.receive, window=self._window(), ssrc_limit=self._ssrc_limit()),
+            receive=self._receiving(what.receive),
             send=what.send,
             peer=what.peer,
             active=bool(wish.active),
@@ -133,11 +133,16 @@ class Installer:
             earlier=was.receive if was is not None and was.association != wish.association else None,
         )
 
+    def _receiving(self, spec: ContextSpec) -> ContextSpec:
+        window, limit = self._window(), self._ssrc_limit()
+        if (spec.window, spec.ssrc_limit) == (window, limit):
+            return spec
+        return replace(spec, window=window, ssrc_limit=limit)
+
     def _told(self, call: Call, branch: Branch, ready: dict[Transport, Ready], before: Media) -> None:
         now = self._now()
-        for transport, (_, _, begun) in ready.items():
+        for _, _, begun in ready.values():
             self._counts.ended("keyed", None if begun is None else now - begun)
-            log.debug("dtls keyed", call_id=call.call_id, seat=str(transport.seat))
         self._keyed(call, before, branch.media)
         self._ledger.publish(EventKind.KEYED, call, ", ".join(str(transport.seat) for transport in ready))
 

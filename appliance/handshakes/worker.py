@@ -1,5 +1,5 @@
-"""A handshake process: `python -m appliance.handshakes.worker DESCRIPTOR MTU`. Its only socket is the one to the front; it
-ends with it. The first message is the secret of the cookies."""
+"""A handshake process: `python -m appliance.handshakes.worker DESCRIPTOR MTU`. Its only socket is the one to the front;
+it ends with it. The first message is the secret of the cookies."""
 
 from __future__ import annotations
 

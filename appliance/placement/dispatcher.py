@@ -26,7 +26,8 @@ _NO_ROOM = frozenset({"ENOSPC", "ENOMEM", "EMFILE", "ENFILE"})
 class Rings(Protocol):
     """What is used of `kernels.control.plane.MediaPlane`."""
 
-    def submit(self, worker: int, command: Command) -> int: ...
+    def submit(self, worker: int, command: Command, *, wake: bool = True) -> int: ...
+    def wake(self, worker: int) -> None: ...
     def poll(self) -> list[Reply | Punt | WorkerNews | PortNews | BanReply]: ...
 
 
@@ -146,24 +147,33 @@ class Dispatcher:
             self._open.pop(key).fail(MediaUnavailable(f"worker {worker} was replaced"))
 
     def _push(self, worker: int, queue: deque[tuple[Command, Batch]]) -> None:
-        """Move the queue into the ring as far as it has room; the rest waits."""
-        submit = self._rings.submit
+        """Move the queue into the ring as far as it has room, and wake the worker once; the rest waits."""
+        if self._fill(worker, queue):
+            self._rings.wake(worker)
+        if queue:
+            self._waiting[worker] = queue
+            self._retry_later()
+        else:
+            self._waiting.pop(worker, None)
+
+    def _fill(self, worker: int, queue: deque[tuple[Command, Batch]]) -> bool:
+        """Whether anything was submitted."""
+        submit, submitted = self._rings.submit, False
         while queue:
             command, batch = queue[0]
             try:
-                self._open[worker, submit(worker, command)] = batch
+                self._open[worker, submit(worker, command, wake=False)] = batch
+                submitted = True
                 if self.on_command:
                     self.on_command(worker, command)
             except RingFull:
-                self._waiting[worker] = queue
-                self._retry_later()
-                return
+                break
             except ValueError as error:  # a port or address that the plane does not take; its text shows only those
                 batch.fail(InvalidRequest(f"the media plane cannot do this: {error}"))
             except OSError as error:
                 batch.fail(MediaUnavailable(f"worker {worker}: {error.strerror}"))
             queue.popleft()
-        self._waiting.pop(worker, None)
+        return submitted
 
     def _refill(self) -> None:
         for worker, queue in list(self._waiting.items()):

@@ -90,12 +90,18 @@ class MediaPlane:
         """Readable when replies, punted packets or worker news wait."""
         return self._epoll.fileno()
 
-    def submit(self, worker: int, command: Command) -> int:
-        """Give a command to a worker; its ticket. RingFull, ValueError (not our interface or port, bad address)."""
+    def submit(self, worker: int, command: Command, *, wake: bool = True) -> int:
+        """Give a command to a worker; its ticket. RingFull, ValueError (not our interface or port, bad address). Without
+        `wake` the worker may sleep on: others follow at once, and then `wake`."""
         number = self._socket_number(worker, command) if type(command) is InstallFlow else None
         ticket = self._mailboxes[worker].submit(command, number)
-        os.eventfd_write(self._doorbells[worker], 1)
+        if wake:
+            self.wake(worker)
         return ticket
+
+    def wake(self, worker: int) -> None:
+        """Wake a worker for commands that were submitted without."""
+        os.eventfd_write(self._doorbells[worker], 1)
 
     def poll(self) -> list[News]:
         """Everything that waits, without blocking. ConnectionError once the holder is gone."""

@@ -94,7 +94,10 @@ class FakePlane:
     def fileno(self) -> int:
         return self._event
 
-    def submit(self, worker: int, command: Command) -> int:
+    def wake(self, worker: int) -> None:
+        pass
+
+    def submit(self, worker: int, command: Command, *, wake: bool = True) -> int:
         if self._in_ring >= self.ring:
             raise RingFull("full")
         self._in_ring += 1

@@ -29,7 +29,10 @@ class PacketPlane:
     def fileno(self) -> int:
         return self._event
 
-    def submit(self, worker: int, command: Command) -> int:
+    def wake(self, worker: int) -> None:
+        pass
+
+    def submit(self, worker: int, command: Command, *, wake: bool = True) -> int:
         socket = command.port - FIRST_PORT if isinstance(command, InstallFlow) else None
         os.eventfd_write(self._event, 1)
         return self.team.mailboxes[worker].submit(command, socket)

@@ -91,13 +91,10 @@ class PlainPeer(asyncio.DatagramProtocol):
 
     def sdp(self) -> str:
         lines = [
-            "v=0",
-            f"o=- 1 1 IN IP4 {LOOPBACK}",
-            "s=-",
-            f"c=IN IP4 {LOOPBACK}",
-            "t=0 0",
-            f"m=audio {self.port} RTP/AVP 0",
-        ]
+            "v=0", f"o=- 1 1 IN IP4 {LOOPBACK}", "s=-", f"c=IN IP4 {LOOPBACK}", "t=0 0",
+            f"m=audio {self.port} RTP/AVP 0", "a=rtpmap:0 PCMU/8000",
+            "a=sendrecv",  # without a direction aiortc is at a loss
+        ]  # fmt: skip
         return "".join(f"{line}\r\n" for line in lines)
 
     def hear(self, sdp: str) -> None:

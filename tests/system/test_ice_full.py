@@ -10,10 +10,13 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+import aioice.ice
+import aiortc
 import pytest
+from aiortc.mediastreams import AudioStreamTrack
 
 from tests.system.gateway import arguments, descendants
-from tests.system.ice_peer import IcePeer, PlainPeer, rtp
+from tests.system.ice_peer import LOOPBACK, IcePeer, PlainPeer, rtp
 from tests.system.lab import wait_for
 from tests.system.ng import NgClient, NgError
 from tests.system.stack import Stack, running
@@ -157,3 +160,54 @@ async def test_a_killed_control_process_goes_on(stack: Stack, ng: NgClient, plai
 def _other(stack: Stack, control: int) -> bool:
     found = [pid for pid in descendants(stack.process.pid) if "appliance.gateway" in arguments(pid)]
     return bool(found) and found[0] != control and Path(f"/proc/{found[0]}").exists()
+
+
+DTLS = FULL | {"transport-protocol": "UDP/TLS/RTP/SAVPF", "SDES": ["off"], "rtcp-mux": ["offer", "require"]}
+
+
+async def heard(track: aiortc.MediaStreamTrack) -> None:
+    """A frame that was decrypted and decoded."""
+    assert (await asyncio.wait_for(track.recv(), 10)).samples > 0  # type: ignore[union-attr]
+
+
+@pytest.mark.row("G20", "D01", "ICE-4", "A5")
+@pytest.mark.parametrize("they_offer", [False, True])
+async def test_aiortc(ng: NgClient, plain: PlainPeer, monkeypatch: pytest.MonkeyPatch, they_offer: bool) -> None:
+    """DTLS-SRTP over full ICE on both sides, in either role: its handshake begins when a pair is valid, not before."""
+    monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda use_ipv4, use_ipv6: [LOOPBACK])
+    name, peer = f"aiortc-{they_offer}", aiortc.RTCPeerConnection()
+    tracks: asyncio.Queue[aiortc.MediaStreamTrack] = asyncio.Queue()
+    peer.on("track", tracks.put_nowait)
+    try:
+        if they_offer:
+            peer.addTrack(AudioStreamTrack())
+            await peer.setLocalDescription(await peer.createOffer())
+            offered = await ask(ng, "offer", call_id=name, from_tag="a", sdp=peer.localDescription.sdp, **PLAIN)
+            plain.hear(offered["sdp"])
+            answered = await ask(ng, "answer", call_id=name, from_tag="a", to_tag="b", sdp=plain.sdp(), **DTLS)
+            await peer.setRemoteDescription(aiortc.RTCSessionDescription(answered["sdp"], "answer"))
+        else:
+            offered = await ask(ng, "offer", call_id=name, from_tag="a", sdp=plain.sdp(), **DTLS)
+            await peer.setRemoteDescription(aiortc.RTCSessionDescription(offered["sdp"], "offer"))
+            peer.addTrack(AudioStreamTrack())
+            await peer.setLocalDescription(await peer.createAnswer())
+            answered = await ask(
+                ng, "answer", call_id=name, from_tag="a", to_tag="b", sdp=peer.localDescription.sdp, **PLAIN
+            )
+            plain.hear(answered["sdp"])
+        data = await asyncio.wait_for(plain.receive(), 10)
+        assert data[0] >> 6 == 2 and data[1] & 0x7F == 0 and len(data) > 100  # PCMU
+        track = await asyncio.wait_for(tracks.get(), 5)
+
+        async def talk() -> None:
+            for number in range(500):
+                plain.send(rtp(number, b"\xff" * 160))
+                await asyncio.sleep(0.02)
+
+        talking = asyncio.create_task(talk())
+        await heard(track)
+        talking.cancel()
+        assert peer.iceConnectionState in ("connected", "completed")
+    finally:
+        await ask(ng, "delete", call_id=name)
+        await peer.close()

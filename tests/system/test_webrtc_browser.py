@@ -75,8 +75,19 @@ def assert_media(before: dict[str, Any], after: dict[str, Any]) -> None:
     assert came["packetsLost"] == 0, came
     assert came["totalAudioEnergy"] > 0.01, came
     assert went["packetsSent"] >= PACKETS * 0.95, went
+    assert_reports(after)
     assert after["transport"]["dtlsState"] == "connected"
     assert after["transport"]["srtpCipher"]
+
+
+def assert_reports(after: dict[str, Any]) -> None:
+    """RTCP came through both ways, about the streams that each side knows (G02): the phone, which speaks AVP, reports on
+    what the browser sends under the browser's own SSRC, and its sender reports belong to what the browser hears."""
+    report, heard = after["remote-inbound-rtp"], after["remote-outbound-rtp"]
+    assert report["ssrc"] == after["outbound-rtp"]["ssrc"] and heard["ssrc"] == after["inbound-rtp"]["ssrc"]
+    assert report["packetsLost"] == 0 and report["fractionLost"] == 0, report
+    assert 0 <= report["jitter"] < 1, report
+    assert heard["packetsSent"] > 0 and heard["reportsSent"] > 0, heard
 
 
 def talk(browser: Chromium) -> dict[str, Any]:

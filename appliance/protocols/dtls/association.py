@@ -30,7 +30,8 @@ class Association:
     def __init__(self, wish: DtlsMedia, *, cookie: bool, mtu: int = 1200, now: float) -> None:
         self.ended: float | None = None  # when its event, or its keys held back, came about
         self._client = bool(wish.active)
-        self._context = contexts.context(wish.certificate, wish.suites, wish.legacy)
+        self._context = contexts.context(wish.suites, wish.legacy)
+        self._certificate = wish.certificate
         self._legacy = wish.legacy
         self._expected = tuple(wish.fingerprints)
         self._cookie, self._mtu = cookie, mtu
@@ -102,8 +103,6 @@ class Association:
             self._deadline, self._flight = None, Flight()
         if self._alert is not None and now >= self._alert[1]:
             return self._fail(failures.from_alert(self._alert[0]), now)
-        if self._connection is not None and self._flight.late(now):
-            self._retransmit(now)
         return Outputs(self._flight.repeat(now))
 
     def expect(self, fingerprints: Iterable[Fingerprint], now: float) -> Outputs:
@@ -151,7 +150,7 @@ class Association:
     def _begin(self, now: float) -> bool:
         if self._context is None or (self._expected and not fingerprints.deciding(self._expected)):
             return False
-        self._connection = SSL.Connection(self._context, None)
+        self._connection = contexts.connection(self._context, self._certificate)
         self._connection.set_app_data(self)
         self._connection.set_ciphertext_mtu(self._mtu)
         if self._client:
@@ -179,11 +178,11 @@ class Association:
             connection.do_handshake()
         except SSL.WantReadError:
             flight = self._written(connection)
-            if flight:
-                self._alert = None
-                self._answered = self._gate.newest
-                self._flight.sent(flight, now, repeat=True)
-            return Outputs(flight)
+            if not flight:
+                return NOTHING
+            self._alert = None
+            self._answered = self._gate.newest
+            return Outputs(self._flight.send(flight, now, repeat=True))
         except SSL.Error as error:
             return self._fail(self._refused or failures.from_openssl(error), now)
         return self._complete(connection, now)
@@ -204,18 +203,7 @@ class Association:
         if matched is None:
             self._held = ready
             self._farewell = self._close(connection)
-        self._end(flight, now)
-        return Outputs(flight, ready if matched else None)
-
-    def _retransmit(self, now: float) -> None:
-        """By OpenSSL, under new record numbers, when its own timer has run out as well."""
-        assert self._connection is not None
-        try:
-            self._connection.DTLSv1_handle_timeout()
-        except SSL.Error:
-            return  # it has had enough of them; the datagrams we have are sent on until the deadline
-        if fresh := self._written(self._connection):
-            self._flight.datagrams = fresh
+        return Outputs(self._end(flight, now), ready if matched else None)
 
     def _written(self, connection: SSL.Connection) -> tuple[bytes, ...]:
         written = b""
@@ -235,8 +223,7 @@ class Association:
         told = flight
         if self._connection is not None and failed.reason not in (Reason.TIMEOUT, Reason.ALERT):
             told += self._written(self._connection) or self._close(self._connection)
-        self._end(told, now)
-        return Outputs(told, failed)
+        return Outputs(self._end(told, now), failed)
 
     def _close(self, connection: SSL.Connection) -> tuple[bytes, ...]:
         try:
@@ -245,11 +232,12 @@ class Association:
             return ()
         return self._written(connection)
 
-    def _end(self, last: tuple[bytes, ...], now: float) -> None:
+    def _end(self, last: tuple[bytes, ...], now: float) -> tuple[bytes, ...]:
+        """`last`: the flight that is kept. Gives it as it goes out."""
         self._free()
         self._alert = None
-        self._flight.sent(last, now, repeat=False)
         self.ended, self._deadline = now, now + LINGER_S
+        return self._flight.send(last, now, repeat=False)
 
     def _free(self) -> None:
         if self._connection is not None:

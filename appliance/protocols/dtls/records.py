@@ -32,8 +32,16 @@ class Record:
     data: bytes
 
     @property
+    def number(self) -> int:
+        return int.from_bytes(self.data[5:11], "big")
+
+    @property
     def payload(self) -> bytes:
         return self.data[RECORD_HEADER:]
+
+    def numbered(self, number: int) -> Record:
+        """With another number: nothing protects that of a plaintext record."""
+        return Record(self.type, self.epoch, self.data[:5] + number.to_bytes(6, "big") + self.data[11:])
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,10 @@ class WorkerPlane:
     def fileno(self) -> int:
         return self._event
 
-    def submit(self, worker: int, command: Command) -> int:
+    def wake(self, worker: int) -> None:
+        pass
+
+    def submit(self, worker: int, command: Command, *, wake: bool = True) -> int:
         number = command.port - PORTS.start if isinstance(command, InstallFlow) else None
         ticket = self.local.mailbox.submit(command, number)
         os.eventfd_write(self._event, 1)

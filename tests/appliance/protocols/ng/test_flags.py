@@ -257,7 +257,7 @@ WORD_EFFECTS: dict[str, dict[str, Any]] = {
     "no-tls-id": {"dtls": DtlsOptions(tls_id=False)},
 }  # fmt: skip
 FOR_THE_READER = frozenset(
-    ["full-rtcp-attribute", "fragment", "generate-mid", "loop-protect", "new-branch", "fatal", "fast", "all"]
+    ["full-rtcp-attribute", "fragment", "generate-mid", "loop-protect", "new-branch", "fatal", "fast", "all", "opaque"]
 )
 """Words with an effect where they are looked up in `flags`: tests of negotiation and of the NG commands."""
 
