@@ -37,7 +37,7 @@ test: packages-test setup
 
 # ARGS="--rows C,SDES" chooses families of rows.
 test-negotiation: packages-test setup
-	$(BIN)/python -m pytest -q -p tests.rows --rows A,B,C,G,H,SDP,SDES $(ARGS)
+	$(BIN)/python -m pytest -q -p tests.rows --rows A,B,C,D,G,H,SDP,SDES,DTLS,ICE $(ARGS)
 
 test-edge: packages-test setup
 	$(BIN)/python -m pytest -q -p tests.rows --rows I,J,K,L,M,N,O,P $(ARGS)

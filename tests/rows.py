@@ -2,7 +2,7 @@
 
 `make test-negotiation` and `make test-edge` use it:
 
-    pytest -p tests.rows --rows A,B,C,G,H,SDP,SDES
+    pytest -p tests.rows --rows A,B,C,D,G,H,SDP,SDES,DTLS,ICE
 
 runs the tests that name a row of these families, and prints every row of them: what it is, its tests, how they ended.
 A row that no test names is in the table too, as "no test".
@@ -26,14 +26,14 @@ from pathlib import Path
 
 import pytest
 
-FAMILIES = {"A": 25, "B": 19, "C": 14, "G": 31, "H": 16, "I": 10, "J": 12, "K": 10, "L": 8, "M": 13, "N": 14, "O": 37,
-            "P": 13, "SDP": 18, "SDES": 24}  # fmt: skip
+FAMILIES = {"A": 25, "B": 19, "C": 14, "D": 14, "G": 31, "H": 16, "I": 10, "J": 12, "K": 10, "L": 8, "M": 13, "N": 14,
+            "O": 37, "P": 13, "SDP": 18, "SDES": 24, "DTLS": 22, "ICE": 8}  # fmt: skip
 """Last row of each family in spec/mission.md (letters) and spec/key-management.md section 2 (words)."""
 
 FIRST = {"O": 0}  # the others begin at 1
 
 ATTACKS = frozenset({*(f"A{n}" for n in range(10, 15)), *(f"B{n}" for n in range(10, 13)),
-                     *(f"G{n}" for n in range(10, 14))})  # fmt: skip
+                     *(f"D{n}" for n in range(10, 13)), *(f"G{n}" for n in range(10, 14))})  # fmt: skip
 """Numbers that spec/security-and-faults.md gives to attacks as well: a text alone does not say which is meant.
 Its M1 to M5 have one digit, a citation has two."""
 
@@ -41,8 +41,8 @@ SPECS = ("mission.md", "key-management.md")
 WORST = ("failed", "passed", "skipped")  # a row is what its worst test is; all skipped: skipped
 
 _CITED = re.compile(
-    r"\b(?P<family>SDP-|SDES-|[ABCG-P](?=\d\d))(?P<first>\d{1,2})\b"
-    r"(?:(?:\.\.|-| to |–)(?P<again>SDP-|SDES-|[ABCG-P])?(?P<last>\d{1,2})\b)?"
+    r"\b(?P<family>SDP-|SDES-|DTLS-|ICE-|[A-DG-P](?=\d\d))(?P<first>\d{1,2})\b"
+    r"(?:(?:\.\.|-| to |–)(?P<again>SDP-|SDES-|DTLS-|ICE-|[A-DG-P])?(?P<last>\d{1,2})\b)?"
 )
 
 

@@ -88,7 +88,7 @@ def others(
     assert line.endpoint is not None
     leg, old = before.leg, before.keyed
     proposed: tuple[Crypto, ...] = ()
-    if target.secure and not target.dtls:
+    if target.sdes:
         theirs = {line.crypto.suite.name} if line.crypto and line.crypto.suite else set()
         wanted = suite_policy.offered(options.sdes, options.outbound, theirs)
         if not wanted:
@@ -138,6 +138,9 @@ def answered(
     there = endpoint(answer, media, options)
     values = media.attributes("crypto")
     local = remote = None
+    if leg.dtls is not None and leg.proposed and values:  # both were offered (Target.both)
+        by_sdes = not dtls.present(answer, media) or reading.this_side(options).preferred
+        leg = replace(leg, dtls=None) if by_sdes else leg
     if leg.osrtp and not (dtls.present(answer, media) if leg.dtls else values):
         leg = replace(
             leg, osrtp=False, dtls=None

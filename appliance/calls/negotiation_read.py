@@ -118,6 +118,8 @@ def _line(
     before = agreed.live(stream)
     if why := bundle.refusal(offer, at, new=before is None):
         return _refused(media, why)
+    if media.has("rtcp-mux-only") and "reject" in options.rtcp_mux:
+        return _refused(media, "it has no port for RTCP, and rtcp-mux is not taken here (RFC 8858)")
     ice = None if options.ice_rejected else by_ice.read(offer, media)
     try:
         crypto, dtls = _keying(offer, media, profile, options, ours, before.leg(side) if before else None, ice)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from appliance.calls.negotiation_state import LegLine
 from appliance.errors import CryptoRequired, InvalidRequest, NotAcceptable
 from appliance.policy import suites as suite_policy
-from appliance.policy.options import MediaOptions
+from appliance.policy.options import Ice, MediaOptions
 from appliance.policy.secure_media import Mode
 from appliance.protocols.sdp import profiles
 from appliance.protocols.sdp.profiles import Profile
@@ -24,6 +24,7 @@ class Target:
     osrtp: bool = False  # keys under the plain profile: the answer takes them up or not (RFC 8643)
     twins: bool = False  # the secure m-line, then a plain one for the same stream (row H02)
     fingerprint: bool = False  # keyed by DTLS under a profile that would allow a=crypto too (SDP-3)
+    both: bool = False  # a fingerprint and a=crypto: the answer takes up one of them
 
     @property
     def secure(self) -> bool:
@@ -33,24 +34,34 @@ class Target:
     def dtls(self) -> bool:
         return self.profile.dtls or self.fingerprint
 
+    @property
+    def sdes(self) -> bool:
+        return self.secure and (not self.dtls or self.both)
+
 
 def target(offered: Profile, options: MediaOptions, before: LegLine | None = None) -> Target:
     """The profile towards the other side: asked for by name, else by its policy, else as before, else as offered; and
-    the form in which a leg that may be secure or plain is asked (SDP-7, SDP-8, SDP-11)."""
+    the form in which a leg that may be secure or plain is asked (SDP-7, SDP-8, SDP-11). RTP/SAVPF with ICE is how
+    browsers were asked before UDP/TLS/RTP/SAVPF: it gets a fingerprint beside its a=crypto."""
     mode = options.outbound.mode if options.outbound else None
     if (kept := _by_dtls_before(options, mode, before)) is not None:
         return kept
     chosen = _chosen(offered, options, mode, before)
-    if chosen.secure and not chosen.dtls and not options.sdes.enabled and options.dtls.enabled:
-        return Target(_permitted(chosen, options, mode, fingerprint=True), fingerprint=True)
     words = options.osrtp & {"offer", "offer-legacy"}
+    if chosen.secure and not chosen.dtls and options.dtls.enabled:
+        browser = chosen.feedback and options.ice in (Ice.FORCE, Ice.OPTIONAL)
+        if not options.sdes.enabled or (browser and _no_keys(options)):
+            return Target(_permitted(chosen, options, mode, fingerprint=True), fingerprint=True)
+        if browser and before is None and mode is not Mode.OPTIONAL and not words:
+            return Target(_permitted(chosen, options, mode), fingerprint=True, both=True)
     osrtp = "offer" in words or (before is not None and before.osrtp)
     if mode is Mode.MANDATORY or mode is Mode.FORBIDDEN or not (words or osrtp or mode is Mode.OPTIONAL):
         return Target(_permitted(chosen, options, mode))
     if chosen.dtls or (options.transport_protocol and not (words or osrtp)):
         return Target(_permitted(chosen, options, mode))
     if _no_keys(options):
-        return Target(profiles.variant(chosen, secure=False))
+        by_dtls = osrtp and options.dtls.enabled and suite_policy.dtls(options.outbound) is not None
+        return Target(profiles.variant(chosen, secure=False), osrtp=by_dtls, fingerprint=by_dtls)
     was = profiles.find(before.proto) if before else None
     if before is not None and was is not None and not before.osrtp and (before.secure or not osrtp):
         return Target(_permitted(was, options, mode))  # it is settled what this peer can
@@ -69,7 +80,8 @@ def _by_dtls_before(options: MediaOptions, mode: Mode | None, before: LegLine | 
         return None
     if before.osrtp and mode is Mode.MANDATORY:
         return None
-    return Target(was, osrtp=before.osrtp, fingerprint=not was.dtls)
+    unanswered = bool(before.proposed) and not before.dtls.fingerprints
+    return Target(was, osrtp=before.osrtp, fingerprint=not was.dtls, both=unanswered)
 
 
 def _chosen(offered: Profile, options: MediaOptions, mode: Mode | None, before: LegLine | None) -> Profile:

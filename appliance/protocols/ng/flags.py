@@ -407,7 +407,9 @@ KEYS: dict[str, Key] = {
     "flags": Key(_flags, "list of words, see below"),
     "rtpp-flags": Key(_flag_string, "the same as one string, as newer Kamailios send it"),
     "template": Key(_template, "a named flag string of `[ng.templates]`"),
-    "transport-protocol": Key(_transport, "profile towards the other side; `accept` in answers is what always happens"),
+    "transport-protocol": Key(
+        _transport, "profile towards the other side; `accept` in answers is what always happens. `UDP/TLS/...`: "
+        "DTLS-SRTP; `RTP/SAVPF` with `ICE=force`: a fingerprint beside a=crypto, with `SDES-off` a fingerprint alone"),
     "sdes": Key(sdes, "words about the a=crypto lines we write, see below"),
     "sdes-from": Key(sdes_from, "ours: the same about the side that sent the SDP"),
     "dtls": Key(

@@ -13,7 +13,7 @@ import pytest
 from appliance.calls.media import Address, DtlsMedia, Fingerprint, LegMedia
 from appliance.calls.negotiation import Negotiated, Negotiation
 from appliance.errors import CryptoRequired, NotAcceptable
-from appliance.policy.options import DtlsOptions, MediaOptions, SdesOptions
+from appliance.policy.options import DtlsOptions, Ice, MediaOptions, SdesOptions
 from appliance.policy.secure_media import Mode, SecureMedia, resolve
 from tests.appliance.protocols.sdp import fixtures
 
@@ -422,6 +422,28 @@ def test_reoffer_towards_an_opportunistic_leg() -> None:
     assert not call.answer(sdp(ALICE, media(8000, "RTP/AVP")), tag="alice").streams[0].a.secure
 
 
+@pytest.mark.parametrize("taken", [True, False])
+def test_opportunistic_fingerprint_in_our_offer(taken: bool) -> None:
+    """D13, SDP-5, SDP-8: OSRTP where a=crypto may not be seen: a fingerprint under RTP/AVP, taken up or not; plain
+    where DTLS is off."""
+    call = gate()
+    wishes = options(transport_protocol="RTP/AVP", osrtp=frozenset({"offer"}))
+    seen = replace(wishes, signalling_secure_out=False)
+    offered = call.offer(sdp(ALICE, media(8000, "RTP/AVP")), seen)
+    [section] = read(offered.sdp).media
+    assert section.media.proto == "RTP/AVP" and section.has("fingerprint") and not section.has("crypto")
+    assert wanted(offered.streams[0].b), "nothing plain before it is known that the peer is plain"
+    done = call.answer(bob(offered.sdp, *(keyed("active", 2) if taken else ["a=ptime:20"])))
+    leg = done.streams[0].b
+    assert leg.secure == (leg.dtls is not None) == taken
+    if taken:
+        again = call.offer(sdp(ALICE, media(8000, "RTP/AVP")), seen)
+        assert read(again.sdp).media[0].attributes("fingerprint") == section.attributes("fingerprint")
+    off = gate().offer(sdp(ALICE, media(8000, "RTP/AVP")), replace(seen, dtls=DtlsOptions(enabled=False)))
+    assert not off.streams[0].b.secure and b"fingerprint" not in off.sdp
+    assert read(gate().offer(sdp(ALICE, media(8000, "RTP/AVP")), wishes).sdp).media[0].has("crypto")
+
+
 # ---------------------------------------------------------------- alternatives on one port
 
 
@@ -524,6 +546,57 @@ def test_sdes_off_leaves_the_fingerprint() -> None:
     assert wanted(done.streams[0].b).fingerprints
     again = call.offer(sdp(ALICE, media(8000, "RTP/AVP")), wishes)
     assert read(again.sdp).media[0].attributes("fingerprint") == section.attributes("fingerprint")
+
+
+OLD_BROWSER = options(transport_protocol="RTP/SAVPF", ice=Ice.FORCE)
+
+
+@pytest.mark.parametrize(
+    ("answer", "preferred", "by_dtls"),
+    [
+        ("dtls", False, True),
+        ("sdes", False, False),
+        ("both", False, True),
+        ("both", True, False),
+        ("none", False, None),
+    ],
+)
+def test_both_are_offered_to_a_browser_of_old(answer: str, preferred: bool, by_dtls: bool | None) -> None:
+    """D07, peers 1.2: "RTP/SAVPF ICE=force", as Kamailio's examples ask rtpengine for a browser: both in one m-line;
+    the answer takes up one; what it took holds in re-offers."""
+    call = gate()
+    offered = call.offer(sdp(ALICE, media(8000, "RTP/AVP")), OLD_BROWSER)
+    [section] = read(offered.sdp).media
+    assert section.has("crypto") and section.has("fingerprint") and section.attributes("setup") == ["actpass"]
+    assert wanted(offered.streams[0].b)
+    line = cryptos(offered.sdp)[0]
+    words = {"dtls": keyed("active", 2), "sdes": [crypto(line.tag, line.spelling, 0x62)], "none": ["a=ptime:20"]}
+    words["both"] = words["dtls"] + words["sdes"]
+    wishes = options(sdes_from=SdesOptions(preferred=preferred))
+    if by_dtls is None:
+        with pytest.raises(CryptoRequired):
+            call.answer(bob(offered.sdp, *words[answer]), wishes)
+        return
+    leg = call.answer(bob(offered.sdp, *words[answer]), wishes).streams[0].b
+    assert leg.secure and (leg.dtls is not None) == by_dtls == (leg.receive is None) == (leg.send is None)
+    [again] = read(call.offer(sdp(ALICE, media(8000, "RTP/AVP")), OLD_BROWSER).sdp).media
+    assert (again.has("fingerprint"), again.has("crypto")) == (by_dtls, not by_dtls)
+
+
+def test_both_are_offered_again_until_an_answer() -> None:
+    """SDES-20, DTLS-13: a repeated offer is the same text."""
+    call = gate()
+    first_one = call.offer(sdp(ALICE, media(8000, "RTP/AVP")), OLD_BROWSER).sdp
+    assert call.offer(sdp(ALICE, media(8000, "RTP/AVP")), OLD_BROWSER).sdp == first_one
+
+
+def test_keys_that_could_be_seen_leave_the_fingerprint() -> None:
+    """C07: no a=crypto over cleartext; towards a phone that is refused, a browser of old has the other way."""
+    wishes = replace(OLD_BROWSER, signalling_secure_out=False)
+    [section] = read(gate().offer(sdp(ALICE, media(8000, "RTP/AVP")), wishes).sdp).media
+    assert section.has("fingerprint") and not section.has("crypto")
+    with pytest.raises(CryptoRequired, match="sdes_over_cleartext"):
+        gate().offer(sdp(ALICE, media(8000, "RTP/AVP")), replace(wishes, ice=Ice.DEFAULT))
 
 
 # ---------------------------------------------------------------- associations

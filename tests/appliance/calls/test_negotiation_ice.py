@@ -10,6 +10,7 @@ import pytest
 
 from appliance.calls.media import IceCredentials, IceMedia, LegMedia, LocalPorts, StreamPlacement
 from appliance.calls.negotiation import Negotiation
+from appliance.errors import NotAcceptable
 from appliance.policy.options import Ice
 from tests.appliance.protocols.sdp import fixtures
 
@@ -99,6 +100,14 @@ def test_one_component_with_rtcp_mux() -> None:
     offered = call.offer(alice(*agent(), "a=rtcp-mux"), options())
     answer = read(call.answer(answering(offered.sdp)).sdp).media[0]
     assert answer.has("rtcp-mux") and len(answer.attributes("candidate")) == 1
+
+
+def test_rtcp_mux_only() -> None:
+    """G23, RFC 8858: an m-line without a port for RTCP is refused where rtcp-mux is not taken."""
+    offer = alice(*agent(), "a=rtcp-mux", "a=rtcp-mux-only")
+    assert Call().offer(offer).streams[0].a.mux
+    with pytest.raises(NotAcceptable, match="RFC 8858"):
+        Call().offer(offer, options(rtcp_mux=frozenset({"reject"})))
 
 
 @pytest.mark.parametrize("address", ["2001:db8::b", "192.0.2.77"])

@@ -104,7 +104,7 @@ def test_hop_attributes_do_not_pass(ice: Ice) -> None:
     foreign = [
         "a=ice-ufrag:x", "a=ice-pwd:y", "a=candidate:1 1 UDP 1 198.51.100.1 8000 typ host", "a=end-of-candidates",
         "a=fingerprint:sha-256 00", "a=setup:actpass", "a=tls-id:1", "a=key-mgmt:mikey AQ", "a=tcap:1 RTP/AVP",
-        "a=cryptex",
+        "a=cryptex", "a=identity:AQ",
     ]  # fmt: skip
     passing = [
         "a=rtpmap:8 PCMA/8000",
@@ -122,7 +122,7 @@ def test_hop_attributes_do_not_pass(ice: Ice) -> None:
         sdp(ALICE, media(8000, "RTP/AVP", *mixed, "b=AS:64", "k=clear:x"), session=session),
         options(transport_protocol="RTP/SAVP", ice=ice),
     ).sdp.decode()  # fmt: skip
-    for name in ("fingerprint", "setup", "tls-id", "mikey", "tcap", "cryptex", "BUNDLE", "k="):
+    for name in ("fingerprint", "setup", "tls-id", "mikey", "tcap", "cryptex", "identity", "BUNDLE", "k="):
         assert name not in text
     ours = ice in (Ice.FORCE, Ice.OPTIONAL)  # "default": what came could not be used for checks
     assert ("candidate:" in text) == ("a=ice-lite" in text) == ours
