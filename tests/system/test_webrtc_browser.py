@@ -81,8 +81,8 @@ def assert_media(before: dict[str, Any], after: dict[str, Any]) -> None:
 
 
 def assert_reports(after: dict[str, Any]) -> None:
-    """RTCP came through both ways, about the streams that each side knows (G02): the phone, which speaks AVP, reports on
-    what the browser sends under the browser's own SSRC, and its sender reports belong to what the browser hears."""
+    """RTCP came through both ways, about the streams that each side knows (G02): the phone, which speaks AVP, reports
+    on what the browser sends under the browser's own SSRC, and its sender reports belong to what the browser hears."""
     report, heard = after["remote-inbound-rtp"], after["remote-outbound-rtp"]
     assert report["ssrc"] == after["outbound-rtp"]["ssrc"] and heard["ssrc"] == after["inbound-rtp"]["ssrc"]
     assert report["packetsLost"] == 0 and report["fractionLost"] == 0, report
@@ -172,8 +172,8 @@ def test_a_browser_calls_a_phone_with_sdes(gateway: Gateway, browser: Chromium, 
 
 @pytest.mark.row("D12", "G20", "G29")
 def test_a_browser_holds_and_restarts_ice(gateway: Gateway, browser: Chromium) -> None:
-    """Re-INVITEs of the browser: hold, unhold, new ICE credentials. Media stops and goes on, both ways, under the keys of
-    the first handshake."""
+    """Re-INVITEs of the browser: hold, unhold, new ICE credentials. Media stops and goes on, both ways, under the keys
+    of the first handshake."""
     phone = DeskPhone(gateway.lab, 5).start(60)
     browser.call(rig.PHONE)
     browser.wait("listening")
