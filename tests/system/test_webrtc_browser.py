@@ -221,6 +221,35 @@ def test_control_is_killed_while_a_browser_talks(gateway: Gateway, browser: Chro
     assert_freed(gateway)
 
 
+@pytest.mark.row("D06", "G06", "G13", "G15")
+def test_a_browser_calls_a_browser(gateway: Gateway, browser: Chromium, authority: Authority) -> None:
+    """WebRTC on both legs, which know nothing of each other: two handshakes, two ICE sessions, and Opus through both.
+    The caller hides its addresses (RFC 8828: candidates are .local names), which ICE does without."""
+    with chromium.browser(gateway.lab, "access", 7, authority) as other:
+        rig.register(other, rig.OTHER_USER)
+        browser.run("hidden = true")
+        browser.call(rig.OTHER_BROWSER)
+        for one in (browser, other):
+            one.wait("listening")
+            flows(one)
+            one.heard()
+        browser.run("hidden = false")
+        time.sleep(3)
+        heard, at_other = browser.heard(), other.heard()
+        offer, sent = other.events("sdp_remote_offer")[0], browser.events("sdp_local_offer")[0]
+        prints = {one.statistics()["transport"]["remoteCertificateId"] for one in (browser, other)}
+        browser.hang_up()
+        assert other.wait("ended") == "remote Terminated"
+    assert ".local" in sent and ".local" not in offer
+    assert_webrtc(offer)
+    for name in ("ice-ufrag", "fingerprint"):  # nothing of one leg is seen on the other
+        assert re.search(rf"^a={name}:(.*)$", sent, re.M)[1] not in offer  # type: ignore[index]
+    assert len(prints) == 2  # a certificate for each leg
+    for played, sound in ((other.played, heard), (browser.played, at_other)):
+        assert compare(played, sound).found >= 2, compare(played, sound)
+    assert_freed(gateway)
+
+
 def flows(browser: Chromium, beyond: int = 0) -> None:
     """Packets come and go now."""
     def counts() -> tuple[int, int]:
