@@ -143,10 +143,10 @@ def test_a_browser_calls_a_desk_phone(gateway: Gateway, browser: Chromium) -> No
 def test_a_desk_phone_calls_a_browser(gateway: Gateway, browser: Chromium) -> None:
     """The reverse: the registrar finds the browser, whose Contact nobody could look up, in its session; the gateway
     offers DTLS-SRTP, ICE and rtcp-mux because it registered over WebSocket."""
-    phone = DeskPhone(gateway.lab, 3).start(TALK_S + 2, dials=True)
+    phone = DeskPhone(gateway.lab, 3).start(60, dials=True)
     talk(browser)
     heard = browser.heard()
-    phone.finish()
+    phone.hang_up()
     assert browser.wait("ended") == "remote Terminated"
     assert_heard(compare(phone.played, heard))
     assert_heard(compare(browser.played, phone.heard()))

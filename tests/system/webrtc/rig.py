@@ -133,6 +133,11 @@ class DeskPhone(Baresip):
     def _target(self) -> str:
         return f"sip:{USER}@{DOMAIN}"
 
+    def hang_up(self) -> None:
+        """It says BYE before it ends."""
+        self.process.terminate()
+        self.process.wait(10)
+
     def ended(self) -> None:
         """Hung up by the other side."""
         labs.wait_for(lambda: re.search("terminated|session closed", self.log()), 10, self.log)
