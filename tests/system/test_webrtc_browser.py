@@ -81,8 +81,8 @@ def assert_media(before: dict[str, Any], after: dict[str, Any]) -> None:
 
 
 def assert_reports(after: dict[str, Any]) -> None:
-    """RTCP came through both ways, about the streams that each side knows (G02): the phone, which speaks AVP, reports on
-    what the browser sends under the browser's own SSRC, and its sender reports belong to what the browser hears."""
+    """RTCP came through both ways, about the streams that each side knows (G02): the phone, which speaks AVP, reports
+    on what the browser sends under the browser's own SSRC, and its sender reports belong to what the browser hears."""
     report, heard = after["remote-inbound-rtp"], after["remote-outbound-rtp"]
     assert report["ssrc"] == after["outbound-rtp"]["ssrc"] and heard["ssrc"] == after["inbound-rtp"]["ssrc"]
     assert report["packetsLost"] == 0 and report["fractionLost"] == 0, report
@@ -143,10 +143,10 @@ def test_a_browser_calls_a_desk_phone(gateway: Gateway, browser: Chromium) -> No
 def test_a_desk_phone_calls_a_browser(gateway: Gateway, browser: Chromium) -> None:
     """The reverse: the registrar finds the browser, whose Contact nobody could look up, in its session; the gateway
     offers DTLS-SRTP, ICE and rtcp-mux because it registered over WebSocket."""
-    phone = DeskPhone(gateway.lab, 3).start(TALK_S + 2, dials=True)
+    phone = DeskPhone(gateway.lab, 3).start(60, dials=True)
     talk(browser)
     heard = browser.heard()
-    phone.finish()
+    phone.hang_up()
     assert browser.wait("ended") == "remote Terminated"
     assert_heard(compare(phone.played, heard))
     assert_heard(compare(browser.played, phone.heard()))
@@ -168,3 +168,94 @@ def test_a_browser_calls_a_phone_with_sdes(gateway: Gateway, browser: Chromium, 
     assert_heard(compare(phone.played, heard))
     assert_heard(compare(browser.played, phone.heard()))
     assert_freed(gateway)
+
+
+@pytest.mark.row("D12", "G20", "G29")
+def test_a_browser_holds_and_restarts_ice(gateway: Gateway, browser: Chromium) -> None:
+    """Re-INVITEs of the browser: hold, unhold, new ICE credentials. Media stops and goes on, both ways, under the keys
+    of the first handshake."""
+    phone = DeskPhone(gateway.lab, 5).start(60)
+    browser.call(rig.PHONE)
+    browser.wait("listening")
+    flows(browser)
+    certificate = browser.statistics()["transport"]["remoteCertificateId"]
+    assert browser.run("again('hold')")
+    assert "a=sendonly" in browser.events("sdp_local_offer")[-1]
+    sent = browser.statistics()["outbound-rtp"]["packetsSent"]
+    assert browser.run("again('unhold')")
+    flows(browser, beyond=sent)
+    assert browser.run("again('restart')")
+    first, *_, last = (re.search(r"a=ice-ufrag:(\S+)", one)[1] for one in browser.events("sdp_remote_answer"))  # type: ignore[index]
+    assert first != last
+    flows(browser)
+    transport = browser.statistics()["transport"]
+    assert transport["remoteCertificateId"] == certificate and transport["dtlsState"] == "connected"
+    to_phone = wire.Wire(gateway.lab, "core")
+    browser.heard()
+    time.sleep(2)
+    assert compare(phone.played, browser.heard()).found >= 1
+    to_phone.stop()
+    assert compare(browser.played, wire.pcmu(to_phone.payloads(labs.GATEWAY["core"]))).found >= 1
+    browser.hang_up()
+    phone.ended()
+    assert_freed(gateway)
+
+
+@pytest.mark.row("D06", "D09")
+def test_control_is_killed_while_a_browser_talks(gateway: Gateway, browser: Chromium) -> None:
+    """kill -9 with the call up: media and consent go on, keys and ICE are taken over, BYE still frees everything."""
+    phone = DeskPhone(gateway.lab, 6).start(60)
+    browser.call(rig.PHONE)
+    browser.wait("listening")
+    flows(browser)
+    before = browser.statistics()["inbound-rtp"]
+    gateway.kill(gateway.child("appliance.gateway"))
+    time.sleep(6)  # Chromium checks consent every 5 s
+    after = browser.statistics()["inbound-rtp"]
+    assert after["packetsReceived"] - before["packetsReceived"] >= 6 * 50 * 0.95
+    assert after["packetsLost"] == before["packetsLost"]
+    labs.wait_for(lambda: gateway.used()["calls"] == 1, 10, "the call is not taken over")
+    assert browser.run("session.connection.connectionState") == "connected"
+    browser.hang_up()
+    phone.ended()
+    assert_freed(gateway)
+
+
+@pytest.mark.row("D06", "G06", "G13", "G15")
+def test_a_browser_calls_a_browser(gateway: Gateway, browser: Chromium, authority: Authority) -> None:
+    """WebRTC on both legs, which know nothing of each other: two handshakes, two ICE sessions, and Opus through both.
+    The caller hides its addresses (RFC 8828: candidates are .local names), which ICE does without."""
+    with chromium.browser(gateway.lab, "access", 7, authority) as other:
+        rig.register(other, rig.OTHER_USER)
+        browser.run("hidden = true")
+        browser.call(rig.OTHER_BROWSER)
+        for one in (browser, other):
+            one.wait("listening")
+            flows(one)
+            one.heard()
+        browser.run("hidden = false")
+        time.sleep(3)
+        heard, at_other = browser.heard(), other.heard()
+        offer, sent = other.events("sdp_remote_offer")[0], browser.events("sdp_local_offer")[0]
+        prints = {one.statistics()["transport"]["remoteCertificateId"] for one in (browser, other)}
+        browser.hang_up()
+        assert other.wait("ended") == "remote Terminated"
+    assert ".local" in sent and ".local" not in offer
+    assert_webrtc(offer)
+    for name in ("ice-ufrag", "fingerprint"):  # nothing of one leg is seen on the other
+        assert re.search(rf"^a={name}:(.*)$", sent, re.M)[1] not in offer  # type: ignore[index]
+    assert len(prints) == 2  # a certificate for each leg
+    for played, sound in ((other.played, heard), (browser.played, at_other)):
+        assert compare(played, sound).found >= 2, compare(played, sound)
+    assert_freed(gateway)
+
+
+def flows(browser: Chromium, beyond: int = 0) -> None:
+    """Packets come and go now."""
+    def counts() -> tuple[int, int]:
+        seen = browser.statistics()
+        return (seen.get("inbound-rtp", {}).get("packetsReceived", 0), seen["outbound-rtp"]["packetsSent"])
+
+    came, went = counts()
+    labs.wait_for(lambda: all(now > then + 25 for now, then in zip(counts(), (came, max(went, beyond)), strict=True)),
+                  5, browser.story)  # fmt: skip
