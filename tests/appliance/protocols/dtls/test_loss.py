@@ -75,9 +75,9 @@ class Bare:
     """An OpenSSL connection without anything of ours around it."""
 
     def __init__(self, other: End, *, client: bool) -> None:
-        context = contexts.context(THEIRS, (), False)
+        context = contexts.context((), False)
         assert context is not None
-        self._connection = SSL.Connection(context, None)
+        self._connection = contexts.connection(context, THEIRS)
         self._connection.set_app_data(self)
         self._connection.set_ciphertext_mtu(1200)
         self._client, self._other, self.done = client, other, False
