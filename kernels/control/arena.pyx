@@ -19,7 +19,7 @@ from kernels.control.records cimport (
 from kernels.control.ring cimport Ring, ring_footprint, ring_format
 from kernels.flow.counters cimport COUNTER_COUNT, COUNTERS
 from kernels.flow.ice_table cimport IceAgent
-from kernels.flow.routes_table cimport Routes
+from kernels.flow.routes_table cimport ROUTE_MID, ROUTES, Routes
 from kernels.flow.samples cimport Samples
 from kernels.flow.table cimport FLOW_DROPS, Flow
 from kernels.port.nexthop cimport WANTED, NextHop, NextHops, Wanted, wanted_take
@@ -235,6 +235,8 @@ def _check_sizes():
             raise ImportError(f"layout: {size} does not fit {room}")
     if TRANSFER_RECORDS != commands.TRANSFER_RECORDS:
         raise ImportError("layout: TRANSFER_RECORDS of layout.pxd and commands.py differ")
+    if ROUTES != commands.MOST_ROUTES or ROUTE_MID != commands.LONGEST_MID:
+        raise ImportError("layout: MOST_ROUTES or LONGEST_MID of commands.py and routes_table.pxd differ")
     for size in (sizeof(ArenaHeader), sizeof(WorkerBlock), sizeof(Ring), sizeof(Flow), sizeof(Samples),
                  sizeof(IceAgent), sizeof(Routes)):
         if size % 64:

@@ -108,8 +108,8 @@ class InstallFlow:
     rtp_tap: int | None = None  # slot of the first tap of arriving RTP; of a tap: of the next one
     rtcp_tap: int | None = None
     dtls: bool = False  # DTLS may arrive and goes up; elsewhere it is dropped
-    member: bool = False  # no port of its own: `port`, address, keys and ICE are the flow's on it (InstallRoutes)
     ice: bool = False  # InstallIce follows: nothing passes before a pair is selected; by `remote` if not lite
+    member: bool = False  # no port of its own: `port`, address, keys and ICE are the flow's on it (InstallRoutes)
 
 
 @dataclass(frozen=True, slots=True)
