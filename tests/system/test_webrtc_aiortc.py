@@ -21,7 +21,7 @@ aiortc_phone = pytest.importorskip("tests.system.webrtc.aiortc_phone", reason="n
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(60)]
 
-TALK_S = 5.0
+TALK_S = 3.0
 TO_WEBRTC = {"transport-protocol": "UDP/TLS/RTP/SAVPF", "ICE": "force", "SDES": ["off"],
              "rtcp-mux": ["offer", "require"], "flags": ["generate-mid"]}  # fmt: skip
 LONGEST_GAP_S = 0.5  # of what is said before the other end hears: ICE, DTLS, aiortc's jitter buffer

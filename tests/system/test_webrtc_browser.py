@@ -7,6 +7,8 @@ the other one played. The browser verifies the edge's certificate; the edge asks
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -27,6 +29,7 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
 
 TALK_S = 10
 PACKETS = 50 * TALK_S
+HANDSHAKES = 8
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +132,9 @@ def test_a_browser_calls_a_desk_phone(gateway: Gateway, browser: Chromium) -> No
     assert_heard(compare(browser.played, phone.heard()))
     assert phone.suite() == ""
     assert statistics["transport"]["iceRole"] == "controlling"
+    assert statistics["transport"]["dtlsRole"] == "server"  # D02: actpass is answered with active
     assert_webrtc(browser.events("sdp_remote_answer")[0])
+    assert "a=ice-lite" in browser.events("sdp_remote_answer")[0]
     for role, found in (("core", TALK_S * 0.7), ("access", 0)):
         payloads = wires[role].payloads(labs.GATEWAY[role])
         assert len(payloads) >= PACKETS * 0.95
@@ -144,7 +149,7 @@ def test_a_desk_phone_calls_a_browser(gateway: Gateway, browser: Chromium) -> No
     """The reverse: the registrar finds the browser, whose Contact nobody could look up, in its session; the gateway
     offers DTLS-SRTP, ICE and rtcp-mux because it registered over WebSocket."""
     phone = DeskPhone(gateway.lab, 3).start(60, dials=True)
-    talk(browser)
+    transport = talk(browser)["transport"]
     heard = browser.heard()
     phone.hang_up()
     assert browser.wait("ended") == "remote Terminated"
@@ -152,18 +157,21 @@ def test_a_desk_phone_calls_a_browser(gateway: Gateway, browser: Chromium) -> No
     assert_heard(compare(browser.played, phone.heard()))
     assert_webrtc(browser.events("sdp_remote_offer")[0])
     assert "a=setup:actpass" in browser.events("sdp_remote_offer")[0]  # D02
+    assert (transport["dtlsRole"], transport["srtpCipher"]) == ("client", "SRTP_AEAD_AES_256_GCM")  # D08: we choose
     assert_freed(gateway)
 
 
 @pytest.mark.row("D06", "G03", "H01")
 def test_a_browser_calls_a_phone_with_sdes(gateway: Gateway, browser: Chromium, authority: Authority) -> None:
-    """DTLS-SRTP on one leg, SDES over TLS on the other: other keys, other suites, the same speech."""
+    """DTLS-SRTP on one leg, SDES over TLS on the other: other keys and suites, the same speech. The gateway is a full
+    ICE agent here, where it is a lite one in the other calls."""
     phone = DeskPhone(gateway.lab, 4, authority).start(TALK_S + 30)
     browser.call(rig.SECURE_PHONE)
     talk(browser)
     heard = browser.heard()
     browser.hang_up()
     phone.ended()
+    assert "a=ice-lite" not in browser.events("sdp_remote_answer")[0]
     assert phone.suite() == "AES_CM_128_HMAC_SHA1_80"
     assert_heard(compare(phone.played, heard))
     assert_heard(compare(browser.played, phone.heard()))
@@ -250,12 +258,49 @@ def test_a_browser_calls_a_browser(gateway: Gateway, browser: Chromium, authorit
     assert_freed(gateway)
 
 
-def flows(browser: Chromium, beyond: int = 0) -> None:
+@pytest.fixture
+def losing(gateway: Gateway) -> Iterator[None]:
+    """30 % of the browser's datagrams are lost, either way; on its side: the gateway's XDP comes before any filter."""
+    if not shutil.which("iptables"):
+        pytest.skip("not installed: iptables")
+    chains = {"INPUT": "-i", "OUTPUT": "-o"}
+    rule = ["gw", "-p", "udp", "-m", "statistic", "--mode", "random", "--probability", "0.3", "-j", "DROP"]
+    for chain, way in chains.items():
+        _iptables("-A", chain, way, *rule)
+    yield
+    for chain, way in chains.items():
+        lost = re.search(r"^ *(\d+).*DROP", _iptables("-L", chain, "-n", "-v", "-x"), re.M)
+        _iptables("-D", chain, way, *rule)
+        assert lost and int(lost[1]) > 5 * HANDSHAKES, lost
+
+
+def _iptables(*words: str) -> str:
+    command = ["ip", "netns", "exec", labs.name("access"), "iptables", "-w", *words]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout
+
+
+@pytest.mark.row("D11")
+def test_handshakes_through_loss(gateway: Gateway, browser: Chromium, losing: None) -> None:
+    """ICE and DTLS with the browser's own timers and ours: every call gets its keys."""
+    for number in range(HANDSHAKES):
+        phone = DeskPhone(gateway.lab, 100 + number).start(60)
+        browser.run("events.length = 0")
+        browser.call(rig.PHONE)
+        browser.wait("confirmed")
+        flows(browser, patience=30)
+        browser.hang_up()
+        phone.ended()
+    assert_freed(gateway)
+
+
+def flows(browser: Chromium, beyond: int = 0, patience: float = 5) -> None:
     """Packets come and go now."""
     def counts() -> tuple[int, int]:
         seen = browser.statistics()
-        return (seen.get("inbound-rtp", {}).get("packetsReceived", 0), seen["outbound-rtp"]["packetsSent"])
+        kinds = {"inbound-rtp": "packetsReceived", "outbound-rtp": "packetsSent"}
+        came, went = (seen.get(kind, {}).get(name, 0) for kind, name in kinds.items())
+        return came, went
 
     came, went = counts()
     labs.wait_for(lambda: all(now > then + 25 for now, then in zip(counts(), (came, max(went, beyond)), strict=True)),
-                  5, browser.story)  # fmt: skip
+                  patience, browser.story)  # fmt: skip
