@@ -107,7 +107,7 @@ class Installer:
                 branch.keyed[transport.seat] = self._keys(transport, what, source)
             with self._ledger.attempt(call, branch):
                 try:
-                    await self._ledger.carry_out(call, branch, branch.own_media)
+                    await self._ledger.carry_out(call, branch, branch.own_media, negotiated=False)
                 except BaseException:
                     branch.keyed = held
                     if branch.placement is not None and branch.placement.streams:
@@ -158,7 +158,9 @@ class Installer:
             reason = f"{transport.seat}: {transport.failure}"
             log.warning(kind.value, call_id=call.call_id, reason=reason)
             if branch.keyed.pop(transport.seat, None) is not None and not mismatch:
-                await ledger.carry_out(call, branch, branch.own_media)  # nothing of the association before passes
+                await ledger.carry_out(
+                    call, branch, branch.own_media, negotiated=False
+                )  # nothing of the association before passes
             ledger.publish(kind, call, reason)
             if mismatch or self._end_failed():
                 ledger.tally.failed += 1

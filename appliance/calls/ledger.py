@@ -120,16 +120,20 @@ class Ledger:
 
     # ---------------------------------------------------------------- change
 
-    async def carry_out(self, call: Call, branch: Branch, streams: dict[int, StreamMedia]) -> None:
+    async def carry_out(
+        self, call: Call, branch: Branch, streams: dict[int, StreamMedia], *, negotiated: bool = True
+    ) -> None:
         """Bring the worker to `streams`, and to the copies of them that are subscribed to. A new control process that
-        finds the record before the worker was done brings the two together."""
+        finds the record before the worker was done brings the two together. `negotiated`: false where the negotiation
+        is as it was (writing it down is half the work)."""
         placement = placed(branch)
         own = {line: media for line, media in streams.items() if media.copies_of is None}
         streams = _with_copies(branch, _treated(branch, overlaid(own, branch.keyed, branch.pairs)))
         change = self.reconciler.apply(placement, streams)
         media, saved = branch.media, branch.saved
         branch.take_media(streams)
-        branch.saved = branch.negotiation.to_record() if branch.negotiation else None
+        if negotiated:
+            branch.saved = branch.negotiation.to_record() if branch.negotiation else None
         call.changed, call.revision = self.clock(), call.revision + 1
         self.count(call, placement.worker)
         self.keying.follow(call, branch)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from appliance.errors import GatewayError, InvalidRequest, MediaUnavailable, NoCapacity
+from appliance.placement.doorbells import Doorbells
 from kernels.control.commands import BanReply, Command, PortNews, Punt, Reply, WorkerNews
 from kernels.control.errors import RingFull
 
@@ -91,7 +92,7 @@ class Dispatcher:
         on_ban: Callable[[BanReply], None] | None = None,
     ) -> None:
         """`on_command(worker, command)` is told of every command that went down."""
-        self._rings = rings
+        self._rings, self._doorbells = rings, Doorbells(rings)
         self._open: dict[tuple[int, int], Batch] = {}
         self._waiting: dict[int, deque[tuple[Command, Batch]]] = {}
         self._retry: asyncio.TimerHandle | None = None
@@ -149,7 +150,7 @@ class Dispatcher:
     def _push(self, worker: int, queue: deque[tuple[Command, Batch]]) -> None:
         """Move the queue into the ring as far as it has room, and wake the worker once; the rest waits."""
         if self._fill(worker, queue):
-            self._rings.wake(worker)
+            self._doorbells.ring(worker)
         if queue:
             self._waiting[worker] = queue
             self._retry_later()

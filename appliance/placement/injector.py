@@ -8,6 +8,7 @@ from collections import deque
 from typing import Protocol
 
 from appliance.calls.media import Address
+from appliance.placement.doorbells import Doorbells
 from kernels.control.errors import RingFull
 
 RETRY_S = 0.001  # a worker empties its ring in less
@@ -17,14 +18,15 @@ MOST_WAITING = 4096  # of all workers; what is beyond is lost as on a wire, and 
 class Injects(Protocol):
     """What is used of `kernels.control.plane.MediaPlane`."""
 
-    def inject(self, worker: int, flow: int, data: bytes, to: tuple[str, int]) -> None: ...
+    def inject(self, worker: int, flow: int, data: bytes, to: tuple[str, int], *, wake: bool = True) -> None: ...
+    def wake(self, worker: int) -> None: ...
 
 
 class Injector:
     """Keeps the order per worker when its ring is full."""
 
     def __init__(self, plane: Injects) -> None:
-        self._plane = plane
+        self._plane, self._doorbells = plane, Doorbells(plane)
         self._waiting: deque[tuple[int, int, bytes, Address]] = deque()
         self.lost = 0
 
@@ -41,11 +43,13 @@ class Injector:
 
     def _sent(self, worker: int, slot: int, data: bytes, to: Address) -> bool:
         try:
-            self._plane.inject(worker, slot, data, (to.host, to.port))
+            self._plane.inject(worker, slot, data, (to.host, to.port), wake=False)
         except RingFull:
             return False
         except (ValueError, OSError):
             self.lost += 1
+        else:
+            self._doorbells.ring(worker)
         return True
 
     def _again(self) -> None:

@@ -100,8 +100,9 @@ class MediaPlane:
         return ticket
 
     def wake(self, worker: int) -> None:
-        """Wake a worker for commands that were submitted without."""
-        os.eventfd_write(self._doorbells[worker], 1)
+        """Wake a worker for what was handed down without. No harm once the plane is closed."""
+        if not self._epoll.closed:
+            os.eventfd_write(self._doorbells[worker], 1)
 
     def poll(self) -> list[News]:
         """Everything that waits, without blocking. ConnectionError once the holder is gone."""
@@ -115,10 +116,11 @@ class MediaPlane:
             raise ConnectionResetError("the media holder is gone")
         return out
 
-    def inject(self, worker: int, flow: int, data: bytes, to: Address) -> None:
-        """Send a datagram from a flow's socket. RingFull, ValueError."""
+    def inject(self, worker: int, flow: int, data: bytes, to: Address, *, wake: bool = True) -> None:
+        """Send a datagram from a flow's socket; `wake` as for `submit`. RingFull, ValueError."""
         self._mailboxes[worker].inject(flow, data, to[0], to[1])
-        os.eventfd_write(self._doorbells[worker], 1)
+        if wake:
+            self.wake(worker)
 
     def flow(self, worker: int, slot: int) -> FlowStatus:
         """Snapshot of a flow. KeyError when the slot is empty."""

@@ -117,7 +117,7 @@ class FakePlane:
         self._held = []
         os.eventfd_write(self._event, 1)
 
-    def inject(self, worker: int, flow: int, data: bytes, to: tuple[str, int]) -> None:
+    def inject(self, worker: int, flow: int, data: bytes, to: tuple[str, int], *, wake: bool = True) -> None:
         self.workers[worker].injected.append((flow, data, to))
 
     def punt(self, worker: int, slot: int, kind: str, source: tuple[str, int], data: bytes) -> None:

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 from kernels.cipher import select
-from tests.bench import crypto, gateway, growth, latency, memory, rounds
+from tests.bench import crypto, gateway, growth, handshakes, latency, memory, rounds
 from tests.bench.plan import QUICK, TABLES, Plan
 from tests.bench.report import show, write
 from tests.bench.results import Table
@@ -56,7 +56,7 @@ def _run(plan: Plan, only: list[str], folder: Path) -> tuple[list[Table], dict[s
         if "latency" in plan.tables:
             tables.append(latency.table(measured))
         took["gateway"] = round(time.monotonic() - begin, 1)
-    for name, module in (("growth", growth), ("memory", memory)):
+    for name, module in (("growth", growth), ("memory", memory), ("handshakes", handshakes)):
         if name in plan.tables:
             begin = time.monotonic()
             tables.append(module.table(plan, only, folder))

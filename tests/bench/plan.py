@@ -1,4 +1,4 @@
-"""How a bench runs: which tables, sizes and times. The whole plan fits ten minutes by construction (`seconds`)."""
+"""How a bench runs: which tables, sizes and times. The whole plan fits eleven minutes by construction (`seconds`)."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from tests.bench.calls import Scenario
 
-TABLES = ("crypto", "gateway", "latency", "growth", "memory")
+TABLES = ("crypto", "gateway", "latency", "growth", "memory", "handshakes")
 LIBSRTP_S = 12.0  # fetched and built, the first time
 START_S = 4.0  # a gateway until it answers, and until it is gone
 CALLS_PER_S = 600.0  # set up over NG, and their generator made
+HANDSHAKES_PER_S = 250.0  # both ends on this machine
 CRYPTO_CELL_S = 0.35  # contexts of one suite made and measured once with two payloads: mean over suites and subjects
 
 RTP_SDES = Scenario("RTP<->SDES")
@@ -55,6 +56,11 @@ class Plan:
     memory_calls: int = 1_000
     set_ups: int = 300  # calls set up and deleted one after the other, per round
     set_up_rounds: int = 2
+    # handshakes: as fast as it goes for their cost, then so many at a steady rate for their times
+    handshake_calls: int = 200
+    handshake_paced: int = 150
+    handshake_rate: float = 100.0
+    handshake_rounds: int = 2
 
     def seconds(self, ports: int, backends: int) -> dict[str, float]:
         """The most that each table takes, with so many port and cipher back ends; rtpengine and two libsrtp beside."""
@@ -78,6 +84,11 @@ class Plan:
         )
         found["memory"] = 2 * (START_S + self.memory_calls / CALLS_PER_S
                                + self.set_up_rounds * self.set_ups / (CALLS_PER_S / 2))  # fmt: skip
+        calls = self.handshake_calls + self.handshake_paced
+        found["handshakes"] = 2 * self.handshake_rounds * (
+            START_S + calls / (CALLS_PER_S / 2) + self.handshake_calls / HANDSHAKES_PER_S
+            + self.handshake_paced / self.handshake_rate + 1.5
+        )  # fmt: skip
         return {name: value for name, value in found.items() if name in self.tables or name == self._source(name)}
 
     def probes(self, first_scenario: bool, turn: int) -> int:
@@ -100,5 +111,5 @@ QUICK = Plan(
     crypto_contexts=(1, 100), crypto_packets=2048, crypto_rounds=1,
     scenarios=((RTP_SDES, 1), (SDES_SDES, 1)), calls=10, start_rate=2000.0,
     probe_s=0.4, latency_s=0.4, growth_calls=(10, 20), growth_s=0.3, growth_runs=1, memory_calls=20, set_ups=10,
-    set_up_rounds=1,
+    set_up_rounds=1, handshake_calls=10, handshake_paced=10, handshake_rounds=1,
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The plan: ten minutes by construction, whatever back ends this build gets."""
+"""The plan: eleven minutes by construction, whatever back ends this build gets."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from tests.bench.plan import QUICK, TABLES, Plan
 
 @pytest.mark.parametrize("ports", [1, 2, 4])
 @pytest.mark.parametrize("backends", [1, 3])
-def test_fits_ten_minutes(ports: int, backends: int) -> None:
+def test_fits_eleven_minutes(ports: int, backends: int) -> None:
     seconds = Plan().seconds(ports, backends)
-    assert sum(seconds.values()) < 600, seconds
+    assert sum(seconds.values()) < 660, seconds
 
 
 def test_quick_is_quick() -> None:

@@ -30,6 +30,9 @@ def test_quick_bench(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert all(min(ns) > 0 for row in tables["crypto"]["raw"]["rounds"] for pairs in row["ns"].values() for ns in pairs)
     assert all(cost > 0 for costs in tables["growth"]["raw"].values() for cost in costs)
     assert tables["memory"]["figures"]["memory"] > 0
+    keyed = tables["handshakes"]["raw"]
+    assert ({"rtpengine"} if RTPENGINE else set()) < set(keyed)
+    assert all(len(values) == 1 and values[0] > 0 for one in keyed.values() for values in one.values())
     for name in TABLES:
         assert (tmp_path / f"{name}.svg").read_text().startswith("<?xml")
     assert "packets/s" in capsys.readouterr().out

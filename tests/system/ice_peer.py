@@ -8,7 +8,8 @@ import secrets
 import aioice
 import aioice.ice
 
-LOOPBACK = "127.0.0.1"
+LOOPBACK = "127.0.31.1"  # aioice takes any port: here no gateway of another test claims it
+GATEWAY = "127.0.0.1"
 
 
 class IcePeer:
@@ -79,7 +80,7 @@ class PlainPeer(asyncio.DatagramProtocol):
 
     def __init__(self) -> None:
         self._heard: asyncio.Queue[bytes] = asyncio.Queue()
-        self.remote = (LOOPBACK, 0)
+        self.remote = (GATEWAY, 0)
 
     async def open(self) -> None:
         loop = asyncio.get_running_loop()
@@ -98,7 +99,7 @@ class PlainPeer(asyncio.DatagramProtocol):
         return "".join(f"{line}\r\n" for line in lines)
 
     def hear(self, sdp: str) -> None:
-        self.remote = (LOOPBACK, int(sdp.partition("m=audio ")[2].split()[0]))
+        self.remote = (GATEWAY, int(sdp.partition("m=audio ")[2].split()[0]))
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         self._heard.put_nowait(data)

@@ -71,9 +71,11 @@ async def both_ways(peer: IcePeer, plain: PlainPeer, first: int) -> None:
 
 
 @pytest.mark.row("G20", "ICE-2", "ICE-4")
-async def test_we_offer_and_control(ng: NgClient, plain: PlainPeer) -> None:
-    """The plain side calls; the gateway offers full ICE, so it controls and nominates."""
-    peer = IcePeer(controlling=False)
+@pytest.mark.parametrize("conflict", [False, True])
+async def test_we_offer_and_control(ng: NgClient, plain: PlainPeer, conflict: bool) -> None:
+    """The plain side calls; the gateway offers full ICE, so it controls and nominates. A peer that believes to control
+    too: one of both gives way."""
+    peer = IcePeer(controlling=conflict)
     await peer.gather()
     try:
         offered = await ask(ng, "offer", call_id="we", from_tag="a", sdp=plain.sdp(), **FULL)
@@ -105,6 +107,34 @@ async def test_they_offer_and_control(ng: NgClient, plain: PlainPeer) -> None:
     finally:
         await ask(ng, "delete", call_id="they")
         await peer.close()
+
+
+@pytest.mark.row("ICE-5")
+async def test_restart(ng: NgClient, plain: PlainPeer) -> None:
+    """A re-INVITE with other credentials from another port: media goes the old way until the new one is valid."""
+    old, new = IcePeer(controlling=True), IcePeer(controlling=True)
+    await old.gather()
+    await new.gather()
+    words = {"call_id": "restart", "from_tag": "a"}
+    try:
+        offered = await ask(ng, "offer", sdp=old.sdp(), **words, **PLAIN)
+        plain.hear(offered["sdp"])
+        answered = await ask(ng, "answer", to_tag="b", sdp=plain.sdp(), **words, **FULL)
+        await old.hear(answered["sdp"])
+        await old.connect()
+        await both_ways(old, plain, 1)
+        await ask(ng, "offer", to_tag="b", sdp=new.sdp(), **words, **PLAIN)
+        await both_ways(old, plain, 100)
+        again = await ask(ng, "answer", to_tag="b", sdp=plain.sdp(), **words, **FULL)
+        await both_ways(old, plain, 200)
+        await new.hear(again["sdp"])
+        assert new.ice.remote_username not in ("", old.ice.remote_username)
+        await new.connect()
+        await both_ways(new, plain, 300)
+    finally:
+        await ask(ng, "delete", call_id="restart")
+        await old.close()
+        await new.close()
 
 
 @pytest.mark.row("G21", "ICE-6")

@@ -4,10 +4,8 @@ connection's own (a context takes 0.25 ms to make, and a call may have a fresh c
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Protocol
+from typing import Any, Protocol
 
-from cryptography import x509
-from cryptography.hazmat.primitives import serialization
 from OpenSSL import SSL, crypto
 
 from appliance.calls.media import LocalCertificate
@@ -20,7 +18,7 @@ CIPHERS = (
     b"ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
 )
 LEGACY_CIPHERS = CIPHERS + b":ECDHE+AES:AES128-SHA:AES256-SHA:!aNULL:!eNULL@SECLEVEL=0"
-KEPT = 64  # contexts
+KEPT = 64  # contexts, and certificates
 _KEY_TOO_SMALL = 66  # X509_V_ERR_EE_KEY_TOO_SMALL
 
 
@@ -54,9 +52,24 @@ def context(suites: tuple[str, ...], legacy: bool) -> SSL.Context | None:
 def connection(context: SSL.Context, certificate: LocalCertificate) -> SSL.Connection:
     """With memory on both sides. ValueError: the certificate or its key cannot be read."""
     made = SSL.Connection(context, None)
-    made.use_certificate(x509.load_der_x509_certificate(certificate.certificate))
-    made.use_privatekey(serialization.load_der_private_key(certificate.key, None))  # type: ignore[arg-type]
+    # as pyOpenSSL's use_certificate and use_privatekey do, without their detour by a second parser
+    own, key = _parsed(certificate)
+    library, handle = SSL._lib, made._ssl  # type: ignore[attr-defined]
+    if library.SSL_use_certificate(handle, own._x509) != 1 or library.SSL_use_PrivateKey(handle, key._pkey) != 1:
+        raise ValueError("certificate and key do not belong together")
     return made
+
+
+@lru_cache(maxsize=KEPT)
+def _parsed(certificate: LocalCertificate) -> tuple[Any, Any]:
+    """Remembered: a trunk's is every call's, a call's own is that of all its m-lines."""
+    try:
+        return (
+            crypto.load_certificate(crypto.FILETYPE_ASN1, certificate.certificate),
+            crypto.load_privatekey(crypto.FILETYPE_ASN1, certificate.key),
+        )
+    except crypto.Error:
+        raise ValueError("certificate or key cannot be read") from None
 
 
 def _verify(connection: SSL.Connection, certificate: crypto.X509, error: int, depth: int, ok: int) -> bool:

@@ -57,7 +57,10 @@ class Checks:
             return []
         if self._slot is None:
             self._slot = self._pacer.reserve(now)
-        pair = generation.pairs.take() if now >= self._slot else None
+        if now < self._slot:
+            return []
+        self._slot = self._pacer.go(now)
+        pair = generation.pairs.take() if self._slot <= now else None
         if pair is None:
             return []
         self._slot, self._paced = None, now + TA_S

@@ -9,16 +9,25 @@ FIRST_OCTETS = 1200  # FACTOR times what the smallest description with ICE has b
 
 
 class Pacer:
-    """Hands out the times at which new checks may be sent: one for the process. Fair: a time is nobody else's."""
+    """When new checks may be sent: one for the process. Fair: a time that was reserved is nobody else's; and who comes
+    late to his own still keeps the distance to whoever sent last."""
 
     def __init__(self, interval_s: float = GLOBAL_TA_S) -> None:
-        self._interval_s, self._next = interval_s, 0.0
+        self._interval_s, self._next, self._sent = interval_s, 0.0, -interval_s
 
     def reserve(self, now: float) -> float:
-        """When the asker may send one check: now or later."""
+        """When the asker may try to send one check: now or later."""
         at = max(now, self._next)
         self._next = at + self._interval_s
         return at
+
+    def go(self, now: float) -> float:
+        """At the reserved time: `now`, and the check is taken for sent; or a later time, to try again."""
+        at = self._sent + self._interval_s
+        if now < at:
+            return at
+        self._sent = now
+        return now
 
 
 class Allowance:

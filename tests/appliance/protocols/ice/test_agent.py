@@ -11,6 +11,7 @@ import pytest
 
 from appliance.calls.media import IceCredentials
 from appliance.protocols.ice.agent import Agent
+from appliance.protocols.ice.consent import Consent
 from appliance.protocols.ice.outputs import Base, ConsentLost, Dropped, Failed, Selected, Send, Valid
 from appliance.protocols.ice.pacing import GLOBAL_TA_S, Pacer
 from appliance.protocols.stun.attributes import append
@@ -264,19 +265,27 @@ def test_responses_that_do_not_count() -> None:
 
 @pytest.mark.row("D9")
 def test_transaction_ids_are_random() -> None:
-    """10,000 consecutive ones: all different, every bit set in about half of them."""
-    ids = set()
-    for n in range(100):
+    """10,000 of checks and of consent: all different, each of the 96 bits set in about half of them."""
+    ids = []
+    for n in range(50):
         lines = [f"{port} 1 udp {port} 198.51.100.1 {port} typ host" for port in range(1, 101)]
         agent = Agent(A, [PORT_A], controlling=True, random=os.urandom, pacer=Pacer())
         told = agent.set_remote(B, lines, complete=True, now=float(n))
-        for step in range(1, 100):
-            told += agent.advance(n + step * 0.05)
-        ids |= {output.data[8:20] for output in told if isinstance(output, Send)}
-    assert len(ids) > 2000
+        for step in range(1, 30):
+            told += agent.advance(n + step * 0.06)
+        ids += list({output.data[8:20] for output in told if isinstance(output, Send)})
+    assert len(ids) > 1000
+    consent, now = Consent(os.urandom, 0.0), 0.0
+    while len(ids) < 10_000:
+        now = consent.ask_at
+        key = consent.advance(now)
+        assert key is not None
+        consent.given(key, now)
+        ids.append(key)
+    assert len(set(ids)) == len(ids) and {len(key) for key in ids} == {12}
     for bit in range(96):
         ones = sum(int.from_bytes(key, "big") >> bit & 1 for key in ids)
-        assert 0.42 < ones / len(ids) < 0.58, bit
+        assert 0.45 < ones / len(ids) < 0.55, bit
 
 
 # ---------------------------------------------------------------- floods
@@ -327,6 +336,21 @@ def test_pacing_is_global() -> None:
     wire.run(0.499)
     times = sorted(at for one in sides for at, _ in one.sent)
     assert len(times) == 100
+    assert all(later - earlier >= GLOBAL_TA_S - 1e-9 for earlier, later in pairwise(times))
+
+
+@pytest.mark.row("D11")
+def test_pacing_holds_for_whoever_comes_late() -> None:
+    """The process was held up: what is overdue is not sent at once."""
+    pacer = Pacer()
+    agents = [side(A, Base(1, ("192.0.2.1", 5000 + n)), controlling=True, seed=n, pacer=pacer) for n in range(20)]
+    for one in agents:
+        one.agent.set_remote(B, ["1 1 udp 9 198.51.100.1 6000 typ host"], complete=True, now=0.0)
+    wire = Wire(agents)
+    wire.now = 0.3
+    wire.run(0.45)
+    times = sorted(at for one in agents for at, _ in one.sent)
+    assert len(times) == 19
     assert all(later - earlier >= GLOBAL_TA_S - 1e-9 for earlier, later in pairwise(times))
 
 

@@ -18,12 +18,13 @@ from appliance.protocols.ice.pacing import Pacer
 from appliance.protocols.stun.message import is_stun
 
 OURS = IceCredentials("ourU", "ourPasswordOfTwentyTwo")
+HOST = "127.0.31.1"  # aioice takes any port: here no gateway of another test claims it
 
 
 @pytest.fixture(autouse=True)
 def on_loopback(monkeypatch: pytest.MonkeyPatch) -> None:
     """aioice leaves loopback out."""
-    monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda use_ipv4, use_ipv6: ["127.0.0.1"])
+    monkeypatch.setattr(aioice.ice, "get_host_addresses", lambda use_ipv4, use_ipv6: [HOST])
 
 
 class Endpoint(asyncio.DatagramProtocol):
@@ -40,7 +41,7 @@ class Endpoint(asyncio.DatagramProtocol):
     async def open(self) -> None:
         loop = asyncio.get_running_loop()
         for component in range(1, self._components + 1):
-            transport, _ = await loop.create_datagram_endpoint(lambda c=component: _Port(self, c), ("127.0.0.1", 0))
+            transport, _ = await loop.create_datagram_endpoint(lambda c=component: _Port(self, c), (HOST, 0))
             self._sockets[Base(component, transport.get_extra_info("sockname")[:2])] = transport
         self.agent = Agent(OURS, list(self._sockets), controlling=self._controlling, random=os.urandom, pacer=Pacer())
 
