@@ -13,14 +13,13 @@ import itertools
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Protocol
 
-import structlog
-
-from appliance.calls.keyed import Seat, seats
+from appliance.calls.keyed import Seat
 from appliance.calls.keying_install import Installer
+from appliance.calls.keying_parts import Associations, Counts, Inject
 from appliance.calls.keying_transport import State, Transport
-from appliance.calls.media import Address, DtlsMedia, Fingerprint, LegMedia
+from appliance.calls.keying_wishes import continues, silence, wanted
+from appliance.calls.media import Address, DtlsMedia, LegMedia
 from appliance.calls.pinholes import Pinholes
 from appliance.calls.registry import Branch, Call
 from appliance.protocols.dtls.outputs import Failed, KeysReady, Reason
@@ -29,31 +28,6 @@ from kernels.control.commands import Punt
 LINGER_S = 32.0  # a finished association answers repetitions of the peer's last flight (RFC 6347 section 4.2.4)
 SECOND_CHANCE_S = 2.0  # after a failure that may be somebody else's, so long the peer may still get through
 MOST_TRIES = 3  # of the active role without ICE
-
-log = structlog.get_logger(__name__)
-
-
-class Associations(Protocol):
-    """What is used of `appliance.handshakes.handshakes.Handshakes`."""
-
-    def open(self, key: int, wish: DtlsMedia, cookie: bool, remote: Address | None = None) -> None: ...
-    def expect(self, key: int, fingerprints: Iterable[Fingerprint], remote: Address | None = None) -> None: ...
-    def datagram(self, key: int, source: Address, data: bytes) -> None: ...
-    def go(self, key: int, source: Address) -> None: ...
-    def close(self, key: int) -> None: ...
-
-
-class Counts(Protocol):
-    """Who counts handshakes (`appliance.telemetry.keying_metrics`)."""
-
-    def ended(self, result: str, seconds: float | None = None) -> None:
-        """`result`: "keyed", or the reason of a failure; seconds since its first record."""
-
-    def ignored(self, what: str) -> None:
-        """A stranger's failure, a record that no association waits for, ..."""
-
-
-Inject = Callable[[int, int, bytes, Address], None]  # worker, flow slot, datagram, to
 
 
 class Keying:
@@ -89,14 +63,14 @@ class Keying:
 
     def follow(self, call: Call, branch: Branch) -> None:
         """The media of a branch, or where they live, have changed."""
-        held, wanted = self._of.get(branch), _wanted(branch)
+        held, wishes = self._of.get(branch), wanted(branch)
         if held is None:
-            if not wanted:
+            if not wishes:
                 return
             held = self._of[branch] = {}
-        for seat in [seat for seat in held if seat not in wanted]:
+        for seat in [seat for seat in held if seat not in wishes]:
             self._forget(held.pop(seat))
-        for seat, (worker, slot, leg) in wanted.items():
+        for seat, (worker, slot, leg) in wishes.items():
             transport = held.get(seat)
             if transport is None:
                 transport = held[seat] = Transport(call, branch, seat)
@@ -150,7 +124,7 @@ class Keying:
             transport.done = True
             self._set(transport, State.KEYED)
         else:
-            if was is None or transport.state is State.KEYED or not _continues(was, wish):
+            if was is None or transport.state is State.KEYED or not continues(was, wish):
                 self._open(transport, wish)
             elif wish.fingerprints != was.fingerprints:
                 self.associations.expect(transport.key, wish.fingerprints, transport.signalled)
@@ -175,8 +149,8 @@ class Keying:
         where = transport.signalled if transport.ice is None else self._known_pair(transport)
         if where is None or not where.port:
             return
-        if wish.active and not transport.started:
-            transport.started = True
+        if wish.active and (not transport.started or (transport.ice is None and transport.asked != where)):
+            transport.started, transport.asked = True, where  # or its SDP has it elsewhere now
             transport.began(where, now)
             self._set(transport, State.HANDSHAKING)
             self.associations.go(transport.key, where)
@@ -291,7 +265,7 @@ class Keying:
         """Its time is over, or it has failed and nobody has got through since."""
         wish = transport.wish
         if (transport.deadline and transport.deadline <= now) or wish is None:
-            transport.failure = transport.failure or _silence(transport)
+            transport.failure = transport.failure or silence(transport)
             self._counts.ended(Reason.TIMEOUT)
             self._torn_down(transport)
         elif transport.ice is None and wish.active and transport.tries < MOST_TRIES:
@@ -337,39 +311,3 @@ class Keying:
         transport.branch.handshakes.pop(transport.seat, None)
         if self._routes.get((transport.worker, transport.slot)) is transport:
             del self._routes[transport.worker, transport.slot]
-
-
-def _wanted(branch: Branch) -> dict[Seat, tuple[int, int, LegMedia]]:
-    """Worker, flow slot and leg of each component that has to do with DTLS or ICE."""
-    wanted: dict[Seat, tuple[int, int, LegMedia]] = {}
-    if branch.placement is None:
-        return wanted
-    for line, media in branch.media.items():
-        for side, leg in (("a", media.a), ("b", media.b)):
-            if leg.dtls is None and leg.ice is None:
-                continue
-            placed = branch.placement.streams.get(line)
-            for seat in seats(side, line, leg):
-                slot = placed.flows.get(f"{side}_{seat.component}") if placed else None
-                if slot is not None:
-                    wanted[seat] = (branch.placement.worker, slot, leg)
-    return wanted
-
-
-def _continues(was: DtlsMedia, wish: DtlsMedia) -> bool:
-    """Whether an association that was opened for `was` will do: no other one is wanted, and what is known now fits the
-    role that it has."""
-    return (
-        (was.association, was.certificate, was.suites, was.legacy)
-        == (wish.association, wish.certificate, wish.suites, wish.legacy)
-        and bool(was.active) == bool(wish.active)
-        and (not was.fingerprints or was.fingerprints == wish.fingerprints)
-    )
-
-
-def _silence(transport: Transport) -> str:
-    if transport.ice is not None and transport.pair is None:
-        return f"{Reason.TIMEOUT}: ICE has no valid pair"
-    if transport.started:
-        return f"{Reason.TIMEOUT}: no answer to our ClientHello"
-    return f"{Reason.TIMEOUT}: no ClientHello has come" if not transport.begun else str(Reason.TIMEOUT)

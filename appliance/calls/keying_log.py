@@ -31,11 +31,13 @@ class Keyed:
     rekeyed: bool
 
 
-def events(before: Mapping[int, StreamMedia], after: Mapping[int, StreamMedia]) -> Iterator[Event]:
+def events(
+    before: Mapping[int, StreamMedia], after: Mapping[int, StreamMedia], *, debug: bool = True
+) -> Iterator[Event]:
     """`srtp_keys` for every context that is new or has other keys, `srtp_key_kept_on_new_address` where a peer moved
     and did not change its key (SDES-20: it should; the field does not, so the context goes on and the journal says
-    so)."""
-    for keyed in contexts(before, after):
+    so). Without `debug` only what an operator has to know."""
+    for keyed in contexts(before, after) if debug else ():
         facts = {"stream": keyed.stream, "leg": keyed.leg, "direction": keyed.direction, "rekeyed": keyed.rekeyed}
         yield Event("srtp_keys", facts | _shown(keyed.spec))
     for stream, leg, now, was in _legs(before, after):

@@ -39,7 +39,7 @@ class Transport:
     started: bool = False  # active: the ClientHello is out
     tries: int = 0
     pair: Address | None = None  # far end of the pair that was validated or nominated last
-    asked: Address | None = None  # where the binding request went that opens a pinhole (DTLS-16)
+    asked: Address | None = None  # without ICE: where our ClientHello, or the binding request (DTLS-16), went last
     done: bool = False  # its association gave keys
     mismatch: bool = False
     failure: str = ""
@@ -50,6 +50,7 @@ class Transport:
 
     def begin_anew(self) -> None:
         """What was known of an association is void."""
+        self.asked = None
         self.started = self.done = self.mismatch = False
         self.failure = ""
         self.failed_at = self.deadline = 0.0

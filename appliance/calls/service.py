@@ -6,6 +6,7 @@ An operation: lock the call -> negotiate (pure) -> place -> command and save (`l
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import secrets
 import time
@@ -332,7 +333,7 @@ class CallService:
 
     def new_keys(self, call: Call, before: Mapping[int, StreamMedia], now: Mapping[int, StreamMedia]) -> None:
         """Into the journal, without themselves, and into the file that an operator asked for."""
-        for event in keying_log.events(before, now):
+        for event in keying_log.events(before, now, debug=log.is_enabled_for(logging.DEBUG)):
             log.log(event.level, event.name, call=call.call_id, **event.facts)
         if self._key_log is not None:
             for keyed in keying_log.contexts(before, now):

@@ -68,7 +68,8 @@ ADVICE: dict[Cause, str] = {
     Cause.WAITING_FOR_ANSWER: "Nothing to do before the callee answers; media of this kind starts with the answer.",
     Cause.KEYS_MISSING: (
         "The last offer/answer brought no key for this direction: look at its a=crypto lines and at the "
-        "trunk's secure_media."
+        "trunk's secure_media. With DTLS keys come by a handshake between the media ports: look whether its datagrams "
+        "arrive (`calls show`: role, state, ICE pair), and whether the peer's certificate is the one of its SDP."
     ),
     Cause.KEY_EXPIRED: "The master key's lifetime is used up: re-key by a re-INVITE with a new a=crypto key.",
     Cause.KEY_SWAPPED: (

@@ -19,7 +19,7 @@ def left(stream: StreamFacts, leg: LegFacts, *, answered: bool) -> Iterator[Find
     if missing and (answered or view.drops.get("not_keyed")):
         yield words.finding(
             stream, leg, Cause.KEYS_MISSING, Confidence.CERTAIN,
-            f"SRTP is required on {words.name(leg)} and there is no key {' or '.join(missing)}",
+            f"SRTP is required on {words.name(leg)} and there is no key {' or '.join(missing)}{_handshake(leg)}",
             words.drops(leg, "not_keyed"),
         )  # fmt: skip
     if view.drops.get("key_expired"):
@@ -58,3 +58,9 @@ def left(stream: StreamFacts, leg: LegFacts, *, answered: bool) -> Iterator[Find
             f"{words.name(other)} repeats sequence numbers, which cannot be protected twice towards {words.name(leg)}",
             words.drops(leg, "tx_replay"),
         )  # fmt: skip
+
+
+def _handshake(leg: LegFacts) -> str:
+    """How far the association is that keys would come of."""
+    dtls = leg.view.dtls
+    return f": its DTLS handshake is {dtls.state}" if dtls and dtls.state else ""

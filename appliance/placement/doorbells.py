@@ -1,5 +1,5 @@
-"""Workers are woken once for all that a turn of the event loop hands down: on a core that they share with us each waking
-is two switches."""
+"""Workers are woken once for all that a turn of the event loop hands down: on a core that they share with us each
+waking is two switches."""
 
 from __future__ import annotations
 

@@ -28,6 +28,7 @@ from appliance.placement.mover import Move, Trip
 from appliance.placement.placed import PlacedStream
 from appliance.placement.reconciler import Placement
 
+_encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 VERSION = 2
 
 
@@ -36,7 +37,7 @@ class BadRecord(ValueError):
 
 
 def pack(value: Mapping[str, Any]) -> bytes:
-    return json.dumps({"version": VERSION, **value}, separators=(",", ":")).encode()
+    return _encode({"version": VERSION, **value}).encode()
 
 
 def unpack(data: bytes) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from kernels.control.records cimport (
 from kernels.control.ring cimport Ring, ring_footprint, ring_format
 from kernels.flow.counters cimport COUNTER_COUNT, COUNTERS
 from kernels.flow.ice_table cimport IceAgent
+from kernels.flow.routes_table cimport ROUTE_MID, ROUTES, Routes
 from kernels.flow.samples cimport Samples
 from kernels.flow.table cimport FLOW_DROPS, Flow
 from kernels.port.nexthop cimport WANTED, NextHop, NextHops, Wanted, wanted_take
@@ -33,7 +34,8 @@ PER_CALL = {"flows": 4, "cryptos": 5, "keys": 6, "streams": 9}
 
 NAMES = ("ArenaHeader", "WorkerBlock", "Ring", "Command", "ReplyRecord", "Punt", "Inject", "Flow", "FlowCommand",
          "CryptoCommand", "Peer", "COUNTER_COUNT", "DROP_COUNT", "Crypto", "KeySlot", "Stream", "Handoff",
-         "MoveCommand", "Transfer", "Samples", "IceAgent", "IceParameters")
+         "MoveCommand", "Transfer", "Samples", "IceAgent", "IceParameters",
+         "Routes", "RoutesParameters")
 
 TRANSFERS = ("empty", "filling", "full", "taken")
 
@@ -233,8 +235,10 @@ def _check_sizes():
             raise ImportError(f"layout: {size} does not fit {room}")
     if TRANSFER_RECORDS != commands.TRANSFER_RECORDS:
         raise ImportError("layout: TRANSFER_RECORDS of layout.pxd and commands.py differ")
+    if ROUTES != commands.MOST_ROUTES or ROUTE_MID != commands.LONGEST_MID:
+        raise ImportError("layout: MOST_ROUTES or LONGEST_MID of commands.py and routes_table.pxd differ")
     for size in (sizeof(ArenaHeader), sizeof(WorkerBlock), sizeof(Ring), sizeof(Flow), sizeof(Samples),
-                 sizeof(IceAgent)):
+                 sizeof(IceAgent), sizeof(Routes)):
         if size % 64:
             raise ImportError(f"layout: {size} is no multiple of 64")
 

@@ -108,9 +108,8 @@ class InstallFlow:
     rtp_tap: int | None = None  # slot of the first tap of arriving RTP; of a tap: of the next one
     rtcp_tap: int | None = None
     dtls: bool = False  # DTLS may arrive and goes up; elsewhere it is dropped
-    ice: bool = (
-        False  # InstallIce follows; till a pair is selected nothing passes. `remote`: only what a full agent says
-    )
+    ice: bool = False  # InstallIce follows: nothing passes before a pair is selected; by `remote` if not lite
+    member: bool = False  # no port of its own: `port`, address, keys and ICE are the flow's on it (InstallRoutes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +127,29 @@ class InstallIce:
     earlier_pwd: str = field(default="", repr=False)
     lite: bool = True  # the worker selects; else the control process does, by InstallFlow.remote
     remote_pwd: str = field(default="", repr=False)  # of a full agent: responses prove consent; "": control judges that
+
+
+MOST_ROUTES, LONGEST_MID = 16, 16  # streams of one port; octets
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A stream of a port that several share: what arrives for it."""
+
+    flow: int  # slot: the port's own flow, or a member of it
+    payload_types: tuple[int, ...] = ()  # numbers here; one that several streams have tells nothing
+    mid: str = ""  # its media identification
+
+
+@dataclass(frozen=True, slots=True)
+class InstallRoutes:
+    """BUNDLE (RFC 9143): which streams share the port of a flow; none: its own alone. Arriving RTP is given to a stream
+    by MID, else by SSRC (learnt from the other two), else by payload type; RTCP to those whose SSRCs it speaks of.
+    ENOENT: no such flow, or a member; ENOSPC. Idempotent; SSRCs learnt stay with the places of `routes`."""
+
+    slot: int  # of the flow that has the port
+    routes: tuple[Route, ...]
+    mid_extension: int | None = None  # id of the header extension that carries MID
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +204,7 @@ Command = (
     | RemoveCrypto
     | InstallFlow
     | InstallIce
+    | InstallRoutes
     | RemoveFlow
     | ExportStream
     | ImportStream

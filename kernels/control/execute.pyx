@@ -1,18 +1,20 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """Commands, carried out by the worker between two bursts. One function per row of CommandKind."""
-from libc.errno cimport EADDRINUSE, EINVAL
+from libc.errno cimport EADDRINUSE, EINVAL, ENOENT
 from libc.stdint cimport uint8_t, uint32_t
 
 from kernels.control.move cimport move_discard, move_export, move_import
 from kernels.control.records cimport (
     COMMAND_ADD_KEY, COMMAND_DISCARD, COMMAND_EXPORT, COMMAND_IMPORT, COMMAND_INSTALL_CRYPTO, COMMAND_INSTALL_FLOW,
-    COMMAND_INSTALL_ICE, COMMAND_REMOVE_CRYPTO, COMMAND_REMOVE_FLOW, COMMAND_REMOVE_KEY, COMMAND_SELECT_KEY, FLOW_ICE,
-    LATCH_AUTHENTICATED, REWRITE_EXTENSIONS, REWRITE_TYPES, Command, FlowCommand, FlowParameters,
+    COMMAND_INSTALL_ICE, COMMAND_INSTALL_ROUTES, COMMAND_REMOVE_CRYPTO, COMMAND_REMOVE_FLOW, COMMAND_REMOVE_KEY,
+    COMMAND_SELECT_KEY, FLOW_ICE, FLOW_MEMBER, FLOW_ROUTES, LATCH_AUTHENTICATED, REWRITE_EXTENSIONS, REWRITE_TYPES,
+    Command, FlowCommand, FlowParameters,
 )
 from kernels.control.sequence cimport sequence_begin, sequence_end
 from kernels.control.slots cimport crypto_marks, flow_vacate
 from kernels.flow.ice cimport ice_follow, ice_install, ice_wipe
 from kernels.flow.pipeline cimport MARK_INSTALLED, Path
+from kernels.flow.routes cimport routes_install
 from kernels.flow.table cimport LEARN_OPEN, Flow, peer_equal
 from kernels.srtp.context cimport CryptoParameters
 from kernels.srtp.engine cimport (
@@ -36,6 +38,8 @@ cdef int command_execute(Path *path, const Command *command) noexcept nogil:
         return install_flow(path, command.slot, &command.body.flow)
     if command.kind == COMMAND_INSTALL_ICE:
         return ice_install(path, command.slot, &command.body.ice)
+    if command.kind == COMMAND_INSTALL_ROUTES:
+        return routes_install(path, command.slot, &command.body.routes)
     if command.kind == COMMAND_REMOVE_FLOW:
         return remove_flow(path, command.slot)
     if command.kind == COMMAND_EXPORT:
@@ -74,19 +78,21 @@ cdef int remove_crypto(Path *path, uint32_t slot) noexcept nogil:
 
 cdef int install_flow(Path *path, uint32_t slot, const FlowCommand *command) noexcept nogil:
     """New on its port: starts clean. Known on its port: keeps counters, and its address unless `remote` changed; with
-    ICE its agent says the address."""
+    ICE its agent says the address. A member is installed on the port of a flow that is there."""
     cdef const FlowParameters *want = &command.want
     cdef Flow *flow
     if slot >= path.flow_count or not valid(path, want):
         return EINVAL
     if command.rewrite.types > REWRITE_TYPES or command.rewrite.extensions > REWRITE_EXTENSIONS:
         return EINVAL
-    if path.sockets[want.socket] != NO_SLOT and path.sockets[want.socket] != slot:
+    if want.flags & FLOW_MEMBER and path.sockets[want.socket] in (NO_SLOT, slot):
+        return ENOENT
+    if not want.flags & FLOW_MEMBER and path.sockets[want.socket] != NO_SLOT and path.sockets[want.socket] != slot:
         return EADDRINUSE
     if path.handoffs.homes[want.socket] != path.handoffs.me:
         return EADDRINUSE                               # another worker serves it
     flow = &path.flows[slot]
-    if flow.used and flow.want.socket != want.socket:
+    if flow.used and (flow.want.socket != want.socket or (flow.want.flags ^ want.flags) & FLOW_MEMBER):
         flow_vacate(path, flow)
     sequence_begin(&flow.sequence)
     if not want.flags & FLOW_ICE and (not flow.used or flow.want.flags & FLOW_ICE
@@ -95,6 +101,8 @@ cdef int install_flow(Path *path, uint32_t slot, const FlowCommand *command) noe
         flow.learning = LEARN_OPEN
         flow.learnt = 0
     flow.want = want[0]
+    if flow.routes:
+        flow.want.flags |= FLOW_ROUTES
     flow.rewrite = command.rewrite
     flow.used = 1
     if want.flags & FLOW_ICE:
@@ -102,7 +110,8 @@ cdef int install_flow(Path *path, uint32_t slot, const FlowCommand *command) noe
     sequence_end(&flow.sequence)
     if not want.flags & FLOW_ICE:
         ice_wipe(path, slot)
-    path.sockets[want.socket] = slot
+    if not want.flags & FLOW_MEMBER:
+        path.sockets[want.socket] = slot
     return 0
 
 

@@ -1,7 +1,7 @@
 # The arena: one mapping, addressed by offsets from its start, shared by holder, workers and control.
 #
 #   ArenaHeader | WorkerBlock x workers | homes | hand-off rings, from x to | transfers | next hops | wanted | samples |
-#   per worker: commands replies punts injects flows sockets marks ices engine
+#   per worker: commands replies punts injects flows sockets marks ices routes engine
 #
 # Every line of a WorkerBlock has one writer, but that of `asleep`.
 from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
@@ -14,6 +14,7 @@ from kernels.control.records cimport (
 from kernels.control.ring cimport Ring, ring_footprint
 from kernels.flow.counters cimport COUNTER_COUNT, COUNTERS
 from kernels.flow.ice_table cimport IceAgent
+from kernels.flow.routes_table cimport Routes, RoutesParameters
 from kernels.flow.samples cimport Samples
 from kernels.flow.table cimport Flow
 from kernels.port.nexthop cimport WANTED, NextHop, Wanted
@@ -25,7 +26,7 @@ from kernels.wire.packet cimport DROP_COUNT, Peer
 cdef enum:
     ARENA_MAGIC = 0x53475741    # "SGWA"
     ARENA_VERSION = 6           # raise it when a meaning changes and no size does
-    STRUCTS = 22
+    STRUCTS = 24
     HOME_MOVING = 0x80          # in a home: the worker in the other bits is about to take the socket, nobody reads it
     MOST_WORKERS = 127
 
@@ -65,6 +66,7 @@ cdef struct Transfer:           # written by the worker that carries out a comma
     uint32_t octets[MOVE_CRYPTOS]   # of each crypto in `data`, one after the other
     Flow flows[MOVE_SLOTS]
     IceAgent ices[MOVE_SLOTS]       # each with its flow
+    Routes routes[MOVE_SLOTS]       # owner 0: the flow has none
     uint8_t data[TRANSFER_ROOM]
 
 cdef struct ArenaHeader:
@@ -84,7 +86,7 @@ cdef struct ArenaHeader:
     uint64_t samples            # offset: Samples of each worker (kernels/flow/samples.pxd)
     uint8_t pad2[8]
     uint32_t home_changes       # rises with every change of a home: workers look through the table again
-    uint8_t pad1[52]
+    uint8_t pad1[44]
 
 cdef struct WorkerBlock:
     # written by the holder
@@ -119,7 +121,8 @@ cdef struct WorkerBlock:
     uint64_t marks              # uint8_t each: by crypto
     uint64_t engine
     uint64_t ices               # IceAgent each: by flow
-    uint8_t pad5[56]
+    uint64_t routes             # Routes each: a pool
+    uint8_t pad5[48]
 
 cdef inline uint64_t aligned(uint64_t octets) noexcept nogil:
     return (octets + 63) & ~<uint64_t>63
@@ -153,6 +156,8 @@ cdef inline void layout_structs(uint32_t *sizes) noexcept nogil:
     sizes[19] = sizeof(Samples)
     sizes[20] = sizeof(IceAgent)
     sizes[21] = sizeof(IceParameters)
+    sizes[22] = sizeof(Routes)
+    sizes[23] = sizeof(RoutesParameters)
 
 cdef inline uint64_t layout_homes(uint32_t workers) noexcept nogil:
     """Where the table of homes begins."""
@@ -202,5 +207,6 @@ cdef inline uint64_t layout_worker(const Capacities *c, uint64_t start, WorkerBl
     block.sockets = aligned(block.flows + <uint64_t>c.flows * sizeof(Flow))
     block.marks = aligned(block.sockets + <uint64_t>c.all_sockets * sizeof(uint32_t))
     block.ices = aligned(block.marks + c.cryptos)
-    block.engine = aligned(block.ices + <uint64_t>c.flows * sizeof(IceAgent))
+    block.routes = aligned(block.ices + <uint64_t>c.flows * sizeof(IceAgent))
+    block.engine = aligned(block.routes + <uint64_t>c.calls * sizeof(Routes))
     return aligned(block.engine + engine_footprint(&sizes))

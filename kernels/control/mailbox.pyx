@@ -9,8 +9,8 @@ from kernels.control.arena cimport Arena
 from kernels.control.layout cimport WorkerBlock, engine_sizes
 from kernels.control.packing cimport pack
 from kernels.control.records cimport (
-    FLOW_DTLS, FLOW_MAY_RECEIVE, FLOW_MAY_SEND, FLOW_RTCP, FLOW_RTP, FLOW_SECURE, HANDOFF_OCTETS, HANDOFF_SLOTS,
-    ICE_LITE, ICE_RESPONSES, Command, Inject, Punt, ReplyRecord,
+    FLOW_DTLS, FLOW_MAY_RECEIVE, FLOW_MAY_SEND, FLOW_MEMBER, FLOW_RTCP, FLOW_RTP, FLOW_SECURE, HANDOFF_OCTETS,
+    HANDOFF_SLOTS, ICE_LITE, ICE_RESPONSES, Command, Inject, Punt, ReplyRecord,
 )
 from kernels.control.ring cimport Ring, ring_footprint, ring_peek, ring_release, ring_reserve, ring_submit
 from kernels.control.sequence cimport sequence_changed, sequence_read
@@ -134,7 +134,8 @@ cdef class Mailbox:
         """Where the worker's tables lie: name -> first octet in the arena, in order (for tests and diagnosis)."""
         return {"commands": self.block.commands, "replies": self.block.replies, "punts": self.block.punts,
                 "injects": self.block.injects, "flows": self.block.flows, "sockets": self.block.sockets,
-                "marks": self.block.marks, "ices": self.block.ices, "engine": self.block.engine,
+                "marks": self.block.marks, "ices": self.block.ices, "routes": self.block.routes,
+                "engine": self.block.engine,
                 "asleep": <uint8_t *>&self.block.asleep - self.arena.base} | self.handoffs()
 
     def handoffs(self):
@@ -181,7 +182,8 @@ cdef class Mailbox:
             copy.packets_in, copy.octets_in, copy.packets_out, copy.octets_out, copy.last_in_ns,
             copy.ssrc_in if copy.heard else None, copy.ssrc_changes, reception_lost(&copy),
             {DROPS[i]: copy.drops[i] for i in range(1, <uint32_t>DROP_COUNT) if copy.drops[i]},
-            bool(copy.want.flags & FLOW_DTLS), ice_seen(&agent, &copy) if agent.used else None)
+            bool(copy.want.flags & FLOW_DTLS), ice_seen(&agent, &copy) if agent.used else None,
+            bool(copy.want.flags & FLOW_MEMBER))
 
     def samples(self, slots):
         """What is kept of datagrams that failed on these flows, oldest first."""

@@ -1,6 +1,6 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """Export, import and discard of a stream; see move.pxd for the order and why it is this."""
-from libc.errno cimport EADDRINUSE, EBUSY, EINVAL, ENOENT
+from libc.errno cimport EADDRINUSE, EBUSY, EINVAL, ENOENT, ENOSPC
 from libc.stdint cimport int32_t, uint32_t
 from libc.string cimport memcpy, memset
 
@@ -9,12 +9,13 @@ from kernels.control.layout cimport (
     HOME_MOVING, TRANSFER_EMPTY, TRANSFER_FILLING, TRANSFER_FULL, TRANSFER_RECORDS, TRANSFER_ROOM, TRANSFER_TAKEN,
     Transfer,
 )
-from kernels.control.records cimport MOVE_CRYPTOS, MOVE_SLOTS, FlowParameters, MoveCommand
+from kernels.control.records cimport FLOW_MEMBER, MOVE_CRYPTOS, MOVE_SLOTS, FlowParameters, MoveCommand
 from kernels.control.sequence cimport sequence_begin, sequence_end
 from kernels.control.slots cimport crypto_marks, flow_vacate
 from kernels.flow.handoff cimport home_owner, home_set
 from kernels.flow.ice_table cimport IceAgent
 from kernels.flow.pipeline cimport MARK_INSTALLED, Path
+from kernels.flow.routes cimport routes_import, routes_place
 from kernels.flow.table cimport Flow, flow_at
 from kernels.srtp.engine cimport engine_link, engine_remove
 from kernels.srtp.transfer cimport crypto_export, crypto_import
@@ -63,6 +64,8 @@ cdef int fill(Path *path, const MoveCommand *command, Transfer *transfer) noexce
                 return ENOENT
             transfer.flows[i] = flow[0]
             transfer.ices[i] = path.ices[command.flows[i]]
+            if flow.routes:
+                transfer.routes[i] = path.routes[flow.routes - 1]
     for i in range(MOVE_CRYPTOS):
         if command.cryptos[i] != NO_SLOT:
             octets = crypto_export(path.engine, command.cryptos[i], transfer.data + used, TRANSFER_ROOM - used)
@@ -79,7 +82,7 @@ cdef void send_off(Path *path, const MoveCommand *command, const Transfer *trans
     """From here on nobody serves the sockets until the import."""
     cdef uint32_t i
     for i in range(MOVE_SLOTS):
-        if transfer.flow_slots[i] != NO_SLOT:
+        if transfer.flow_slots[i] != NO_SLOT and not transfer.flows[i].want.flags & FLOW_MEMBER:
             home_set(&path.handoffs, transfer.flows[i].want.socket, command.to | HOME_MOVING)
 
 
@@ -117,7 +120,7 @@ cdef int move_import(Path *path, const MoveCommand *command, uint32_t record) no
     return 0
 
 
-cdef int importable(const Path *path, const MoveCommand *command, const Transfer *transfer) noexcept nogil:
+cdef int importable(Path *path, const MoveCommand *command, const Transfer *transfer) noexcept nogil:
     """Slots of ours for what the record holds, and none of them another flow's."""
     cdef uint32_t i
     cdef const Flow *flow
@@ -128,6 +131,8 @@ cdef int importable(const Path *path, const MoveCommand *command, const Transfer
             flow = &path.flows[command.flows[i]]
             if flow.used and flow.want.socket != transfer.flows[i].want.socket:
                 return EADDRINUSE
+            if transfer.routes[i].owner and routes_place(path, command.flows[i]) == NO_SLOT:
+                return ENOSPC
     for i in range(MOVE_CRYPTOS):
         if transfer.crypto_slots[i] != NO_SLOT and command.cryptos[i] >= path.crypto_count:
             return EINVAL
@@ -160,7 +165,7 @@ cdef int import_cryptos(Path *path, const MoveCommand *command, const Transfer *
 
 cdef void import_flows(Path *path, const MoveCommand *command, const Transfer *transfer) noexcept nogil:
     """With counters, learnt address and reception as they were; slot numbers are this worker's."""
-    cdef uint32_t i, sequence
+    cdef uint32_t i, sequence, routes
     cdef Flow *flow
     cdef FlowParameters *want
     for i in range(MOVE_SLOTS):
@@ -169,8 +174,10 @@ cdef void import_flows(Path *path, const MoveCommand *command, const Transfer *t
         flow = &path.flows[command.flows[i]]
         sequence_begin(&flow.sequence)
         sequence = flow.sequence
+        routes = flow.routes
         flow[0] = transfer.flows[i]
         flow.sequence = sequence
+        flow.routes = routes                            # of a command that was cut off: the place it took
         want = &flow.want
         want.rtp_partner = renumbered(want.rtp_partner, transfer.flow_slots, command.flows, MOVE_SLOTS)
         want.rtcp_partner = renumbered(want.rtcp_partner, transfer.flow_slots, command.flows, MOVE_SLOTS)
@@ -180,6 +187,10 @@ cdef void import_flows(Path *path, const MoveCommand *command, const Transfer *t
         want.send = renumbered(want.send, transfer.crypto_slots, command.cryptos, MOVE_CRYPTOS)
         sequence_end(&flow.sequence)
         import_ice(&path.ices[command.flows[i]], &transfer.ices[i])
+        if transfer.routes[i].owner:
+            routes_import(path, command.flows[i], &transfer.routes[i])
+        if want.flags & FLOW_MEMBER:
+            continue                                    # its carrier's stream moves the port
         path.sockets[want.socket] = command.flows[i]
         home_set(&path.handoffs, want.socket, path.handoffs.me)
 
@@ -215,7 +226,8 @@ cdef int move_discard(Path *path, const MoveCommand *command, uint32_t record) n
     if load_acquire_u32(&transfer.state) == TRANSFER_FULL:
         for i in range(MOVE_SLOTS):
             socket = transfer.flows[i].want.socket
-            if transfer.flow_slots[i] != NO_SLOT and path.handoffs.homes[socket] & HOME_MOVING:
+            if (transfer.flow_slots[i] != NO_SLOT and not transfer.flows[i].want.flags & FLOW_MEMBER
+                    and path.handoffs.homes[socket] & HOME_MOVING):
                 home_set(&path.handoffs, socket, home_owner(&path.handoffs, socket))
     empty(transfer)
     return 0
@@ -231,6 +243,7 @@ cdef void empty(Transfer *transfer) noexcept nogil:
 cdef void wipe(Transfer *transfer) noexcept nogil:
     explicit_bzero(transfer.data, TRANSFER_ROOM)
     explicit_bzero(transfer.ices, sizeof(transfer.ices))
+    memset(transfer.routes, 0, sizeof(transfer.routes))
     memset(transfer.flows, 0, sizeof(transfer.flows))
     memset(transfer.flow_slots, 0xFF, sizeof(transfer.flow_slots))
     memset(transfer.crypto_slots, 0xFF, sizeof(transfer.crypto_slots))

@@ -7,12 +7,14 @@ from kernels.cipher.hmac cimport hmac_key
 from kernels.clib.openssl cimport SHA1_Final, SHA1_Init, SHA1_Update, SHA_CTX
 from kernels.control.records cimport (
     COMMAND_ADD_KEY, COMMAND_DISCARD, COMMAND_EXPORT, COMMAND_IMPORT, COMMAND_INSTALL_CRYPTO, COMMAND_INSTALL_FLOW,
-    COMMAND_INSTALL_ICE, COMMAND_REMOVE_CRYPTO, COMMAND_REMOVE_FLOW, COMMAND_REMOVE_KEY, COMMAND_SELECT_KEY,
-    FLOW_BLOCKED, FLOW_DTLS, FLOW_EXTENSIONS, FLOW_ICE, FLOW_MAY_RECEIVE, FLOW_MAY_SEND, FLOW_NO_FEEDBACK, FLOW_OPAQUE,
-    FLOW_RTCP, FLOW_RTP, FLOW_SECURE, FLOW_TAP, FLOW_TAPPED, FLOW_TYPES, ICE_LITE, ICE_PEER_KNOWN, ICE_RESPONSES, ICE_UFRAG,
-    LATCH_AUTHENTICATED, LATCH_HOST, LATCH_OFF, LATCH_ONCE, MOVE_CRYPTOS, MOVE_SLOTS, REWRITE_EXTENSIONS,
-    REWRITE_TYPES, Command, FlowParameters, FlowRewrite, IceCredential, IceParameters, MoveCommand,
+    COMMAND_INSTALL_ICE, COMMAND_INSTALL_ROUTES, COMMAND_REMOVE_CRYPTO, COMMAND_REMOVE_FLOW, COMMAND_REMOVE_KEY,
+    COMMAND_SELECT_KEY, FLOW_BLOCKED, FLOW_DTLS, FLOW_EXTENSIONS, FLOW_ICE, FLOW_MAY_RECEIVE, FLOW_MAY_SEND,
+    FLOW_MEMBER, FLOW_NO_FEEDBACK, FLOW_OPAQUE, FLOW_RTCP, FLOW_RTP, FLOW_SECURE, FLOW_TAP, FLOW_TAPPED, FLOW_TYPES,
+    ICE_LITE, ICE_PEER_KNOWN, ICE_RESPONSES, ICE_UFRAG, LATCH_AUTHENTICATED, LATCH_HOST, LATCH_OFF, LATCH_ONCE,
+    MOVE_CRYPTOS, MOVE_SLOTS, REWRITE_EXTENSIONS, REWRITE_TYPES, Command, FlowParameters, FlowRewrite, IceCredential,
+    IceParameters, MoveCommand,
 )
+from kernels.flow.routes_table cimport ROUTE_MID, ROUTES, RoutesParameters
 from kernels.port.address cimport peer_parse
 from kernels.srtp.context cimport (
     AUTH_HMAC_SHA1, AUTH_NONE, CIPHER_AES_CM, CIPHER_AES_F8, CIPHER_AES_GCM, CIPHER_NULL, CRYPTO_LEGACY_192,
@@ -22,8 +24,8 @@ from kernels.srtp.context cimport (
 from kernels.wire.packet cimport NO_SLOT
 
 from kernels.control.commands import (
-    AddKey, DiscardTransfer, ExportStream, ImportStream, InstallCrypto, InstallFlow, InstallIce, RemoveCrypto,
-    RemoveFlow, RemoveKey, SelectKey,
+    AddKey, DiscardTransfer, ExportStream, ImportStream, InstallCrypto, InstallFlow, InstallIce, InstallRoutes,
+    RemoveCrypto, RemoveFlow, RemoveKey, SelectKey,
 )
 
 CIPHERS = {"NULL": CIPHER_NULL, "AES_CM": CIPHER_AES_CM, "AES_F8": CIPHER_AES_F8, "AES_GCM": CIPHER_AES_GCM}
@@ -35,7 +37,8 @@ SHORTEST_PASSWORD = 22
 
 cdef dict KINDS = {InstallCrypto: COMMAND_INSTALL_CRYPTO, AddKey: COMMAND_ADD_KEY, SelectKey: COMMAND_SELECT_KEY,
                    RemoveKey: COMMAND_REMOVE_KEY, RemoveCrypto: COMMAND_REMOVE_CRYPTO,
-                   InstallFlow: COMMAND_INSTALL_FLOW, InstallIce: COMMAND_INSTALL_ICE, RemoveFlow: COMMAND_REMOVE_FLOW,
+                   InstallFlow: COMMAND_INSTALL_FLOW, InstallIce: COMMAND_INSTALL_ICE,
+                   InstallRoutes: COMMAND_INSTALL_ROUTES, RemoveFlow: COMMAND_REMOVE_FLOW,
                    ExportStream: COMMAND_EXPORT, ImportStream: COMMAND_IMPORT, DiscardTransfer: COMMAND_DISCARD}
 
 
@@ -59,6 +62,8 @@ cdef int pack(Command *record, object command, object socket) except -1:
         pack_rewrite(&record.body.flow.rewrite, command)
     elif kind == COMMAND_INSTALL_ICE:
         pack_ice(&record.body.ice, command)
+    elif kind == COMMAND_INSTALL_ROUTES:
+        pack_routes(&record.body.routes, command)
     return 0
 
 
@@ -132,6 +137,7 @@ cdef int pack_flow(FlowParameters *out, object command, object socket) except -1
                  | (FLOW_TYPES if command.payload_types else 0) | (FLOW_OPAQUE if command.opaque else 0)
                  | (0 if command.extensions is None else FLOW_EXTENSIONS)
                  | (FLOW_ICE if command.ice else 0) | (FLOW_DTLS if command.dtls else 0)
+                 | (FLOW_MEMBER if command.member else 0)
                  | (0 if command.rtp_tap is None and command.rtcp_tap is None else FLOW_TAPPED))
     out.rtp_tap, out.rtcp_tap = slot_of(command.rtp_tap), slot_of(command.rtcp_tap)
     out.tos = command.tos
@@ -187,4 +193,30 @@ cdef int pack_credential(IceCredential *out, str ufrag, str pwd) except -1:
     memcpy(out.ufrag, <const char *>fragment, len(fragment))
     out.octets = <uint8_t>len(fragment)
     hmac_key(&out.key, <const uint8_t *><const char *>secret, <uint32_t>len(secret))
+    return 0
+
+
+cdef int pack_routes(RoutesParameters *out, object command) except -1:
+    """ValueError: too many streams, a long MID, numbers that no packet can carry."""
+    cdef Py_ssize_t i, kind
+    cdef bytes mid
+    if len(command.routes) > ROUTES:
+        raise ValueError(f"at most {ROUTES} streams on a port")
+    if command.mid_extension is not None and not 0 < command.mid_extension < 256:
+        raise ValueError("no id of a header extension (RFC 8285)")
+    out.count = <uint8_t>len(command.routes)
+    out.mid_id = command.mid_extension or 0
+    several = set()
+    for i, route in enumerate(command.routes):
+        mid = route.mid.encode()
+        pack_octets(out.route[i].mid, ROUTE_MID, mid, "mid")
+        out.route[i].mid_octets = <uint8_t>len(mid)
+        out.route[i].flow = route.flow
+        for number in set(route.payload_types):
+            kind = number
+            if not 0 <= kind < 128 or 64 <= kind < 96:
+                raise ValueError("no payload type of RTP (RFC 5761 section 4)")
+            if out.types[kind]:
+                several.add(number)
+            out.types[kind] = 0 if number in several else <uint8_t>(i + 1)
     return 0

@@ -2,6 +2,7 @@
 from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from kernels.cipher.hmac cimport HmacKey
+from kernels.flow.routes_table cimport RoutesParameters
 from kernels.srtp.context cimport CryptoParameters, MasterKey
 from kernels.wire.packet cimport DATAGRAM, Peer
 
@@ -18,6 +19,7 @@ cpdef enum CommandKind:
     COMMAND_DISCARD = 9
     COMMAND_REMOVE_KEY = 10
     COMMAND_INSTALL_ICE = 11
+    COMMAND_INSTALL_ROUTES = 12
 
 cpdef enum Latching:            # appliance.calls.media.Latching in numbers
     LATCH_OFF = 0               # only the signalled address
@@ -40,6 +42,8 @@ cdef enum:                      # FlowParameters.flags
     FLOW_ICE = 2048             # an ICE agent says from and to where
     FLOW_DTLS = 4096            # DTLS may arrive
     FLOW_OPAQUE = 8192          # what arrives is SRTP of others: behind its header nothing is looked at
+    FLOW_MEMBER = 16384         # has no port: shares that of its carrier (kernels/flow/routes.pxd)
+    FLOW_ROUTES = 32768         # is the carrier of several streams; the worker's own flag
 
 cdef struct FlowParameters:     # desired state of one flow, as commanded
     uint32_t socket             # socket number (kernels/port/port.pxd)
@@ -112,6 +116,7 @@ cdef union CommandBody:
     MoveCommand move
     FlowCommand flow
     IceParameters ice
+    RoutesParameters routes
 
 cdef struct Command:
     uint32_t ticket
@@ -155,7 +160,7 @@ cdef struct Handoff:            # a datagram that arrived at another worker than
 
 cdef enum:                      # ring sizes: slots (powers of two) and octets of a record
     COMMAND_SLOTS = 1024
-    COMMAND_OCTETS = 256
+    COMMAND_OCTETS = 576
     REPLY_SLOTS = 2048
     REPLY_OCTETS = 64
     PUNT_SLOTS = 256

@@ -12,6 +12,7 @@ class CommandKind(IntEnum):
     COMMAND_DISCARD = 9
     COMMAND_REMOVE_KEY = 10
     COMMAND_INSTALL_ICE = 11
+    COMMAND_INSTALL_ROUTES = 12
 
 class Latching(IntEnum):
     LATCH_OFF = 0

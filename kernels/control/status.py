@@ -103,6 +103,7 @@ class FlowStatus:
     drops: dict[str, int]  # by Drop name in lower case, those above 0
     dtls: bool = False
     ice: IceStatus | None = None  # its agent; None: none installed
+    member: bool = False  # of a port that is another flow's
 
 
 @dataclass(frozen=True, slots=True)

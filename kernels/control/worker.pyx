@@ -16,7 +16,7 @@ from kernels.control.layout cimport (
     STATE_FAIL, STATE_HALT, STATE_RUN, ArenaHeader, Capacities, Transfer, WorkerBlock, engine_sizes,
 )
 from kernels.control.records cimport (
-    COMMAND_NONE, FLOW_ICE, HANDOFF_OCTETS, HANDOFF_SLOTS, Command, Inject, ReplyRecord,
+    COMMAND_NONE, FLOW_ICE, FLOW_MEMBER, HANDOFF_OCTETS, HANDOFF_SLOTS, Command, Inject, ReplyRecord,
 )
 from kernels.control.ring cimport Ring, ring_footprint, ring_peek, ring_release, ring_reserve, ring_submit
 from kernels.control.sequence cimport sequence_begin, sequence_end
@@ -33,6 +33,7 @@ from kernels.flow.handoff cimport (
 from kernels.flow.ice cimport ice_adopt, ice_may_inject
 from kernels.flow.ice_table cimport IceAgent
 from kernels.flow.pipeline cimport PuntBudget, pipeline_run, pipeline_settle
+from kernels.flow.routes_table cimport Routes
 from kernels.flow.samples cimport Samples, samples_adopt
 from kernels.flow.table cimport LEARN_OPEN, Flow, flow_at
 from kernels.port.port cimport AnyPort
@@ -227,6 +228,8 @@ cdef int worker_attach(Loop *w, uint8_t *base, const Capacities *c, WorkerBlock 
     w.path.marks = base + block.marks
     w.path.crypto_count = c.cryptos
     w.path.ices = <IceAgent *>(base + block.ices)
+    w.path.routes = <Routes *>(base + block.routes)
+    w.path.route_count = c.calls
     w.path.counters = block.counters
     error = engine_attach(&w.engine, base + block.engine, &sizes, fresh)
     if error != 0:
@@ -235,6 +238,7 @@ cdef int worker_attach(Loop *w, uint8_t *base, const Capacities *c, WorkerBlock 
         memset(w.path.flows, 0, <uint64_t>c.flows * sizeof(Flow))
         memset(w.path.marks, 0, c.cryptos)
         memset(w.path.ices, 0, <uint64_t>c.flows * sizeof(IceAgent))
+        memset(w.path.routes, 0, <uint64_t>c.calls * sizeof(Routes))
     samples_adopt(w.path.samples, fresh)
     adopt_flows(w)
     adopt_handoffs(w)
@@ -262,7 +266,7 @@ cdef void adopt_flows(Loop *w) noexcept nogil:
             sequence_end(&w.path.ices[i].sequence)
         if flow.used and flow.want.flags & FLOW_ICE:
             ice_adopt(&w.path, i)
-        if flow.used and flow.want.socket < w.path.socket_count:
+        if flow.used and flow.want.socket < w.path.socket_count and not flow.want.flags & FLOW_MEMBER:
             w.path.sockets[flow.want.socket] = i
 
 

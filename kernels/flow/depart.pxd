@@ -4,36 +4,49 @@ from libc.stdint cimport uint32_t
 
 from kernels.clib.expect cimport rare
 from kernels.control.records cimport (
-    FLOW_EXTENSIONS, FLOW_ICE, FLOW_MAY_RECEIVE, FLOW_NO_FEEDBACK, FLOW_SECURE, FLOW_TYPES,
+    FLOW_EXTENSIONS, FLOW_ICE, FLOW_MAY_RECEIVE, FLOW_MEMBER, FLOW_NO_FEEDBACK, FLOW_ROUTES, FLOW_SECURE, FLOW_TYPES,
 )
 from kernels.flow.ice cimport ice_consents, ice_tell_expiry
 from kernels.flow.pipeline cimport Path
 from kernels.flow.rewrite cimport feedback_cut, rewrite_rtp
+from kernels.flow.routes cimport carrier_of, routes_sent
 from kernels.flow.table cimport Flow, flow_at
 from kernels.wire.packet cimport (
     DROP_CONSENT, DROP_DIRECTION, DROP_FEEDBACK, DROP_NO_PARTNER, DROP_NONE, DROP_NOT_KEYED, KIND_RTP, NO_SLOT, Drop,
     Packet,
 )
+from kernels.wire.rtp cimport rtp_ssrc
 
 cdef inline Drop depart(Path *path, Packet *packet, uint32_t slot, uint32_t flags) noexcept nogil:
     """May it leave by the flow in `slot`, under which context, and saying what? `flags`: of the flow it came by."""
     cdef Flow *partner = flow_at(path.flows, path.flow_count, slot)
+    cdef Flow *carrier = partner                        # whose port, address and keys they are
+    cdef uint32_t by = slot
     packet.flow, packet.crypto = slot, NO_SLOT
-    if partner == NULL or partner.current.family == 0:
+    if partner == NULL:
+        return DROP_NO_PARTNER
+    if rare(partner.want.flags & FLOW_MEMBER):
+        by = carrier_of(path, slot)
+        if by == NO_SLOT:
+            return DROP_NO_PARTNER
+        carrier = &path.flows[by]
+    if carrier.current.family == 0:
         return DROP_NO_PARTNER
     if packet.kind == KIND_RTP and not partner.want.flags & FLOW_MAY_RECEIVE:
         return DROP_DIRECTION
-    if partner.want.flags & FLOW_SECURE and partner.want.send == NO_SLOT:
+    if carrier.want.flags & FLOW_SECURE and carrier.want.send == NO_SLOT:
         return DROP_NOT_KEYED
-    if rare(partner.want.flags & FLOW_ICE and not ice_consents(path, slot)):
-        ice_tell_expiry(path, slot)
+    if rare(carrier.want.flags & FLOW_ICE and not ice_consents(path, by)):
+        ice_tell_expiry(path, by)
         return DROP_CONSENT
     if packet.kind == KIND_RTP:
+        if rare(carrier.want.flags & FLOW_ROUTES):
+            routes_sent(path, by, slot, rtp_ssrc(packet.data))
         if rare(partner.want.flags & (FLOW_TYPES | FLOW_EXTENSIONS)):
             rewrite_rtp(packet.data, partner.want.flags, &partner.rewrite)
     elif rare((partner.want.flags | flags) & FLOW_NO_FEEDBACK):
         packet.length = feedback_cut(packet.data, packet.length)
         if packet.length == 0:
             return DROP_FEEDBACK
-    packet.crypto = partner.want.send
+    packet.crypto = carrier.want.send
     return DROP_NONE

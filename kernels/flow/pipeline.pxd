@@ -5,6 +5,7 @@ from kernels.control.layout cimport Transfer
 from kernels.control.ring cimport Ring
 from kernels.flow.handoff cimport Handoffs
 from kernels.flow.ice_table cimport IceAgent
+from kernels.flow.routes_table cimport Routes
 from kernels.flow.samples cimport Samples
 from kernels.flow.table cimport Flow
 from kernels.port.port cimport Port
@@ -46,6 +47,9 @@ cdef struct Path:
     Ring *punts
     Samples *samples            # of what failed
     IceAgent *ices              # by flow
+    Routes *routes              # a pool
+    uint32_t route_count
+    uint32_t route_hint         # where to look for a free one
     PuntBudget *budgets         # by flow
     uint64_t window_ns          # learning window of plain legs
     uint64_t now

@@ -4,8 +4,8 @@
     1. admit    socket -> flow, what kind, whose; what is not media goes up, what another worker serves goes there;
                 checks of ICE become their own answers (ice.pxd)
     2. open     the flow's receiving context authenticates and decrypts        (engine)
-    3. accept   well-formed? learn the address, count, find the partner; copies for subscribers (copies.pxd),
-                and what the partner negotiated otherwise is rewritten (rewrite.pxd)
+    3. accept   well-formed? learn the address, which stream of a shared port (routes.pxd), count, find the partner;
+                copies for subscribers (copies.pxd); what the partner negotiated otherwise is rewritten (rewrite.pxd)
     4. seal     the partner's sending context protects                         (engine)
     5. address  where the partner sends to
     -- the port sends --
@@ -18,9 +18,10 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t
 
 from kernels.clib.expect cimport rare
 from kernels.control.records cimport (
-    FLOW_BLOCKED, FLOW_DTLS, FLOW_ICE, FLOW_MAY_SEND, FLOW_OPAQUE, FLOW_RTCP, FLOW_RTP, FLOW_SECURE, FLOW_TAP,
-    FLOW_TAPPED, )
-from kernels.flow.copies cimport copies_make, copies_send
+    FLOW_BLOCKED, FLOW_DTLS, FLOW_ICE, FLOW_MAY_SEND, FLOW_MEMBER, FLOW_OPAQUE, FLOW_ROUTES, FLOW_RTCP, FLOW_RTP,
+    FLOW_SECURE, FLOW_TAP, FLOW_TAPPED,
+)
+from kernels.flow.copies cimport copies_make, copies_send, copy_to
 from kernels.flow.counters cimport (
     COUNTER_COUNT, COUNTER_FORWARDED, COUNTER_FORWARDED_OCTETS, COUNTER_HANDED_OVER, COUNTER_ICE_ANSWERED,
     COUNTER_ICE_REFUSED, COUNTER_LEARNT, COUNTER_PUNTED, COUNTER_RECEIVED, COUNTER_RECEIVED_OCTETS, count,
@@ -35,20 +36,25 @@ from kernels.flow.pipeline cimport (
 )
 from kernels.flow.punts cimport punt
 from kernels.flow.reception cimport reception_count
+from kernels.flow.routes cimport carrier_of, routes_flow, routes_rtcp, routes_rtp
+from kernels.flow.routes_table cimport ROUTES
 from kernels.flow.samples cimport SAMPLE_HEADER, SAMPLE_OCTETS, sample_as_received, sample_due, sample_take
 from kernels.flow.source cimport source_accepts, source_learn
 from kernels.flow.table cimport Flow, flow_at, peer_equal
 from kernels.srtp.engine cimport engine_open, engine_seal
 from kernels.wire.octets cimport load_be16
 from kernels.wire.packet cimport (
-    DROP_BLOCKED, DROP_DIRECTION, DROP_NO_FLOW, DROP_NONE, DROP_NOT_KEYED, DROP_SOURCE, DROP_SUBSCRIBER, DROP_TOO_SHORT,
-    DROP_UNKNOWN_KIND, KIND_DTLS, KIND_RTCP, KIND_RTP, KIND_STUN, KIND_ZRTP, MARK_UNPROVEN, NO_SLOT, Drop, Packet,
+    DROP_BLOCKED, DROP_DIRECTION, DROP_NO_FLOW, DROP_NONE, DROP_NOT_KEYED, DROP_ROUTE, DROP_SOURCE, DROP_SUBSCRIBER,
+    DROP_TOO_SHORT, DROP_UNKNOWN_KIND, KIND_DTLS, KIND_RTCP, KIND_RTP, KIND_STUN, KIND_ZRTP, MARK_UNPROVEN, NO_SLOT,
+    Drop, Packet,
 )
 from kernels.wire.rtp cimport RTCP_FIXED, RTP_FIXED, classify, opaque_check, rtcp_check, rtp_check, rtp_ssrc
+
 
 cdef void pipeline_run(Path *path, Packet **batch, uint32_t n) noexcept nogil:
     """Steps 1 to 5 on a batch; `path.live` is what the port is to send, with socket and address."""
     cdef uint32_t i
+    cdef const Flow *flow
     count(path.counters, COUNTER_RECEIVED, n)
     for i in range(n):
         count(path.counters, COUNTER_RECEIVED_OCTETS, batch[i].length)
@@ -66,9 +72,12 @@ cdef void pipeline_run(Path *path, Packet **batch, uint32_t n) noexcept nogil:
     path.live_count = 0
     for i in range(n):
         if batch[i].drop == DROP_NONE and not batch[i].marks & MARK_GONE:
-            batch[i].peer = path.flows[path.leaves_by[i]].current
-            batch[i].peer.tos = path.flows[path.leaves_by[i]].want.tos
-            batch[i].flow = path.flows[path.leaves_by[i]].want.socket
+            flow = &path.flows[path.leaves_by[i]]
+            if rare(flow.want.flags & FLOW_MEMBER):
+                flow = &path.flows[carrier_of(path, path.leaves_by[i])]
+            batch[i].peer = flow.current
+            batch[i].peer.tos = flow.want.tos
+            batch[i].flow = flow.want.socket
             path.live[path.live_count] = batch[i]
             path.live_count += 1
         elif rare(batch[i].drop == DROP_NONE and batch[i].marks & MARK_ANSWERED):
@@ -170,8 +179,14 @@ cdef inline Drop accept(Path *path, Packet *packet, uint32_t i) noexcept nogil:
         verdict = rtp_check(packet.data, packet.length) if rtp else rtcp_check(packet.data, packet.length)
     if verdict != DROP_NONE:
         return verdict
-    if not note(path, flow, packet):
+    if not heed(path, flow, packet):
         return DROP_SOURCE
+    if rare(flow.want.flags & FLOW_ROUTES):
+        flow = distribute(path, packet)
+        if flow == NULL:
+            return DROP_ROUTE
+        path.came_by[i] = packet.flow
+    tally(flow, packet)
     if rtp and not flow.want.flags & FLOW_MAY_SEND:
         return DROP_DIRECTION                           # after opening: ROC and address follow a held stream too
     if rare(flow.want.flags & (FLOW_BLOCKED | FLOW_TAPPED | FLOW_TAP)):
@@ -186,22 +201,49 @@ cdef inline Drop accept(Path *path, Packet *packet, uint32_t i) noexcept nogil:
     return verdict
 
 
-cdef inline bint note(Path *path, Flow *flow, Packet *packet) noexcept nogil:
-    """Learn and count. False when an earlier packet of the batch has just fixed another source."""
+cdef Flow *distribute(Path *path, Packet *packet) noexcept nogil:
+    """The stream's flow, now the packet's too; NULL: of no stream. RTCP that speaks of several goes to the first, and
+    as copies to the partners of the others; what speaks of none is the carrier's own."""
+    cdef uint32_t carrier = packet.flow, slot = NO_SLOT, found, route, other
+    if packet.kind == KIND_RTP:
+        slot = routes_rtp(path, packet)
+    else:
+        found = routes_rtcp(path, packet)
+        if found == 0:
+            slot = carrier
+        for route in range(ROUTES):
+            other = routes_flow(path, carrier, route) if found >> route & 1 else <uint32_t>NO_SLOT
+            if other == NO_SLOT:
+                continue
+            if slot == NO_SLOT:
+                slot = other
+            elif not path.flows[other].want.flags & FLOW_BLOCKED:
+                copy_to(path, packet, path.flows[other].want.rtcp_partner, path.flows[other].want.flags)
+    if slot == NO_SLOT:
+        return NULL
+    packet.flow = slot
+    return &path.flows[slot]
+
+
+cdef inline bint heed(Path *path, Flow *flow, Packet *packet) noexcept nogil:
+    """Learn the address. False when an earlier packet of the batch has just fixed another source."""
     cdef bint proven = proves(path, flow, packet)
     if not flow.want.flags & FLOW_ICE:                  # there checks alone move an address
         if not source_accepts(flow, &packet.peer, proven, path.now):
             return False
         if source_learn(flow, &packet.peer, proven, path.now, path.window_ns):
             count(path.counters, COUNTER_LEARNT, 1)
+    if not proven:
+        packet.marks |= MARK_UNPROVEN
+    return True
+
+
+cdef inline void tally(Flow *flow, const Packet *packet) noexcept nogil:
     flow.packets_in += 1
     flow.octets_in += packet.length
     flow.last_in_ns = packet.received_ns
-    if not proven:
-        packet.marks |= MARK_UNPROVEN
     if packet.kind == KIND_RTP:
         reception_count(flow, rtp_ssrc(packet.data), load_be16(packet.data + 2))
-    return True
 
 
 cdef void pipeline_settle(Path *path, Packet **batch, uint32_t n) noexcept nogil:

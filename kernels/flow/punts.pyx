@@ -12,7 +12,7 @@ from kernels.wire.packet cimport DROP_NONE, DROP_PUNT_FULL, DROP_PUNT_RATE
 cdef enum:                      # an even pace, and how many may come at once
     KNOWN_GAP_NS = 2500000      # 400 in a second: a handshake, and checks of a full agent
     KNOWN_BURST = 64
-    STRANGER_GAP_NS = 20000000  # 50 in a second, each quarter
+    STRANGER_GAP_NS = 10000000  # 100 in a second, each quarter
     STRANGER_BURST = 16
     ERROR_GAP_NS = 100000000
     ERROR_BURST = 10

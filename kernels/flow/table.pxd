@@ -12,7 +12,7 @@ cdef enum:                      # Flow.learning
     LEARN_FIXED = 2             # strict from now on
 
 cdef enum:
-    FLOW_DROPS = 40             # room for DROP_COUNT, checked at start
+    FLOW_DROPS = 38             # room for DROP_COUNT, checked at start
 
 cdef struct Flow:
     uint32_t sequence           # odd: being changed
@@ -39,6 +39,8 @@ cdef struct Flow:
     uint32_t ssrc_changes
     uint64_t lost_before        # of SSRCs that ended and of sections before a jump
     uint32_t drops[FLOW_DROPS]  # by Drop
+    uint32_t routes             # + 1: its table in the pool (kernels/flow/routes_table.pxd), 0: none
+    uint32_t reserved_too
     FlowRewrite rewrite         # where want.flags say so; last: most packets never look
 
 cdef inline bint peer_equal(const Peer *a, const Peer *b) noexcept nogil:

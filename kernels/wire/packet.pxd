@@ -55,7 +55,8 @@ cpdef enum Drop:
     DROP_CONSENT = 30           # ICE leg whose far end has not been heard for 30 s (RFC 7675): nothing is sent
     DROP_STUN = 31              # ICE leg: a message that is refused without an answer; its ICE status says why
     DROP_PUNT_RATE = 32         # more of a flow's datagrams that are not media than the control process is given
-    DROP_COUNT = 33
+    DROP_ROUTE = 33             # port of several streams: of none of them
+    DROP_COUNT = 34
 
 cdef enum:
     DROP_CRYPTO_COUNT = 22      # the drops below it are the ones that a crypto can be to blame for

@@ -43,4 +43,5 @@ class Drop(IntEnum):
     DROP_CONSENT = 30
     DROP_STUN = 31
     DROP_PUNT_RATE = 32
-    DROP_COUNT = 33
+    DROP_ROUTE = 33
+    DROP_COUNT = 34

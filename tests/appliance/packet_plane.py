@@ -37,6 +37,9 @@ class PacketPlane:
         os.eventfd_write(self._event, 1)
         return self.team.mailboxes[worker].submit(command, socket)
 
+    def inject(self, worker: int, flow: int, data: bytes, to: Address, *, wake: bool = True) -> None:
+        self.team.mailboxes[worker].inject(flow, data, *to)
+
     def poll(self) -> list[Reply | Punt | WorkerNews]:
         with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self._event)

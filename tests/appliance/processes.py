@@ -142,6 +142,7 @@ class Machine:
     calls: int = 300
     cores: tuple[int, ...] = (0,)
     ng: str = ""  # more lines of the table [ng]
+    more: str = ""  # more tables
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
     control: subprocess.Popen[bytes] | None = None
 
@@ -173,7 +174,7 @@ class Machine:
             f'[paths]\nrun = "{self.run}"\nstate = "{self.folder}/state"\n'
             f'[media]\ncores = {list(self.cores)}\nports = "{self.ports[0]}-{self.ports[1]}"\ncalls = {self.calls}\n'
             f'[ng]\nlisten = ["127.0.0.1:{self.ng_port}"]\n{self.ng}\n[log]\nlevel = "debug"\n'
-            "[security]\nsdes_requires_tls = false\n[sip]\nenabled = false\n"
+            f"[security]\nsdes_requires_tls = false\n[sip]\nenabled = false\n{self.more}\n"
         )
         self.control = self._start("appliance.gateway", "--config", str(settings))
 
@@ -202,10 +203,10 @@ class Machine:
 @contextmanager
 def machine(
     folder: Path, ng_port: int, ports: tuple[int, int], calls: int = 300, cores: tuple[int, ...] = (0,),
-    ng: str = "",
+    ng: str = "", more: str = "",
 ) -> Iterator[tuple[Machine, NgClient]]:
     """Holder and control process, up and answering."""
-    built = Machine(folder, ng_port, ports, calls, cores, ng)
+    built = Machine(folder, ng_port, ports, calls, cores, ng, more)
     try:
         built.start_holder()
         built.start_control()

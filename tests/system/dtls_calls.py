@@ -121,8 +121,10 @@ class House:
 
 
 @contextmanager
-def house(folder: Path, ng_port: int, ports: tuple[int, int], calls: int = 40) -> Iterator[House]:
-    with machine(folder, ng_port, ports, calls) as (box, ng):
+def house(
+    folder: Path, ng_port: int, ports: tuple[int, int], calls: int = 40, more: str = ""
+) -> Iterator[House]:
+    with machine(folder, ng_port, ports, calls, more=more) as (box, ng):
         built = House(box, ng)
         try:
             yield built

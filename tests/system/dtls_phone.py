@@ -60,6 +60,7 @@ class DtlsPhone:
         self._context.set_options(0x1000)  # SSL_OP_NO_QUERY_MTU
         self.begin()
         self.keyed = False
+        self.secrets: list[bytes] = []  # of the keys' first octets
         self.send_session: Session | None = None
         self.receive_session: Session | None = None
 
@@ -150,6 +151,7 @@ class DtlsPhone:
         profile = self._connection.get_selected_srtp_profile()
         transform, key, salt = PROFILES[profile]
         material = self._connection.export_keying_material(b"EXTRACTOR-dtls_srtp", 2 * (key + salt))
+        self.secrets = [material[at : at + 16] for at in range(0, 2 * key, key)]
         keys = material[:key], material[key : 2 * key]
         salts = material[2 * key : 2 * key + salt], material[2 * key + salt :]
         ours, theirs = (0, 1) if self.setup == "active" else (1, 0)

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -57,7 +58,7 @@ def call(gateway: House, phone: DtlsPhone) -> tuple[str, Phone, int, tuple[str, 
 # --- one leg -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.row("D01", "DTLS-8", "DTLS-10", "A9")
+@pytest.mark.row("D01", "DTLS-8", "DTLS-10", "DTLS-20", "A9")
 @pytest.mark.parametrize("setup", ["active", "passive"])
 @pytest.mark.parametrize("profile", [b"SRTP_AEAD_AES_128_GCM", b"SRTP_AES128_CM_SHA1_80"])
 def test_a_phone_of_either_role(gateway: House, setup: str, profile: bytes) -> None:
@@ -78,11 +79,18 @@ def test_a_phone_of_either_role(gateway: House, setup: str, profile: bytes) -> N
     with pytest.raises(BlockingIOError):
         plain.socket.recv(2048)
     phone.send(RTCP, to_phone, rtcp=True)
-    plain_rtcp = gateway.get(name).streams[0].b
-    assert plain_rtcp.key_method == plain_rtcp.DTLS and plain_rtcp.dtls.state == "keyed"
-    assert plain_rtcp.dtls.role == ("server" if setup == "active" else "client")
-    assert f"{plain_rtcp.dtls.fingerprint_hash} {plain_rtcp.dtls.fingerprint}" == phone.fingerprint
-    assert plain_rtcp.dtls.suite == plain_rtcp.receive.suite == plain_rtcp.send.suite
+    leg = gateway.get(name).streams[0].b
+    assert leg.key_method == leg.DTLS and leg.dtls.state == "keyed"
+    assert leg.dtls.role == ("server" if setup == "active" else "client")
+    assert f"{leg.dtls.fingerprint_hash} {leg.dtls.fingerprint}" == phone.fingerprint
+    assert leg.dtls.suite == leg.receive.suite == leg.send.suite
+    most = 1 << (31 if b"SHA1" in profile else 48)
+    assert {context.each_key[0].rtp_left + context.each_key[0].rtp_packets for context in (leg.receive, leg.send)} == {
+        most
+    }
+    shown = f"{gateway.box.log} {gateway.get(name)} {gateway.events.seen}"
+    for secret in phone.secrets:
+        assert not any(word in shown for word in (secret.hex(), b64encode(secret[:15]).decode(), repr(secret)[2:-1]))
     gateway.end(name)
 
 

@@ -1,16 +1,20 @@
 """kill -9 of the control process with DTLS-SRTP calls up: keyed legs go on, unfinished ones begin again with the
-certificate that their peer was told of. Ports 31600-31699."""
+certificate that their peer was told of. Ports 31600-31749."""
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.appliance.processes import Phone, media_port, rtp
 from tests.system.dtls_calls import House, house, our_port, talk
 from tests.system.dtls_phone import DtlsPhone, our_fingerprint
+from tests.system.gateway import arguments, descendants
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(60)]
 
@@ -67,10 +71,7 @@ def test_before_the_handshake(gateway: House) -> None:
         if phone.setup == "active":
             phone.step(to_phone, wait=0.1)
         else:
-            phone.socket.settimeout(0.1)
-            with pytest.raises(TimeoutError):
-                while phone.socket.recv(4096):
-                    pass
+            _lose(phone)
     restart(gateway)
     for name, phone, plain, to_plain, to_phone, ours in made:
         phone.handshake(to_phone if phone.setup == "active" else None, seconds=10)
@@ -96,6 +97,14 @@ def test_in_the_middle_of_a_handshake(gateway: House) -> None:
     gateway.end(name)
 
 
+def _lose(phone: DtlsPhone) -> None:
+    """All that is on its way to a phone."""
+    phone.socket.settimeout(0.1)
+    with pytest.raises(TimeoutError):
+        while phone.socket.recv(4096):
+            pass
+
+
 def _records(wire: socket.socket, phone: DtlsPhone, to: tuple[str, int]) -> list[bytes]:
     """One exchange: what came; a HelloVerifyRequest is answered, a ServerHello is kept from the phone."""
     for datagram in phone.pull():
@@ -105,3 +114,27 @@ def _records(wire: socket.socket, phone: DtlsPhone, to: tuple[str, int]) -> list
     if 20 <= data[0] < 64 and data[13] != 2:
         phone.push(data)
     return [data]
+
+
+def test_handshakes_in_a_process_of_their_own(tmp_path: Path) -> None:
+    """Both roles; the process dies in the middle of a handshake: its peer begins again. One that had not answered our
+    ClientHello gets another and notices nothing."""
+    with house(tmp_path, 31700, (31710, 31749), calls=8, more="[dtls]\nprocesses = 1\nmtu = 600") as gateway:
+        for name, phone, plain, to_plain, to_phone, _ in calls(gateway):
+            phone.handshake(to_phone if phone.setup == "active" else None)
+            talk(plain, phone, to_plain, to_phone)
+            gateway.end(name)
+        assert gateway.box.control is not None
+        ((name, phone, plain, to_plain, to_phone, _), other) = calls(gateway)
+        while not any(data[13] == 2 for data in _records(phone.socket, phone, to_phone)):
+            pass
+        _lose(other[1])
+        (process,) = [pid for pid in descendants(gateway.box.control.pid) if "appliance.handshakes" in arguments(pid)]
+        os.kill(process, signal.SIGKILL)
+        gateway.wait(lambda: "handshake_process_ended" in gateway.box.log)
+        _lose(phone)
+        phone.begin()
+        for one in ((name, phone, plain, to_plain, to_phone), other[:-1]):
+            one[1].handshake(one[4] if one[1].setup == "active" else None, seconds=10)
+            talk(one[2], one[1], one[3], one[4])
+        assert "Traceback" not in gateway.box.log

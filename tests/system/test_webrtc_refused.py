@@ -58,10 +58,13 @@ def events(gateway: Gateway, name: str) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("wrong", ["authority", "name"])
 def test_a_wrong_certificate_of_the_edge(laboratory: labs.Lab, gateway: Gateway, authority: Authority,
                                          registered: Chromium, wrong: str) -> None:  # fmt: skip
-    """Signed by somebody whom the browser does not know, or for another name: no session, and nothing of SIP is sent."""
+    """Signed by somebody whom the browser does not know, or for another name: no session, no SIP is sent."""
     if wrong == "name":
-        registered.run(f"new Promise((done) => {{ const one = new WebSocket('wss://{chromium.ALIAS}:{rig.WSS}', 'sip');"
-                       "one.onopen = () => done('open'); one.onerror = () => done('refused'); })") == "refused"  # fmt: skip
+        opened = f"new WebSocket('wss://{chromium.ALIAS}:{rig.WSS}', 'sip')"
+        told = "one.onopen = () => done('open'); one.onerror = () => done('refused');"
+        assert registered.run(f"new Promise((done) => {{ const one = {opened}; {told} }})") == "refused"
+        right = opened.replace(chromium.ALIAS, labs.GATEWAY["access"])
+        assert registered.run(f"new Promise((done) => {{ const one = {right}; {told} }})") == "open"
         return
     stranger = Authority(laboratory.directory / "another-ca")
     with chromium.browser(laboratory, "access", 22, stranger) as browser:

@@ -118,7 +118,7 @@ async def test_a_registered_session_is_called(edge: Edge, gateway: NoteTaker) ->
             await phone.session.send_str(replied(heard, 200, phone, WEBRTC))
             answered = await asyncio.to_thread(_final, caller)
             assert answered.startswith("SIP/2.0 200") and phone.contact not in answered
-            assert said(gateway.last("answer"), {"ICE": "", "DTLS": ""}) == {"ICE": "remove", "DTLS": "off"}
+            assert said(gateway.last("answer"), {"rtcp-mux": [], "DTLS": ""}) == {"rtcp-mux": ["demux"], "DTLS": "off"}
             for method in ("ACK", "BYE"):
                 caller.send(within(method, answered, caller, invite))
                 heard = await phone.receive()

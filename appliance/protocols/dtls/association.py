@@ -103,7 +103,19 @@ class Association:
             self._deadline, self._flight = None, Flight()
         if self._alert is not None and now >= self._alert[1]:
             return self._fail(failures.from_alert(self._alert[0]), now)
+        if self._connection is not None and self._flight.due is not None and now >= self._flight.due:
+            self._renew(self._connection)
         return Outputs(self._flight.repeat(now))
+
+    def _renew(self, connection: SSL.Connection) -> None:
+        """A server that has had our Finished, and whose reply was lost, takes no second record of that number for a
+        repetition (RFC 6347 section 4.1.2.6; BoringSSL): it would wait for ever, and so should we."""
+        try:
+            connection.DTLSv1_handle_timeout()
+        except SSL.Error:
+            return
+        if flight := self._written(connection):
+            self._flight.renew(flight)
 
     def expect(self, fingerprints: Iterable[Fingerprint], now: float) -> Outputs:
         """What the peer's certificate has to match is known now."""

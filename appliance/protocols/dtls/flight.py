@@ -2,17 +2,19 @@
 
 RFC 6347 begins with one second, and so does OpenSSL, whose timer cannot be set. A call is not to wait so long for a
 lost datagram, so we begin with a tenth. Repetitions have record numbers of their own: a peer that has seen a record
-before it could use it (a ChangeCipherSpec that overtook the message before it) takes no second one of that number."""
+before it could use it (a ChangeCipherSpec that overtook the message before it) takes no second one of that number.
+Those of encrypted records only OpenSSL can change: `renew` takes the copies it makes when its own timer is over."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from appliance.protocols.dtls import records
 
 # After the flight was sent first: a second, then doubling as RFC 6347 wants it, but four seconds at most, because the
-# whole handshake has thirty. At 30 % loss both ways one flight in 3,000 is not answered within them.
-REPEATS_S = (0.1, 0.2, 0.4, 1.0, 3.0, 7.0, 11.0, 15.0, 19.0, 23.0, 27.0)
+# whole handshake has thirty. At 30 % loss both ways one flight in 3,000 is not answered within them. A little after 1,
+# 3, 7 and 15 s, when OpenSSL's timer has run out.
+REPEATS_S = (0.1, 0.2, 0.4, 1.05, 3.15, 7.25, 11.0, 15.4, 19.0, 23.0, 27.0)
 SPACING_S = 0.05  # between answers to repetitions of the peer
 MOST_ANSWERS = 16
 
@@ -23,7 +25,7 @@ class Flight:
     def __init__(self) -> None:
         self.due: float | None = None
         self._datagrams: tuple[bytes, ...] = ()
-        self._next = 0  # number of the next plaintext record; OpenSSL knows nothing of our repeating
+        self._next: int | None = None  # number of the next plaintext record; None: OpenSSL's, we have repeated nothing
         self._first = self._last = 0.0
         self._waits: Sequence[float] = ()
         self._answers = 0
@@ -34,7 +36,12 @@ class Flight:
         self._first = now
         self._answers = MOST_ANSWERS
         self._waits = REPEATS_S if repeat else ()
-        return self._out(now)
+        self._mark(now)
+        return datagrams if self._next is None else self._numbered()
+
+    def renew(self, datagrams: tuple[bytes, ...]) -> None:
+        """The same flight, its encrypted records with new numbers."""
+        self._datagrams = datagrams
 
     def repeat(self, now: float) -> tuple[bytes, ...]:
         """Again, when it is due."""
@@ -48,18 +55,25 @@ class Flight:
         return self._out(now)
 
     def _out(self, now: float) -> tuple[bytes, ...]:
+        self._mark(now)
+        if self._next is None:
+            sent = (record for datagram in self._datagrams for record in records.records(datagram))
+            self._next = max((record.number for record in sent if record.epoch == 0), default=-1) + 1
+        return self._numbered()
+
+    def _mark(self, now: float) -> None:
         self._last = now
         self._waits = [wait for wait in self._waits if self._first + wait > now]
         self.due = self._first + self._waits[0] if self._waits else None
-        return tuple(self._numbered(datagram) for datagram in self._datagrams)
 
-    def _numbered(self, datagram: bytes) -> bytes:
-        """OpenSSL's numbers, or higher ones where those have been used."""
-        parts = []
+    def _numbered(self) -> tuple[bytes, ...]:
+        """OpenSSL's numbers, or higher ones where those have been used: it knows nothing of our repeating."""
+        return tuple(b"".join(self._with_numbers(datagram)) for datagram in self._datagrams)
+
+    def _with_numbers(self, datagram: bytes) -> Iterator[bytes]:
         for record in records.records(datagram):
             if record.epoch == 0:
-                number = max(self._next, record.number)
+                number = max(self._next or 0, record.number)
                 self._next = number + 1
                 record = record.numbered(number)
-            parts.append(record.data)
-        return b"".join(parts)
+            yield record.data

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import lru_cache
 
 RECORD_HEADER = 13
 MESSAGE_HEADER = 12
@@ -114,8 +115,12 @@ class Hello:
     record_sequence: bytes  # 8 octets: epoch and number
 
 
+@lru_cache(maxsize=64)
 def hello(datagram: bytes) -> Hello | None:
-    """A ClientHello, whole or its first fragment, at the front of a datagram."""
+    """A ClientHello, whole or its first fragment, at the front of a datagram. Leg, cookie front and association ask one
+    after the other: the last ones are remembered."""
+    if len(datagram) <= RECORD_HEADER or datagram[RECORD_HEADER] != CLIENT_HELLO:
+        return None
     record = next(records(datagram), None)
     if record is None or record.type != ContentType.HANDSHAKE or record.epoch:
         return None

@@ -59,8 +59,10 @@ class Rig(House):
                           pacer=Pacer())  # fmt: skip
         self.say(self.peer.set_remote(ours, [], complete=True, now=time.monotonic()))
 
-    def _injected(self, worker: int, slot: int, data: bytes, to: tuple[str, int], **words: bool) -> None:
-        self._inject(worker, slot, data, to, **words)
+    def _injected(
+        self, worker: int, slot: int, data: bytes, to: tuple[str, int], *, wake: bool = True
+    ) -> None:
+        self._inject(worker, slot, data, to, wake=wake)
         if self.peer is not None and not self.deaf and to == PEER:
             placed = self.branch.placement.streams[0]
             source = (placed.placement.b.address, placed.placement.b.rtp)

@@ -234,6 +234,8 @@ async def test_the_active_role_begins_when_it_knows_where_to(house: House) -> No
     assert house.associations.went == [(key, Address(*PEER))]
     await house.up(leg(wish(True)))
     assert house.associations.went == [(key, Address(*PEER))]  # once
+    await house.up(replace(leg(wish(True)), remote_rtp=Address("127.0.0.9", 9)))
+    assert house.associations.went[1:] == [(key, Address("127.0.0.9", 9))]  # its SDP has it there now
 
 
 async def test_the_passive_side_opens_a_pinhole(house: House) -> None:

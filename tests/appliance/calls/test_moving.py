@@ -228,12 +228,12 @@ async def test_control_dies_in_a_move(commands: int) -> None:
 
     submit, left = old.plane.submit, [commands]
 
-    def mortal(worker: int, command: object) -> int:
+    def mortal(worker: int, command: object, *, wake: bool = True) -> int:
         if left[0] == 0:
             records.update({} if records else old.store.records)
             raise OSError(5, "dead")
         left[0] -= 1
-        ticket = submit(worker, command)  # type: ignore[arg-type]
+        ticket = submit(worker, command, wake=wake)  # type: ignore[arg-type]
         if left[0] == 0:
             records.update(old.store.records)
         return ticket

@@ -42,7 +42,7 @@ def test_there_is_a_template_for_each() -> None:
     """P09: the systems of the reference."""
     text = (ROOT / "docs/peers.md").read_text()
     assert all(name in text for name in ("FreeSWITCH", "Asterisk", "WebLogic", "Restcomm"))
-    assert len(TEMPLATES) == 8
+    assert len(TEMPLATES) == 9
 
 
 def test_a_mistake_in_a_template_is_found(tmp_path: Path) -> None:

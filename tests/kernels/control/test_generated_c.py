@@ -27,10 +27,11 @@ PATHS = {
         "import_flows", "import_ice", "renumbered", "empty", "wipe",
     },
     "flow/pipeline": {
-        "pipeline_run", "pipeline_settle", "admit", "hand_over", "screen", "divert", "accept", "note", "depart.depart",
+        "pipeline_run", "pipeline_settle", "admit", "hand_over", "screen", "divert", "accept", "heed", "tally",
+        "distribute", "depart.depart",
         "copies.copies_make", "copies.copy_to", "copies.copies_send", "rewrite.rewrite_rtp", "rewrite.rewrite_type",
         "rewrite.rewrite_id", "rewrite.rewrite_one_byte", "rewrite.rewrite_two_byte", "rewrite.feedback_cut",
-        "ice.ice_admits", "ice.ice_consents",
+        "ice.ice_admits", "ice.ice_consents", "routes.carrier_of",
     },
     "flow/ice": {
         "ice_receive", "ice_follow", "ice_adopt", "ice_wipe", "ice_install", "ice_tell_expiry", "ice_may_inject",
@@ -38,6 +39,11 @@ PATHS = {
         "source_put", "selectable", "select", "tell", "ice_find", "ice_judges", "stun.stun_parse", "stun.stun_place",
         "stun.stun_note", "stun.stun_fingerprint_ok", "stun.stun_signed", "stun.stun_success", "stun.stun_refuse",
         "stun.stun_attribute", "stun.stun_finish", "stun.stun_names",
+    },
+    "flow/routes": {
+        "routes_rtp", "routes_rtcp", "part", "bit", "routes_flow", "routes_sent", "table", "route_of_ssrc",
+        "route_of_type", "route_of_mid", "remember", "extension", "routes_install", "routes_import", "own",
+        "routes_place", "routes_wipe",
     },
     "flow/punts": {"punt", "punt_news", "budget_take", "quarter"},
     "flow/handoff": {

@@ -36,7 +36,13 @@ globalThis.JsSIP = load(%s);
 
 def available() -> str:
     """Why there is no JsSIP here; empty when `script` will work."""
-    return "" if _folder().is_dir() or shutil.which("npm") else "not installed: npm"
+    if not _folder().is_dir() and not shutil.which("npm"):
+        return "not installed: npm"
+    try:
+        _fetched()
+    except subprocess.CalledProcessError as error:
+        return f"npm did not fetch JsSIP: {error.stderr[-300:]}"
+    return ""
 
 
 def script() -> str:
@@ -60,6 +66,7 @@ def _folder() -> Path:
 
 
 def _fetched() -> Path:
+    """CalledProcessError."""
     folder = _folder()
     if folder.is_dir():
         return folder
@@ -69,8 +76,7 @@ def _fetched() -> Path:
     for name in ("package.json", "package-lock.json"):
         shutil.copy(HERE / name, unfinished)
     words = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", str(unfinished)]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False, stdin=subprocess.DEVNULL)
-    assert done.returncode == 0, done.stderr
+    subprocess.run(words, capture_output=True, text=True, timeout=120, check=True, stdin=subprocess.DEVNULL)
     return unfinished.rename(folder)
 
 

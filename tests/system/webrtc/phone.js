@@ -8,7 +8,8 @@ const RATE = 8000;       // samples a second that `heard` is kept at
 const MICROPHONE = {echoCancellation: false, noiseSuppression: false, autoGainControl: false};
 let agent = null;
 let session = null;
-let forged = "";         // whose SDP is tampered with on its way: "local", "remote"
+let forged = "";         // whose fingerprint is tampered with on its way: "local", "remote"
+let hidden = false;      // our addresses are names that nobody can look up, as those of a page without a permission are
 
 function note(name, detail = "") {
     events.push([name, String(detail)]);
@@ -44,6 +45,10 @@ function take(started, originator) {
             e.sdp = e.sdp.replace(/^(a=fingerprint:sha-256 )(..)/gm, (_, name, octet) =>
                 name + (parseInt(octet, 16) ^ 1).toString(16).toUpperCase().padStart(2, "0"));
         }
+        if (hidden && e.originator === "local") {
+            e.sdp = e.sdp.replace(/^(a=candidate:.*?) [\d.]+ (\d+) typ host/gm, "$1 9b36eaac-bb2e-49bb-bb78.local $2 typ host")
+                .replace(/^m=audio \d+/m, "m=audio 9").replace(/^c=IN IP4 .*$/m, "c=IN IP4 0.0.0.0");
+        }
         note(`sdp_${e.originator}_${e.type}`, e.sdp);
     });
     if (originator === "remote") {
@@ -59,6 +64,17 @@ function watch(connection) {
 
 function call(target) {
     agent.call(target, {mediaConstraints: {audio: MICROPHONE, video: false}});
+}
+
+// A re-INVITE of ours: "hold", "unhold", or with new ICE credentials ("restart"). True when it was accepted.
+function again(how) {
+    return new Promise((done) => {
+        if (how === "restart") {
+            session.renegotiate({rtcOfferConstraints: {iceRestart: true}}, () => done(true)) || done(false);
+        } else {
+            session[how]({}, () => done(true)) || done(false);
+        }
+    });
 }
 
 // Chromium decodes a remote track only for an element that plays it.

@@ -14,12 +14,13 @@ from tests.system.gateway import PORTS, Gateway
 from tests.system.phones import Baresip
 from tests.system.webrtc.chromium import ORIGIN, Chromium
 
-USER, PASSWORD = "alice", "a password of the tests"
+USER, OTHER_USER, PASSWORD = "alice", "bob", "a password of the tests"
 WSS = 8443
 DOMAIN = "example.org"  # of the users; nobody looks it up: the browser has the edge's URL, the phone an outbound proxy
 URL = f"wss://{labs.GATEWAY['access']}:{WSS}"
 PHONE = f"sip:phone@{DOMAIN}"  # a baresip takes calls for its own account's user only
 SECURE_PHONE = f"sip:9phone@{DOMAIN}"
+OTHER_BROWSER = f"sip:8{OTHER_USER}@{DOMAIN}"
 SECURE = "10.77.2.3"
 
 SETTINGS = """
@@ -71,12 +72,19 @@ uri = "sip:10.77.2.3:5061;transport=tls"
 listen = "tls:{core}:5061"
 interface = "core"
 rtp_secure_media = "mandatory:AES_CM_128_HMAC_SHA1_80"
+flags = ["ICE-lite-off"]
 [[routes]]
 name = "secure"
 from_trunk = "browsers"
 prefix = "9"
 strip = 1
 destination = "trunk:secure"
+[[routes]]
+name = "browsers"
+from_trunk = "browsers"
+prefix = "8"
+strip = 1
+destination = "registrar"
 """
 
 
@@ -95,10 +103,11 @@ def values(authority: Authority) -> Mapping[str, object]:
 
 @contextmanager
 def gateway(lab: labs.Lab, authority: Authority) -> Iterator[Gateway]:
-    """A whole gateway with one user."""
+    """A whole gateway with two users."""
     running = Gateway(lab, settings=SETTINGS, values=values(authority)).start()
     try:
-        add_user(running)
+        for user in (USER, OTHER_USER):
+            add_user(running, user)
         yield running
     finally:
         labs.end(running.process, patience=15)
@@ -125,18 +134,23 @@ class DeskPhone(Baresip):
     def _target(self) -> str:
         return f"sip:{USER}@{DOMAIN}"
 
+    def hang_up(self) -> None:
+        """It says BYE before it ends."""
+        self.process.terminate()
+        self.process.wait(10)
+
     def ended(self) -> None:
         """Hung up by the other side."""
         labs.wait_for(lambda: re.search("terminated|session closed", self.log()), 10, self.log)
         labs.end(self.process)
 
 
-def add_user(gateway: Gateway) -> None:
-    words = [sys.executable, "-m", "appliance.cli.main", "users", "add", f"{USER}@{DOMAIN}", "--password-file", "-",
+def add_user(gateway: Gateway, user: str) -> None:
+    words = [sys.executable, "-m", "appliance.cli.main", "users", "add", f"{user}@{DOMAIN}", "--password-file", "-",
              "--socket", str(gateway.run / "control.sock")]  # fmt: skip
     subprocess.run(words, input=PASSWORD, text=True, check=True, capture_output=True, timeout=30)
 
 
-def register(browser: Chromium) -> None:
-    browser.register(URL, USER, DOMAIN, PASSWORD)
+def register(browser: Chromium, user: str = USER) -> None:
+    browser.register(URL, user, DOMAIN, PASSWORD)
     browser.wait("registered")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from OpenSSL import SSL
 
 from appliance.calls.media import LocalCertificate
-from appliance.protocols.dtls import contexts
+from appliance.protocols.dtls import contexts, records
 from appliance.protocols.dtls.association import Association
 from appliance.protocols.dtls.cookie import CookieFront
 from appliance.protocols.dtls.outputs import Outputs
@@ -71,13 +73,33 @@ def test_a_peer_that_repeats_nothing(active: bool) -> None:
         assert bare.done or not active
 
 
+@pytest.mark.row("D11")
+def test_a_repeated_finished_gets_a_new_number() -> None:
+    """A server that has had it takes no second record of its number for a repetition (BoringSSL): once OpenSSL's timer
+    of a second is over, and it looks at a real clock, the copy has another one."""
+    wire = Wire()
+    one, two = pair(wire)
+    two.peer = lambda data: None if two.association.ended is not None else one.receive(data)  # its last flight is lost
+    one.start()
+    wire.run(until=0.9)
+    assert two.association.ended is not None and one.association.ended is None
+    time.sleep(1.05)
+    wire.run(until=2.0)
+    sent = [found for data in one.sent for found in records.records(data) if found.epoch == 1]
+    assert {found.number for found in sent[:-1]} == {0} and sent[-1].number == 1
+    assert sent[-1].payload != sent[0].payload
+    two.peer = one.receive
+    wire.run(until=29.0)
+    assert one.keys.send == two.keys.receive
+
+
 class Bare:
     """An OpenSSL connection without anything of ours around it."""
 
     def __init__(self, other: End, *, client: bool) -> None:
-        context = contexts.context(THEIRS, (), False)
+        context = contexts.context((), False)
         assert context is not None
-        self._connection = SSL.Connection(context, None)
+        self._connection = contexts.connection(context, THEIRS)
         self._connection.set_app_data(self)
         self._connection.set_ciphertext_mtu(1200)
         self._client, self._other, self.done = client, other, False
