@@ -521,3 +521,27 @@ def test_nothing_that_arrives_raises() -> None:
         a.agent.receive(PORT_A, PORT_B.address, bytes(data[: source.randint(0, len(data))]), 1.0)
         a.agent.receive(PORT_A, PORT_B.address, bytes(data), 1.0)
     assert a.agent.selected(1) == (PORT_A, PORT_B.address)
+
+
+@pytest.mark.row("D11")
+def test_a_peer_with_the_password_and_bad_intentions() -> None:
+    """Signed requests from forged sources: bounded pairs, no more than three octets out for one in, nothing raises."""
+    source = Random(7)
+    _, b = couple()
+    b.agent.set_remote(A, [], complete=True, now=0.0)
+    wire = Wire((b,))
+    arrived = 0
+    for _ in range(3000):
+        change = {"priority": source.choice((0, 1, 2**32 - 1)), "use_candidate": source.random() < 0.5,
+                  "controlling": source.choice((None, 0, 2**64 - 1)), "controlled": source.choice((None, 0, 2**64 - 1)),
+                  "error": source.choice((None, (487, ""))), "xor_mapped_address": source.choice((None, ("::", 0))),
+                  "kind": source.choice((Kind.REQUEST, Kind.REQUEST, Kind.SUCCESS, Kind.ERROR))}  # fmt: skip
+        data = request(**change)
+        arrived += len(data)
+        victim = (f"203.0.113.{source.randrange(256)}", source.randrange(65536))
+        wire.take(b, b.agent.receive(PORT_B, victim, data, wire.now))
+        wire.run(wire.now + 0.01)
+    wire.run(wire.now + 60.0)
+    assert len(b.agent._current.pairs) <= 100
+    assert sum(len(send.data) for _, send in b.sent) <= 3 * (arrived + 400)
+    assert not b.of(Valid) and not b.of(Selected)
