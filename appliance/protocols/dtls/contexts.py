@@ -18,7 +18,7 @@ CIPHERS = (
     b"ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305"
 )
 LEGACY_CIPHERS = CIPHERS + b":ECDHE+AES:AES128-SHA:AES256-SHA:!aNULL:!eNULL@SECLEVEL=0"
-KEPT = 64  # contexts
+KEPT = 64  # contexts, and certificates
 _KEY_TOO_SMALL = 66  # X509_V_ERR_EE_KEY_TOO_SMALL
 
 
@@ -60,7 +60,9 @@ def connection(context: SSL.Context, certificate: LocalCertificate) -> SSL.Conne
     return made
 
 
+@lru_cache(maxsize=KEPT)
 def _parsed(certificate: LocalCertificate) -> tuple[Any, Any]:
+    """Remembered: a trunk's is every call's, a call's own is that of all its m-lines."""
     try:
         return (
             crypto.load_certificate(crypto.FILETYPE_ASN1, certificate.certificate),

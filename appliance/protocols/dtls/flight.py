@@ -7,7 +7,7 @@ Those of encrypted records only OpenSSL can change: `renew` takes the copies it 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from appliance.protocols.dtls import records
 
@@ -25,7 +25,7 @@ class Flight:
     def __init__(self) -> None:
         self.due: float | None = None
         self._datagrams: tuple[bytes, ...] = ()
-        self._next = 0  # number of the next plaintext record; OpenSSL knows nothing of our repeating
+        self._next: int | None = None  # number of the next plaintext record; None: OpenSSL's, we have repeated nothing
         self._first = self._last = 0.0
         self._waits: Sequence[float] = ()
         self._answers = 0
@@ -36,7 +36,8 @@ class Flight:
         self._first = now
         self._answers = MOST_ANSWERS
         self._waits = REPEATS_S if repeat else ()
-        return self._out(now)
+        self._mark(now)
+        return datagrams if self._next is None else self._numbered()
 
     def renew(self, datagrams: tuple[bytes, ...]) -> None:
         """The same flight, its encrypted records with new numbers."""
@@ -54,18 +55,25 @@ class Flight:
         return self._out(now)
 
     def _out(self, now: float) -> tuple[bytes, ...]:
+        self._mark(now)
+        if self._next is None:
+            sent = (record for datagram in self._datagrams for record in records.records(datagram))
+            self._next = max((record.number for record in sent if record.epoch == 0), default=-1) + 1
+        return self._numbered()
+
+    def _mark(self, now: float) -> None:
         self._last = now
         self._waits = [wait for wait in self._waits if self._first + wait > now]
         self.due = self._first + self._waits[0] if self._waits else None
-        return tuple(self._numbered(datagram) for datagram in self._datagrams)
 
-    def _numbered(self, datagram: bytes) -> bytes:
-        """OpenSSL's numbers, or higher ones where those have been used."""
-        parts = []
+    def _numbered(self) -> tuple[bytes, ...]:
+        """OpenSSL's numbers, or higher ones where those have been used: it knows nothing of our repeating."""
+        return tuple(b"".join(self._with_numbers(datagram)) for datagram in self._datagrams)
+
+    def _with_numbers(self, datagram: bytes) -> Iterator[bytes]:
         for record in records.records(datagram):
             if record.epoch == 0:
-                number = max(self._next, record.number)
+                number = max(self._next or 0, record.number)
                 self._next = number + 1
                 record = record.numbered(number)
-            parts.append(record.data)
-        return b"".join(parts)
+            yield record.data
