@@ -128,7 +128,7 @@ def edge_config(settings: Settings, run: Path) -> EdgeConfig:
         topology=topology.rules(settings, account(settings)),
     )
     return EdgeConfig(
-        run=run, listen=tuple(map(websocket.core_socket, sip.listen)), ng=ng, table=table,
+        run=run, listen=websocket.core_sockets(sip.listen), ng=ng, table=table,
         program=sip.program, modules=modules,
         workers=sip.workers, user=account(settings), log_level=sip.log_level,
         memory_manager=sip.memory_manager, shared_memory_mb=sip.shared_memory_mb,

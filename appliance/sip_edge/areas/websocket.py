@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from appliance.config.schema import Settings
 from appliance.config.types import SipListen
 from appliance.sip_edge.areas.area import Area, MissingModule, Places
@@ -14,6 +16,12 @@ PING, SIP = 1, 1  # keepalive_mechanism: ping frames; sub_protocols: sip alone
 def core_socket(socket: SipListen) -> str:
     """A socket of sip.listen as Kamailio's core has it."""
     return f"{CORE.get(socket.transport, socket.transport)}:{socket.at}"
+
+
+def core_sockets(sockets: Iterable[SipListen]) -> tuple[str, ...]:
+    """All of them, those for WebSocket last: Kamailio opens TCP and TLS connections from its first socket of the kind,
+    and no browser can be called through one that it did not open."""
+    return tuple(core_socket(socket) for socket in sorted(sockets, key=lambda socket: socket.transport in CORE))
 
 
 def area(settings: Settings, places: Places) -> Area:

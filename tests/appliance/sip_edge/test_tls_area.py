@@ -152,7 +152,7 @@ def test_ws_sockets_are_tcp_and_tls_to_the_core(authority: Authority, tmp_path: 
     listen = ["ws:127.0.0.1:29962", "wss:127.0.0.1:29963", "udp:127.0.0.1:29964"]
     settings = settings_with(authority, {"listen": listen}, sip_websocket={"origins": ["https://A.example/"]})
     text, _ = checked(settings, tmp_path / "sip")
-    assert "listen=tcp:127.0.0.1:29962\nlisten=tls:127.0.0.1:29963\nlisten=udp:127.0.0.1:29964\n" in text
+    assert "listen=udp:127.0.0.1:29964\nlisten=tcp:127.0.0.1:29962\nlisten=tls:127.0.0.1:29963\n" in text
     rules = edge_of(settings, tmp_path / "sip").table.websocket
     assert rules.sockets == ("127.0.0.1:29962", "127.0.0.1:29963")
     assert rules.origins == ("https://a.example",)

@@ -6,6 +6,8 @@ from dataclasses import replace
 
 import pytest
 
+from appliance.config.schema import Settings
+from appliance.sip_edge.areas import websocket as area
 from appliance.sip_edge.ksr.routing import RoutingTable
 from appliance.sip_edge.ksr.rules.websocket import Handshake, WebsocketRules, judge
 from tests.appliance.sip_edge.fake_ksr import FakeKSR
@@ -112,3 +114,13 @@ def test_a_banned_session_ends(ksr: FakeKSR) -> None:
     ksr.variables["$proto"] = "wss"
     websocket.ban()
     assert ksr.called("websocket.close_reason") == [(1008, "banned")]
+
+
+@pytest.mark.row("I09")
+def test_sockets_for_websocket_come_last() -> None:
+    """Kamailio's first TLS socket is the one that connections to TLS peers are opened from."""
+    listen = ["wss:192.0.2.1:443", "udp:192.0.2.1:5060", "tls:198.51.100.1:5061"]
+    settings = Settings.model_validate({"sip": {"listen": listen, "certificate": "/x", "key": "/y"}})
+    assert area.core_sockets(settings.sip.listen) == (
+        "udp:192.0.2.1:5060", "tls:198.51.100.1:5061", "tls:192.0.2.1:443",
+    )  # fmt: skip

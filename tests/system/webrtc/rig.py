@@ -69,7 +69,6 @@ name = "secure"
 match = ["10.77.2.3/32"]
 destination = "registrar"
 uri = "sip:10.77.2.3:5061;transport=tls"
-listen = "tls:{core}:5061"
 interface = "core"
 rtp_secure_media = "mandatory:AES_CM_128_HMAC_SHA1_80"
 flags = ["ICE-lite-off"]
