@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import grpc
@@ -50,7 +49,7 @@ async def test_watch(stub: edge_pb2_grpc.EdgeServiceStub, edge: Edge) -> None:
     await watching.initial_metadata()  # it has begun
     for rule in ("malformed", "acl_denied"):
         record = {"event": "sip_refused", "reason": rule, "status": 403, "source": "192.0.2.1", "n": 1}
-        edge.news.take(json.dumps(record).encode(), os.geteuid())
+        edge.news.take(json.dumps(record).encode())
     event = await watching.read()
     assert (event.rule, event.status, event.source, dict(event.details)) == ("acl_denied", 403, "192.0.2.1", {"n": "1"})
     watching.cancel()

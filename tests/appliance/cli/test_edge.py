@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -47,7 +46,7 @@ def test_events(gateway: Gateway) -> None:
         if not bus:  # nobody watches yet
             gateway.loop.call_later(0.01, tell)
             return
-        gateway.edge.news.take(record, os.geteuid())
+        gateway.edge.news.take(record)
         bus.close()
 
     gateway.loop.call_soon_threadsafe(tell)

@@ -36,7 +36,7 @@ async def test_what_kamailio_says(tmp_path: Path) -> None:
     assert not any(name.startswith("srtpgw_sip_decisions") for name, *_ in found)
     with FakeRpc(rpc.path, ANSWERS):
         await edge.start()
-    edge.news.take(b"nonsense", -1)
+    edge.news.take(b"nonsense")
     found = _samples(edge)
     assert found["srtpgw_sip_up",] == 1 and found["srtpgw_sip_database_up",] == 1
     assert found["srtpgw_sip_decisions_total", "acl_denied"] == 12
