@@ -27,6 +27,7 @@ from appliance.protocols.stun import attributes
 from appliance.protocols.stun import message as stun
 from tests.appliance.calls import sdps
 from tests.appliance.protocols.sdp import fixtures
+from tests.fuzz import handshakes
 from tests.fuzz.mutate import Corpus
 
 VECTORS = Path(__file__).parents[1] / "vectors"
@@ -353,6 +354,10 @@ TARGETS: tuple[Target, ...] = (
         "negotiation", Corpus(_negotiation_seeds(), SDP_WORDS), _negotiate, (GatewayError,), _negotiated, messages=3,
     ),
     Target("stun", Corpus(_stun_seeds(), STUN_WORDS), _stun, (Refused,), _stun_again),
+    Target(
+        "dtls", Corpus(handshakes.seeds(), handshakes.WORDS), handshakes.take, (handshakes.Silence,), handshakes.check,
+        messages=8,
+    ),
     Target("candidate", Corpus(CANDIDATES, ICE_WORDS), _candidate, (candidate.InvalidCandidate,), _candidate_again),
     Target("sdpfrag", Corpus(FRAGMENTS, ICE_WORDS), trickle.parse, (InvalidSdp,), _fragment_again),
 )  # fmt: skip
