@@ -15,7 +15,7 @@ from appliance.protocols.dtls.outputs import NOTHING, Failed, KeysReady, Outputs
 HANDSHAKE_S = 30.0  # from the first datagram to the end
 ALERT_PATIENCE_S = 1.0  # a plaintext alert may be forged: it counts when the handshake does not go on
 LINGER_S = 30.0  # a peer that did not get our last flight repeats its own so long
-_READ = 65_536
+_READ = 8_192  # octets at a time: pyOpenSSL makes and clears a buffer of that size
 
 
 class Association:

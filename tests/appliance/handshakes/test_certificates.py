@@ -50,7 +50,8 @@ def test_a_trunk_keeps_its_own(tmp_path: Path) -> None:
     assert sorted(path.name for path in folder.iterdir()) == ["carrier.pem", "other.pem"]
     assert (folder / "carrier.pem").stat().st_mode & 0o777 == 0o600
     assert folder.stat().st_mode & 0o777 == 0o700
-    assert contexts.context(own, (), False) is not None
+    context = contexts.context((), False)
+    assert context is not None and contexts.connection(context, own).get_certificate() is not None
 
 
 @pytest.mark.parametrize("damage", ["mode", "empty", "cut", "another key", "link"])
