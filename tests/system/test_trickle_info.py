@@ -46,6 +46,7 @@ def test_candidates_go_to_the_gateway_alone(parts: tuple[Edge, Recorder, Target,
     assert call.status == 200
     wait_for(lambda: callee.count("ACK") == 1, 5, "no ACK")
     assert call.ask("INFO", "application/trickle-ice-sdpfrag", FRAGMENT) == 200
+    wait_for(lambda: any(b"8:fragment" in text for text in gateway.heard), 5, "the gateway was not asked")
     (asked,) = [text for text in gateway.heard if b"8:fragment" in text]
     assert b"7:command5:offer" in asked and FRAGMENT.encode() in asked
     assert f"8:from-tag{len(call.tag)}:{call.tag}".encode() in asked

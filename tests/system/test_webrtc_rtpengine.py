@@ -37,6 +37,9 @@ def test_a_browser_is_called_through_rtpengine(laboratory: labs.Lab, authority: 
         rig.register(browser)
         phone = DeskPhone(laboratory, 2).start(60, dials=True)
         browser.wait("listening")
+        said = lambda: browser.statistics().get("inbound-rtp", {}).get("totalAudioEnergy", 0) > 0  # noqa: E731
+        labs.wait_for(said, 20, browser.story)
+        browser.heard()  # from here on there is media
         time.sleep(TALK_S)
         heard = browser.heard()
         phone.hang_up()

@@ -42,7 +42,7 @@ OPTIONS = (
 def available() -> str:
     """Why there is no browser here; empty when there is one."""
     missing = [name for name in ("chromium", "certutil") if not shutil.which(name)]
-    return f"not installed: {', '.join(missing)}" if missing else library.available()
+    return f"not installed: {', '.join(missing)}" if missing else ""
 
 
 @dataclass

@@ -1,19 +1,23 @@
-"""JsSIP for the page of the tests: fetched by npm as package-lock.json pins it (version and sha512), kept in build/.
+"""JsSIP for the page of the tests, from jssip.tar.xz: what `npm ci --ignore-scripts` makes of package-lock.json (which
+pins versions and sha512), without maps and types, licences included. Kept here because a registry that is slow must not
+decide about a test. To renew it: npm, then `tar -cJf jssip.tar.xz node_modules`.
 
 npm ends in CommonJS modules; `script` makes one script of them, as a bundler would.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
 import shutil
-import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+ARCHIVE = HERE / "jssip.tar.xz"
 CACHE = HERE.parents[2] / "build" / "webrtc"
 _REQUIRED = re.compile(r"""\brequire\((['"])([^'"]+)\1\)""")
 
@@ -34,17 +38,6 @@ globalThis.JsSIP = load(%s);
 """
 
 
-def available() -> str:
-    """Why there is no JsSIP here; empty when `script` will work."""
-    if not _folder().is_dir() and not shutil.which("npm"):
-        return "not installed: npm"
-    try:
-        _fetched()
-    except subprocess.CalledProcessError as error:
-        return f"npm did not fetch JsSIP: {error.stderr[-300:]}"
-    return ""
-
-
 def script() -> str:
     """JavaScript that defines the global `JsSIP`."""
     modules = _fetched() / "node_modules"
@@ -60,24 +53,17 @@ def script() -> str:
     return f"(() => {{{_LOADER % (table, json.dumps(str(start)))}}})();"
 
 
-def _folder() -> Path:
-    """One for each content of the lock file."""
-    return CACHE / hashlib.sha256((HERE / "package-lock.json").read_bytes()).hexdigest()[:16]
-
-
 def _fetched() -> Path:
-    """CalledProcessError."""
-    folder = _folder()
-    if folder.is_dir():
-        return folder
-    unfinished = folder.with_suffix(".new")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
-    for name in ("package.json", "package-lock.json"):
-        shutil.copy(HERE / name, unfinished)
-    words = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", str(unfinished)]
-    subprocess.run(words, capture_output=True, text=True, timeout=120, check=True, stdin=subprocess.DEVNULL)
-    return unfinished.rename(folder)
+    """Unpacked, once for each content of the archive."""
+    folder = CACHE / hashlib.sha256(ARCHIVE.read_bytes()).hexdigest()[:16]
+    if not folder.is_dir():
+        CACHE.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=CACHE) as unfinished:
+            shutil.unpack_archive(ARCHIVE, unfinished)
+            with contextlib.suppress(OSError):  # another run was quicker
+                Path(unfinished).rename(folder)
+            Path(unfinished).mkdir(exist_ok=True)  # for whoever removes it
+    return folder
 
 
 def _wrapped(path: Path, modules: Path) -> str:
