@@ -9,4 +9,5 @@ from appliance.sip_edge.ksr.rules.trickle import TO_GATEWAY
 
 
 def area(settings: Settings, places: Places) -> Area:
-    return Area(blocks=(f"route[{TO_GATEWAY}] {{\n\tif (!rtpengine_info()) return -1;\n\treturn 1;\n}}",))
+    # the word, because the body is handed over in a variable (read_sdp_pv), whose type the module does not know
+    return Area(blocks=(f'route[{TO_GATEWAY}] {{\n\tif (!rtpengine_info("fragment")) return -1;\n\treturn 1;\n}}',))
