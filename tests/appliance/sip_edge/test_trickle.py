@@ -66,4 +66,4 @@ def test_the_block_is_in_the_configuration(tmp_path: Path) -> None:
     """KEMI of Kamailio 5.6 has no rtpengine_info."""
     settings = Settings.model_validate({"interfaces": [{"name": "default", "address": "127.0.0.1"}]})
     text = render.kamailio_cfg(from_settings.edge_config(settings, tmp_path))
-    assert f"route[{TO_GATEWAY}] {{\n\tif (!rtpengine_info("fragment")) return -1;\n\treturn 1;\n}}" in text
+    assert f'route[{TO_GATEWAY}] {{\n\tif (!rtpengine_info("fragment")) return -1;\n\treturn 1;\n}}' in text
