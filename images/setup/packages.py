@@ -42,7 +42,7 @@ def wanted(groups: list[str]) -> dict[str, str]:
     """Package names of this distribution -> what it costs to be without ("": needed)."""
     table = tomllib.loads(LIST.read_text())
     ubuntu = "ID=ubuntu" in Path("/etc/os-release").read_text().splitlines()
-    rows = [row for group in groups for row in table[group] if not shutil.which(row.get("program", ""))]
+    rows = [row for group in groups for row in table[group]]
     return {row.get("ubuntu", row["debian"]) if ubuntu else row["debian"]: row.get("cost", "") for row in rows}
 
 

@@ -45,7 +45,7 @@ def _engage(
 ) -> refusal.Verdict | None:
     between(offerer, answerer)
     KSR.pv.sets(SDP, "")
-    if KSR.textops.has_body_type(say.SDP_TYPE) < 0:
+    if not has_sdp():
         if read.text("$rb"):  # media described in a way that we cannot read would go round the gateway
             return refusal.Verdict(*media_flags.unreadable(KSR.pv.gete("$cT")))
         KSR.setflag(LATE_OFFER)
@@ -86,7 +86,7 @@ def into_reply(table: RoutingTable) -> None:
         return
     if not read.text("$rb"):
         return
-    if KSR.textops.has_body_type(say.SDP_TYPE) < 0:
+    if not has_sdp():
         _disable(media_flags.unreadable(KSR.pv.gete("$cT"))[2] if status >= 200 else "")
         return
     try:
@@ -120,7 +120,7 @@ def has_sdp() -> bool:
 def late_answer(answerer: Trunk, offerer: Trunk) -> None:
     """The SDP of such a request, from `answerer` to `offerer` (the sides of the dialog)."""
     KSR.pv.sets("$dlg_var(late)", "")
-    if KSR.textops.has_body_type(say.SDP_TYPE) < 0:  # row C08
+    if not has_sdp():  # row C08
         _disable(media_flags.unreadable(KSR.pv.gete("$cT"))[2])
         return
     flags = media_flags.answer_flags(answerer, offerer, transport_of(KSR.pv.gete("$du") or read.text("$ru")))
@@ -134,7 +134,7 @@ def put_to_gateway(verb: Callable[[str], int], flags: str) -> bool:
     """Whether the gateway wrote an SDP, which then is in SDP."""
     KSR.pv.sets(SDP, "")
     if transparent.WORD not in flags.split():
-        KSR.pvx.evalx(GIVEN, "$rb")  # octets as they are
+        give_body()
         return verb(flags) > 0 and bool(KSR.pv.gete(SDP))
     plain, kept = transparent.taken_out(read.text("$rb"))
     KSR.pv.sets(GIVEN, plain)
@@ -142,6 +142,11 @@ def put_to_gateway(verb: Callable[[str], int], flags: str) -> bool:
         return False
     KSR.pv.sets(SDP, transparent.put_back(KSR.pv.gete(SDP), kept))
     return True
+
+
+def give_body() -> None:
+    """The gateway is to read the body of this message: octets as they are."""
+    KSR.pvx.evalx(GIVEN, "$rb")
 
 
 def delete(words: str = "") -> None:

@@ -16,7 +16,7 @@ def new(table: RoutingTable) -> int:
     if method in WITHIN_ONLY:
         return say.refuse(481, "Call/Transaction Does Not Exist", "unknown_dialog")
     # only offers, answers and candidates that the gateway has read may pass
-    if KSR.textops.has_body_type(say.SDP_TYPE) > 0 or trickle.is_fragment():
+    if media.has_sdp() or trickle.is_fragment():
         return say.refuse(415, "Unsupported Media Type", "sdp_outside_call")
     way = target.way(table)
     callee = None if way is None else target.aim(table, way[1])

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import KSR
 
-from appliance.sip_edge.ksr import media, read, say
+from appliance.sip_edge.ksr import media, say
 from appliance.sip_edge.ksr.rules.trickle import FRAGMENT, TO_GATEWAY
 
 
@@ -17,7 +17,7 @@ def is_fragment() -> bool:
 def take() -> int:
     """An INFO within a dialog: answered here, whatever the gateway makes of it."""
     KSR.tm.t_newtran()
-    KSR.pv.sets(media.GIVEN, read.text("$rb"))
+    media.give_body()
     if KSR.route(TO_GATEWAY) > 0:
         KSR.tm.t_reply(200, "OK")
         return 1
