@@ -202,24 +202,10 @@ cdef class Mailbox:
         return sorted(found, key=lambda sample: sample.received_ns)
 
     cdef int copy_flow(self, const Flow *flow, Flow *copy) except -1:
-        cdef uint32_t before
-        cdef int _attempt
-        for _attempt in range(PATIENCE):
-            before = sequence_read(&flow.sequence)
-            memcpy(copy, flow, sizeof(Flow))
-            if not sequence_changed(&flow.sequence, before):
-                return 0
-        raise BlockingIOError(EAGAIN, "the worker is changing this flow")
+        return copy_settled(&flow.sequence, flow, copy, sizeof(Flow), "flow")
 
     cdef int copy_agent(self, const IceAgent *agent, IceAgent *copy) except -1:
-        cdef uint32_t before
-        cdef int _attempt
-        for _attempt in range(PATIENCE):
-            before = sequence_read(&agent.sequence)
-            memcpy(copy, agent, sizeof(IceAgent))
-            if not sequence_changed(&agent.sequence, before):
-                return 0
-        raise BlockingIOError(EAGAIN, "the worker is changing this ICE agent")
+        return copy_settled(&agent.sequence, agent, copy, sizeof(IceAgent), "ICE agent")
 
     def crypto(self, uint32_t slot):
         """CryptoStatus of a slot. KeyError: not in use; BlockingIOError: being changed now."""
@@ -256,6 +242,18 @@ cdef class Mailbox:
         """WorkerStatus."""
         return seen.WorkerStatus(STATES[self.block.state], self.block.pid, self.block.cpu, self.block.heartbeat_ns,
                                  self.block.published[<uint32_t>COUNTER_BUSY_NS], self.block.restarts)
+
+
+cdef int copy_settled(const uint32_t *sequence, const void *row, void *copy, size_t octets, str what) except -1:
+    """A row of the worker's as it is between two changes. BlockingIOError: it is being changed all the while."""
+    cdef uint32_t before
+    cdef int _attempt
+    for _attempt in range(PATIENCE):
+        before = sequence_read(sequence)
+        memcpy(copy, row, octets)
+        if not sequence_changed(sequence, before):
+            return 0
+    raise BlockingIOError(EAGAIN, f"the worker is changing this {what}")
 
 
 cdef object ice_seen(const IceAgent *agent, const Flow *flow):

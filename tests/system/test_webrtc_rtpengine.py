@@ -31,14 +31,18 @@ def authority(laboratory: labs.Lab, sip_programs: None) -> Iterator[Authority]:
         yield made
 
 
+def energy(browser: chromium.Chromium) -> float:
+    """Of what it has heard in this call."""
+    return float(browser.statistics().get("inbound-rtp", {}).get("totalAudioEnergy", 0))
+
+
 @pytest.mark.row("D06", "I09")
 def test_a_browser_is_called_through_rtpengine(laboratory: labs.Lab, authority: Authority) -> None:
     with chromium.browser(laboratory, "access", 1, authority) as browser:
         rig.register(browser)
         phone = DeskPhone(laboratory, 2).start(60, dials=True)
         browser.wait("listening")
-        said = lambda: browser.statistics().get("inbound-rtp", {}).get("totalAudioEnergy", 0) > 0  # noqa: E731
-        labs.wait_for(said, 20, browser.story)
+        labs.wait_for(lambda: energy(browser) > 0, 20, browser.story)
         browser.heard()  # from here on there is media
         time.sleep(TALK_S)
         heard = browser.heard()
