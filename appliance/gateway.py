@@ -27,24 +27,17 @@ from appliance.api.ng_rules import NgRules
 from appliance.api.ng_server import NgServer
 from appliance.api.server import ApiServer
 from appliance.calls import adoption
-from appliance.calls.following import Following
 from appliance.calls.housekeeping import Housekeeping
-from appliance.calls.ice_agents import IceAgents
-from appliance.calls.ice_pairs import Pairs
 from appliance.calls.key_watch import KeyWatch
-from appliance.calls.keying import Keying
-from appliance.calls.keying_install import Installer
-from appliance.calls.media import Address
 from appliance.calls.service import CallService, Facts
 from appliance.calls.snapshots import Snapshots
 from appliance.config.faults import ConfigError
 from appliance.config.load import examine
 from appliance.config.schema import Settings
 from appliance.handshakes.certificates import CertificatePool, Certificates
-from appliance.handshakes.handshakes import Handshakes
+from appliance.keying_parts import KeyingParts
 from appliance.machine.hardware import Hardware
 from appliance.placement.dispatcher import Dispatcher
-from appliance.placement.injector import Injector
 from appliance.placement.inventory import Inventory
 from appliance.placement.placer import ALGORITHMS, Rules
 from appliance.placement.reconciler import Reconciler
@@ -66,7 +59,6 @@ from kernels.control.plane import LayoutMismatch, MediaPlane
 
 ATTACH_RETRY_S = 0.2
 TICK_S = 1.0
-MOST_HANDSHAKE_PROCESSES = 4
 HEART_LATE_S = 5.0  # a worker whose heart did not beat for so long keeps us from feeding systemd's watchdog
 EXIT_CONFIGURATION = 78  # EX_CONFIG of sysexits.h
 EXIT_UNAVAILABLE = 69  # EX_UNAVAILABLE: systemd starts us again
@@ -91,7 +83,7 @@ class Gateway:
         self.snapshots = Snapshots(plane, self.inventory)
         key_log = settings.security.log_srtp_keys
         self.key_log = KeyLog(key_log) if key_log else None
-        self.pool = CertificatePool()
+        pool = CertificatePool()
         self.calls = CallService(
             self.reconciler,
             self.store,
@@ -100,10 +92,10 @@ class Gateway:
             drained=DrainedWorkers(run / "drained.json"),
             rebalance=lambda: self.settings.media.rebalance,
             key_log=self.key_log.write if self.key_log else None,
-            certificates=Certificates(self.pool, settings.paths.state / "dtls").of,
+            certificates=Certificates(pool, settings.paths.state / "dtls").of,
         )
         registry = metrics.registry(self.calls)
-        self.keying = self._keying(KeyingMetrics(registry))
+        self.keying = KeyingParts(settings, plane, self.dispatcher, self.calls, pool, KeyingMetrics(registry))
         self.housekeeping = Housekeeping(
             self.calls.ledger,
             silence_s=lambda: self.settings.media.silence_timeout_s,
@@ -145,49 +137,6 @@ class Gateway:
         self.notifier = sdnotify.SystemdNotifier()
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    def _keying(self, counts: KeyingMetrics) -> Keying:
-        """Handshakes on the media path, and what they come to."""
-        media, dtls = self.settings.media, self.settings.dtls
-        installer = Installer(
-            self.calls.ledger,
-            counts,
-            keyed=self.calls.new_keys,
-            window=lambda: media.replay_window,
-            ssrc_limit=lambda: media.ssrc_limit,
-            end_failed=lambda: dtls.end_failed,
-        )
-        keying = Keying(
-            installer,
-            Injector(self.plane).inject,
-            counts,
-            timeout_s=lambda: dtls.timeout_s,
-            pair_of=self._pair_of,
-        )
-        self.pairs = Pairs(self.calls.ledger)
-        agents = IceAgents(keying, self.pairs, counts)
-        keying.on_stun = agents.stun
-        self.calls.trickling.agents = agents
-        keying.associations = self.handshakes = Handshakes(self._processes(), keying.datagram, keying.event, dtls.mtu)
-        self.calls.ledger.keying = Following(keying, agents, self.calls.trickling)
-        self.dispatcher.on_punt = keying.punt
-        return keying
-
-    def _processes(self) -> int:
-        """For handshakes: one for each core that carries no media, beside this process; 0 where there is none."""
-        chosen = self.settings.dtls.processes
-        idle = len(os.sched_getaffinity(0)) - len(self.plane.info.workers) - 1
-        return chosen if isinstance(chosen, int) else max(0, min(MOST_HANDSHAKE_PROCESSES, idle))
-
-    def _pair_of(self, worker: int, slot: int) -> Address | None:
-        try:
-            agent = self.plane.flow(worker, slot).ice
-        except (LookupError, OSError):
-            return None
-        if agent is None:
-            return None
-        found = agent.selected or next((source for source, _ in agent.sources), None)
-        return None if found is None else Address(*found)
-
     def options(self) -> MediaOptions:
         """What lies under the wishes of a request."""
         media = self.settings.media
@@ -205,8 +154,7 @@ class Gateway:
             try:
                 self.dispatcher.on_worker = self.housekeeping.worker_news
                 self.dispatcher.on_port = self.housekeeping.port_news
-                await self.pool.start()
-                await self.handshakes.start()
+                await self.keying.start()
                 self.adopt()
                 loop.add_reader(self.plane.fileno(), self.pump)
                 self.housekeeping.finish_moves()
@@ -264,7 +212,6 @@ class Gateway:
             try:
                 self.housekeeping.tick()
                 self.keying.tick()
-                self.pairs.tick()
                 self.hardware.tick()
                 self.store.flush()
                 if self.edge:
@@ -283,8 +230,7 @@ class Gateway:
         self.hardware.stop()
         if self.edge:
             await self.edge.stop()
-        await self.handshakes.stop()
-        await self.pool.stop()
+        await self.keying.stop()
         self.calls.ledger.bus.close()
         self.store.close()
         if self.key_log:
