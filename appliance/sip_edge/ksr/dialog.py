@@ -40,6 +40,7 @@ def within(table: RoutingTable, method: str) -> int:
     sender, receiver = _sides(table, next_hop)
     if receiver.listen and not KSR.pv.gete("$fs"):  # the dialog began at another edge, whose socket its route names
         KSR.pv.sets("$fs", receiver.listen)
+    disclosure.name_again(table, sender, receiver, next_hop)
     if method == "ACK":
         _passes(table, method, sender, receiver, next_hop)
         KSR.tm.t_relay()
