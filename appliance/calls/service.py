@@ -49,6 +49,7 @@ from appliance.state.drained import DrainedWorkers
 MOST_BRANCHES = 32
 
 log = structlog.get_logger(__name__)
+_journal = logging.getLogger(__name__)  # asked at every step of a call: `log` is made anew for each question
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,7 +281,7 @@ class CallService:
 
     def new_keys(self, call: Call, before: Mapping[int, StreamMedia], now: Mapping[int, StreamMedia]) -> None:
         """Into the journal, without themselves, and into the file that an operator asked for."""
-        for event in keying_log.events(before, now, debug=log.is_enabled_for(logging.DEBUG)):
+        for event in keying_log.events(before, now, debug=_journal.isEnabledFor(logging.DEBUG)):
             log.log(event.level, event.name, call=call.call_id, **event.facts)
         if self._key_log is not None:
             for keyed in keying_log.contexts(before, now):
