@@ -226,6 +226,7 @@ class CallService:
             draining=self.ledger.draining,
             calls=len(calls),
             calls_answered=sum(call.answered for call in calls),
+            streams_transcoded=sum(call.transcoded for call in calls),
             calls_most=tally.most,
             calls_total=tally.total,
             calls_adopted=tally.adopted,
@@ -312,7 +313,9 @@ class CallService:
             branch.codecs["b" if plan.offerer == "a" else "a"] = codecs(negotiated.sdp)
             await self._carry_out(call, branch, _as_wished(branch, negotiated, request.options))
         self.ledger.publish(EventKind.CREATED if first else EventKind.UPDATED, call)
-        return SdpReply(negotiated.sdp, call.call_id, request.options.unknown)
+        if negotiated.unavailable:
+            log.info("not to be had", call=call.call_id, wishes=negotiated.unavailable)
+        return SdpReply(negotiated.sdp, call.call_id, request.options.unknown, negotiated.unavailable)
 
     async def _answer(self, call: Call, branch: Branch, negotiation: Negotiation, request: AnswerRequest) -> SdpReply:
         first = not branch.answered
@@ -409,7 +412,9 @@ def _as_wished(branch: Branch, negotiated: Negotiated, options: MediaOptions) ->
 
 
 def _opaque(leg: LegMedia) -> LegMedia:
-    return leg if leg.secure else replace(leg, opaque=True, feedback=True, payload_types=(), extensions=None)
+    return leg if leg.secure else replace(
+        leg, opaque=True, feedback=True, payload_types=(), transcode=(), extensions=None
+    )
 
 
 def _with_tos(branch: Branch, negotiated: Negotiated, tos: int | None) -> dict[int, StreamMedia]:

@@ -77,6 +77,7 @@ def _gateway(now: Statistics) -> Iterator[Metric]:
     yield _gauge("srtpgw_draining", "1 while new calls are refused.", int(now.draining))
     yield _gauge("srtpgw_calls", "Calls now.", now.calls)
     yield _gauge("srtpgw_calls_answered", "Answered calls now.", now.calls_answered)
+    yield _gauge("srtpgw_streams_transcoded", "Streams now whose legs have different codecs.", now.streams_transcoded)
     yield _gauge("srtpgw_calls_most", "Calls at one time, at most.", now.calls_most)
     yield _total("srtpgw_calls_started", "Calls ever.", now.calls_total)
     yield _total("srtpgw_calls_adopted", "Calls taken over from an earlier control process.", now.calls_adopted)

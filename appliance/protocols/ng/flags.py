@@ -466,16 +466,22 @@ KEYS: dict[str, Key] = {
     "codec": Key(_codec, "dictionary of the `codec-` rows"),
     "codecs": Key(_codec, "the same as `codec`"),
     "codec-strip": Key(_codecs("strip"), "codecs not passed on; `all`"),
-    "codec-mask": Key(_codecs("mask"), "the same: nothing is transcoded"),
+    "codec-mask": Key(_codecs("mask"), "the same, but what `transcode` adds may be made of them"),
     "codec-except": Key(_codecs("exempt"), "codecs that `strip` and `mask` spare"),
     "codec-offer": Key(_codecs("offer"), "the same, and first in this order"),
     "codec-order": Key(_codecs("order"), "ours: these first, in this order"),
-    "codec-accept": Key(_no, _NO_TRANSCODING, _NO),
-    "codec-consume": Key(_no, _NO_TRANSCODING, _NO),
+    "codec-accept": Key(
+        _codecs("accept"), "PCMU, PCMA, `all`: this side is answered with them though the other side has the other law "
+        "alone; transcoded"),
+    "codec-consume": Key(_codecs("consume"), "the same, and not passed on"),
     "codec-ignore": Key(_no, _NO_TRANSCODING, _NO),
     "codec-set": Key(_no, _NO_TRANSCODING, _NO),
-    "codec-transcode": Key(_no, _NO_TRANSCODING, _NO),
-    "transcode": Key(_no, _NO_TRANSCODING, _NO),
+    "codec-transcode": Key(
+        _codecs("transcode"), "PCMA, PCMU: offered too, behind this side's own and made of its other law, where it "
+        "lacks it; where it has it, passed on in spite of `strip-all` and `mask-all`. No ptime is changed. Wishes that "
+        "nothing comes of are in `warning`; an error when nothing comes of any and one is for a codec that is not "
+        "G.711"),
+    "transcode": Key(_codecs("transcode"), "the same as codec-transcode"),
     "ptime": Key(_no, _NO_TRANSCODING, _NO),
     "ptime-reverse": Key(_no, _NO_TRANSCODING, _NO),
     "t38": Key(_no, _NO_TRANSCODING, _NO),
@@ -616,8 +622,10 @@ WORDS: dict[str, Word] = {
     **{word: Word(_SAME, _NO_RECORDING, _IGNORED) for word in (
         "recording-vsc", "discard-recording", "exclude-recording", "skip-recording-db")},
     **{word: _missing(word, _NO_DTMF) for word in ("block-dtmf", "detect-dtmf", "inject-dtmf")},
+    "always-transcode": Word(
+        lambda wishes: wishes.codecs.setdefault("accept", []).append("all"), "`codec-accept-all`"),
     **{word: _missing(word, _NO_TRANSCODING) for word in (
-        "allow-transcoding", "force-transcoding", "always-transcode", "single-codec", "static-codecs", "audio-player",
+        "allow-transcoding", "force-transcoding", "single-codec", "static-codecs", "audio-player",
         "block-short")},
     **{word: Word(_SAME, _NO_TRANSCODING, _IGNORED) for word in (
         "allow-asymmetric-codecs", "asymmetric-codecs", "symmetric-codecs", "reorder-codecs", "allow-no-codec-media",
