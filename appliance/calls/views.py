@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from appliance.calls.media import Address, LocalPorts, StreamMedia
+from appliance.protocols.rtcp.voip_metrics import VoipMetrics
 
 if TYPE_CHECKING:
     from appliance.policy.options import MediaOptions
@@ -181,6 +182,17 @@ class IceView:
 
 
 @dataclass(frozen=True, slots=True)
+class ReportView:
+    """What the peer of a leg last reported on the stream that it gets from us (RFC 3550 section 6.4.1)."""
+
+    age_s: float
+    fraction_lost: float  # 0 to 1, since its report before
+    lost_packets: int  # in all; negative: duplicates
+    jitter: int  # in units of the stream's timestamp
+    round_trip_ms: float | None  # between us and it; None: it answered no sender report yet
+
+
+@dataclass(frozen=True, slots=True)
 class LegView:
     """One side of one stream."""
 
@@ -208,6 +220,8 @@ class LegView:
     rtcp: Counters = Counters()
     drops: Mapping[str, int] = field(default_factory=dict)  # by Drop name in lower case, only those above zero
     last_packet_age_s: float | None = None  # None: nothing came yet
+    report: ReportView | None = None
+    voip_metrics: VoipMetrics | None = None  # None: the peer sends none
 
 
 @dataclass(frozen=True, slots=True)
