@@ -30,6 +30,7 @@ TRANSPORT = ("rtcp", "rtcp-mux", "rtcp-mux-only", "bundle-only")
 CAPABILITIES = ("tcap", "acap", "pcfg", "acfg", "csup", "creq")  # RFC 5939: alternatives that we did not read
 HOP_ATTRIBUTES = frozenset((*KEYING, *ICE, *TRANSPORT, *CAPABILITIES))
 FEEDBACK_ATTRIBUTES = frozenset(("rtcp-fb", "rtcp-rsize"))  # meaningless without AVPF (row G24)
+EXTENDED_REPORTS = frozenset(("rtcp-xr",))  # RFC 3611 section 5; goes as the reports do unless it is asked not to
 BROWSER_ATTRIBUTES = frozenset(("msid", "msid-semantic", "ssrc", "ssrc-group"))  # of a WebRTC leg only (row G18)
 OWN_ORIGIN = frozenset(("origin", "sdp-version", "force-increment-sdp-ver"))
 
@@ -155,6 +156,8 @@ def _session(base: Description, options: MediaOptions, host: str, *, sip: bool, 
                 continue  # every stream has ports of its own behind us (row G17)
         elif sip and _of_the_hop(line, BROWSER_ATTRIBUTES):
             continue
+        elif not options.rtcp_xr and _of_the_hop(line, EXTENDED_REPORTS):
+            continue
         kept.append(f"{line.type}={value}{end}")
     return "".join(kept), connection
 
@@ -180,7 +183,7 @@ def _media(out: OutLine, options: MediaOptions, session_host: str, end: str, *, 
         host = "::" if ":" in host else "0.0.0.0"  # noqa: S104 - written, not bound
     kept = [f"m={out.media}{end}"]
     kept += _own_connection(out.source, host, session_host, end)
-    kept += _passed(out, end)
+    kept += _passed(out, options, end)
     kept += [f"a={attribute}{end}" for attribute in _added(out, options, host, offer=offer)]
     return "".join(kept)
 
@@ -194,11 +197,11 @@ def _own_connection(source: Media | None, host: str, session_host: str, end: str
     return title + ([f"c={Connection.to(host)}{end}"] if needed else [])
 
 
-def _passed(out: OutLine, end: str) -> list[str]:
+def _passed(out: OutLine, options: MediaOptions, end: str) -> list[str]:
     """The other side's lines that mean the same on this side."""
     if out.source is None:
         return []
-    drop = _dropped(out.media.proto)
+    drop = _dropped(out.media.proto, options.rtcp_xr)
     kept, named = [], False
     for type, value, _ in out.source.lines:
         if type in ("m", "c", "i", "k", ""):
@@ -220,13 +223,13 @@ def _passed(out: OutLine, end: str) -> list[str]:
 
 
 @lru_cache(maxsize=64)
-def _dropped(proto: str) -> frozenset[str]:
-    """Attributes that do not go to a leg of this profile."""
+def _dropped(proto: str, rtcp_xr: bool) -> frozenset[str]:
+    """Attributes that do not go to a leg of this profile; `rtcp_xr`: what is said of extended reports does."""
     profile = profiles.find(proto)
     dropped = HOP_ATTRIBUTES if profile and profile.dtls else HOP_ATTRIBUTES | BROWSER_ATTRIBUTES
     if not (profile and profile.feedback):
         dropped |= FEEDBACK_ATTRIBUTES
-    return dropped
+    return dropped if rtcp_xr else dropped | EXTENDED_REPORTS
 
 
 def _added(out: OutLine, options: MediaOptions, host: str, *, offer: bool) -> list[str]:
