@@ -31,6 +31,7 @@ class Gate:
 
     def __init__(self, *, client: bool) -> None:
         self.newest = -1  # highest number of a handshake message that was let in
+        self.bounded = True  # false: `Answer` keeps what comes, and has bounds of its own
         self._not_for_us = _FROM_CLIENT if client else _FROM_SERVER
         self._plaintext = PLAINTEXT_RECORDS
         self._encrypted = ENCRYPTED_RECORDS
@@ -43,12 +44,12 @@ class Gate:
             kind, epoch, _, data = record
             if epoch:
                 if len(data) <= LONGEST_ENCRYPTED and self._encrypted:
-                    self._encrypted -= 1
+                    self._encrypted -= self.bounded
                     parts.append(data)
             elif kind == _ALERT:
                 alert = _fatal(record.payload) if alert is None else alert
             elif self._plaintext and (kind == _CHANGE_CIPHER_SPEC or self._readable(kind, data, sequences)):
-                self._plaintext -= 1
+                self._plaintext -= self.bounded
                 parts.append(data)
         if not sequences:
             return Admitted(b"".join(parts), alert, None)
