@@ -133,7 +133,10 @@ class Association:
             return self._read(self._answer.believe(), now)
         if self._connection is not None and self._flight.due is not None and now >= self._flight.due:
             self._renew(self._connection)
-        return Outputs(self._flight.repeat(now))
+        again = self._flight.repeat(now)
+        if again:
+            self._gate.relent()
+        return Outputs(again)
 
     def _renew(self, connection: SSL.Connection) -> None:
         """A server that has had our Finished, and whose reply was lost, takes no second record of that number for a
