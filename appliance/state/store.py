@@ -128,8 +128,8 @@ class CallStore:
         with os.fdopen(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)):
             pass
         self._path.chmod(0o600)
-        try:
-            return self._prepare("EXCLUSIVE", LOCKED_S)  # locks are taken once, not by eight system calls in every transaction
+        try:  # locks that are taken once, not by eight system calls in every transaction
+            return self._prepare("EXCLUSIVE", LOCKED_S)
         except sqlite3.OperationalError as error:
             if error.sqlite_errorname != "SQLITE_BUSY":
                 raise
