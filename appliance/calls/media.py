@@ -139,6 +139,7 @@ class LegMedia:
     echo: bool = False  # what this leg sends goes back to it (and not to the other leg)
     feedback: bool = True  # AVPF: RTCP feedback (RTPFB, PSFB) passes from and to this leg (RFC 4585)
     payload_types: tuple[tuple[int, int], ...] = ()  # of RTP towards this leg: (the other leg's number, this leg's)
+    transcode: tuple[tuple[int, int, str], ...] = ()  # same, and the payload becomes G.711 of this law: pcma, pcmu
     extensions: tuple[tuple[int, int], ...] | None = None  # same for RFC 8285 ids; others are blanked. None: untouched
     tos: int | None = None  # IP TOS / traffic class octet of what we send to this leg; None: the system's
     opaque: bool = False  # plain here, SRTP of others in truth: relayed as it is, nothing behind its headers is read

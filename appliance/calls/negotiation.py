@@ -22,6 +22,7 @@ from appliance.calls import negotiation_numbers as numbers
 from appliance.calls import negotiation_read as reading
 from appliance.calls import negotiation_record as record_form
 from appliance.calls import negotiation_slots as places
+from appliance.calls import negotiation_transcode as transcode
 from appliance.calls.media import LegMedia, LocalPorts, StreamMedia, StreamPlacement
 from appliance.calls.negotiation_dtls import Certificates
 from appliance.calls.negotiation_endpoint import Endpoint
@@ -69,6 +70,7 @@ class Negotiated:
     sdp: bytes = field(repr=False)  # holds keys
     lines: tuple[int, ...]  # number of each stream
     streams: tuple[StreamMedia, ...]
+    unavailable: tuple[str, ...] = ()  # wishes that this SDP cannot have fulfilled
 
 
 @frozen
@@ -140,7 +142,8 @@ class Negotiation:
             tag_a=planned.from_tag if first else self._state.tag_a,
         )  # fmt: skip
         self._planned = None
-        return _negotiated(sdp, self._until_answered(lines, side))
+        missing = dict.fromkeys(word for line in planned.reading.lines if line for word in line.unavailable)
+        return replace(_negotiated(sdp, self._until_answered(lines, side)), unavailable=tuple(missing))
 
     def answer(
         self, sdp: bytes, options: MediaOptions, ports: Sequence[StreamPlacement] = (), to_tag: str = ""
@@ -301,6 +304,9 @@ class Negotiation:
         said = numbers.offered(line.source, was[side].leg, was[far].leg)
         own = legs.offerers(line, options, interfaces[side], was[side], draw, said)
         theirs = legs.others(line, line.target, options, interfaces[far], was[far], draw, said)
+        if line.transcoding:
+            said = replace(said, source=transcode.extended(said.source, line.transcoding))
+            theirs = replace(theirs, transcoding=line.transcoding)
         made = {
             side: transports[side].offerers(own, line, options, was[side]),
             far: transports[far].others(stream, theirs, line, line.target, options, was[far]),
@@ -340,6 +346,7 @@ class Negotiation:
             if why:
                 raise NotAcceptable(f"answer, m-line {at + 1}: {why}")
         own = next(one for one in pending.slots(other(side)) if one.taken and one.stream == slot.stream)
+        media, line = transcode.answered(media, line, side)
         media, line = numbers.answered(media, own.media.formats, line, side)
         return line, _Section(media, endpoint)
 

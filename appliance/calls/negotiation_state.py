@@ -58,6 +58,20 @@ class Quirks:
 
 
 @frozen
+class Transcoding:
+    """What of it an offer may come to; the answer decides (negotiation_transcode). Payload types."""
+
+    added: str = ""  # PCMU's or PCMA's: offered to the other side, made of the other law
+    accepted: tuple[str, ...] = ()  # of the offerer's: answered even if the other side has the other law alone
+
+    def __bool__(self) -> bool:
+        return bool(self.added or self.accepted)
+
+
+NO_TRANSCODING = Transcoding()
+
+
+@frozen
 class LegLine:
     """One leg's side of one stream. Its keys come by `proposed`, `local`, `remote` (SDES) or by `dtls`."""
 
@@ -88,6 +102,8 @@ class LegLine:
     ids: tuple[tuple[int, str], ...] = ()  # header extension id -> URI, likewise (RFC 8285)
     payload_types: tuple[tuple[int, int], ...] = ()  # as in LegMedia
     extensions: tuple[tuple[int, int], ...] | None = None  # as in LegMedia
+    transcode: tuple[tuple[int, int, str], ...] = ()  # as in LegMedia
+    transcoding: Transcoding = NO_TRANSCODING  # of an offer to this leg
 
     @property
     def secure(self) -> bool:
@@ -135,6 +151,7 @@ class LegLine:
             may_receive=receives and partner_sends,
             feedback=self.feedback,
             payload_types=self.payload_types,
+            transcode=self.transcode,
             extensions=self.extensions,
             receive_also=self.also_contexts(),
             latching=self.latching or (Latching.AUTHENTICATED if self.secure else Latching.SIGNALLED_HOST),

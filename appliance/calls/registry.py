@@ -106,6 +106,12 @@ class Call:
     def answered(self) -> bool:
         return any(branch.answered for branch in self.branches)
 
+    @property
+    def transcoded(self) -> int:
+        """Streams with a leg that gets another codec than was sent."""
+        media = (stream for branch in self.branches for stream in branch.media.values())
+        return sum(bool(stream.a.transcode or stream.b.transcode) for stream in media)
+
     def for_offer(self, from_tag: str, to_tag: str, via_branch: str) -> Branch | None:
         """The branch an offer belongs to: re-INVITE by either party, or the same offer again. None: a new branch."""
         if to_tag:

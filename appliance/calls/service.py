@@ -260,7 +260,9 @@ class CallService:
             branch.codecs["b" if plan.offerer == "a" else "a"] = codecs(negotiated.sdp)
             await self._carry_out(call, branch, as_wished(branch, negotiated, request.options))
         self.ledger.publish(EventKind.CREATED if first else EventKind.UPDATED, call)
-        return SdpReply(negotiated.sdp, call.call_id, request.options.unknown)
+        if negotiated.unavailable:
+            log.info("not to be had", call=call.call_id, wishes=negotiated.unavailable)
+        return SdpReply(negotiated.sdp, call.call_id, request.options.unknown, negotiated.unavailable)
 
     async def _answer(self, call: Call, branch: Branch, negotiation: Negotiation, request: AnswerRequest) -> SdpReply:
         first = not branch.answered

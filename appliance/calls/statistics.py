@@ -33,6 +33,7 @@ def gather(ledger: Ledger, facts: Identity) -> Statistics:
         draining=ledger.draining,
         calls=len(calls),
         calls_answered=sum(call.answered for call in calls),
+        streams_transcoded=sum(call.transcoded for call in calls),
         calls_most=tally.most,
         calls_total=tally.total,
         calls_adopted=tally.adopted,

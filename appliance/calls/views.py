@@ -67,6 +67,7 @@ class SdpReply:
     sdp: bytes = field(repr=False)
     call_id: str = ""
     warnings: tuple[str, ...] = ()
+    unavailable: tuple[str, ...] = ()  # words of the request that this SDP cannot have fulfilled
 
 
 @frozen
@@ -209,6 +210,7 @@ class LegView:
     may_receive: bool = True
     blocked: bool = False  # what it sends goes no further
     echo: bool = False  # what it sends goes back to it
+    transcoding: str = ""  # of RTP towards it: "PCMU to PCMA"; empty: passes as it is
     latching: str = ""
     receive: ContextView | None = None
     send: ContextView | None = None
@@ -305,6 +307,7 @@ class Statistics:
     call_seconds_total: float = 0.0  # of calls that ended
     workers: tuple[WorkerView, ...] = ()
     calls_moved: int = 0  # to another worker
+    streams_transcoded: int = 0  # now
 
 
 # ---------------------------------------------------------------- events

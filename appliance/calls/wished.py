@@ -20,7 +20,9 @@ def as_wished(branch: Branch, negotiated: Negotiated, options: MediaOptions) -> 
 
 
 def _opaque(leg: LegMedia) -> LegMedia:
-    return leg if leg.secure else replace(leg, opaque=True, feedback=True, payload_types=(), extensions=None)
+    if leg.secure:
+        return leg
+    return replace(leg, opaque=True, feedback=True, payload_types=(), transcode=(), extensions=None)
 
 
 def _with_tos(branch: Branch, negotiated: Negotiated, tos: int | None) -> dict[int, StreamMedia]:

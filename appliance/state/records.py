@@ -168,6 +168,8 @@ def _rare_out(leg: LegMedia) -> dict[str, Any]:
         rare["feedback"] = False
     if leg.payload_types:
         rare["payload_types"] = leg.payload_types
+    if leg.transcode:
+        rare["transcode"] = leg.transcode
     if leg.extensions is not None:
         rare["extensions"] = leg.extensions
     if leg.tos is not None:
@@ -187,6 +189,8 @@ def _rare_in(value: dict[str, Any]) -> dict[str, Any]:
     for name in ("payload_types", "extensions"):
         if name in rare:
             rare[name] = tuple((int(one), int(other)) for one, other in rare[name])
+    if "transcode" in rare:
+        rare["transcode"] = tuple((int(one), int(other), str(law)) for one, other, law in rare["transcode"])
     if "ice" in rare:
         rare["ice"] = media_record.ice_in(rare["ice"])
     if "dtls" in rare:

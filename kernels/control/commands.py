@@ -22,8 +22,9 @@ def frozen(kind: type[Kind]) -> type[Kind]:
 
 Address = tuple[str, int]  # IP literal, UDP port
 Pairs = tuple[tuple[int, int], ...]
+Transcodings = tuple[tuple[int, int, str], ...]
 MOST_TAPS = 8  # of one flow
-MOST_PAYLOAD_TYPES, MOST_EXTENSIONS = 32, 30  # pairs of a flow
+MOST_PAYLOAD_TYPES, MOST_EXTENSIONS = 32, 30  # of a flow; the first with those of `transcode`
 
 
 @frozen
@@ -110,6 +111,7 @@ class InstallFlow:
     blocked: bool = False  # what arrives goes no further
     feedback: bool = True  # RTCP feedback (RFC 4585) from and to here
     payload_types: Pairs = ()  # of RTP that leaves here: (number of the leg it comes from, number here)
+    transcode: Transcodings = ()  # same, and the payload is G.711 of the other law: (from, to, "pcma" or "pcmu" here)
     extensions: Pairs | None = None  # same for ids of header extensions, others are blanked. None: left alone
     opaque: bool = False  # what arrives is SRTP whose keys others have: it passes as it is
     tos: int = 0  # IPv4 TOS or IPv6 traffic class octet of what leaves here

@@ -94,16 +94,22 @@ KEYS: dict[str, Key] = {
     "codec": Key(_codec, "dictionary of the `codec-` rows"),
     "codecs": Key(_codec, "the same as `codec`"),
     "codec-strip": Key(codecs("strip"), "codecs not passed on; `all`"),
-    "codec-mask": Key(codecs("mask"), "the same: nothing is transcoded"),
+    "codec-mask": Key(codecs("mask"), "the same, but what `transcode` adds may be made of them"),
     "codec-except": Key(codecs("exempt"), "codecs that `strip` and `mask` spare"),
     "codec-offer": Key(codecs("offer"), "the same, and first in this order"),
     "codec-order": Key(codecs("order"), "ours: these first, in this order"),
-    "codec-accept": Key(refused, NO_TRANSCODING, _NO),
-    "codec-consume": Key(refused, NO_TRANSCODING, _NO),
+    "codec-accept": Key(
+        codecs("accept"), "PCMU, PCMA, `all`: this side is answered with them though the other side has the other law "
+        "alone; transcoded"),
+    "codec-consume": Key(codecs("consume"), "the same, and not passed on"),
     "codec-ignore": Key(refused, NO_TRANSCODING, _NO),
     "codec-set": Key(refused, NO_TRANSCODING, _NO),
-    "codec-transcode": Key(refused, NO_TRANSCODING, _NO),
-    "transcode": Key(refused, NO_TRANSCODING, _NO),
+    "codec-transcode": Key(
+        codecs("transcode"), "PCMA, PCMU: offered too, behind this side's own and made of its other law, where it "
+        "lacks it; where it has it, passed on in spite of `strip-all` and `mask-all`. No ptime is changed. Wishes that "
+        "nothing comes of are in `warning`; an error when nothing comes of any and one is for a codec that is not "
+        "G.711"),
+    "transcode": Key(codecs("transcode"), "the same as codec-transcode"),
     "ptime": Key(refused, NO_TRANSCODING, _NO),
     "ptime-reverse": Key(refused, NO_TRANSCODING, _NO),
     "t38": Key(refused, NO_TRANSCODING, _NO),

@@ -78,8 +78,10 @@ WORDS: dict[str, Word] = {
     **{word: Word(_SAME, NO_RECORDING, _IGNORED) for word in (
         "recording-vsc", "discard-recording", "exclude-recording", "skip-recording-db")},
     **{word: _missing(word, NO_DTMF) for word in ("block-dtmf", "detect-dtmf", "inject-dtmf")},
+    "always-transcode": Word(
+        lambda wishes: wishes.codecs.setdefault("accept", []).append("all"), "`codec-accept-all`"),
     **{word: _missing(word, NO_TRANSCODING) for word in (
-        "allow-transcoding", "force-transcoding", "always-transcode", "single-codec", "static-codecs", "audio-player",
+        "allow-transcoding", "force-transcoding", "single-codec", "static-codecs", "audio-player",
         "block-short")},
     **{word: Word(_SAME, NO_TRANSCODING, _IGNORED) for word in (
         "allow-asymmetric-codecs", "asymmetric-codecs", "symmetric-codecs", "reorder-codecs", "allow-no-codec-media",

@@ -13,6 +13,7 @@ from appliance.sip_edge.ksr import (
     identity,
     media,
     media_flags,
+    outgoing,
     proxy,
     radius,
     read,
@@ -32,14 +33,13 @@ def within(table: RoutingTable, method: str) -> int:
     if KSR.rr.loose_route() < 0:
         return _without_route(method)
     websocket.finds()
+    next_hop = KSR.pv.gete("$du") or read.text("$ru")
+    sender, receiver = _sides(table, next_hop)
+    outgoing.within(table, receiver, next_hop)
     if proxy.within(table, method):
         return 1
     topology.goes_on(table)
     hide(table)
-    next_hop = KSR.pv.gete("$du") or read.text("$ru")
-    sender, receiver = _sides(table, next_hop)
-    if receiver.listen and not KSR.pv.gete("$fs"):  # the dialog began at another edge, whose socket its route names
-        KSR.pv.sets("$fs", receiver.listen)
     disclosure.name_again(table, sender, receiver, next_hop)
     trickle.heard(sender)
     if method == "ACK":

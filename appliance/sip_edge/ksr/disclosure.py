@@ -6,15 +6,11 @@ and restores them in both directions); all other headers in every message.
 
 from __future__ import annotations
 
-import functools
-import ipaddress
-import socket
-import time
 from collections.abc import Callable
 
 import KSR
 
-from appliance.sip_edge.ksr import read, say
+from appliance.sip_edge.ksr import outgoing, read, say
 from appliance.sip_edge.ksr.routing import RoutingTable, Trunk, host_of
 from appliance.sip_edge.ksr.rules import disclosure
 from appliance.sip_edge.ksr.rules.disclosure import Sides
@@ -142,16 +138,4 @@ def _facing(receiver: Trunk, next_hop: str) -> str:
     chosen = str(KSR.pv.gete("$fs")) or receiver.listen
     if chosen:
         return chosen.partition(":")[2].rpartition(":")[0].strip("[]")
-    return _routed(host_of(next_hop), int(time.monotonic()))
-
-
-@functools.lru_cache(maxsize=64)
-def _routed(host: str, second: int) -> str:
-    """Our address that the kernel would use to `host`; asked once in a second (it forgets by that number)."""
-    try:
-        family = socket.AF_INET6 if ipaddress.ip_address(host).version == 6 else socket.AF_INET
-        with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            probe.connect((host, 5060))  # nothing is sent
-            return str(probe.getsockname()[0])
-    except (OSError, ValueError):
-        return ""
+    return outgoing.routed(host_of(next_hop))
