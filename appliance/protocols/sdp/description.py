@@ -72,7 +72,7 @@ class Section:
 
     def attributes(self, name: str) -> Sequence[str]:
         """Values of every attribute of this name, in order."""
-        return self._attributes().get(name, ())
+        return self._attributes().get(name) or []
 
     def has(self, name: str) -> bool:
         """True when the attribute is there, with a value or without."""
