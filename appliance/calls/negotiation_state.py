@@ -19,7 +19,7 @@ from appliance.policy.options import SdesOptions
 from appliance.protocols.sdes.crypto import Crypto
 from appliance.protocols.sdp import profiles
 from appliance.protocols.sdp.fields import DIRECTIONS, MediaLine
-from appliance.values import frozen
+from appliance.values import changed, frozen
 
 SIDES = ("a", "b")
 
@@ -177,7 +177,7 @@ class StreamLine:
         return self.a if side == "a" else self.b
 
     def with_leg(self, side: str, leg: LegLine) -> StreamLine:
-        return replace(self, a=leg) if side == "a" else replace(self, b=leg)
+        return changed(self, a=leg) if side == "a" else changed(self, b=leg)
 
     def media(self) -> StreamMedia:
         return StreamMedia(self.kind, self.a.media(partner=self.b.direction), self.b.media(partner=self.a.direction))
@@ -216,20 +216,20 @@ class Exchange:
 
     def sending(self, stream: int, side: str, mki: bytes) -> Exchange:
         """The same with another key of ours in use towards one leg of a stream."""
-        changed = tuple(
+        lines = tuple(
             line.with_leg(side, replace(line.leg(side), sending_mki=mki)) if at == stream else line
             for at, line in enumerate(self.lines)
         )
-        return replace(self, lines=changed)
+        return replace(self, lines=lines)
 
     def without(self, gone: tuple[Crypto, ...], stream: int, side: str) -> Exchange:
         """The same, these further lines of a peer's being forgotten on one leg of a stream."""
-        changed = list(self.lines)
-        if stream < len(changed):
-            leg = changed[stream].leg(side)
+        lines = list(self.lines)
+        if stream < len(lines):
+            leg = lines[stream].leg(side)
             kept = tuple(line for line in leg.also if line not in gone)
-            changed[stream] = changed[stream].with_leg(side, replace(leg, also=kept))
-        return replace(self, lines=tuple(changed))
+            lines[stream] = lines[stream].with_leg(side, replace(leg, also=kept))
+        return replace(self, lines=tuple(lines))
 
     @classmethod
     def of(cls, side: str, lines: tuple[StreamLine, ...], own: tuple[Slot, ...], others: tuple[Slot, ...]) -> Exchange:
@@ -264,5 +264,5 @@ class CallState:
     def moved(self, side: str, origin: OriginState, **change: Any) -> CallState:
         """The state after a step that wrote an SDP, and so an o= line, for `side`."""
         if side == "a":
-            return replace(self, origin_a=origin, **change)
-        return replace(self, origin_b=origin, **change)
+            return changed(self, origin_a=origin, **change)
+        return changed(self, origin_b=origin, **change)
