@@ -170,6 +170,7 @@ def _leg(view: LegView, low_level: bool) -> calls_pb2.Leg:
         key_method=_key_method(view, low_level),
         blocked=view.blocked,
         echo=view.echo,
+        transcoding=view.transcoding,
         may_send=view.may_send,
         may_receive=view.may_receive,
         latching=view.latching,

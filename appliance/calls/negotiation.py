@@ -13,7 +13,7 @@ place (`negotiation_read._crypto`) and leaves a `LegLine`, which alone makes con
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from appliance.calls import negotiation_keys as keys
@@ -22,6 +22,7 @@ from appliance.calls import negotiation_numbers as numbers
 from appliance.calls import negotiation_read as reading
 from appliance.calls import negotiation_record as record_form
 from appliance.calls import negotiation_slots as places
+from appliance.calls import negotiation_transcode as transcode
 from appliance.calls.media import LegMedia, LocalPorts, StreamMedia, StreamPlacement
 from appliance.calls.negotiation_dtls import Certificates
 from appliance.calls.negotiation_endpoint import Endpoint
@@ -36,11 +37,12 @@ from appliance.errors import InvalidRequest, NotAcceptable
 from appliance.policy.options import DtlsOptions, MediaOptions
 from appliance.protocols.sdp.description import Description, Media
 from appliance.protocols.sdp.parse import parse
+from appliance.values import frozen
 
 _NO_DTLS = DtlsOptions(enabled=False)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StreamNeed:
     """One stream that needs ports on both legs. `a` and `b` are interface names; leg a is always the side that made
     the call's first offer, also when leg b re-offers, so a placement made once stays right. `line` numbers the stream
@@ -52,7 +54,7 @@ class StreamNeed:
     interface_b: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OfferPlan:
     """What an offer comes to: `streams` need a placement each, in this order. Empty never (that is NotAcceptable)."""
 
@@ -60,7 +62,7 @@ class OfferPlan:
     streams: tuple[StreamNeed, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Negotiated:
     """The SDP for the other side, and the desired media of every live stream. A stream that is missing was refused or
     ended: its ports and contexts may go. Secure legs whose keys are not known yet have secure=True and no contexts."""
@@ -68,9 +70,10 @@ class Negotiated:
     sdp: bytes = field(repr=False)  # holds keys
     lines: tuple[int, ...]  # number of each stream
     streams: tuple[StreamMedia, ...]
+    unavailable: tuple[str, ...] = ()  # wishes that this SDP cannot have fulfilled
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Planned:
     plan: OfferPlan
     offer: Description
@@ -79,7 +82,7 @@ class _Planned:
     from_tag: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Section:
     """An answered m-line, in the offerer's numbers."""
 
@@ -139,7 +142,8 @@ class Negotiation:
             tag_a=planned.from_tag if first else self._state.tag_a,
         )  # fmt: skip
         self._planned = None
-        return _negotiated(sdp, self._until_answered(lines, side))
+        missing = dict.fromkeys(word for line in planned.reading.lines if line for word in line.unavailable)
+        return replace(_negotiated(sdp, self._until_answered(lines, side)), unavailable=tuple(missing))
 
     def answer(
         self, sdp: bytes, options: MediaOptions, ports: Sequence[StreamPlacement] = (), to_tag: str = ""
@@ -300,6 +304,9 @@ class Negotiation:
         said = numbers.offered(line.source, was[side].leg, was[far].leg)
         own = legs.offerers(line, options, interfaces[side], was[side], draw, said)
         theirs = legs.others(line, line.target, options, interfaces[far], was[far], draw, said)
+        if line.transcoding:
+            said = replace(said, source=transcode.extended(said.source, line.transcoding))
+            theirs = replace(theirs, transcoding=line.transcoding)
         made = {
             side: transports[side].offerers(own, line, options, was[side]),
             far: transports[far].others(stream, theirs, line, line.target, options, was[far]),
@@ -339,6 +346,7 @@ class Negotiation:
             if why:
                 raise NotAcceptable(f"answer, m-line {at + 1}: {why}")
         own = next(one for one in pending.slots(other(side)) if one.taken and one.stream == slot.stream)
+        media, line = transcode.answered(media, line, side)
         media, line = numbers.answered(media, own.media.formats, line, side)
         return line, _Section(media, endpoint)
 

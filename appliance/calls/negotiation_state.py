@@ -8,7 +8,7 @@ state: an offer that is refused or never answered leaves the call as it was.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from appliance.calls import negotiation_keys as keys
@@ -19,6 +19,7 @@ from appliance.policy.options import SdesOptions
 from appliance.protocols.sdes.crypto import Crypto
 from appliance.protocols.sdp import profiles
 from appliance.protocols.sdp.fields import DIRECTIONS, MediaLine
+from appliance.values import frozen
 
 SIDES = ("a", "b")
 
@@ -28,7 +29,7 @@ def other(side: str) -> str:
     return "b" if side == "a" else "a"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Quirks:
     """What of SdesOptions shapes contexts rather than lines; kept because contexts are built anew at every answer."""
 
@@ -56,7 +57,21 @@ class Quirks:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
+class Transcoding:
+    """What of it an offer may come to; the answer decides (negotiation_transcode). Payload types."""
+
+    added: str = ""  # PCMU's or PCMA's: offered to the other side, made of the other law
+    accepted: tuple[str, ...] = ()  # of the offerer's: answered even if the other side has the other law alone
+
+    def __bool__(self) -> bool:
+        return bool(self.added or self.accepted)
+
+
+NO_TRANSCODING = Transcoding()
+
+
+@frozen
 class LegLine:
     """One leg's side of one stream. Its keys come by `proposed`, `local`, `remote` (SDES) or by `dtls`."""
 
@@ -87,6 +102,8 @@ class LegLine:
     ids: tuple[tuple[int, str], ...] = ()  # header extension id -> URI, likewise (RFC 8285)
     payload_types: tuple[tuple[int, int], ...] = ()  # as in LegMedia
     extensions: tuple[tuple[int, int], ...] | None = None  # as in LegMedia
+    transcode: tuple[tuple[int, int, str], ...] = ()  # as in LegMedia
+    transcoding: Transcoding = NO_TRANSCODING  # of an offer to this leg
 
     @property
     def secure(self) -> bool:
@@ -134,6 +151,7 @@ class LegLine:
             may_receive=receives and partner_sends,
             feedback=self.feedback,
             payload_types=self.payload_types,
+            transcode=self.transcode,
             extensions=self.extensions,
             receive_also=self.also_contexts(),
             latching=self.latching or (Latching.AUTHENTICATED if self.secure else Latching.SIGNALLED_HOST),
@@ -142,7 +160,7 @@ class LegLine:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StreamLine:
     """One stream through the gateway."""
 
@@ -165,7 +183,7 @@ class StreamLine:
         return StreamMedia(self.kind, self.a.media(partner=self.b.direction), self.b.media(partner=self.a.direction))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Slot:
     """One m-line of a leg's SDP, which keeps its place for the life of the call (RFC 3264 section 8)."""
 
@@ -177,7 +195,7 @@ class Slot:
         return self if taken == self.taken else Slot(self.stream, self.media, taken)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Exchange:
     """One offer with its answer, or without it yet: the streams, and the m-lines that each leg sees."""
 
@@ -219,7 +237,7 @@ class Exchange:
         return cls(lines, own, others) if side == "a" else cls(lines, others, own)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OriginState:
     """The o= line we own towards one leg (RFC 3264 section 8): the version moves when the rest of the body does."""
 
@@ -228,7 +246,7 @@ class OriginState:
     digest: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CallState:
     """Everything. `pending` is the exchange whose answer is awaited (and stays for forked or repeated answers)."""
 

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from appliance.calls import subscribing
 from appliance.calls.keying_views import dtls_view, ice_view
-from appliance.calls.media import Address, ContextSpec, LocalPorts, StreamMedia
+from appliance.calls.media import Address, ContextSpec, LegMedia, LocalPorts, StreamMedia
 from appliance.calls.registry import Branch, Call
 from appliance.calls.views import (
     CallState,
@@ -30,6 +30,7 @@ from appliance.protocols.rtcp.voip_metrics import VoipMetrics
 from kernels.control.status import CryptoStatus, FlowStatus, KeptDatagram, KeyStatus, WorkerStatus
 from kernels.wire.packet import Drop
 
+OTHER_LAW = {"pcma": "PCMU", "pcmu": "PCMA"}
 DROPS = tuple(drop.name.removeprefix("DROP_").lower() for drop in Drop if drop not in (Drop.DROP_NONE, Drop.DROP_COUNT))
 
 
@@ -170,6 +171,7 @@ class Snapshots:
             may_receive=leg.may_receive,
             blocked=leg.blocked,
             echo=leg.echo,
+            transcoding=_transcoding(leg),
             latching=leg.latching.value,
             receive=self._context(worker, leg.receive, placed.cryptos.get(f"{side}_receive"), counters),
             send=self._context(worker, leg.send, placed.cryptos.get(f"{side}_send"), counters),
@@ -257,6 +259,11 @@ def _subscriber(branch: Branch, line: int) -> str:
     """The tag of whose copies a stream is."""
     subscriptions = branch.subscriptions.values()
     return next((one.to_tag for one in subscriptions if any(copy.line == line for copy in one.copies)), "")
+
+
+def _transcoding(leg: LegMedia) -> str:
+    """Only the laws of G.711 become each other."""
+    return ", ".join(f"{OTHER_LAW[law]} to {law.upper()}" for _, _, law in leg.transcode)
 
 
 def _learnt(flow: FlowStatus | None) -> Address | None:

@@ -277,10 +277,11 @@ def _context_rows(stream: Any, side: str) -> Iterator[tuple[object, ...]]:
 def _leg_row(stream: Any, side: str) -> tuple[object, ...]:
     leg = getattr(stream, side)
     last = f"{leg.last_packet_age_s:.1f} s" if leg.HasField("last_packet_age_s") else "never"
+    media = f"{_media(leg)}, {leg.transcoding}" if leg.transcoding else _media(leg)
     return (
         f"{stream.index} {stream.kind}",
         f"{side} {leg.interface}",
-        _media(leg),
+        media,
         _endpoint(leg, "local_rtp"),
         _endpoint(leg, "remote_rtp"),
         _endpoint(leg, "learnt_rtp"),

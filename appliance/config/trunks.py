@@ -246,6 +246,13 @@ class Trunk(Table):
         "security.vbr.",
         effect=Effect.NEXT_CALL,
     )
+    transcode: tuple[Literal["PCMA", "PCMU"], ...] = row(
+        (),
+        help="G.711 for calls from and to it whose sides have different laws: offered to the other side, behind the "
+        "codecs of the offer, where the offer has the other law alone, and transcoded where nothing else is common. "
+        "Both sides keep one ptime. Empty: codecs pass as they are.",
+        effect=Effect.NEXT_CALL,
+    )
     sdes_padding: bool = row(
         True, help="Pad base64 keys with '=' in the crypto lines we write.", effect=Effect.NEXT_CALL
     )

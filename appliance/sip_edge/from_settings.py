@@ -156,7 +156,7 @@ def trunk(row: TrunkSettings, settings: Settings) -> Trunk:
         sdes_over_cleartext=row.sdes_over_cleartext == "allow",
         secure_in=_secure_in(row.secure_out_when_secure_in),
         trust_identity=row.trust_identity, send_identity=row.send_identity,
-        vbr=row.vbr or settings.security.vbr,
+        vbr=row.vbr or settings.security.vbr, transcode=row.transcode,
         mode=row.mode, srtp=row.srtp,
         webrtc=row.webrtc, dtls=row.dtls,
         judging=tuple(word for name, value, word in JUDGING if getattr(row, name) == value),

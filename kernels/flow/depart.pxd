@@ -7,6 +7,7 @@ from kernels.control.records cimport (
     FLOW_EXTENSIONS, FLOW_ICE, FLOW_MAY_RECEIVE, FLOW_MEMBER, FLOW_NO_FEEDBACK, FLOW_OPAQUE, FLOW_ROUTES, FLOW_SECURE,
     FLOW_TYPES,
 )
+from kernels.flow.counters cimport COUNTER_TRANSCODED, count
 from kernels.flow.ice cimport ice_consents, ice_tell_expiry
 from kernels.flow.pipeline cimport Path
 from kernels.flow.reports cimport reports_sent
@@ -45,7 +46,8 @@ cdef inline Drop depart(Path *path, Packet *packet, uint32_t slot, uint32_t flag
         if rare(carrier.want.flags & FLOW_ROUTES):
             routes_sent(path, by, slot, rtp_ssrc(packet.data))
         if rare(partner.want.flags & (FLOW_TYPES | FLOW_EXTENSIONS)):
-            rewrite_rtp(packet.data, partner.want.flags, &partner.rewrite)
+            if rewrite_rtp(packet.data, packet.length, partner.want.flags, &partner.rewrite):
+                count(path.counters, COUNTER_TRANSCODED, 1)
     else:
         if rare((partner.want.flags | flags) & FLOW_NO_FEEDBACK):
             packet.length = feedback_cut(packet.data, packet.length)

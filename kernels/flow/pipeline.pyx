@@ -24,7 +24,7 @@ from kernels.control.records cimport (
 from kernels.flow.copies cimport copies_make, copies_send, copy_to
 from kernels.flow.counters cimport (
     COUNTER_COUNT, COUNTER_FORWARDED, COUNTER_FORWARDED_OCTETS, COUNTER_HANDED_OVER, COUNTER_ICE_ANSWERED,
-    COUNTER_ICE_REFUSED, COUNTER_LEARNT, COUNTER_PUNTED, COUNTER_RECEIVED, COUNTER_RECEIVED_OCTETS, count,
+    COUNTER_ICE_REFUSED, COUNTER_LEARNT, COUNTER_PUNTED, COUNTER_RECEIVED_OCTETS, count,
 )
 from kernels.flow.depart cimport depart
 from kernels.flow.handoff cimport handoff_give
@@ -56,7 +56,6 @@ cdef void pipeline_run(Path *path, Packet **batch, uint32_t n) noexcept nogil:
     """Steps 1 to 5 on a batch; `path.live` is what the port is to send, with socket and address."""
     cdef uint32_t i
     cdef const Flow *flow
-    count(path.counters, COUNTER_RECEIVED, n)
     for i in range(n):
         count(path.counters, COUNTER_RECEIVED_OCTETS, batch[i].length)
         path.leaves_by[i] = NO_SLOT

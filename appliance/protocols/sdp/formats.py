@@ -99,6 +99,12 @@ def _number(value: str) -> str:
     return rest.partition(" ")[0] if name in NUMBERED else ""
 
 
+def inserted(media: Media, number: str, name: str, at: int) -> Media:
+    """The section with one more payload type, `name/clock` as rtpmap has it, at place `at`."""
+    numbers = [*media.media.formats[:at], number, *media.media.formats[at:]]
+    return _section(media, [*media.lines, Line("a", f"rtpmap:{number} {name}", media.end)], tuple(numbers))
+
+
 def with_parameters(media: Media, changed: Mapping[str, str]) -> Media:
     """The section with other `a=fmtp` values (payload type -> text), behind the rtpmap where there was none."""
     lines, left = [], dict(changed)

@@ -60,6 +60,7 @@ class Trunk:
     trust_identity: bool = False  # its P-Asserted-Identity and Remote-Party-ID are believed
     send_identity: str = "none"  # pai, rpid
     vbr: str = "forbid"  # variable bit rate codecs on secured media
+    transcode: tuple[str, ...] = ()  # PCMA, PCMU: offered besides, made of each other
     sockets: tuple[str, ...] = ()  # of ours that its requests arrive on ("udp:10.0.0.1:5060"); empty: any
     realm: str = ""  # whose users its are; empty: as sip_auth says
     mode: str = "b2bua"  # or proxy: calls between two such trunks are only passed on
