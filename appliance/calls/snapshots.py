@@ -6,6 +6,7 @@ import time
 from collections.abc import Container, Sequence
 from typing import Protocol
 
+from appliance.calls import subscribing
 from appliance.calls.keying_views import dtls_view, ice_view
 from appliance.calls.media import Address, ContextSpec, LegMedia, LocalPorts, StreamMedia
 from appliance.calls.registry import Branch, Call
@@ -183,7 +184,7 @@ class Snapshots:
             rtcp=_counters(rtcp),
             drops=_drops(rtp, rtcp),
             last_packet_age_s=_age(rtp, rtcp),
-            report=_report(rtp if leg.mux else rtcp),
+            report=_report(rtp if leg.mux else rtcp, branch, placed),
             voip_metrics=_voip_metrics(rtp if leg.mux else rtcp),
         )
 
@@ -284,11 +285,19 @@ def _drops(*flows: FlowStatus | None) -> dict[str, int]:
     return drops
 
 
-def _report(flow: FlowStatus | None) -> ReportView | None:
+def _report(flow: FlowStatus | None, branch: Branch, placed: PlacedStream) -> ReportView | None:
     if flow is None or flow.report is None:
         return None
-    said = flow.report
-    return ReportView(said.age_s, said.fraction_lost, said.lost, said.jitter, said.round_trip_ms)
+    said, clock = flow.report, _clock(branch, placed)
+    jitter_ms = None if clock is None else 1000 * said.jitter / clock
+    return ReportView(said.age_s, said.fraction_lost, said.lost, said.jitter, said.round_trip_ms, jitter_ms)
+
+
+def _clock(branch: Branch, placed: PlacedStream) -> int | None:
+    """Of the stream, which both legs share: what either party was told may leave several, the one that was answered
+    fewer."""
+    texts = (dict(branch.codecs.get(side, ())).get(placed.placement.leg(side).rtp, "") for side in ("a", "b"))
+    return next((found for text in texts if (found := subscribing.clock(text))), None)
 
 
 def _voip_metrics(flow: FlowStatus | None) -> VoipMetrics | None:
