@@ -185,6 +185,8 @@ def _leg(view: LegView, low_level: bool) -> calls_pb2.Leg:
         rtcp=_counters(view.rtcp),
         drops=view.drops,
         last_packet_age_s=view.last_packet_age_s,
+        report=None if view.report is None else calls_pb2.Report(**asdict(view.report)),
+        voip_metrics=None if view.voip_metrics is None else calls_pb2.VoipMetrics(**asdict(view.voip_metrics)),
     )
 
 

@@ -13,7 +13,7 @@ place (`negotiation_read._crypto`) and leaves a `LegLine`, which alone makes con
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from appliance.calls import negotiation_keys as keys
@@ -37,11 +37,12 @@ from appliance.errors import InvalidRequest, NotAcceptable
 from appliance.policy.options import DtlsOptions, MediaOptions
 from appliance.protocols.sdp.description import Description, Media
 from appliance.protocols.sdp.parse import parse
+from appliance.values import frozen
 
 _NO_DTLS = DtlsOptions(enabled=False)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StreamNeed:
     """One stream that needs ports on both legs. `a` and `b` are interface names; leg a is always the side that made
     the call's first offer, also when leg b re-offers, so a placement made once stays right. `line` numbers the stream
@@ -53,7 +54,7 @@ class StreamNeed:
     interface_b: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OfferPlan:
     """What an offer comes to: `streams` need a placement each, in this order. Empty never (that is NotAcceptable)."""
 
@@ -61,7 +62,7 @@ class OfferPlan:
     streams: tuple[StreamNeed, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Negotiated:
     """The SDP for the other side, and the desired media of every live stream. A stream that is missing was refused or
     ended: its ports and contexts may go. Secure legs whose keys are not known yet have secure=True and no contexts."""
@@ -72,7 +73,7 @@ class Negotiated:
     unavailable: tuple[str, ...] = ()  # wishes that this SDP cannot have fulfilled
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Planned:
     plan: OfferPlan
     offer: Description
@@ -81,7 +82,7 @@ class _Planned:
     from_tag: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Section:
     """An answered m-line, in the offerer's numbers."""
 

@@ -6,12 +6,13 @@ from __future__ import annotations
 import re
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from appliance.calls.media import DtlsMedia, Fingerprint, LocalCertificate
 from appliance.policy.options import DtlsOptions, MediaOptions
 from appliance.protocols.sdp import fingerprints
 from appliance.protocols.sdp.description import Description, Media
+from appliance.values import frozen
 
 Random = Callable[[int], bytes]
 Certificates = Callable[[str], LocalCertificate]
@@ -30,7 +31,7 @@ class SameTransport(NoDtls):
     """What an m-line asks for, its transport does not allow: never an occasion to go on with less."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Said:
     """What a peer's m-line says of DTLS-SRTP."""
 
@@ -39,7 +40,7 @@ class Said:
     tls_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DtlsLine:
     """DTLS-SRTP on one leg of one stream."""
 

@@ -6,11 +6,12 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from appliance.calls.media import IceCredentials, IceMedia, LocalPorts
 from appliance.policy.options import Ice, MediaOptions
 from appliance.protocols.sdp.description import Description, Media
+from appliance.values import frozen
 
 Random = Callable[[int], bytes]
 
@@ -21,7 +22,7 @@ _PWD = re.compile(r"[A-Za-z0-9+/]{22,256}\Z")
 HOST_PREFERENCE = 126  # RFC 8445 section 5.1.2.2
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Said:
     """What a peer's m-line says of ICE."""
 
@@ -32,7 +33,7 @@ class Said:
     complete: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class IceLine:
     """ICE on one leg of one stream."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from appliance.calls import negotiation_dtls as dtls
 from appliance.calls import negotiation_keys as keys
@@ -21,9 +21,10 @@ from appliance.policy.secure_media import Mode
 from appliance.protocols.sdes.crypto import Crypto
 from appliance.protocols.sdp import formats, profiles
 from appliance.protocols.sdp.description import Description, Media
+from appliance.values import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Before:
     """What is known of a leg from earlier offers and answers. `fixed`: its placement did not move (else all keys of
     ours are new: SDES-20)."""

@@ -4,7 +4,7 @@ the order of the questions is the order of the functions."""
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 
 from appliance.calls import negotiation_bundle as bundle
@@ -28,9 +28,10 @@ from appliance.protocols.sdes.crypto import Crypto
 from appliance.protocols.sdp import formats, profiles
 from appliance.protocols.sdp.description import Description, Media
 from appliance.protocols.sdp.profiles import Profile
+from appliance.values import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LinePlan:
     """The decision about one m-line of an offer. `refusal` is empty for a line that is taken."""
 
@@ -53,7 +54,7 @@ class LinePlan:
         return self.crypto is not None or self.dtls is not None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reading:
     """What an offer comes to: its m-lines, and the one that speaks for each stream (None: the stream is not in it)."""
 

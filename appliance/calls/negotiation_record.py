@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import astuple
 from typing import Any
 
 from appliance.calls import media_record
@@ -116,7 +115,7 @@ def _leg(leg: LegLine) -> dict[str, Any]:
         "remote": crypto.emit(leg.remote) if leg.remote else None,
         "spent": sorted(leg.spent),
         "latching": leg.latching.value if leg.latching else None,
-        "quirks": [*astuple(leg.quirks)],
+        "quirks": _quirks(leg.quirks),
         "known": leg.known,
         **_rare(leg),
     }
@@ -172,6 +171,11 @@ _DTLS = (
     "hash", "tls_id", "association", "setup", "telling", "active", "chosen", "peer_tls_id", "transport", "sha1",
     "legacy",
 )  # fmt: skip
+
+
+def _quirks(quirks: Quirks) -> list[Any]:
+    window, most, limit = quirks.window, quirks.max_window, quirks.ssrc_limit
+    return [window, most, limit, quirks.srtcp_tag_as_srtp, quirks.legacy_192, quirks.roc.value]
 
 
 def _read_quirks(window: int, max_window: int, ssrc_limit: int, tag: bool, legacy_192: bool, roc: str) -> Quirks:

@@ -8,7 +8,7 @@ state: an offer that is refused or never answered leaves the call as it was.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from appliance.calls import negotiation_keys as keys
@@ -19,6 +19,7 @@ from appliance.policy.options import SdesOptions
 from appliance.protocols.sdes.crypto import Crypto
 from appliance.protocols.sdp import profiles
 from appliance.protocols.sdp.fields import DIRECTIONS, MediaLine
+from appliance.values import frozen
 
 SIDES = ("a", "b")
 
@@ -28,7 +29,7 @@ def other(side: str) -> str:
     return "b" if side == "a" else "a"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Quirks:
     """What of SdesOptions shapes contexts rather than lines; kept because contexts are built anew at every answer."""
 
@@ -56,7 +57,7 @@ class Quirks:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Transcoding:
     """What of it an offer may come to; the answer decides (negotiation_transcode). Payload types."""
 
@@ -70,7 +71,7 @@ class Transcoding:
 NO_TRANSCODING = Transcoding()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LegLine:
     """One leg's side of one stream. Its keys come by `proposed`, `local`, `remote` (SDES) or by `dtls`."""
 
@@ -159,7 +160,7 @@ class LegLine:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StreamLine:
     """One stream through the gateway."""
 
@@ -182,7 +183,7 @@ class StreamLine:
         return StreamMedia(self.kind, self.a.media(partner=self.b.direction), self.b.media(partner=self.a.direction))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Slot:
     """One m-line of a leg's SDP, which keeps its place for the life of the call (RFC 3264 section 8)."""
 
@@ -194,7 +195,7 @@ class Slot:
         return self if taken == self.taken else Slot(self.stream, self.media, taken)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Exchange:
     """One offer with its answer, or without it yet: the streams, and the m-lines that each leg sees."""
 
@@ -236,7 +237,7 @@ class Exchange:
         return cls(lines, own, others) if side == "a" else cls(lines, others, own)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OriginState:
     """The o= line we own towards one leg (RFC 3264 section 8): the version moves when the rest of the body does."""
 
@@ -245,7 +246,7 @@ class OriginState:
     digest: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CallState:
     """Everything. `pending` is the exchange whose answer is awaited (and stays for forked or repeated answers)."""
 

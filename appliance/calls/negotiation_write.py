@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 
 from appliance.calls import negotiation_bundle as bundle
@@ -19,6 +19,7 @@ from appliance.protocols.sdes import crypto
 from appliance.protocols.sdp import profiles
 from appliance.protocols.sdp.description import Description, Line, Media
 from appliance.protocols.sdp.fields import DIRECTIONS, Connection, MediaLine, Origin
+from appliance.values import frozen
 
 KEYING = ("crypto", "key-mgmt", "fingerprint", "setup", "connection", "tls-id", "dtls-id", "cryptex", "identity")
 ICE = (
@@ -33,7 +34,7 @@ BROWSER_ATTRIBUTES = frozenset(("msid", "msid-semantic", "ssrc", "ssrc-group")) 
 OWN_ORIGIN = frozenset(("origin", "sdp-version", "force-increment-sdp-ver"))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OutLine:
     """One m-line as it is to be written. `ports` None: refused. `source` None: the other side's SDP has no such
     m-line."""

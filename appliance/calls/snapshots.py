@@ -9,11 +9,23 @@ from typing import Protocol
 from appliance.calls.keying_views import dtls_view, ice_view
 from appliance.calls.media import Address, ContextSpec, LegMedia, LocalPorts, StreamMedia
 from appliance.calls.registry import Branch, Call
-from appliance.calls.views import CallState, CallView, ContextView, Counters, KeyView, LegView, StreamView, WorkerView
+from appliance.calls.views import (
+    CallState,
+    CallView,
+    ContextView,
+    Counters,
+    KeyView,
+    LegView,
+    ReportView,
+    StreamView,
+    WorkerView,
+)
 from appliance.placement.desired_contexts import RECEIVING, contexts
 from appliance.placement.inventory import Inventory, WorkerInventory
 from appliance.placement.load import Sample
 from appliance.placement.placed import PlacedStream
+from appliance.protocols.rtcp import voip_metrics
+from appliance.protocols.rtcp.voip_metrics import VoipMetrics
 from kernels.control.status import CryptoStatus, FlowStatus, KeptDatagram, KeyStatus, WorkerStatus
 from kernels.wire.packet import Drop
 
@@ -171,6 +183,8 @@ class Snapshots:
             rtcp=_counters(rtcp),
             drops=_drops(rtp, rtcp),
             last_packet_age_s=_age(rtp, rtcp),
+            report=_report(rtp if leg.mux else rtcp),
+            voip_metrics=_voip_metrics(rtp if leg.mux else rtcp),
         )
 
     def _also(self, side: str, media: StreamMedia, placed: PlacedStream, counters: bool) -> tuple[ContextView, ...]:
@@ -268,6 +282,17 @@ def _drops(*flows: FlowStatus | None) -> dict[str, int]:
             if count:
                 drops[name] = drops.get(name, 0) + count
     return drops
+
+
+def _report(flow: FlowStatus | None) -> ReportView | None:
+    if flow is None or flow.report is None:
+        return None
+    said = flow.report
+    return ReportView(said.age_s, said.fraction_lost, said.lost, said.jitter, said.round_trip_ms)
+
+
+def _voip_metrics(flow: FlowStatus | None) -> VoipMetrics | None:
+    return voip_metrics.parse(flow.voip_metrics) if flow and flow.voip_metrics else None
 
 
 def _age(*flows: FlowStatus | None) -> float | None:

@@ -8,11 +8,11 @@ With rtcp-mux a leg has one flow for both; its RTCP partner pointers lead there.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from appliance.calls.media import IceCredentials, IceMedia, LegMedia, LocalPorts, StreamMedia
 from appliance.errors import InvalidRequest
 from appliance.placement.placed import FLOWS, PlacedStream
+from appliance.values import changed
 from kernels.control.commands import MOST_EXTENSIONS, MOST_PAYLOAD_TYPES, InstallFlow, InstallIce, Pairs, Transcodings
 
 PAYLOAD_TYPES = frozenset((*range(64), *range(96, 128)))  # 64 to 95 would be taken for RTCP (RFC 5761 section 4)
@@ -105,7 +105,7 @@ def _flows(
     if not leg.mux:
         receive, send = _rtcp_contexts(side, leg, placed) if leg.rtcp_apart else (rtp.receive, rtp.send)
         # RTCP flows whatever the direction attribute says (RFC 3264 section 5.1)
-        yield replace(
+        yield changed(
             rtp,
             slot=placed.flows[f"{side}_rtcp"],
             port=ours.rtcp,
@@ -138,16 +138,17 @@ def _tap_flows(
     """Of a leg that gets copies: as any leg's, but heard by nobody. `_chained` says whom it follows."""
     if leg.interface:
         for flow in _flows(side, leg, interface, ours, placed, None, None):
-            yield replace(flow, tap=True, may_send=True)  # so that all it sends is dropped under one name
+            yield changed(flow, tap=True, may_send=True)  # so that all it sends is dropped under one name
 
 
 def _rewriting(leg: LegMedia) -> tuple[Pairs, Transcodings, Pairs | None]:
     """Numbers for RTP towards a leg. What comes back to its own sender has the right ones. InvalidRequest: more than a
     flow has room for, or none that RTP can carry (RFC 5761 section 4, RFC 8285)."""
     types, extensions = leg.payload_types, leg.extensions
-    every = [*types, *((before, now) for before, now, _ in leg.transcode)]
-    if len(every) > MOST_PAYLOAD_TYPES or any(
-        not 0 <= before < 128 or now not in PAYLOAD_TYPES for before, now in every
+    every = [*types, *((before, now) for before, now, _ in leg.transcode)] if leg.transcode else types
+    if every and (
+        len(every) > MOST_PAYLOAD_TYPES
+        or any(not 0 <= before < 128 or now not in PAYLOAD_TYPES for before, now in every)
     ):
         raise InvalidRequest("payload types cannot be mapped so", "payload_types")
     if extensions is not None and (

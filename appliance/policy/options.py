@@ -7,12 +7,13 @@ the defaults of a deployment (settings, trunk) are a `MediaOptions` too, which t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 
 from appliance.calls.media import Latching, RocPolicy
 from appliance.policy.codec_wishes import CodecWishes
 from appliance.policy.secure_media import SecureMedia
+from appliance.values import frozen
 
 KEEP_TOS = -1  # the TOS octet stays what it was
 MOST_MKI_KEYS = 4  # keys that a line of ours may carry
@@ -51,7 +52,7 @@ class Vbr(StrEnum):
     ALLOW = "allow"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SdesOptions:
     """SDES (RFC 4568) towards the side that receives our SDP; `choice` and the allowances also judge the side that
     sent one."""
@@ -89,7 +90,7 @@ class SdesOptions:
     ssrc_limit: int = 16  # sources per receive context
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DtlsOptions:
     """DTLS-SRTP on one leg (RFC 5763)."""
 
@@ -102,7 +103,7 @@ class DtlsOptions:
     certificate: str = ""  # name of one that stays (key continuity); "": a new one for the call
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MediaOptions:
     """One request's wishes. "This side" is the one whose SDP is handed in, "the other side" gets the SDP we write."""
 

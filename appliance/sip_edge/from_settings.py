@@ -108,6 +108,7 @@ def edge_config(settings: Settings, run: Path) -> EdgeConfig:
     places = Places(run, Path(modules), database.usable(settings, Path(modules)))
     table = RoutingTable(
         trunks=tuple(trunk(row, settings) for row in settings.trunks),
+        sockets=tuple(str(socket) for socket in sip.listen if socket.transport not in websocket.CORE),
         sdes_requires_tls=settings.security.sdes_requires_tls,
         user_agent=sip.user_agent,
         ng=ng,

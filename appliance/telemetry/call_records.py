@@ -48,6 +48,9 @@ class Media:
     sent_octets: int
     failures: int  # did not authenticate, or were replays
     drops: dict[str, int]
+    peer_lost_packets: int | None = None  # of what we sent, by its last RTCP report; null: it sent none
+    round_trip_ms: float | None = None  # between us and it, by RTCP; null: not known
+    peer_mos: float | None = None  # that its phone gave what it heard (RFC 3611); null: it sent none
 
 
 @dataclass
@@ -166,6 +169,8 @@ def _leg(kind: str, side: str, leg: LegView) -> Media:
         rtp.received_packets, rtp.received_octets, rtp.lost_packets,
         heard(rtp.received_packets, rtp.lost_packets) if kind == "audio" else 0.0, rtp.sent_packets, rtp.sent_octets,
         leg.receive.failures if leg.receive else 0, dict(leg.drops),
+        leg.report.lost_packets if leg.report else None, leg.report.round_trip_ms if leg.report else None,
+        leg.voip_metrics.mos_listening if leg.voip_metrics else None,
     )  # fmt: skip
 
 

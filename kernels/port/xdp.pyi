@@ -20,5 +20,7 @@ class XdpPort(AnyPort):
         hops: NextHops,
         busy: bool = False,
     ) -> None: ...
+    def take(self) -> int:
+        """Receive and do nothing with it, as a worker that dies at once; how many. For tests."""
     def frames(self) -> dict[str, int]:
         """Where the frames are: {"ours": ..., "receiving": ..., "sending": ...}; they always add up."""

@@ -126,6 +126,7 @@ class Phone:
         self.edge = ("::1" if v6 else HOST, port)
         self._socket = socket.socket(socket.AF_INET6 if v6 else socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind((source, own))
+        self._socket.setsockopt(socket.SOL_SOCKET, 33, 1 << 20)  # SO_RCVBUFFORCE: hundreds of replies at a time
         self._socket.settimeout(PATIENCE_S)
         self.at: tuple[str, int] = (f"[{source}]" if v6 else source, self._socket.getsockname()[1])
 

@@ -146,6 +146,30 @@ def test_frames_are_found_again(veth: Veth) -> None:
     plane.end()
 
 
+def test_a_burst_that_died_uncounted_is_interrupted(veth: Veth) -> None:
+    """Row F11: killed after it took a burst from the rings and before it counted it. The next one finds that in the
+    positions of the rings: everything that was sent is in the books."""
+    plane, tap = RingPlane(veth), Tap(veth)
+    total = lost = 0
+    for life in range(20):
+        for sequence in range(total, total + 10):
+            tap.send(plane, sequence)
+        total += 10
+        if life % 2:
+            plane.worker.turn()
+        else:
+            taken = plane.xdp.take()
+            assert taken > 0
+            lost += taken
+        plane.start()
+        added_up(plane)
+    wait_for(lambda: plane.worker.turn() or plane.counters().get("received") == total)
+    counters = plane.counters()
+    assert counters["ring_received"] == total and counters["interrupted"] == lost
+    assert counters["forwarded"] == len(tap.heard()) == total - lost
+    plane.end()
+
+
 def test_more_than_the_rings_hold(veth: Veth) -> None:
     """Nobody reads while more arrives than a ring has places: what the kernel lost is counted, the rest goes on."""
     plane, tap = RingPlane(veth), Tap(veth)

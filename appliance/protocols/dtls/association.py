@@ -15,7 +15,7 @@ from appliance.protocols.dtls.outputs import NOTHING, Failed, KeysReady, Outputs
 HANDSHAKE_S = 30.0  # from the first datagram to the end
 ALERT_PATIENCE_S = 1.0  # a plaintext alert may be forged: it counts when the handshake does not go on
 LINGER_S = 30.0  # a peer that did not get our last flight repeats its own so long
-_READ = 8_192  # octets at a time: pyOpenSSL makes and clears a buffer of that size
+_READ = 8_192  # octets at a time: pyOpenSSL makes a buffer of that size; a flight of ours with P-256 has 1,200
 
 
 class Association:
@@ -34,6 +34,7 @@ class Association:
         self._certificate = wish.certificate
         self._legacy = wish.legacy
         self._expected = tuple(wish.fingerprints)
+        self._matched: Fingerprint | None = None  # of them, the one that the peer's certificate has
         self._cookie, self._mtu = cookie, mtu
         self._listened = self._client or not cookie
         self._gate, self._flight = Gate(client=self._client), Flight()
@@ -49,8 +50,12 @@ class Association:
     @property
     def next_timeout(self) -> float | None:
         """When `timeout` wants to be called; calling it early or late does no harm."""
-        wanted = (self._deadline, self._flight.due, self._alert[1] if self._alert else None)
-        return min((when for when in wanted if when is not None), default=None)
+        when = self._deadline
+        if self._flight.due is not None and (when is None or self._flight.due < when):
+            when = self._flight.due
+        if self._alert is not None and (when is None or self._alert[1] < when):
+            when = self._alert[1]
+        return when
 
     @property
     def begun(self) -> bool:
@@ -120,23 +125,29 @@ class Association:
     def expect(self, fingerprints: Iterable[Fingerprint], now: float) -> Outputs:
         """What the peer's certificate has to match is known now."""
         self._expected = tuple(fingerprints)
+        self._match()
         held, self._held = self._held, None
         if not self._expected or held is None:
             self._held = held
             return NOTHING
-        matched = self._match()
-        if matched is None:
+        if self._matched is None:
             return Outputs(self._farewell, _mismatch(self._expected))
-        return Outputs((), KeysReady(held.suite, held.send, held.receive, matched))
+        return Outputs((), KeysReady(held.suite, held.send, held.receive, self._matched))
 
     # ---------------------------------------------------------------- the handshake
+
+    @property
+    def content(self) -> bool:
+        """`judge` has been asked, and has nothing against the certificate."""
+        return bool(self._peer) and self._refused is None
 
     def judge(self, certificate: bytes, *, weak: bool) -> bool:
         """OpenSSL asks, before anything depends on it; a wrong one gets an alert (mission.md row D03)."""
         self._peer = certificate
+        self._match()
         if weak and not self._legacy:
             self._refused = Failed(Reason.WEAK_CERTIFICATE, "the peer's key is too short")
-        elif self._expected and self._match() is None:
+        elif self._expected and self._matched is None:
             self._refused = _mismatch(self._expected)
         return self._refused is None
 
@@ -208,7 +219,7 @@ class Association:
             return self._fail(Failed(Reason.NO_MASTER_SECRET, "RFC 7627 is required"), now, flight)
         material = connection.export_keying_material(keys.EXPORTER_LABEL, keys.octets(suite))
         send, receive = keys.split(suite, material, client=self._client)
-        matched = self._match()
+        matched = self._matched
         if self._expected and matched is None:  # told after the certificate had come
             return self._fail(_mismatch(self._expected), now, flight)
         ready = KeysReady(suite.name, send, receive, matched or fingerprints.of(self._peer))
@@ -220,15 +231,18 @@ class Association:
     def _written(self, connection: SSL.Connection) -> tuple[bytes, ...]:
         written = b""
         try:
-            while True:
-                written += connection.bio_read(_READ)
+            written = found = connection.bio_read(_READ)
+            while len(found) == _READ:
+                found = connection.bio_read(_READ)
+                written += found
         except SSL.WantReadError:
-            return records.pack(written, self._mtu)
+            pass
+        return records.pack(written, self._mtu)
 
     # ---------------------------------------------------------------- its end
 
-    def _match(self) -> Fingerprint | None:
-        return fingerprints.match(self._peer, self._expected) if self._peer else None
+    def _match(self) -> None:
+        self._matched = fingerprints.match(self._peer, self._expected) if self._peer else None
 
     def _fail(self, failed: Failed, now: float, flight: tuple[bytes, ...] = ()) -> Outputs:
         """The peer is told: by the alert that OpenSSL wrote, or by close_notify when it found nothing wrong."""

@@ -14,6 +14,10 @@ from appliance.protocols.ng.value import Value
 SETS, LISTS = ("strip", "mask", "consume", "accept", "exempt"), ("offer", "order", "transcode")  # of CodecWishes
 MAX_WORDS = 512  # words taken from one value; more is no honest configuration
 
+NO_TRANSCODING = "media is relayed as it is"  # why keys and words are not to be had
+NO_RECORDING = "recording"
+NO_DTMF = "DTMF is relayed as it is"
+
 
 @dataclass(slots=True)
 class SdesWishes:
