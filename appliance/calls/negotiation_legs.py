@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from appliance.calls import negotiation_bundle as bundle
 from appliance.calls import negotiation_dtls as dtls
 from appliance.calls import negotiation_keys as keys
 from appliance.calls import negotiation_read as reading
@@ -72,6 +73,7 @@ def offerers(
         quirks=Quirks.of(sdes),
         known=said.own,
         ids=said.own_ids,
+        mid_extension=bundle.extension(line.source),
     )
 
 
