@@ -73,7 +73,8 @@ class _Reader:
         while data[at] != _END:
             key, at = self._string(at)
             value, at = self.value(at, depth)
-            values.setdefault(key, value)
+            if key not in values:
+                values[key] = value
         return values, at + 1
 
     def _string(self, at: int) -> tuple[str, int]:
@@ -100,7 +101,9 @@ def _encode(value: Value, add: Callable[[str], None]) -> None:
     """By the exact type where it is an ordinary one: the reply to a `delete` has some two hundred values, and to ask
     for an abstract class is dear."""
     kind = type(value)
-    if kind is dict:
+    if kind is str:
+        add(_text(value))  # type: ignore[arg-type]
+    elif kind is dict:
         _encode_items(value, add)  # type: ignore[arg-type]
     elif kind is list:
         _encode_list(value, add)  # type: ignore[arg-type]
@@ -122,9 +125,8 @@ def _encode_items(value: Mapping[str, Value], add: Callable[[str], None]) -> Non
         kind = type(item)
         if kind is int:
             add(f"{_key(key)}i{item}e")
-        elif kind is str:
-            add(_key(key))
-            add(_text(item))  # type: ignore[arg-type]
+        elif kind is str and item.isascii():  # type: ignore[union-attr]
+            add(f"{_key(key)}{len(item)}:{item}")  # type: ignore[arg-type]
         elif item is not None:
             add(_key(key))
             _encode(item, add)
