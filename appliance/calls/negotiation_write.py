@@ -160,9 +160,7 @@ def _session(base: Description, options: MediaOptions, host: str, *, sip: bool, 
         elif line.type == "a" and value.startswith("group:"):
             if value.startswith("group:BUNDLE") or not names_hold:
                 continue  # every stream has ports of its own behind us (row G17)
-        elif sip and _of_the_hop(line, BROWSER_ATTRIBUTES):
-            continue
-        elif not options.rtcp_xr and _of_the_hop(line, EXTENDED_REPORTS):
+        elif (sip and _of_the_hop(line, BROWSER_ATTRIBUTES)) or (not options.rtcp_xr and _of_the_hop(line, EXTENDED_REPORTS)):
             continue
         kept.append(f"{line.type}={value}{end}")
     return "".join(kept), connection
