@@ -147,6 +147,7 @@ def _session(base: Description, options: MediaOptions, host: str, *, sip: bool, 
     """Session part below o=, and the host its c= line says afterwards ("" without one). `sip`: no WebRTC leg;
     `names_hold`: groups name m-lines as this leg does."""
     end, connection, kept = base.session.end, "", []
+    unwanted = (BROWSER_ATTRIBUTES if sip else frozenset()) | (frozenset() if options.rtcp_xr else EXTENDED_REPORTS)
     for line in base.session.lines:
         value = line.value
         if line.type in ("v", "o", "k", "") or _of_the_hop(line, HOP_ATTRIBUTES):
@@ -160,9 +161,7 @@ def _session(base: Description, options: MediaOptions, host: str, *, sip: bool, 
         elif line.type == "a" and value.startswith("group:"):
             if value.startswith("group:BUNDLE") or not names_hold:
                 continue  # every stream has ports of its own behind us (row G17)
-        elif sip and _of_the_hop(line, BROWSER_ATTRIBUTES):
-            continue
-        elif not options.rtcp_xr and _of_the_hop(line, EXTENDED_REPORTS):
+        elif _of_the_hop(line, unwanted):
             continue
         kept.append(f"{line.type}={value}{end}")
     return "".join(kept), connection
