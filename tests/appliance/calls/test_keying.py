@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -32,7 +33,8 @@ from appliance.config.dtls import Dtls
 from appliance.placement.injector import Injector
 from appliance.protocols.dtls.outputs import Failed, KeysReady, Reason
 from appliance.protocols.stun import message as stun
-from appliance.state.store import Loaded
+from appliance.state.store import CallStore, Loaded
+from appliance.state.vault import Vault
 from tests.appliance.fake_plane import FakePlane
 from tests.appliance.rig import MemoryStore, Rig
 
@@ -631,3 +633,30 @@ async def test_secrets_stay_where_they_are(house: House) -> None:
     shown = repr((house.rig.calls.get("c"), house.told(), house.branch.keyed, house.branch.media, call))
     for secret in (repr(bytes([7]) * 16)[2:-1], repr(bytes([8]) * 16)[2:-1], "pwd of", "private key"):
         assert secret not in shown
+
+
+async def test_keys_are_in_the_record_before_the_peer_can_use_them(tmp_path: Path) -> None:
+    """F1: when our last flight leaves, and with it the peer's leave to send, a control process that dies there leaves
+    a record that has the keys. However fast the worker answers, and with others' keys in the same turn."""
+    plane, vault = FakePlane(), Vault(bytes(32))
+    house = House(plane, CallStore(tmp_path / "calls.db", vault))  # type: ignore[arg-type]
+    store: Any = house.rig.store
+    seen: list[str] = []
+
+    def inject(worker: int, flow: int, data: bytes, to: tuple[str, int], *, wake: bool = True) -> None:
+        name = data.decode()
+        row = store._db.execute("SELECT record FROM calls WHERE name = ?", (name.encode(),)).fetchone()
+        call = persistence.from_record(name, vault.open(row[0], name.encode()), lambda count: bytes(count))
+        seen.extend(f"{name} {seat.side}" for branch in call.branches for seat in branch.keyed)
+
+    for name in ("c", "d"):
+        await house.up(leg(wish(), remote=True), call_id=name)
+    await asyncio.sleep(0.02)
+    plane.inject = inject  # type: ignore[method-assign]
+    for number, name in enumerate(("c", "d")):
+        key = list(house.associations.opened)[number]
+        house.keying.event(key, Address(*PEER), keys(2 * number + 1))
+        house.keying.datagram(key, Address(*PEER), name.encode())
+    await asyncio.sleep(0.05)
+    assert seen == ["c b", "d b"]
+    store.close()
