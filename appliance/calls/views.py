@@ -192,6 +192,7 @@ class ReportView:
     lost_packets: int  # in all; negative: duplicates
     jitter: int  # in units of the stream's timestamp
     round_trip_ms: float | None  # between us and it; None: it answered no sender report yet
+    jitter_ms: float | None = None  # None: the clocks of the codecs that may come differ
 
 
 @frozen

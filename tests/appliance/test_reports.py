@@ -52,6 +52,7 @@ def test_what_a_phone_reports(tmp_path: Path) -> None:
         assert row[2] == "b" and row[5:8] == ["10.2", "4", "33"]
         leg = json.loads(show(built.run, "c", "--json"))["streams"][0]["b"]
         assert leg["report"]["lost_packets"] == "4" and 0 < leg["report"]["round_trip_ms"] < 2000
+        assert leg["report"]["jitter_ms"] == 33 / 8  # PCMU has 8 units in a millisecond
         assert leg["voip_metrics"]["r_factor"] == 93
         assert "Traceback" not in built.log
         alice.close()
