@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
-from functools import cache
+from functools import cache, wraps
 from operator import attrgetter
 from typing import Any, TypeVar, dataclass_transform
 
 Kind = TypeVar("Kind")
+Made = TypeVar("Made")
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
@@ -34,3 +35,21 @@ def changed(value: Kind, /, **changes: Any) -> Kind:
 def _fields(kind: type[Any]) -> tuple[Callable[[Any], tuple[Any, ...]], dict[str, int]]:
     names = [one.name for one in fields(kind)]
     return attrgetter(*names), {name: place for place, name in enumerate(names)}
+
+
+def remembered(make: Callable[[Kind], Made], most: int = 256) -> Callable[[Kind], Made]:
+    """`make`, done once for each value. By identity: a hash over all of a value's fields costs more than most of what
+    is made of it. For values that are handed on rather than made anew (the options of trunks)."""
+    known: dict[int, tuple[Kind, Made]] = {}
+
+    @wraps(make)
+    def find(value: Kind) -> Made:
+        entry = known.get(id(value))
+        if entry is not None and entry[0] is value:
+            return entry[1]
+        if len(known) >= most:
+            known.clear()
+        known[id(value)] = entry = (value, make(value))
+        return entry[1]
+
+    return find

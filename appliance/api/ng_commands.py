@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
 from typing import TypeAlias
 
 from appliance.api import ng_media
@@ -32,6 +31,7 @@ from appliance.protocols.ng.codec import (
 from appliance.protocols.ng.flags import Asked
 from appliance.protocols.ng.value import Value, text
 from appliance.protocols.ng.wishes import number
+from appliance.values import changed
 
 LIST_LIMIT = 32  # rtpengine's default
 LIST_MOST = 10_000
@@ -147,24 +147,26 @@ class NgCommands:
 
     def with_warnings(self, body: dict[str, Value], options: MediaOptions) -> dict[str, Value]:
         """`warning` names what was not understood and what is not to be had; rtpengine logs it instead."""
+        if not options.unknown and not options.unavailable:
+            return body
         parts = [
             f"{what}: " + ", ".join(word[:40] for word in words[:8])
             for what, words in (("not understood", options.unknown), ("not available", options.unavailable))
             if words
         ]
-        if parts:
-            body["warning"] = "; ".join(parts)
+        body["warning"] = "; ".join(parts)
         return body
 
     async def _rewritten(self, reply: SdpReply, call_id: str, sender: str, asked: Asked) -> Body:
-        strange = await ng_media.echo_and_drop(self.calls, call_id, sender, asked)
+        strange = await ng_media.echo_and_drop(self.calls, call_id, sender, asked) if asked.values else []
         options, sdp = asked.options, reply.sdp
         if "loop-protect" in options.flags:
             sdp = loop.mark(sdp, self.rules.secret)
-        told = replace(
-            options, unknown=(*options.unknown, *strange), unavailable=(*options.unavailable, *reply.unavailable)
-        )
-        return self.with_warnings(ok(sdp=text(sdp)), told)
+        if strange or reply.unavailable:
+            options = changed(
+                options, unknown=(*options.unknown, *strange), unavailable=(*options.unavailable, *reply.unavailable)
+            )
+        return self.with_warnings(ok(sdp=text(sdp)), options)
 
     def _passes_untouched(self, sdp: bytes, options: MediaOptions) -> bool:
         return "loop-protect" in options.flags and loop.is_marked(sdp, self.rules.secret)

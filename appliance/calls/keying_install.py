@@ -144,7 +144,8 @@ class Installer:
         for _, _, begun in ready.values():
             self._counts.ended("keyed", None if begun is None else now - begun)
         self._keyed(call, before, branch.media)
-        self._ledger.publish(EventKind.KEYED, call, ", ".join(str(transport.seat) for transport in ready))
+        if self._ledger.bus:
+            self._ledger.publish(EventKind.KEYED, call, ", ".join(str(transport.seat) for transport in ready))
 
     # ---------------------------------------------------------------- failures
 

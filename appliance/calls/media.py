@@ -123,6 +123,18 @@ class DtlsMedia:
 
 
 @frozen
+class Bundled:
+    """One of several streams that share a port on a leg (RFC 9143), and with it address, keys, ICE and DTLS: those of
+    the carrier. How its packets are told from the others' (section 9.2)."""
+
+    carrier: int  # m-line whose port it is
+    member: bool = False  # it is another stream's port
+    mid: str = ""
+    payload_types: tuple[int, ...] = ()  # that the peer may send for it
+    extension: int = 0  # id of the header extension that carries MID on this leg; 0: not agreed on
+
+
+@frozen
 class LegMedia:
     """One media stream (m-line) as one leg sees it. A leg without keys in a direction is plain RTP there."""
 
@@ -150,6 +162,7 @@ class LegMedia:
     rtcp_receive: ContextSpec | None = None  # of RTCP, where `rtcp_apart`: for it `receive` and `send` do not count
     rtcp_send: ContextSpec | None = None
     rtcp_receive_also: ContextSpec | None = None
+    bundle: Bundled | None = None  # several streams share its port
 
     @property
     def rtcp_apart(self) -> bool:

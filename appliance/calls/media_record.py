@@ -1,5 +1,5 @@
-"""IceMedia and DtlsMedia to JSON-compatible values and back. They hold passwords and private keys: whoever stores them
-wraps them first."""
+"""IceMedia, DtlsMedia and Bundled to JSON-compatible values and back. They hold passwords and private keys: whoever
+stores them wraps them first."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from base64 import b64decode
 from binascii import b2a_base64
 from typing import Any
 
-from appliance.calls.media import DtlsMedia, Fingerprint, IceCredentials, IceMedia, LocalCertificate
+from appliance.calls.media import Bundled, DtlsMedia, Fingerprint, IceCredentials, IceMedia, LocalCertificate
 
 
 def text(octets: bytes) -> str:
@@ -61,6 +61,15 @@ def dtls_in(value: list[Any]) -> DtlsMedia:
         tuple(map(str, suites)),
         bool(legacy),
     )
+
+
+def bundle_out(bundle: Bundled) -> list[Any]:
+    return [bundle.carrier, bundle.member, bundle.mid, list(bundle.payload_types), bundle.extension]
+
+
+def bundle_in(value: list[Any]) -> Bundled:
+    carrier, member, mid, payload_types, extension = value
+    return Bundled(int(carrier), bool(member), str(mid), tuple(map(int, payload_types)), int(extension))
 
 
 def certificate_out(certificate: LocalCertificate) -> list[str]:

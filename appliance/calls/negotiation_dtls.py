@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from base64 import urlsafe_b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from appliance.calls.media import DtlsMedia, Fingerprint, LocalCertificate
@@ -92,7 +92,7 @@ def read(sdp: Description, media: Media, *, offer: bool, sha1: bool) -> Said:
     return Said(_strongest(values, sha1=sha1), setup, tls_id if _TLS_ID.match(tls_id) else "")
 
 
-def _strongest(values: list[str], *, sha1: bool) -> tuple[Fingerprint, ...]:
+def _strongest(values: Sequence[str], *, sha1: bool) -> tuple[Fingerprint, ...]:
     """The fingerprints of the strongest hash that we may take: one of them has to match (RFC 8122 section 5.1)."""
     if not values:
         raise NoDtls("no a=fingerprint")

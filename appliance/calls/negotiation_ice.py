@@ -51,7 +51,7 @@ def read(sdp: Description, media: Media) -> Said | None:
     ufrag, pwd = sdp.attribute(media, "ice-ufrag"), sdp.attribute(media, "ice-pwd")
     if ufrag is None or pwd is None or not _UFRAG.match(ufrag) or not _PWD.match(pwd):
         return None
-    said = media.attributes("ice-options") + sdp.session.attributes("ice-options")
+    said = [*media.attributes("ice-options"), *sdp.session.attributes("ice-options")]
     trickle = any("trickle" in options.split() for options in said)
     ended = media.has("end-of-candidates") or sdp.session.has("end-of-candidates")
     return Said(

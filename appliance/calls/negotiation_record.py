@@ -89,6 +89,7 @@ def _line(line: StreamLine) -> dict[str, Any]:
         "a": _leg(line.a),
         "b": _leg(line.b),
         "placement": _placement(line.placement),
+        **({"kept": _placement(line.kept)} if line.kept else {}),
     }
 
 
@@ -98,6 +99,7 @@ def _read_line(record: Mapping[str, Any]) -> StreamLine:
         _read_leg(record["a"]),
         _read_leg(record["b"]),
         _read_placement(record["placement"]),
+        _read_placement(record.get("kept")),
     )
 
 
@@ -141,6 +143,12 @@ def _rare(leg: LegLine) -> dict[str, Any]:
         rare["dtls"] = _dtls(leg.dtls)
     if leg.bundled:
         rare["bundled"] = True
+    if leg.carrier is not None:
+        rare["carrier"] = leg.carrier
+    if leg.mid_extension:
+        rare["mid_extension"] = leg.mid_extension
+    if leg.apart is not None:
+        rare["apart"] = _leg(leg.apart)
     return rare
 
 
@@ -221,6 +229,9 @@ def _read_leg(record: Mapping[str, Any]) -> LegLine:
         ice=_read_ice(record["ice"]) if "ice" in record else None,
         dtls=_read_dtls(record["dtls"]) if "dtls" in record else None,
         bundled=record.get("bundled", False),
+        carrier=record.get("carrier"),
+        mid_extension=record.get("mid_extension", 0),
+        apart=_read_leg(record["apart"]) if "apart" in record else None,
     )
 
 

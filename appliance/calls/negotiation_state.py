@@ -12,16 +12,26 @@ from dataclasses import field, replace
 from typing import Any
 
 from appliance.calls import negotiation_keys as keys
-from appliance.calls.media import Address, ContextSpec, Latching, LegMedia, RocPolicy, StreamMedia, StreamPlacement
+from appliance.calls.media import (
+    Address,
+    Bundled,
+    ContextSpec,
+    Latching,
+    LegMedia,
+    RocPolicy,
+    StreamMedia,
+    StreamPlacement,
+)  # fmt: skip
 from appliance.calls.negotiation_dtls import DtlsLine
 from appliance.calls.negotiation_ice import IceLine
 from appliance.policy.options import SdesOptions
 from appliance.protocols.sdes.crypto import Crypto
 from appliance.protocols.sdp import profiles
 from appliance.protocols.sdp.fields import DIRECTIONS, MediaLine
-from appliance.values import frozen
+from appliance.values import changed, frozen
 
 SIDES = ("a", "b")
+PAYLOAD_TYPES = (*range(64), *range(96, 128))  # 64 to 95 would be taken for RTCP (RFC 5761 section 4)
 
 
 def other(side: str) -> str:
@@ -95,6 +105,9 @@ class LegLine:
     ice: IceLine | None = None
     dtls: DtlsLine | None = None
     bundled: bool = False  # may be in a BUNDLE group: the peer's, or ours in an offer
+    carrier: int | None = None  # the stream whose port, and transport, this one shares; its own number: others share it
+    mid_extension: int = 0  # id of the header extension that carries MID on this leg; 0: not agreed on
+    apart: LegLine | None = None  # an offerer's leg as it would be without the m-line that carries it
     latching: Latching | None = None
     quirks: Quirks = Quirks()
     known: tuple[tuple[str, str], ...] = ()  # payload type -> codec, all that was said on this leg (RFC 3264 8.3.2)
@@ -134,8 +147,8 @@ class LegLine:
             sdes = replace(sdes, roc=RocPolicy.KEEP)
         return keys.context(self.local, sdes, self.sending_mki)
 
-    def media(self, *, partner: str) -> LegMedia:
-        """As desired media; `partner` is the other leg's direction."""
+    def media(self, line: int, *, partner: str) -> LegMedia:
+        """As desired media of stream `line`; `partner` is the other leg's direction."""
         sends, receives = DIRECTIONS[self.direction]
         partner_sends, partner_receives = DIRECTIONS[partner]
         sdes = self.quirks.options()
@@ -155,9 +168,20 @@ class LegLine:
             extensions=self.extensions,
             receive_also=self.also_contexts(),
             latching=self.latching or (Latching.AUTHENTICATED if self.secure else Latching.SIGNALLED_HOST),
-            ice=self.ice.media() if self.ice else None,
-            dtls=self.dtls.media() if self.dtls else None,
+            ice=self.ice.media() if self.ice and not self._member(line) else None,
+            dtls=self.dtls.media() if self.dtls and not self._member(line) else None,
+            bundle=self._bundle(line),
         )
+
+    def _member(self, line: int) -> bool:
+        return self.carrier not in (None, line)
+
+    def _bundle(self, line: int) -> Bundled | None:
+        if self.carrier is None:
+            return None
+        said = {word for word, _ in self.known}
+        numbers = tuple(number for number in PAYLOAD_TYPES if str(number) in said)
+        return Bundled(self.carrier, self._member(line), self.mid, numbers, self.mid_extension)
 
 
 @frozen
@@ -168,6 +192,7 @@ class StreamLine:
     a: LegLine
     b: LegLine
     placement: StreamPlacement | None = None  # None: refused, or ended
+    kept: StreamPlacement | None = None  # of one that has ended, while it carries others
 
     @property
     def live(self) -> bool:
@@ -177,10 +202,12 @@ class StreamLine:
         return self.a if side == "a" else self.b
 
     def with_leg(self, side: str, leg: LegLine) -> StreamLine:
-        return replace(self, a=leg) if side == "a" else replace(self, b=leg)
+        return changed(self, a=leg) if side == "a" else changed(self, b=leg)
 
-    def media(self) -> StreamMedia:
-        return StreamMedia(self.kind, self.a.media(partner=self.b.direction), self.b.media(partner=self.a.direction))
+    def media(self, line: int) -> StreamMedia:
+        """As desired media of stream `line`."""
+        a, b = self.a.media(line, partner=self.b.direction), self.b.media(line, partner=self.a.direction)
+        return StreamMedia(self.kind, a, b)
 
 
 @frozen
@@ -216,20 +243,20 @@ class Exchange:
 
     def sending(self, stream: int, side: str, mki: bytes) -> Exchange:
         """The same with another key of ours in use towards one leg of a stream."""
-        changed = tuple(
+        lines = tuple(
             line.with_leg(side, replace(line.leg(side), sending_mki=mki)) if at == stream else line
             for at, line in enumerate(self.lines)
         )
-        return replace(self, lines=changed)
+        return replace(self, lines=lines)
 
     def without(self, gone: tuple[Crypto, ...], stream: int, side: str) -> Exchange:
         """The same, these further lines of a peer's being forgotten on one leg of a stream."""
-        changed = list(self.lines)
-        if stream < len(changed):
-            leg = changed[stream].leg(side)
+        lines = list(self.lines)
+        if stream < len(lines):
+            leg = lines[stream].leg(side)
             kept = tuple(line for line in leg.also if line not in gone)
-            changed[stream] = changed[stream].with_leg(side, replace(leg, also=kept))
-        return replace(self, lines=tuple(changed))
+            lines[stream] = lines[stream].with_leg(side, replace(leg, also=kept))
+        return replace(self, lines=tuple(lines))
 
     @classmethod
     def of(cls, side: str, lines: tuple[StreamLine, ...], own: tuple[Slot, ...], others: tuple[Slot, ...]) -> Exchange:
@@ -264,5 +291,5 @@ class CallState:
     def moved(self, side: str, origin: OriginState, **change: Any) -> CallState:
         """The state after a step that wrote an SDP, and so an o= line, for `side`."""
         if side == "a":
-            return replace(self, origin_a=origin, **change)
-        return replace(self, origin_b=origin, **change)
+            return changed(self, origin_a=origin, **change)
+        return changed(self, origin_b=origin, **change)

@@ -151,7 +151,8 @@ class Snapshots:
         self, branch: Branch, line: int, side: str, media: StreamMedia, placed: PlacedStream, counters: bool
     ) -> LegView:
         leg = media.leg(side)
-        worker, ours = placed.placement.worker, placed.placement.leg(side)
+        at, whose, there = _carrier(branch, line, side, leg, placed)  # of what streams at one port share
+        worker, ours = there.placement.worker, there.placement.leg(side)
         if leg.mux:
             ours = LocalPorts(ours.address, ours.rtp, ours.rtp)
         rtp = rtcp = None
@@ -173,13 +174,13 @@ class Snapshots:
             echo=leg.echo,
             transcoding=_transcoding(leg),
             latching=leg.latching.value,
-            receive=self._context(worker, leg.receive, placed.cryptos.get(f"{side}_receive"), counters),
-            send=self._context(worker, leg.send, placed.cryptos.get(f"{side}_send"), counters),
+            receive=self._context(worker, whose.receive, there.cryptos.get(f"{side}_receive"), counters),
+            send=self._context(worker, whose.send, there.cryptos.get(f"{side}_send"), counters),
             rtcp_receive=self._context(worker, leg.rtcp_receive, placed.cryptos.get(f"{side}_rtcp_receive"), counters),
             rtcp_send=self._context(worker, leg.rtcp_send, placed.cryptos.get(f"{side}_rtcp_send"), counters),
-            dtls=dtls_view(branch, line, side, leg),
-            ice=ice_view(leg, rtp, rtcp),
-            receive_also=self._also(side, media, placed, counters) if leg.receive_also else (),
+            dtls=dtls_view(branch, at, side, whose),
+            ice=ice_view(whose, rtp if at == line else self._flow(worker, there.flows.get(f"{side}_rtp")), rtcp),
+            receive_also=self._also(side, branch.media[at], there, counters) if whose.receive_also else (),
             rtp=_counters(rtp),
             rtcp=_counters(rtcp),
             drops=_drops(rtp, rtcp),
@@ -235,6 +236,18 @@ class Snapshots:
             return self._readings.crypto(worker, slot)
         except (LookupError, OSError):
             return None
+
+
+def _carrier(
+    branch: Branch, line: int, side: str, leg: LegMedia, placed: PlacedStream
+) -> tuple[int, LegMedia, PlacedStream]:
+    """The stream whose port, keys, ICE and DTLS a leg has (BUNDLE): most have their own."""
+    if leg.bundle is None or not leg.bundle.member or branch.placement is None:
+        return line, leg, placed
+    at = leg.bundle.carrier
+    if at not in branch.media or at not in branch.placement.streams:
+        return line, leg, placed
+    return at, branch.media[at].leg(side), branch.placement.streams[at]
 
 
 def _key(key: KeyStatus) -> KeyView:

@@ -228,6 +228,12 @@ class Trunk(Table):
         "for RTCP at all (require); not taken (off).",
         effect=Effect.NEXT_CALL,
     )
+    rtcp_xr: Literal["pass", "remove"] = row(
+        "pass",
+        help="What the other side says of extended RTCP reports (a=rtcp-xr, RFC 3611) reaches it (pass), or not "
+        "(remove): for phones that choke on it.",
+        effect=Effect.NEXT_CALL,
+    )
     sdes_over_cleartext: Literal["refuse", "allow"] = row(
         "refuse",
         help="SDES keys to and from it over SIP that is not TLS (or WSS), though security.sdes_requires_tls holds. "

@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from appliance.calls.media import StreamMedia, StreamPlacement
 from appliance.errors import InvalidRequest, NoCapacity
+from appliance.placement.desired_bundle import bundled
 from appliance.placement.desired_contexts import cryptos
 from appliance.placement.desired_flows import agents, flow_of, flows
 from appliance.placement.desired_state import Desired, merge
@@ -22,6 +23,8 @@ def desired_of(streams: Mapping[int, StreamMedia], placed: Mapping[int, PlacedSt
     """`desired` of all streams of a branch, by m-line, with the chains of those that are copies of others. NoCapacity,
     InvalidRequest."""
     state = merge([desired(media, placed[line]) for line, media in streams.items()])
+    if any(media.a.bundle or media.b.bundle for media in streams.values()):
+        state = bundled(state, streams, placed)
     taps = {line: media for line, media in streams.items() if media.copies_of in streams}
     for media in taps.values():  # a copy that comes back in would be copied again
         _refuse_loop(media, *(one.placement for one in placed.values()))

@@ -85,6 +85,7 @@ QUIRKS: tuple[tuple[str, object, str], ...] = (
     ("ice", "offer", "ICE=force"),
     ("rtcp_mux", "offer", "rtcp-mux-offer"),
     ("rtcp_mux", "require", "rtcp-mux-require"),
+    ("rtcp_xr", "remove", "no-rtcp-xr"),
 )
 # What is said of a trunk only while it is the one whose SDP comes.
 JUDGING: tuple[tuple[str, object, str], ...] = (

@@ -178,6 +178,8 @@ def _rare_out(leg: LegMedia) -> dict[str, Any]:
         rare["ice"] = media_record.ice_out(leg.ice)
     if leg.dtls is not None:
         rare["dtls"] = media_record.dtls_out(leg.dtls)
+    if leg.bundle is not None:
+        rare["bundle"] = media_record.bundle_out(leg.bundle)
     return rare
 
 
@@ -195,6 +197,8 @@ def _rare_in(value: dict[str, Any]) -> dict[str, Any]:
         rare["ice"] = media_record.ice_in(rare["ice"])
     if "dtls" in rare:
         rare["dtls"] = media_record.dtls_in(rare["dtls"])
+    if "bundle" in rare:
+        rare["bundle"] = media_record.bundle_in(rare["bundle"])
     return rare
 
 

@@ -7,7 +7,7 @@ from dataclasses import field, replace
 import pytest
 
 from appliance.calls.media import Address, LegMedia
-from appliance.values import changed, frozen
+from appliance.values import changed, frozen, remembered
 from kernels.control.commands import InstallFlow
 
 
@@ -39,3 +39,18 @@ def test_changed_does_what_replace_does(value: object, changes: dict[str, object
     assert changed(value, **changes) == replace(value, **changes) != value == before  # type: ignore[type-var]
     with pytest.raises(KeyError):
         changed(value, no_such_field=1)
+
+
+def test_what_is_made_of_a_value_is_made_once() -> None:
+    """By identity, and no more of it than said is kept."""
+    made: list[Point] = []
+
+    def length(point: Point) -> int:
+        made.append(point)
+        return point.x + point.y
+
+    find, points = remembered(length, most=2), [Point(1), Point(1), Point(3)]
+    assert [find(one) for one in points[:2] * 3] == [1] * 6
+    assert len(made) == 2
+    assert [find(one) for one in points * 2] == [1, 1, 3] * 2
+    assert len(made) <= 8

@@ -8,12 +8,14 @@ from OpenSSL import SSL
 
 from appliance.calls.media import Address, DtlsMedia, Fingerprint
 from appliance.protocols.dtls import contexts, failures, fingerprints, keys, records
+from appliance.protocols.dtls.answer import Answer
 from appliance.protocols.dtls.flight import Flight
 from appliance.protocols.dtls.gate import Admitted, Gate
 from appliance.protocols.dtls.outputs import NOTHING, Failed, KeysReady, Outputs, Reason
 
 HANDSHAKE_S = 30.0  # from the first datagram to the end
 ALERT_PATIENCE_S = 1.0  # a plaintext alert may be forged: it counts when the handshake does not go on
+DOUBT_S = 1.0  # a server's flight whose signature we cannot check: it counts when no other one comes
 LINGER_S = 30.0  # a peer that did not get our last flight repeats its own so long
 _READ = 8_192  # octets at a time: pyOpenSSL makes a buffer of that size; a flight of ours with P-256 has 1,200
 
@@ -41,6 +43,8 @@ class Association:
         self._connection: SSL.Connection | None = None
         self._deadline: float | None = None  # of the handshake, then of the lingering
         self._alert: tuple[int, float] | None = None  # description, and when it counts
+        self._answer: Answer | None = None  # of the server; None: we are that, or it may be of an old version
+        self._doubt: float | None = None  # when a flight of it counts that cannot be checked
         self._answered = -1  # newest handshake message of the peer when our last flight was made
         self._peer = b""  # its certificate
         self._refused: Failed | None = None  # by `judge`
@@ -55,6 +59,8 @@ class Association:
             when = self._flight.due
         if self._alert is not None and (when is None or self._alert[1] < when):
             when = self._alert[1]
+        if self._doubt is not None and (when is None or self._doubt < when):
+            when = self._doubt
         return when
 
     @property
@@ -91,14 +97,28 @@ class Association:
             return NOTHING
         if self._connection is None and not self._accept(admitted, now):
             return self._impossible(now)
-        assert self._connection is not None
-        self._connection.bio_write(admitted.data)
-        if not self._listened and not self._listen():
-            return NOTHING
-        given = self._step(now)
+        data = admitted.data if self._answer is None else self._believed(self._answer, admitted.data, now)
+        given = self._read(data, now) if data else NOTHING
         if not given.datagrams and given.event is None and admitted.oldest is not None:
             return Outputs(self._flight.answer(now) if admitted.oldest <= self._answered else ())
         return given
+
+    def _read(self, data: bytes, now: float) -> Outputs:
+        assert self._connection is not None
+        self._connection.bio_write(data)
+        if not self._listened and not self._listen():
+            return NOTHING
+        return self._step(now)
+
+    def _believed(self, answer: Answer, data: bytes, now: float) -> bytes:
+        """Of a datagram of the server, what OpenSSL may see."""
+        taken = answer.take(data)
+        self._gate.bounded = answer.good
+        if answer.good:
+            self._doubt = None
+        elif answer.doubtful and self._doubt is None:
+            self._doubt = now + DOUBT_S
+        return taken
 
     def timeout(self, now: float) -> Outputs:
         """Whatever is due: a flight again, the end of patience, the end of what is kept."""
@@ -108,9 +128,15 @@ class Association:
             self._deadline, self._flight = None, Flight()
         if self._alert is not None and now >= self._alert[1]:
             return self._fail(failures.from_alert(self._alert[0]), now)
+        if self._doubt is not None and self._answer is not None and now >= self._doubt:
+            self._doubt = None
+            return self._read(self._answer.believe(), now)
         if self._connection is not None and self._flight.due is not None and now >= self._flight.due:
             self._renew(self._connection)
-        return Outputs(self._flight.repeat(now))
+        again = self._flight.repeat(now)
+        if again:
+            self._gate.relent()
+        return Outputs(again)
 
     def _renew(self, connection: SSL.Connection) -> None:
         """A server that has had our Finished, and whose reply was lost, takes no second record of that number for a
@@ -205,6 +231,8 @@ class Association:
                 return NOTHING
             self._alert = None
             self._answered = self._gate.newest
+            if self._client and self._answer is None and not self._legacy and (hello := records.hello(flight[0])):
+                self._answer, self._gate.bounded = Answer(hello.random), False
             return Outputs(self._flight.send(flight, now, repeat=True))
         except SSL.Error as error:
             return self._fail(self._refused or failures.from_openssl(error), now)
@@ -261,7 +289,7 @@ class Association:
     def _end(self, last: tuple[bytes, ...], now: float) -> tuple[bytes, ...]:
         """`last`: the flight that is kept. Gives it as it goes out."""
         self._free()
-        self._alert = None
+        self._alert = self._doubt = None
         self.ended, self._deadline = now, now + LINGER_S
         return self._flight.send(last, now, repeat=False)
 

@@ -13,6 +13,7 @@ HIGHEST_SEQUENCE = 20  # of a handshake message; a handshake with everything has
 PLAINTEXT_RECORDS = 512  # in one association
 ENCRYPTED_RECORDS = 32  # OpenSSL keeps those that come early, 17 KiB each
 LONGEST_ENCRYPTED = 512  # octets: Finished, an alert
+AGAIN = 4  # of either kind, with each repetition of ours: who used the room up does not shut out the peer for good
 FATAL = 2
 CLOSE_NOTIFY = 0
 
@@ -31,6 +32,7 @@ class Gate:
 
     def __init__(self, *, client: bool) -> None:
         self.newest = -1  # highest number of a handshake message that was let in
+        self.bounded = True  # false: `Answer` keeps what comes, and has bounds of its own
         self._not_for_us = _FROM_CLIENT if client else _FROM_SERVER
         self._plaintext = PLAINTEXT_RECORDS
         self._encrypted = ENCRYPTED_RECORDS
@@ -43,20 +45,26 @@ class Gate:
             kind, epoch, _, data = record
             if epoch:
                 if len(data) <= LONGEST_ENCRYPTED and self._encrypted:
-                    self._encrypted -= 1
+                    self._encrypted -= self.bounded
                     parts.append(data)
             elif kind == _ALERT:
                 alert = _fatal(record.payload) if alert is None else alert
-            elif self._plaintext and (kind == _CHANGE_CIPHER_SPEC or self._readable(kind, data, sequences)):
-                self._plaintext -= 1
+            elif self._plaintext and self._readable(kind, data, sequences):
+                self._plaintext -= self.bounded
                 parts.append(data)
         if not sequences:
             return Admitted(b"".join(parts), alert, None)
         self.newest = max(self.newest, *sequences)
         return Admitted(b"".join(parts), alert, min(sequences))
 
+    def relent(self) -> None:
+        """We have sent a flight again: there is room for what answers it."""
+        self._plaintext, self._encrypted = max(self._plaintext, AGAIN), max(self._encrypted, AGAIN)
+
     def _readable(self, kind: int, data: bytes, sequences: list[int]) -> bool:
         """Whether a plaintext record may pass; the numbers of its messages are added then."""
+        if kind == _CHANGE_CIPHER_SPEC:
+            return data[records.RECORD_HEADER :] == b"\1"  # anything else would be the end (RFC 5246 section 7.1)
         if kind != _HANDSHAKE:
             return False  # application data without keys
         found = records.messages(data, records.RECORD_HEADER)

@@ -149,6 +149,17 @@ def verify_request(hello: Hello, cookie: bytes) -> bytes:
     return header + len(message).to_bytes(2, "big") + message
 
 
+def asks_to_verify(record: Record) -> bool:
+    """A whole HelloVerifyRequest, and the first message of its sender."""
+    found = messages(record.data, RECORD_HEADER)
+    if record.epoch or record.type != ContentType.HANDSHAKE or len(found) != 1 or (message := found[0]) is None:
+        return False
+    size = len(record.data) - RECORD_HEADER - MESSAGE_HEADER
+    if message != Message(HELLO_VERIFY_REQUEST, size, 0, 0, size) or size < 3:
+        return False
+    return record.data[-size + 2] == size - 3  # version and length, then the cookie
+
+
 def is_verify_request(datagram: bytes) -> bool:
     """What a server sends before it has any state."""
     return datagram[:1] == b"\x16" and datagram[13:14] == bytes([HELLO_VERIFY_REQUEST])

@@ -48,6 +48,7 @@ WORDS: dict[str, Word] = {
     "pierce-nat": _missing("pierce-NAT", "send empty packets first"),
     "port-latching": Word(_SAME, "a stream keeps its ports for the life of the call", _ALWAYS),
     "no-port-latching": Word(_SAME, "", _IGNORED),
+    "no-rtcp-xr": Word(_field(rtcp_xr=False), "ours: a=rtcp-xr of this side is not passed on (RFC 3611 section 5)"),
     "no-rtcp-attribute": Word(_field(rtcp_attribute=False), "never write a=rtcp"),
     "full-rtcp-attribute": Word(_SAME, "a=rtcp with the address"),
     "early-media": Word(_SAME, "for rtpengine's player", _IGNORED),

@@ -28,7 +28,8 @@ _TOKEN = re.compile(r"([^\s=\[\]]+)(?:=(?:\[([^\[\]]*)\]|(\S*)))?")  # no "[" in
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One message: the wishes about SDP, and the values that belong to single commands (`delete-delay`, ...)."""
+    """One message: the wishes about SDP, and the values that belong to single commands (`delete-delay`, ...). Shared
+    between messages of the same words."""
 
     options: MediaOptions
     values: Mapping[str, list[str]] = field(default_factory=dict)

@@ -249,6 +249,7 @@ WORD_EFFECTS: dict[str, dict[str, Any]] = {
     "sip-source-address": {"use_received_from": True},
     "asymmetric": {"latching": Latching.OFF},
     "no-rtcp-attribute": {"rtcp_attribute": False},
+    "no-rtcp-xr": {"rtcp_xr": False},
     "pad-crypto": sdes(pad=True),
     "signalling-secure": {"signalling_secure": True},
     "signalling-secure-out": {"signalling_secure_out": True},
