@@ -121,7 +121,7 @@ def _sdp(text: str) -> bytes:
 
 
 _NG_KEYS = {"sdes": "sdes", "sdes_from": "sdes-from", "vbr": "vbr", "dtls": "dtls", "dtls_from": "dtls-reverse",
-            "ice": "ice", "bundle": "bundle"}  # fmt: skip
+            "ice": "ice", "bundle": "bundle", "transcode": "transcode"}  # fmt: skip
 _NG_FLAGS = {"webrtc": "webrtc", "reject_ice": "reject-ice"}
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Protocol
 
 import structlog
@@ -21,6 +20,7 @@ from appliance.calls.registry import Branch, Call
 from appliance.calls.views import EventKind
 from appliance.errors import GatewayError
 from appliance.protocols.dtls.outputs import KeysReady
+from appliance.values import changed
 
 log = structlog.get_logger(__name__)
 
@@ -79,8 +79,7 @@ class Installer:
 
     def _wake(self, call: Call) -> None:
         if call not in self._tasks:
-            self._tasks[call] = task = asyncio.get_running_loop().create_task(self._work(call))
-            task.add_done_callback(lambda _: self._tasks.pop(call, None))
+            self._tasks[call] = asyncio.get_running_loop().create_task(self._work(call))
 
     async def _work(self, call: Call) -> None:
         await call.lock.acquire()
@@ -93,6 +92,7 @@ class Installer:
             log.warning("keys not installed", call_id=call.call_id, why=str(error))
         finally:
             self._ledger.unlock(call)
+            del self._tasks[call]
             if call.ended:
                 self._ready.pop(call, None)
                 self._failed.pop(call, None)
@@ -137,14 +137,15 @@ class Installer:
         window, limit = self._window(), self._ssrc_limit()
         if (spec.window, spec.ssrc_limit) == (window, limit):
             return spec
-        return replace(spec, window=window, ssrc_limit=limit)
+        return changed(spec, window=window, ssrc_limit=limit)
 
     def _told(self, call: Call, branch: Branch, ready: dict[Transport, Ready], before: Media) -> None:
         now = self._now()
         for _, _, begun in ready.values():
             self._counts.ended("keyed", None if begun is None else now - begun)
         self._keyed(call, before, branch.media)
-        self._ledger.publish(EventKind.KEYED, call, ", ".join(str(transport.seat) for transport in ready))
+        if self._ledger.bus:
+            self._ledger.publish(EventKind.KEYED, call, ", ".join(str(transport.seat) for transport in ready))
 
     # ---------------------------------------------------------------- failures
 

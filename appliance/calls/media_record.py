@@ -1,12 +1,18 @@
-"""IceMedia and DtlsMedia to JSON-compatible values and back. They hold passwords and private keys: whoever stores them
-wraps them first."""
+"""IceMedia, DtlsMedia and Bundled to JSON-compatible values and back. They hold passwords and private keys: whoever
+stores them wraps them first."""
 
 from __future__ import annotations
 
-from base64 import b64decode, b64encode
+from base64 import b64decode
+from binascii import b2a_base64
 from typing import Any
 
-from appliance.calls.media import DtlsMedia, Fingerprint, IceCredentials, IceMedia, LocalCertificate
+from appliance.calls.media import Bundled, DtlsMedia, Fingerprint, IceCredentials, IceMedia, LocalCertificate
+
+
+def text(octets: bytes) -> str:
+    """As base64."""
+    return b2a_base64(octets, newline=False).decode("ascii")
 
 
 def ice_out(ice: IceMedia) -> list[Any]:
@@ -57,8 +63,17 @@ def dtls_in(value: list[Any]) -> DtlsMedia:
     )
 
 
+def bundle_out(bundle: Bundled) -> list[Any]:
+    return [bundle.carrier, bundle.member, bundle.mid, list(bundle.payload_types), bundle.extension]
+
+
+def bundle_in(value: list[Any]) -> Bundled:
+    carrier, member, mid, payload_types, extension = value
+    return Bundled(int(carrier), bool(member), str(mid), tuple(map(int, payload_types)), int(extension))
+
+
 def certificate_out(certificate: LocalCertificate) -> list[str]:
-    return [b64encode(certificate.certificate).decode(), b64encode(certificate.key).decode()]
+    return [text(certificate.certificate), text(certificate.key)]
 
 
 def certificate_in(value: list[str]) -> LocalCertificate:

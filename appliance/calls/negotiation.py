@@ -13,15 +13,18 @@ place (`negotiation_read._crypto`) and leaves a `LegLine`, which alone makes con
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
+from appliance.calls import negotiation_bundle as bundle
 from appliance.calls import negotiation_keys as keys
 from appliance.calls import negotiation_legs as legs
 from appliance.calls import negotiation_numbers as numbers
 from appliance.calls import negotiation_read as reading
 from appliance.calls import negotiation_record as record_form
+from appliance.calls import negotiation_shared as sharing
 from appliance.calls import negotiation_slots as places
+from appliance.calls import negotiation_transcode as transcode
 from appliance.calls.media import LegMedia, LocalPorts, StreamMedia, StreamPlacement
 from appliance.calls.negotiation_dtls import Certificates
 from appliance.calls.negotiation_endpoint import Endpoint
@@ -36,11 +39,12 @@ from appliance.errors import InvalidRequest, NotAcceptable
 from appliance.policy.options import DtlsOptions, MediaOptions
 from appliance.protocols.sdp.description import Description, Media
 from appliance.protocols.sdp.parse import parse
+from appliance.values import frozen
 
 _NO_DTLS = DtlsOptions(enabled=False)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StreamNeed:
     """One stream that needs ports on both legs. `a` and `b` are interface names; leg a is always the side that made
     the call's first offer, also when leg b re-offers, so a placement made once stays right. `line` numbers the stream
@@ -52,7 +56,7 @@ class StreamNeed:
     interface_b: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OfferPlan:
     """What an offer comes to: `streams` need a placement each, in this order. Empty never (that is NotAcceptable)."""
 
@@ -60,7 +64,7 @@ class OfferPlan:
     streams: tuple[StreamNeed, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Negotiated:
     """The SDP for the other side, and the desired media of every live stream. A stream that is missing was refused or
     ended: its ports and contexts may go. Secure legs whose keys are not known yet have secure=True and no contexts."""
@@ -68,9 +72,10 @@ class Negotiated:
     sdp: bytes = field(repr=False)  # holds keys
     lines: tuple[int, ...]  # number of each stream
     streams: tuple[StreamMedia, ...]
+    unavailable: tuple[str, ...] = ()  # wishes that this SDP cannot have fulfilled
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Planned:
     plan: OfferPlan
     offer: Description
@@ -79,7 +84,7 @@ class _Planned:
     from_tag: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Section:
     """An answered m-line, in the offerer's numbers."""
 
@@ -123,11 +128,18 @@ class Negotiation:
         draw = KeySource(self._random, self._our_keys())
         transports = {leg: self._transports(leg) for leg in SIDES}
         placed = {need.line: place for need, place in zip(plan.streams, ports, strict=True)}
-        lines, sources = [], []
+        carried = sharing.ports(*planned.reading.bundles(), self._known, side)
+        mid_extension = self._mid_extension(planned.reading, other(side))
+        lines: list[StreamLine] = []
+        sources: list[Media | None] = []
         for stream, line_plan in enumerate(planned.reading.lines):
-            line, source = self._pending(stream, line_plan, planned.options, side, placed.get(stream), draw, transports)
+            line, source = self._pending(
+                stream, line_plan, planned.options, side, placed.get(stream), draw, transports,
+                carried, lines, mid_extension,
+            )  # fmt: skip
             lines.append(line)
             sources.append(source)
+        lines = sharing.carried(sharing.shared(lines, carried, side))
         slots = places.towards(
             self._state.agreed.slots(other(side)), planned.reading.lines, lines, sources, other(side)
         )
@@ -139,7 +151,8 @@ class Negotiation:
             tag_a=planned.from_tag if first else self._state.tag_a,
         )  # fmt: skip
         self._planned = None
-        return _negotiated(sdp, self._until_answered(lines, side))
+        missing = dict.fromkeys(word for line in planned.reading.lines if line for word in line.unavailable)
+        return replace(_negotiated(sdp, self._until_answered(lines, side)), unavailable=tuple(missing))
 
     def answer(
         self, sdp: bytes, options: MediaOptions, ports: Sequence[StreamPlacement] = (), to_tag: str = ""
@@ -152,11 +165,13 @@ class Negotiation:
             raise InvalidRequest("answer without an offer")
         answerer = other(state.offerer)
         answer = parse(sdp)
+        bundles = bundle.answered(answer, lambda at: sharing.able(state.pending, answerer, at))
+        answer = bundle.joined(answer, bundles)
         lines, sections, taken, used = [], [], {}, self._our_keys()
         for stream, line in enumerate(_placed_anew(state.pending.lines, ports)):
             at = places.answering(answer, state.pending.slots(answerer), stream) if line.live else None
             if at is None:
-                line, media = replace(line, placement=None), None
+                line, media = replace(line, placement=None, kept=line.placement or line.kept), None
             else:
                 taken[stream] = at
                 line, media = self._answered(answer, at, line, answerer, options, used)
@@ -164,6 +179,7 @@ class Negotiation:
                 line = legs.spending(line, before, answerer)
             lines.append(line)
             sections.append(media)
+        lines = sharing.answered(lines, taken, [group.lines for group in bundles], answerer)
         slots = tuple(
             slot.now(taken=taken.get(slot.stream) == at) for at, slot in enumerate(state.pending.slots(answerer))
         )
@@ -192,7 +208,7 @@ class Negotiation:
             agreed=state.agreed.sending(line, side, mki),
             pending=state.pending.sending(line, side, mki),
         )
-        return {at: stream.media() for at, stream in enumerate(self._state.agreed.lines) if stream.live}
+        return sharing.media(self._state.agreed.lines)
 
     def overlaps(self, line: int, side: str, leg: LegMedia) -> bool:
         """Whether what `leg` receives with beside its key are the peer's keys of before, and none of an offer's."""
@@ -221,10 +237,13 @@ class Negotiation:
         return negotiation
 
     def line_of_mid(self, side: str, mid: str) -> int | None:
-        """The stream whose m-line a leg's SDP names so (a=mid)."""
+        """The stream whose transport an m-line of a leg's SDP has (a=mid)."""
         exchange = self._state.pending or self._state.agreed
-        named = (at for at, stream in enumerate(exchange.lines) if stream.live and stream.leg(side).mid == mid)
-        return next(named, None)
+        for at, stream in enumerate(exchange.lines):
+            leg = stream.leg(side)
+            if stream.live and leg.mid == mid:
+                return at if leg.carrier is None else leg.carrier
+        return None
 
     def payload_types(self, stream: int) -> tuple[int, ...]:
         """Payload types of a stream as leg a's m-line had them last, in order; empty: not known."""
@@ -267,6 +286,11 @@ class Negotiation:
             return state.agreed.live(stream)
         return state.pending.live(stream) if state.offerer == side else None
 
+    @property
+    def _known(self) -> Exchange:
+        """As agreed; before any answer, as offered last."""
+        return self._state.agreed or self._state.pending
+
     def _need(self, stream: int, line: LinePlan, options: MediaOptions, side: str) -> StreamNeed:
         before = self._before(stream, side)
         wished = {side: options.interface_a, other(side): options.interface_b}
@@ -282,13 +306,18 @@ class Negotiation:
         place: StreamPlacement | None,
         draw: KeySource,
         transports: Mapping[str, Transports],
+        carried: Mapping[int, sharing.Port],
+        earlier: Sequence[StreamLine],
+        mid_extension: int,
     ) -> tuple[StreamLine, Media | None]:
-        """The stream until it is answered, and the section to write of it."""
+        """The stream until it is answered, and the section to write of it. `carried`: ports that streams of the
+        offerer's leg share; `earlier`: the streams before it in this offer; `mid_extension`: of the other leg."""
         if place is None or line is None or line.target is None:
             known = self._state.agreed.lines[stream] if stream < len(self._state.agreed.lines) else None
             kind = line.kind if line else known.kind if known else ""
             refused = LegLine(line.proto if line else "", direction="inactive")
-            return StreamLine(kind, refused, refused), line.source if line else None
+            kept = (known.placement or known.kept) if known else None
+            return StreamLine(kind, refused, refused, kept=kept), line.source if line else None
         need = self._need(stream, line, options, side)
         interfaces = {"a": need.interface_a, "b": need.interface_b}
         before = self._before(stream, side)
@@ -296,15 +325,44 @@ class Negotiation:
             leg: Before(before.leg(leg), _ports(before.placement, leg) == _ports(place, leg)) if before else Before()
             for leg in SIDES
         }
+        if before and not sharing.stays(before.leg(side), stream, carried.get(stream)):
+            was[side] = replace(was[side], fixed=False)
         far = other(side)
-        said = numbers.offered(line.source, was[side].leg, was[far].leg)
+        grouped = line.target.profile.dtls and bundle.offers(options, line.target.profile.token)
+        if before and not grouped and not sharing.stays(before.leg(far), stream, None):
+            was[far] = replace(was[far], fixed=False)
+        said = numbers.offered(
+            line.source, was[side].leg, was[far].leg,
+            self._numbers(earlier, stream, far) if grouped else {}, mid_extension if grouped else 0,
+        )  # fmt: skip
         own = legs.offerers(line, options, interfaces[side], was[side], draw, said)
         theirs = legs.others(line, line.target, options, interfaces[far], was[far], draw, said)
+        if line.transcoding:
+            said = replace(said, source=transcode.extended(said.source, line.transcoding))
+            theirs = replace(theirs, transcoding=line.transcoding)
         made = {
             side: transports[side].offerers(own, line, options, was[side]),
             far: transports[far].others(stream, theirs, line, line.target, options, was[far]),
         }
+        if line.alone is not None and was[side].leg is None:
+            apart = legs.offerers(line.alone, options, interfaces[side], was[side], draw, said)
+            apart = transports[side].offerers(apart, line.alone, options, was[side])
+            made[side] = replace(made[side], apart=apart)
+        if grouped and before is not None:
+            made[far] = replace(made[far], carrier=before.leg(far).carrier)
         return StreamLine(line.kind, made["a"], made["b"], place), said.source
+
+    def _numbers(self, earlier: Sequence[StreamLine], stream: int, side: str) -> dict[str, str]:
+        """Payload types that other streams of a leg have by now."""
+        known = self._known.lines
+        others = [*earlier[:stream], *(line for at, line in enumerate(known) if at != stream and line.live)]
+        return {number: codec for line in others for number, codec in line.leg(side).known}
+
+    def _mid_extension(self, read: Reading, side: str) -> int:
+        """The id that MID gets in an offer to a leg: the one it has there, else the other leg's, else one that no
+        m-line of either has: ids mean the same in all of a group (RFC 9143 section 15.2)."""
+        known = [pair for line in self._known.lines for pair in line.leg(side).ids]
+        return bundle.extension_offered(known, [line.source for line in read.lines if line])
 
     def _until_answered(self, pending: Sequence[StreamLine], side: str) -> list[StreamLine]:
         """Agreed streams go on unchanged until the answer, also those that the re-offer ends: it may yet be refused.
@@ -318,7 +376,7 @@ class Negotiation:
                     agreed = agreed.with_leg(side, replace(leg, also=(new,)))
                 line = replace(agreed, placement=line.placement or agreed.placement)
             lines.append(line)
-        return lines
+        return sharing.one_hop(lines)
 
     def _answered(
         self, answer: Description, at: int, line: StreamLine, side: str, options: MediaOptions, used: set[bytes]
@@ -333,12 +391,14 @@ class Negotiation:
         leg = self._transports(side).answered(
             at + 1, line.leg(side), known.leg(side) if known else None, answer, media, options
         )
+        leg = replace(leg, mid_extension=bundle.extension(media))
         line = line.with_leg(side, leg).with_leg(far, told(line.leg(far), options))
         if line.a.secure or line.b.secure:
             media, why = constant(media, options.vbr)
             if why:
                 raise NotAcceptable(f"answer, m-line {at + 1}: {why}")
         own = next(one for one in pending.slots(other(side)) if one.taken and one.stream == slot.stream)
+        media, line = transcode.answered(media, line, side)
         media, line = numbers.answered(media, own.media.formats, line, side)
         return line, _Section(media, endpoint)
 
@@ -351,7 +411,8 @@ class Negotiation:
             plan = planned.reading.lines[slot.stream]
             line = lines[slot.stream]
             endpoint = plan.endpoint if plan else None
-            out.append(_outgoing(slot, sources[slot.stream], line, side, endpoint, twin=slot.stream in seen))
+            ports = _ports(sharing.placement(lines, slot.stream, side), side)
+            out.append(_outgoing(slot, sources[slot.stream], line, side, ports, endpoint, twin=slot.stream in seen))
             if slot.taken:
                 seen.add(slot.stream)
         return self._write(planned.offer, out, planned.options, side, offer=True)
@@ -368,7 +429,8 @@ class Negotiation:
         for slot in slots:
             section = sections[slot.stream]
             media, endpoint = (section.media, section.endpoint) if section else (None, None)
-            out.append(_outgoing(slot, media, lines[slot.stream], side, endpoint))
+            ports = _ports(sharing.placement(lines, slot.stream, side), side)
+            out.append(_outgoing(slot, media, lines[slot.stream], side, ports, endpoint))
         return self._write(answer, out, options, side)
 
     def _write(
@@ -382,11 +444,18 @@ class Negotiation:
 
 
 def _outgoing(
-    slot: Slot, media: Media | None, line: StreamLine, side: str, endpoint: Endpoint | None, *, twin: bool = False
+    slot: Slot,
+    media: Media | None,
+    line: StreamLine,
+    side: str,
+    ports: LocalPorts | None,
+    endpoint: Endpoint | None,
+    *,
+    twin: bool = False,
 ) -> OutLine:
     if not slot.taken or not line.live:
         return OutLine(media, replace(slot.media, port=0, count=0))
-    return out_line(media, slot.media, line, side, _ports(line.placement, side), endpoint=endpoint, twin=twin)
+    return out_line(media, slot.media, slot.stream, line, side, ports, endpoint=endpoint, twin=twin)
 
 
 def _placed_anew(pending: tuple[StreamLine, ...], ports: Sequence[StreamPlacement]) -> tuple[StreamLine, ...]:
@@ -404,5 +473,5 @@ def _ports(place: StreamPlacement | None, side: str) -> LocalPorts | None:
 
 
 def _negotiated(sdp: bytes, lines: Sequence[StreamLine]) -> Negotiated:
-    live = [(at, line) for at, line in enumerate(lines) if line.live]
-    return Negotiated(sdp, tuple(at for at, _ in live), tuple(line.media() for _, line in live))
+    media = sharing.media(lines)
+    return Negotiated(sdp, tuple(media), tuple(media.values()))

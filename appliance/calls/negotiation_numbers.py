@@ -36,11 +36,19 @@ class Said:
     ids: Ids
 
 
-def offered(source: Media, ours: LegLine | None, theirs: LegLine | None) -> Said:
-    """An offer made on the leg `ours`, to be written for the leg `theirs` (None: nothing was said there yet)."""
+def offered(
+    source: Media,
+    ours: LegLine | None,
+    theirs: LegLine | None,
+    elsewhere: Mapping[str, str] | None = None,
+    mid_extension: int = 0,
+) -> Said:
+    """An offer made on the leg `ours`, to be written for the leg `theirs` (None: nothing was said there yet).
+    `elsewhere`: numbers of the other m-lines that may share a port with this one (BUNDLE); `mid_extension`: what MID
+    is to be on that leg."""
     codecs = formats.codecs(source)
     known = dict(theirs.known) if theirs else {}
-    moved = _moved(codecs, known) if known else {}
+    moved = _moved(codecs, known, elsewhere or {}) if known or elsewhere else {}
     said = told = tuple(codecs.items())
     if moved:
         source = formats.renumbered(source, moved)
@@ -52,6 +60,8 @@ def offered(source: Media, ours: LegLine | None, theirs: LegLine | None) -> Said
             mid, mapped = (mid or value[4:], mapped) if value[0] == "m" else (mid, True)
     if mapped:
         source, our_ids, ids = _extensions_offered(source, theirs.ids if theirs else ())
+    if mid_extension:
+        ids += ((mid_extension, extensions.MID),)
     return Said(
         source,
         mid,
@@ -80,16 +90,18 @@ def _without(ids: Ids, said: Ids) -> Ids:
     return tuple(pair for pair in ids if pair[1] not in uris)
 
 
-def _moved(codecs: Mapping[str, str], known: Mapping[str, str]) -> dict[str, str]:
-    """Offered number -> number on the other leg, for those that mean another codec there. A static number means the
-    same everywhere, however its codec is spelt."""
+def _moved(codecs: Mapping[str, str], known: Mapping[str, str], elsewhere: Mapping[str, str]) -> dict[str, str]:
+    """Offered number -> number on the other leg, for those that mean another codec there, or another stream's. A static
+    number means the same everywhere, however its codec is spelt."""
     clashing = {
         number: codec
         for number, codec in codecs.items()
-        if codec and number not in formats.STATIC and known.get(number, codec) not in (codec, "")
+        if codec
+        and number not in formats.STATIC
+        and (known.get(number, codec) not in (codec, "") or (number in elsewhere and number not in known))
     }
     moved: dict[str, str] = {}
-    taken = set(codecs)
+    taken = {*codecs, *elsewhere}
     for number, codec in clashing.items():
         again = (one for one, was in known.items() if was == codec and one not in taken)
         free = (one for one in formats.DYNAMIC if one not in known and one not in taken)
@@ -168,7 +180,8 @@ def _pairs(pairs: Iterable[tuple[str, str]]) -> tuple[tuple[int, int], ...]:
 
 def _extensions_offered(source: Media, known: Ids) -> tuple[Media, Ids, Ids]:
     """The section to write, what the offerer says by it, and what the other leg is told."""
-    said = {number: uri for number, uri in extensions.extensions(source).items() if uri != extensions.ENCRYPTED}
+    own = {number: uri for number, uri in extensions.extensions(source).items() if uri != extensions.ENCRYPTED}
+    said = {number: uri for number, uri in own.items() if uri != extensions.MID}
     there = {uri: number for number, uri in known}
     taken = {number for number, _ in known} | set(said)
     clashing = {number for number, uri in known if said.get(number, uri) != uri}
@@ -183,17 +196,18 @@ def _extensions_offered(source: Media, known: Ids) -> tuple[Media, Ids, Ids]:
             taken.add(free)
     source = extensions.rewritten(source, lambda number, uri: new.get(number) if said.get(number) == uri else None)
     told = tuple((new[number], uri) for number, uri in said.items() if number in new)
-    return source, tuple(said.items()), told
+    return source, tuple(own.items()), told
 
 
 def _extensions_answered(media: Media, mine: LegLine, offerer: LegLine) -> tuple[Media, LegLine, LegLine]:
-    """Only what the offerer offered and the answerer took up passes; a placeholder of the offer (4096 and more) gets
-    the answerer's number."""
-    theirs = {uri: number for number, uri in offerer.ids}
+    """Only what the offerer offered and the answerer took up passes, and MID never; a placeholder of the offer (4096
+    and more) gets the answerer's number."""
+    theirs = {uri: number for number, uri in offerer.ids if uri != extensions.MID}
     said = {number: uri for number, uri in extensions.extensions(media).items() if uri in theirs}
     own = {number: theirs[uri] if theirs[uri] <= extensions.LARGEST else number for number, uri in said.items()}
     media = extensions.rewritten(media, lambda number, uri: own.get(number) if said.get(number) == uri else None)
-    untouched = len(said) == len(theirs) and all(number == new for number, new in own.items())
+    mid = any(uri == extensions.MID for _, uri in (*offerer.ids, *mine.ids))
+    untouched = not mid and len(said) == len(theirs) and all(number == new for number, new in own.items())
     towards_offerer = None if untouched else tuple(own.items())
     towards_answerer = None if untouched else tuple((new, number) for number, new in own.items())
     answerers = tuple(said.items())

@@ -4,7 +4,7 @@ the order of the questions is the order of the functions."""
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 
 from appliance.calls import negotiation_bundle as bundle
@@ -12,10 +12,11 @@ from appliance.calls import negotiation_dtls as by_dtls
 from appliance.calls import negotiation_ice as by_ice
 from appliance.calls import negotiation_keys as keys
 from appliance.calls import negotiation_streams as places
+from appliance.calls import negotiation_transcode as transcode
 from appliance.calls.media import RocPolicy
 from appliance.calls.negotiation_dtls import NoDtls
 from appliance.calls.negotiation_endpoint import Endpoint, endpoint
-from appliance.calls.negotiation_state import Exchange, LegLine, Slot, other
+from appliance.calls.negotiation_state import NO_TRANSCODING, Exchange, LegLine, Slot, Transcoding, other
 from appliance.calls.negotiation_target import CLEARTEXT, Target, target
 from appliance.calls.negotiation_vbr import constant
 from appliance.errors import CryptoRequired, NotAcceptable
@@ -27,9 +28,10 @@ from appliance.protocols.sdes.crypto import Crypto
 from appliance.protocols.sdp import formats, profiles
 from appliance.protocols.sdp.description import Description, Media
 from appliance.protocols.sdp.profiles import Profile
+from appliance.values import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LinePlan:
     """The decision about one m-line of an offer. `refusal` is empty for a line that is taken."""
 
@@ -43,28 +45,78 @@ class LinePlan:
     dtls: by_dtls.Said | None = None  # ... or the fingerprint that we do: never both (D07, SDP-4)
     ice: by_ice.Said | None = None
     bundled: bool = False  # in a BUNDLE group that we may answer
+    group: int = -1  # m-line that is tagged in it (from 0), whose transport it is; -1: it has its own
+    tagged: bool = False  # it is that m-line
+    alone: LinePlan | None = None  # as it would be with its own; None: it has none
     target: Target | None = None
+    transcoding: Transcoding = NO_TRANSCODING
+    unavailable: tuple[str, ...] = ()  # what of the request's wishes it cannot have
 
     @property
     def secure(self) -> bool:
         return self.crypto is not None or self.dtls is not None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reading:
     """What an offer comes to: its m-lines, and the one that speaks for each stream (None: the stream is not in it)."""
 
     slots: tuple[Slot, ...]
     lines: tuple[LinePlan | None, ...]  # by stream
 
+    def bundles(self) -> tuple[list[list[int]], list[int]]:
+        """Streams by the port that they share, the tagged one first, and those that share none."""
+        groups: dict[int, list[int]] = {}
+        alone = []
+        for stream, line in enumerate(self.lines):
+            if line is None or line.refusal:
+                continue
+            if line.group < 0:
+                alone.append(stream)
+            elif line.tagged:
+                groups.setdefault(line.group, []).insert(0, stream)
+            else:
+                groups.setdefault(line.group, []).append(stream)
+        return list(groups.values()), alone
+
 
 def plan(offer: Description, options: MediaOptions, agreed: Exchange, side: str, ours: Collection[bytes]) -> Reading:
     """The decisions about an offer of `side`'s. CryptoRequired or NotAcceptable when nothing is left."""
+    refused: set[int] = set()
+    while True:  # once more when an m-line that others depend on is refused: another one is tagged then
+        bundles = bundle.offered(offer, options, refused)
+        reading, lost = _plan(offer, bundles, options, agreed, side, ours)
+        if lost <= refused:
+            return reading
+        refused |= lost
+
+
+def _plan(
+    raw: Description,
+    bundles: Sequence[bundle.Group],
+    options: MediaOptions,
+    agreed: Exchange,
+    side: str,
+    ours: Collection[bytes],
+) -> tuple[Reading, set[int]]:
+    """With these groups; tagged m-lines that are refused."""
+    offer = bundle.joined(raw, bundles)
     found = places.groups(offer, options, agreed, side)
     stream_of = places.streams(offer, found, agreed, side)
+    group_of = {at: group for group in bundles for at in group.lines}
     lines = []
     for at in range(len(offer.media)):
-        lines.append(_line(offer, at, options, agreed, stream_of[at], side, ours))
+        line = _line(offer, at, options, agreed, stream_of[at], side, ours, bundled=at in group_of)
+        if (group := group_of.get(at)) and not line.refusal:
+            alone = None
+            if at != group.tagged and agreed.live(stream_of[at]) is None:
+                alone = _line(raw, at, options, agreed, stream_of[at], side, ours)
+            usable = alone is not None and not alone.refusal
+            line = replace(line, group=group.tagged, tagged=at == group.tagged, alone=alone if usable else None)
+        lines.append(line)
+    lost = {group.tagged for group in bundles if lines[group.tagged].refusal}
+    if lost:
+        return Reading((), ()), lost
     if all(line.refusal for line in lines):
         _nothing_left(lines)
     preferred = this_side(options).preferred
@@ -77,7 +129,7 @@ def plan(offer: Description, options: MediaOptions, agreed: Exchange, side: str,
     )
     count = max(len(agreed.lines), max(stream_of) + 1)
     by_stream = (speaking.get(stream) for stream in range(count))
-    return Reading(slots, tuple(None if at is None else lines[at] for at in by_stream))
+    return Reading(slots, tuple(None if at is None else lines[at] for at in by_stream)), set()
 
 
 def _winner(group: Sequence[int], lines: Sequence[LinePlan], *, sdes_first: bool) -> int:
@@ -108,6 +160,8 @@ def _line(
     stream: int,
     side: str,
     ours: Collection[bytes],
+    *,
+    bundled: bool = False,
 ) -> LinePlan:
     media = offer.media[at]
     profile = profiles.find(media.media.proto)
@@ -116,7 +170,7 @@ def _line(
     if profile is None:
         return _refused(media, f"protocol {media.media.proto} is not RTP as we know it")
     before = agreed.live(stream)
-    if why := bundle.refusal(offer, at, new=before is None):
+    if not bundled and (why := bundle.refusal(offer, at, new=before is None)):
         return _refused(media, why)
     if media.has("rtcp-mux-only") and "reject" in options.rtcp_mux:
         return _refused(media, "it has no port for RTCP, and rtcp-mux is not taken here (RFC 8858)")
@@ -125,9 +179,12 @@ def _line(
         crypto, dtls = _keying(offer, media, profile, options, ours, before.leg(side) if before else None, ice)
     except (NotAcceptable, keys.NoKey, NoDtls) as refusal:
         return _refused(media, str(refusal), crypto_missing=isinstance(refusal, CryptoRequired | keys.NoKey | NoDtls))
-    source = _codecs(media, options.codecs) if options.codecs else media
-    if not source.media.formats:
-        return _refused(media, "no codec is left of it")
+    source, transcoding, unavailable = media, NO_TRANSCODING, ()  # type: Media, Transcoding, tuple[str, ...]
+    if options.codecs:
+        source = _codecs(media, options.codecs)
+        transcoding, unavailable = transcode.plan(media, source, options.codecs, opaque="opaque" in options.flags)
+        if not (transcoding.added or transcode.speaks(source)):
+            return _refused(media, "no codec is left of it")
     towards = target(profile, options, before.leg(other(side)) if before else None)
     if crypto is not None or dtls is not None or towards.secure:
         source, why = constant(source, options.vbr)
@@ -143,6 +200,8 @@ def _line(
         ice=ice,
         bundled=bundle.accepts(options, media.media.proto) and bundle.grouped(offer, media),
         target=towards,
+        transcoding=transcoding,
+        unavailable=unavailable,
     )
 
 
@@ -150,7 +209,7 @@ def _codecs(media: Media, wishes: CodecWishes) -> Media:
     """The m-line with the codecs that the request lets pass."""
     named = formats.codecs(media)
     numbers = list(named)
-    kept = [numbers[at] for at in wishes.choose(list(named.values()))]
+    kept = [numbers[at] for at in wishes.choose(list(named.values()), alone=True)]
     return formats.only(media, formats.followed(media, kept))
 
 

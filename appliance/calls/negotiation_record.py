@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import astuple
 from typing import Any
 
 from appliance.calls import media_record
 from appliance.calls.media import Address, Latching, LocalPorts, RocPolicy, StreamPlacement
 from appliance.calls.negotiation_dtls import DtlsLine
 from appliance.calls.negotiation_ice import IceLine
-from appliance.calls.negotiation_state import CallState, Exchange, LegLine, OriginState, Quirks, Slot, StreamLine
+from appliance.calls.negotiation_state import (
+    CallState,
+    Exchange,
+    LegLine,
+    OriginState,
+    Quirks,
+    Slot,
+    StreamLine,
+    Transcoding,
+)
 from appliance.errors import InvalidSdp
 from appliance.protocols.sdes import crypto
 from appliance.protocols.sdes.crypto import Crypto
@@ -81,6 +89,7 @@ def _line(line: StreamLine) -> dict[str, Any]:
         "a": _leg(line.a),
         "b": _leg(line.b),
         "placement": _placement(line.placement),
+        **({"kept": _placement(line.kept)} if line.kept else {}),
     }
 
 
@@ -90,6 +99,7 @@ def _read_line(record: Mapping[str, Any]) -> StreamLine:
         _read_leg(record["a"]),
         _read_leg(record["b"]),
         _read_placement(record["placement"]),
+        _read_placement(record.get("kept")),
     )
 
 
@@ -107,7 +117,7 @@ def _leg(leg: LegLine) -> dict[str, Any]:
         "remote": crypto.emit(leg.remote) if leg.remote else None,
         "spent": sorted(leg.spent),
         "latching": leg.latching.value if leg.latching else None,
-        "quirks": [*astuple(leg.quirks)],
+        "quirks": _quirks(leg.quirks),
         "known": leg.known,
         **_rare(leg),
     }
@@ -120,9 +130,11 @@ def _rare(leg: LegLine) -> dict[str, Any]:
         rare["also"] = [crypto.emit(line) for line in leg.also]
     if leg.sending_mki:
         rare["sending_mki"] = leg.sending_mki.hex()
-    for name in ("mid", "told", "ids", "payload_types"):
+    for name in ("mid", "told", "ids", "payload_types", "transcode"):
         if value := getattr(leg, name):
             rare[name] = value
+    if leg.transcoding:
+        rare["transcoding"] = [leg.transcoding.added, leg.transcoding.accepted]
     if leg.extensions is not None:
         rare["extensions"] = leg.extensions
     if leg.ice is not None:
@@ -131,6 +143,12 @@ def _rare(leg: LegLine) -> dict[str, Any]:
         rare["dtls"] = _dtls(leg.dtls)
     if leg.bundled:
         rare["bundled"] = True
+    if leg.carrier is not None:
+        rare["carrier"] = leg.carrier
+    if leg.mid_extension:
+        rare["mid_extension"] = leg.mid_extension
+    if leg.apart is not None:
+        rare["apart"] = _leg(leg.apart)
     return rare
 
 
@@ -163,8 +181,17 @@ _DTLS = (
 )  # fmt: skip
 
 
+def _quirks(quirks: Quirks) -> list[Any]:
+    window, most, limit = quirks.window, quirks.max_window, quirks.ssrc_limit
+    return [window, most, limit, quirks.srtcp_tag_as_srtp, quirks.legacy_192, quirks.roc.value]
+
+
 def _read_quirks(window: int, max_window: int, ssrc_limit: int, tag: bool, legacy_192: bool, roc: str) -> Quirks:
     return Quirks(window, max_window, ssrc_limit, tag, legacy_192, RocPolicy(roc))
+
+
+def _read_transcoding(added: str = "", accepted: Iterable[str] = ()) -> Transcoding:
+    return Transcoding(added, tuple(accepted))
 
 
 def _pairs(pairs: Iterable[Any]) -> tuple[Any, ...]:
@@ -196,10 +223,15 @@ def _read_leg(record: Mapping[str, Any]) -> LegLine:
         told=_pairs(record.get("told", ())),
         ids=_pairs(record.get("ids", ())),
         payload_types=_pairs(record.get("payload_types", ())),
+        transcode=tuple((one, two, law) for one, two, law in record.get("transcode", ())),
+        transcoding=_read_transcoding(*record.get("transcoding", ())),
         extensions=_pairs(record["extensions"]) if "extensions" in record else None,
         ice=_read_ice(record["ice"]) if "ice" in record else None,
         dtls=_read_dtls(record["dtls"]) if "dtls" in record else None,
         bundled=record.get("bundled", False),
+        carrier=record.get("carrier"),
+        mid_extension=record.get("mid_extension", 0),
+        apart=_read_leg(record["apart"]) if "apart" in record else None,
     )
 
 

@@ -8,19 +8,30 @@ state: an offer that is refused or never answered leaves the call as it was.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from appliance.calls import negotiation_keys as keys
-from appliance.calls.media import Address, ContextSpec, Latching, LegMedia, RocPolicy, StreamMedia, StreamPlacement
+from appliance.calls.media import (
+    Address,
+    Bundled,
+    ContextSpec,
+    Latching,
+    LegMedia,
+    RocPolicy,
+    StreamMedia,
+    StreamPlacement,
+)  # fmt: skip
 from appliance.calls.negotiation_dtls import DtlsLine
 from appliance.calls.negotiation_ice import IceLine
 from appliance.policy.options import SdesOptions
 from appliance.protocols.sdes.crypto import Crypto
 from appliance.protocols.sdp import profiles
 from appliance.protocols.sdp.fields import DIRECTIONS, MediaLine
+from appliance.values import changed, frozen
 
 SIDES = ("a", "b")
+PAYLOAD_TYPES = (*range(64), *range(96, 128))  # 64 to 95 would be taken for RTCP (RFC 5761 section 4)
 
 
 def other(side: str) -> str:
@@ -28,7 +39,7 @@ def other(side: str) -> str:
     return "b" if side == "a" else "a"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Quirks:
     """What of SdesOptions shapes contexts rather than lines; kept because contexts are built anew at every answer."""
 
@@ -56,7 +67,21 @@ class Quirks:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
+class Transcoding:
+    """What of it an offer may come to; the answer decides (negotiation_transcode). Payload types."""
+
+    added: str = ""  # PCMU's or PCMA's: offered to the other side, made of the other law
+    accepted: tuple[str, ...] = ()  # of the offerer's: answered even if the other side has the other law alone
+
+    def __bool__(self) -> bool:
+        return bool(self.added or self.accepted)
+
+
+NO_TRANSCODING = Transcoding()
+
+
+@frozen
 class LegLine:
     """One leg's side of one stream. Its keys come by `proposed`, `local`, `remote` (SDES) or by `dtls`."""
 
@@ -80,6 +105,9 @@ class LegLine:
     ice: IceLine | None = None
     dtls: DtlsLine | None = None
     bundled: bool = False  # may be in a BUNDLE group: the peer's, or ours in an offer
+    carrier: int | None = None  # the stream whose port, and transport, this one shares; its own number: others share it
+    mid_extension: int = 0  # id of the header extension that carries MID on this leg; 0: not agreed on
+    apart: LegLine | None = None  # an offerer's leg as it would be without the m-line that carries it
     latching: Latching | None = None
     quirks: Quirks = Quirks()
     known: tuple[tuple[str, str], ...] = ()  # payload type -> codec, all that was said on this leg (RFC 3264 8.3.2)
@@ -87,6 +115,8 @@ class LegLine:
     ids: tuple[tuple[int, str], ...] = ()  # header extension id -> URI, likewise (RFC 8285)
     payload_types: tuple[tuple[int, int], ...] = ()  # as in LegMedia
     extensions: tuple[tuple[int, int], ...] | None = None  # as in LegMedia
+    transcode: tuple[tuple[int, int, str], ...] = ()  # as in LegMedia
+    transcoding: Transcoding = NO_TRANSCODING  # of an offer to this leg
 
     @property
     def secure(self) -> bool:
@@ -117,8 +147,8 @@ class LegLine:
             sdes = replace(sdes, roc=RocPolicy.KEEP)
         return keys.context(self.local, sdes, self.sending_mki)
 
-    def media(self, *, partner: str) -> LegMedia:
-        """As desired media; `partner` is the other leg's direction."""
+    def media(self, line: int, *, partner: str) -> LegMedia:
+        """As desired media of stream `line`; `partner` is the other leg's direction."""
         sends, receives = DIRECTIONS[self.direction]
         partner_sends, partner_receives = DIRECTIONS[partner]
         sdes = self.quirks.options()
@@ -134,15 +164,27 @@ class LegLine:
             may_receive=receives and partner_sends,
             feedback=self.feedback,
             payload_types=self.payload_types,
+            transcode=self.transcode,
             extensions=self.extensions,
             receive_also=self.also_contexts(),
             latching=self.latching or (Latching.AUTHENTICATED if self.secure else Latching.SIGNALLED_HOST),
-            ice=self.ice.media() if self.ice else None,
-            dtls=self.dtls.media() if self.dtls else None,
+            ice=self.ice.media() if self.ice and not self._member(line) else None,
+            dtls=self.dtls.media() if self.dtls and not self._member(line) else None,
+            bundle=self._bundle(line),
         )
 
+    def _member(self, line: int) -> bool:
+        return self.carrier not in (None, line)
 
-@dataclass(frozen=True, slots=True)
+    def _bundle(self, line: int) -> Bundled | None:
+        if self.carrier is None:
+            return None
+        said = {word for word, _ in self.known}
+        numbers = tuple(number for number in PAYLOAD_TYPES if str(number) in said)
+        return Bundled(self.carrier, self._member(line), self.mid, numbers, self.mid_extension)
+
+
+@frozen
 class StreamLine:
     """One stream through the gateway."""
 
@@ -150,6 +192,7 @@ class StreamLine:
     a: LegLine
     b: LegLine
     placement: StreamPlacement | None = None  # None: refused, or ended
+    kept: StreamPlacement | None = None  # of one that has ended, while it carries others
 
     @property
     def live(self) -> bool:
@@ -159,13 +202,15 @@ class StreamLine:
         return self.a if side == "a" else self.b
 
     def with_leg(self, side: str, leg: LegLine) -> StreamLine:
-        return replace(self, a=leg) if side == "a" else replace(self, b=leg)
+        return changed(self, a=leg) if side == "a" else changed(self, b=leg)
 
-    def media(self) -> StreamMedia:
-        return StreamMedia(self.kind, self.a.media(partner=self.b.direction), self.b.media(partner=self.a.direction))
+    def media(self, line: int) -> StreamMedia:
+        """As desired media of stream `line`."""
+        a, b = self.a.media(line, partner=self.b.direction), self.b.media(line, partner=self.a.direction)
+        return StreamMedia(self.kind, a, b)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Slot:
     """One m-line of a leg's SDP, which keeps its place for the life of the call (RFC 3264 section 8)."""
 
@@ -177,7 +222,7 @@ class Slot:
         return self if taken == self.taken else Slot(self.stream, self.media, taken)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Exchange:
     """One offer with its answer, or without it yet: the streams, and the m-lines that each leg sees."""
 
@@ -198,20 +243,20 @@ class Exchange:
 
     def sending(self, stream: int, side: str, mki: bytes) -> Exchange:
         """The same with another key of ours in use towards one leg of a stream."""
-        changed = tuple(
+        lines = tuple(
             line.with_leg(side, replace(line.leg(side), sending_mki=mki)) if at == stream else line
             for at, line in enumerate(self.lines)
         )
-        return replace(self, lines=changed)
+        return replace(self, lines=lines)
 
     def without(self, gone: tuple[Crypto, ...], stream: int, side: str) -> Exchange:
         """The same, these further lines of a peer's being forgotten on one leg of a stream."""
-        changed = list(self.lines)
-        if stream < len(changed):
-            leg = changed[stream].leg(side)
+        lines = list(self.lines)
+        if stream < len(lines):
+            leg = lines[stream].leg(side)
             kept = tuple(line for line in leg.also if line not in gone)
-            changed[stream] = changed[stream].with_leg(side, replace(leg, also=kept))
-        return replace(self, lines=tuple(changed))
+            lines[stream] = lines[stream].with_leg(side, replace(leg, also=kept))
+        return replace(self, lines=tuple(lines))
 
     @classmethod
     def of(cls, side: str, lines: tuple[StreamLine, ...], own: tuple[Slot, ...], others: tuple[Slot, ...]) -> Exchange:
@@ -219,7 +264,7 @@ class Exchange:
         return cls(lines, own, others) if side == "a" else cls(lines, others, own)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OriginState:
     """The o= line we own towards one leg (RFC 3264 section 8): the version moves when the rest of the body does."""
 
@@ -228,7 +273,7 @@ class OriginState:
     digest: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CallState:
     """Everything. `pending` is the exchange whose answer is awaited (and stays for forked or repeated answers)."""
 
@@ -246,5 +291,5 @@ class CallState:
     def moved(self, side: str, origin: OriginState, **change: Any) -> CallState:
         """The state after a step that wrote an SDP, and so an o= line, for `side`."""
         if side == "a":
-            return replace(self, origin_a=origin, **change)
-        return replace(self, origin_b=origin, **change)
+            return changed(self, origin_a=origin, **change)
+        return changed(self, origin_b=origin, **change)

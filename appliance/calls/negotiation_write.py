@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 
 from appliance.calls import negotiation_bundle as bundle
@@ -16,9 +16,10 @@ from appliance.calls.negotiation_endpoint import Endpoint
 from appliance.calls.negotiation_state import LegLine, OriginState, StreamLine
 from appliance.policy.options import MediaOptions
 from appliance.protocols.sdes import crypto
-from appliance.protocols.sdp import profiles
+from appliance.protocols.sdp import extensions, profiles
 from appliance.protocols.sdp.description import Description, Line, Media
 from appliance.protocols.sdp.fields import DIRECTIONS, Connection, MediaLine, Origin
+from appliance.values import frozen
 
 KEYING = ("crypto", "key-mgmt", "fingerprint", "setup", "connection", "tls-id", "dtls-id", "cryptex", "identity")
 ICE = (
@@ -29,11 +30,12 @@ TRANSPORT = ("rtcp", "rtcp-mux", "rtcp-mux-only", "bundle-only")
 CAPABILITIES = ("tcap", "acap", "pcfg", "acfg", "csup", "creq")  # RFC 5939: alternatives that we did not read
 HOP_ATTRIBUTES = frozenset((*KEYING, *ICE, *TRANSPORT, *CAPABILITIES))
 FEEDBACK_ATTRIBUTES = frozenset(("rtcp-fb", "rtcp-rsize"))  # meaningless without AVPF (row G24)
+EXTENDED_REPORTS = frozenset(("rtcp-xr",))  # RFC 3611 section 5; goes as the reports do unless it is asked not to
 BROWSER_ATTRIBUTES = frozenset(("msid", "msid-semantic", "ssrc", "ssrc-group"))  # of a WebRTC leg only (row G18)
 OWN_ORIGIN = frozenset(("origin", "sdp-version", "force-increment-sdp-ver"))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OutLine:
     """One m-line as it is to be written. `ports` None: refused. `source` None: the other side's SDP has no such
     m-line."""
@@ -49,11 +51,14 @@ class OutLine:
     plain_through: bool = False  # both legs plain: ZRTP may pass
     twin: bool = False  # a second m-line for the same stream
     mid: str = ""  # by which this leg knows the m-line (row G22)
+    port: int = 0  # stream whose port it is
+    mid_extension: int = 0  # id of MID's header extension, where it is to be written
 
 
 def out_line(
     source: Media | None,
     offered: MediaLine,
+    stream: int,
     line: StreamLine,
     side: str,
     ports: LocalPorts | None,
@@ -79,6 +84,7 @@ def out_line(
         plain_through=not (line.a.secure or line.b.secure),
         twin=twin,
         mid="" if twin else leg.mid,
+        port=stream if leg.carrier is None else leg.carrier,
     )
 
 
@@ -102,7 +108,9 @@ def write(
     lines = _named_once(lines)
     head, connection = _session(base, options, host, sip=sip, names_hold=_names_hold(base, lines))
     end = base.session.end
-    head += "".join(f"a={attribute}{end}" for attribute in _transport_of_all(lines))
+    groups = _groups(lines, offer=offer)
+    lines = [_with_mids(line, groups, offer=offer) for line in lines]
+    head += "".join(f"a={attribute}{end}" for attribute in _transport_of_all(lines, groups))
     body = [_media(line, options, connection, end, offer=offer) for line in lines]
     tail = "".join(body)
     owner, origin = _origin(base, options, origin, session_id, host, head + tail)
@@ -139,6 +147,7 @@ def _session(base: Description, options: MediaOptions, host: str, *, sip: bool, 
     """Session part below o=, and the host its c= line says afterwards ("" without one). `sip`: no WebRTC leg;
     `names_hold`: groups name m-lines as this leg does."""
     end, connection, kept = base.session.end, "", []
+    unwanted = (BROWSER_ATTRIBUTES if sip else frozenset()) | (frozenset() if options.rtcp_xr else EXTENDED_REPORTS)
     for line in base.session.lines:
         value = line.value
         if line.type in ("v", "o", "k", "") or _of_the_hop(line, HOP_ATTRIBUTES):
@@ -152,7 +161,7 @@ def _session(base: Description, options: MediaOptions, host: str, *, sip: bool, 
         elif line.type == "a" and value.startswith("group:"):
             if value.startswith("group:BUNDLE") or not names_hold:
                 continue  # every stream has ports of its own behind us (row G17)
-        elif sip and _of_the_hop(line, BROWSER_ATTRIBUTES):
+        elif _of_the_hop(line, unwanted):
             continue
         kept.append(f"{line.type}={value}{end}")
     return "".join(kept), connection
@@ -162,13 +171,28 @@ def _of_the_hop(line: Line, names: frozenset[str]) -> bool:
     return line.type == "a" and line.value.partition(":")[0] in names
 
 
-def _transport_of_all(lines: Sequence[OutLine]) -> list[str]:
+def _transport_of_all(lines: Sequence[OutLine], groups: Sequence[tuple[str, ...]]) -> list[str]:
     """What of ICE and BUNDLE stands in the session part."""
     live = [line for line in lines if line.ports and line.leg]
     said = ["ice-lite"] if any(line.leg.ice and line.leg.ice.session.lite for line in live if line.leg) else []
-    able = [bundle.Member(line.mid, line.media.proto, line.mux) for line in live if line.leg and line.leg.bundled]
-    group = bundle.members(able)
-    return [*said, f"group:BUNDLE {' '.join(group)}"] if group else said
+    return said + [f"group:BUNDLE {' '.join(group)}" for group in groups]
+
+
+def _groups(lines: Sequence[OutLine], *, offer: bool) -> list[tuple[str, ...]]:
+    able = [
+        bundle.Member(line.mid, line.mux, line.port, line.leg.dtls is not None)
+        for line in lines
+        if line.ports and line.leg and line.leg.bundled
+    ]
+    return bundle.members(able, offer=offer)
+
+
+def _with_mids(line: OutLine, groups: Sequence[tuple[str, ...]], *, offer: bool) -> OutLine:
+    """What says MID in packets is negotiated where there is more than one."""
+    if not line.leg or not any(line.mid in group and len(group) > 1 for group in groups):
+        return line
+    ids = (number for number, uri in line.leg.ids if uri == extensions.MID)
+    return replace(line, mid_extension=next(ids, 0) if offer else line.leg.mid_extension)
 
 
 def _media(out: OutLine, options: MediaOptions, session_host: str, end: str, *, offer: bool) -> str:
@@ -179,7 +203,7 @@ def _media(out: OutLine, options: MediaOptions, session_host: str, end: str, *, 
         host = "::" if ":" in host else "0.0.0.0"  # noqa: S104 - written, not bound
     kept = [f"m={out.media}{end}"]
     kept += _own_connection(out.source, host, session_host, end)
-    kept += _passed(out, end)
+    kept += _passed(out, options, end)
     kept += [f"a={attribute}{end}" for attribute in _added(out, options, host, offer=offer)]
     return "".join(kept)
 
@@ -193,11 +217,11 @@ def _own_connection(source: Media | None, host: str, session_host: str, end: str
     return title + ([f"c={Connection.to(host)}{end}"] if needed else [])
 
 
-def _passed(out: OutLine, end: str) -> list[str]:
+def _passed(out: OutLine, options: MediaOptions, end: str) -> list[str]:
     """The other side's lines that mean the same on this side."""
     if out.source is None:
         return []
-    drop = _dropped(out.media.proto)
+    drop = _dropped(out.media.proto, options.rtcp_xr)
     kept, named = [], False
     for type, value, _ in out.source.lines:
         if type in ("m", "c", "i", "k", ""):
@@ -219,17 +243,19 @@ def _passed(out: OutLine, end: str) -> list[str]:
 
 
 @lru_cache(maxsize=64)
-def _dropped(proto: str) -> frozenset[str]:
-    """Attributes that do not go to a leg of this profile."""
+def _dropped(proto: str, rtcp_xr: bool) -> frozenset[str]:
+    """Attributes that do not go to a leg of this profile; `rtcp_xr`: what is said of extended reports does."""
     profile = profiles.find(proto)
     dropped = HOP_ATTRIBUTES if profile and profile.dtls else HOP_ATTRIBUTES | BROWSER_ATTRIBUTES
     if not (profile and profile.feedback):
         dropped |= FEEDBACK_ATTRIBUTES
-    return dropped
+    return dropped if rtcp_xr else dropped | EXTENDED_REPORTS
 
 
 def _added(out: OutLine, options: MediaOptions, host: str, *, offer: bool) -> list[str]:
     attributes = [out.direction] if out.direction else []
+    if out.mid_extension:
+        attributes.append(f"extmap:{out.mid_extension} {extensions.MID}")
     if out.ports and out.leg:
         attributes += _rtcp(out, options, out.ports, out.leg, host)
         if out.leg.ice:

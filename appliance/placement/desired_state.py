@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from appliance.placement.desired_contexts import Context
+from appliance.values import frozen
 from kernels.control.commands import (
     AddKey,
     Command,
     InstallFlow,
     InstallIce,
+    InstallRoutes,
     MasterKeyBytes,
     RemoveCrypto,
     RemoveFlow,
@@ -19,20 +21,25 @@ from kernels.control.commands import (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Desired:
     """By slot number. Two equal values need no command between them."""
 
     cryptos: Mapping[int, Context] = field(default_factory=dict)
     flows: Mapping[int, InstallFlow] = field(default_factory=dict)
     agents: Mapping[int, InstallIce] = field(default_factory=dict)  # by slot of their flow
+    routes: Mapping[int, InstallRoutes] = field(default_factory=dict)  # by slot of the flow that has the port
+
+    def told(self) -> list[Command]:
+        """All that is said of flows, in an order in which it can be."""
+        return [*self.flows.values(), *self.agents.values(), *self.routes.values()]
 
 
 NOTHING = Desired()
 
 
 def merge(parts: list[Desired]) -> Desired:
-    """One state of several streams; their slots are different."""
+    """One state of several streams; their slots are different. Routes are not of one stream."""
     if len(parts) == 1:
         return parts[0]
     cryptos: dict[int, Context] = {}
@@ -49,8 +56,8 @@ def diff(installed: Desired, wanted: Desired) -> list[Command]:
     """Commands that lead from one state to the other; every prefix of them is safe to stop at.
 
     Flows that end go first (nothing may use a context that is gone), then contexts are installed, then the flows
-    that use them and their ICE agents, and last go the contexts that nobody uses any more. A flow whose port changes is
-    removed first, its agent with it.
+    that use them with their ICE agents, then the routes between those that share a port, and last go the contexts that
+    nobody uses any more. A flow whose port changes is removed first, its agent and routes with it.
     """
     commands: list[Command] = []
     gone: set[int] = set()
@@ -66,6 +73,12 @@ def diff(installed: Desired, wanted: Desired) -> list[Command]:
             commands.append(flow)
     commands.extend(
         agent for slot, agent in wanted.agents.items() if slot in gone or installed.agents.get(slot) != agent
+    )
+    commands.extend(
+        table for slot, table in wanted.routes.items() if slot in gone or installed.routes.get(slot) != table
+    )
+    commands.extend(
+        InstallRoutes(slot, ()) for slot in installed.routes if slot not in wanted.routes and slot not in gone
     )
     commands.extend(RemoveCrypto(slot) for slot in installed.cryptos if slot not in wanted.cryptos)
     return commands

@@ -175,7 +175,7 @@ class Reconciler:
         placement = change.placement
         commands = diff(placement.installed, change.before)
         # what was changed or failed half way is commanded again, whatever we believe is there
-        again: list[Command] = [*change.before.flows.values(), *change.before.agents.values()]
+        again = change.before.told()
         commands = [*commands, *(command for command in again if command not in commands)]
         self._send_quietly(placement.worker, commands)
         placement.installed, placement.streams = change.before, dict(change.streams_before)
@@ -249,11 +249,11 @@ class Reconciler:
         return self._send_quietly(placement.worker, diff(NOTHING, placement.installed))
 
     def follow(self, placement: Placement, left: int, slots: Iterable[int]) -> None:
-        """After a move: what the workers did among themselves, once more as commands (they change nothing). Whoever
-        follows commands, as next hops do, learns where the flows are now."""
+        """After a move: what the workers did among themselves, once more as commands (they change nothing, but for
+        streams that share a port: kernels/flow/routes.pxd). Whoever follows commands, as next hops do, learns where the
+        flows are now."""
         self._send_quietly(left, [RemoveFlow(slot) for slot in slots])
-        installed = placement.installed
-        self._send_quietly(placement.worker, [*installed.flows.values(), *installed.agents.values()])
+        self._send_quietly(placement.worker, placement.installed.told())
 
     def remove_orphans(self, worker: int, owned: Iterable[Placement]) -> int:
         """Remove what the worker holds and no placement wants; how many. Flows go before contexts."""

@@ -4,12 +4,15 @@ from libc.stdint cimport uint32_t
 
 from kernels.clib.expect cimport rare
 from kernels.control.records cimport (
-    FLOW_EXTENSIONS, FLOW_ICE, FLOW_MAY_RECEIVE, FLOW_MEMBER, FLOW_NO_FEEDBACK, FLOW_ROUTES, FLOW_SECURE, FLOW_TYPES,
+    FLOW_EXTENSIONS, FLOW_ICE, FLOW_MAY_RECEIVE, FLOW_MEMBER, FLOW_NO_FEEDBACK, FLOW_OPAQUE, FLOW_ROUTES, FLOW_SECURE,
+    FLOW_TYPES,
 )
+from kernels.flow.counters cimport COUNTER_TRANSCODED, count
 from kernels.flow.ice cimport ice_consents, ice_tell_expiry
 from kernels.flow.pipeline cimport Path
+from kernels.flow.reports cimport reports_sent
 from kernels.flow.rewrite cimport feedback_cut, rewrite_rtp
-from kernels.flow.routes cimport carrier_of, routes_sent
+from kernels.flow.routes cimport carrier_of, routes_name, routes_sent
 from kernels.flow.table cimport Flow, flow_at
 from kernels.wire.packet cimport (
     DROP_CONSENT, DROP_DIRECTION, DROP_FEEDBACK, DROP_NO_PARTNER, DROP_NONE, DROP_NOT_KEYED, KIND_RTP, NO_SLOT, Drop,
@@ -22,6 +25,7 @@ cdef inline Drop depart(Path *path, Packet *packet, uint32_t slot, uint32_t flag
     cdef Flow *partner = flow_at(path.flows, path.flow_count, slot)
     cdef Flow *carrier = partner                        # whose port, address and keys they are
     cdef uint32_t by = slot
+    cdef bint unknown = False
     packet.flow, packet.crypto = slot, NO_SLOT
     if partner == NULL:
         return DROP_NO_PARTNER
@@ -41,12 +45,18 @@ cdef inline Drop depart(Path *path, Packet *packet, uint32_t slot, uint32_t flag
         return DROP_CONSENT
     if packet.kind == KIND_RTP:
         if rare(carrier.want.flags & FLOW_ROUTES):
-            routes_sent(path, by, slot, rtp_ssrc(packet.data))
+            unknown = routes_sent(path, by, slot, rtp_ssrc(packet.data))
         if rare(partner.want.flags & (FLOW_TYPES | FLOW_EXTENSIONS)):
-            rewrite_rtp(packet.data, partner.want.flags, &partner.rewrite)
-    elif rare((partner.want.flags | flags) & FLOW_NO_FEEDBACK):
-        packet.length = feedback_cut(packet.data, packet.length)
-        if packet.length == 0:
-            return DROP_FEEDBACK
+            if rewrite_rtp(packet.data, packet.length, partner.want.flags, &partner.rewrite):
+                count(path.counters, COUNTER_TRANSCODED, 1)
+        if rare(unknown):
+            routes_name(path, by, slot, packet)
+    else:
+        if rare((partner.want.flags | flags) & FLOW_NO_FEEDBACK):
+            packet.length = feedback_cut(packet.data, packet.length)
+            if packet.length == 0:
+                return DROP_FEEDBACK
+        if not flags & FLOW_OPAQUE:
+            reports_sent(partner, packet.data, packet.length, packet.received_ns)
     packet.crypto = carrier.want.send
     return DROP_NONE

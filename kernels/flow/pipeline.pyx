@@ -36,6 +36,7 @@ from kernels.flow.pipeline cimport (
 )
 from kernels.flow.punts cimport punt
 from kernels.flow.reception cimport reception_count
+from kernels.flow.reports cimport reports_heard
 from kernels.flow.routes cimport carrier_of, routes_flow, routes_rtcp, routes_rtp
 from kernels.flow.routes_table cimport ROUTES
 from kernels.flow.samples cimport SAMPLE_HEADER, SAMPLE_OCTETS, sample_as_received, sample_due, sample_take
@@ -243,6 +244,8 @@ cdef inline void tally(Flow *flow, const Packet *packet) noexcept nogil:
     flow.last_in_ns = packet.received_ns
     if packet.kind == KIND_RTP:
         reception_count(flow, rtp_ssrc(packet.data), load_be16(packet.data + 2))
+    elif not flow.want.flags & FLOW_OPAQUE:
+        reports_heard(flow, packet.data, packet.length, packet.received_ns)
 
 
 cdef void pipeline_settle(Path *path, Packet **batch, uint32_t n) noexcept nogil:

@@ -3,6 +3,7 @@
 #   routes_rtp      by MID, else by SSRC, else by payload type     of a packet that was opened and accepted
 #   routes_rtcp     every stream whose SSRCs a compound packet speaks of
 #   routes_sent     a packet leaves by the port
+#   routes_name     ... and says which stream it is of, as long as the far end cannot know (RFC 9143 section 15)
 #
 # A route counts while both ends say so: the flow it names shares the port. So whoever has the slot of a stream that is
 # gone gets nothing.
@@ -20,8 +21,11 @@ cdef uint32_t routes_rtp(Path *path, const Packet *packet) noexcept nogil
 cdef uint32_t routes_rtcp(const Path *path, const Packet *packet) noexcept nogil
 # Flow of a route, or NO_SLOT.
 cdef uint32_t routes_flow(const Path *path, uint32_t carrier, uint32_t route) noexcept nogil
-# An SSRC of the stream in `stream` leaves by `carrier`.
-cdef void routes_sent(Path *path, uint32_t carrier, uint32_t stream, uint32_t ssrc) noexcept nogil
+# An SSRC of the stream in `stream` leaves by `carrier`. True: the far end has not spoken of it yet.
+cdef bint routes_sent(Path *path, uint32_t carrier, uint32_t stream, uint32_t ssrc) noexcept nogil
+# Write the stream's MID into a packet that passed rtp_check, as an element of its header extension; it grows. Not
+# where nobody agreed on that, where the extension is none of RFC 8285's, or where the frame has no room.
+cdef void routes_name(const Path *path, uint32_t carrier, uint32_t stream, Packet *packet) noexcept nogil
 # Create or update the table of a flow. 0 or a positive errno.
 cdef int routes_install(Path *path, uint32_t flow, const RoutesParameters *want) noexcept nogil
 # Another flow's table as this one's, slots of streams unknown yet. 0 or ENOSPC.

@@ -1,12 +1,14 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """Streams that share a port; see routes.pxd."""
 from libc.errno cimport EINVAL, ENOENT, ENOSPC
-from libc.stdint cimport uint8_t, uint32_t
-from libc.string cimport memcmp, memset
+from libc.stdint cimport uint8_t, uint16_t, uint32_t
+from libc.string cimport memcmp, memcpy, memmove, memset
 
 from kernels.control.records cimport FLOW_MEMBER, FLOW_OPAQUE, FLOW_ROUTES
+from kernels.flow.rewrite cimport LONGEST_ONE_BYTE_ID, ONE_BYTE, TWO_BYTE
 from kernels.flow.routes_table cimport ROUTE_MID, ROUTE_SSRCS, ROUTES, RouteSsrc
-from kernels.wire.octets cimport load_be16, load_be32
+from kernels.wire.octets cimport load_be16, load_be32, store_be16
+from kernels.wire.packet cimport TAILROOM
 from kernels.wire.rtp cimport RTP_FIXED, rtp_ssrc
 
 cdef enum:
@@ -46,7 +48,7 @@ cdef uint32_t routes_rtp(Path *path, const Packet *packet) noexcept nogil:
 
 
 cdef uint32_t routes_rtcp(const Path *path, const Packet *packet) noexcept nogil:
-    cdef const Routes *routes = table(path, packet.flow)
+    cdef Routes *routes = table(path, packet.flow)
     cdef uint32_t at = 0, octets, found = 0
     if routes == NULL:
         return 0
@@ -59,7 +61,7 @@ cdef uint32_t routes_rtcp(const Path *path, const Packet *packet) noexcept nogil
     return found
 
 
-cdef uint32_t part(const Routes *routes, const uint8_t *data, uint32_t octets) noexcept nogil:
+cdef uint32_t part(Routes *routes, const uint8_t *data, uint32_t octets) noexcept nogil:
     """Routes that one packet of a compound speaks of: its sender, whom it reports on, whom it asks for something."""
     cdef uint32_t found, at, step = 0
     cdef uint8_t kind = data[1], form = data[0] & 31
@@ -71,13 +73,13 @@ cdef uint32_t part(const Routes *routes, const uint8_t *data, uint32_t octets) n
         at, step = 28 if kind == RTCP_SENDER_REPORT else 8, REPORT_BLOCK
     elif kind == RTCP_FEEDBACK or kind == RTCP_PAYLOAD_FEEDBACK:
         if octets >= 12:
-            found |= bit(route_of_ssrc(routes.sent, load_be32(data + 8)))
+            found |= bit(route_of_known(routes.sent, load_be32(data + 8)))
         if form == (FIR if kind == RTCP_PAYLOAD_FEEDBACK else TMMBR):
             at, step = 12, 8
         elif kind == RTCP_PAYLOAD_FEEDBACK and form == AFB and octets >= 20 and load_be32(data + 12) == REMB:
             at, step = 20, 4
     while step and at + step <= octets and (step != REPORT_BLOCK or form):
-        found |= bit(route_of_ssrc(routes.sent, load_be32(data + at)))
+        found |= bit(route_of_known(routes.sent, load_be32(data + at)))
         at += step
         form -= step == REPORT_BLOCK
     return found
@@ -101,15 +103,63 @@ cdef uint32_t routes_flow(const Path *path, uint32_t carrier, uint32_t route) no
     return routes.want.route[route].flow
 
 
-cdef void routes_sent(Path *path, uint32_t carrier, uint32_t stream, uint32_t ssrc) noexcept nogil:
+cdef bint routes_sent(Path *path, uint32_t carrier, uint32_t stream, uint32_t ssrc) noexcept nogil:
     cdef Routes *routes = table(path, carrier)
     cdef uint32_t route
-    if routes == NULL:
+    if routes != NULL:
+        for route in range(routes.want.count):
+            if routes.want.route[route].flow == stream:
+                return not remember(routes.sent, &routes.next_sent, ssrc, route)
+    return False
+
+
+cdef void routes_name(const Path *path, uint32_t carrier, uint32_t stream, Packet *packet) noexcept nogil:
+    cdef const Routes *routes = table(path, carrier)
+    cdef uint8_t *data = packet.data
+    cdef uint32_t at = RTP_FIXED + 4 * <uint32_t>(data[0] & 0x0F), route, octets = 0, head, grown
+    cdef bint extended = data[0] & 0x10 != 0
+    if routes == NULL or routes.want.mid_id == 0:
         return
     for route in range(routes.want.count):
         if routes.want.route[route].flow == stream:
-            remember(routes.sent, &routes.next_sent, ssrc, route)
-            return
+            octets = routes.want.route[route].mid_octets
+            break
+    if octets == 0:
+        return
+    if extended:
+        head = form_of(load_be16(data + at))
+    else:
+        head = 1 if routes.want.mid_id <= LONGEST_ONE_BYTE_ID else 2
+    if head == 0 or (head == 1 and routes.want.mid_id > LONGEST_ONE_BYTE_ID):
+        return
+    grown = (head + octets + 3) & ~<uint32_t>3
+    if packet.length + 4 + grown + TAILROOM > packet.capacity:
+        return
+    if extended:
+        store_be16(data + at + 2, <uint16_t>(load_be16(data + at + 2) + grown // 4))
+        at += 4
+        memmove(data + at + grown, data + at, packet.length - at)
+    else:
+        memmove(data + at + 4 + grown, data + at, packet.length - at)
+        store_be16(data + at, ONE_BYTE if head == 1 else TWO_BYTE << 4)
+        store_be16(data + at + 2, <uint16_t>(grown // 4))
+        data[0] |= 0x10
+        at += 4
+        packet.length += 4
+    packet.length += grown
+    memset(data + at, 0, grown)
+    if head == 1:
+        data[at] = <uint8_t>(routes.want.mid_id << 4 | (octets - 1))
+    else:
+        data[at], data[at + 1] = routes.want.mid_id, <uint8_t>octets
+    memcpy(data + at + head, routes.want.route[route].mid, octets)
+
+
+cdef inline uint32_t form_of(uint16_t profile) noexcept nogil:
+    """Octets before the value of an element (RFC 8285 sections 4.2, 4.3); 0: a block of another kind."""
+    if profile == ONE_BYTE:
+        return 1
+    return 2 if profile >> 4 == TWO_BYTE else 0
 
 
 # -- helpers -----------------------------------------------------------------------------------------------------
@@ -130,22 +180,37 @@ cdef uint32_t route_of_ssrc(const RouteSsrc *known, uint32_t ssrc) noexcept nogi
     return NO_ROUTE
 
 
+cdef uint32_t route_of_known(RouteSsrc *known, uint32_t ssrc) noexcept nogil:
+    """The same of one that the far end speaks of."""
+    cdef uint32_t i
+    for i in range(ROUTE_SSRCS):
+        if known[i].ssrc == ssrc and known[i].route:
+            known[i].known = 1
+            return <uint32_t>known[i].route - 1
+    return NO_ROUTE
+
+
 cdef inline uint32_t route_of_type(const Routes *routes, uint8_t kind) noexcept nogil:
     return <uint32_t>routes.want.types[kind] - 1 if routes.want.types[kind] else <uint32_t>NO_ROUTE
 
 
-cdef void remember(RouteSsrc *known, uint8_t *next_one, uint32_t ssrc, uint32_t route) noexcept nogil:
-    """An SSRC that is said to be of another stream now moves there. The route last: who dies in here leaves a hole."""
+cdef bint remember(RouteSsrc *known, uint8_t *next_one, uint32_t ssrc, uint32_t route) noexcept nogil:
+    """An SSRC that is said to be of another stream now moves there. The route last: who dies in here leaves a hole.
+    True: the far end knows it as this stream's."""
     cdef uint32_t i
     for i in range(ROUTE_SSRCS):
         if known[i].ssrc == ssrc and known[i].route:
-            known[i].route = <uint8_t>(route + 1)
-            return
+            if known[i].route != route + 1:
+                known[i].known = 0
+                known[i].route = <uint8_t>(route + 1)
+            return known[i].known != 0
     i = next_one[0] % ROUTE_SSRCS
     next_one[0] = <uint8_t>((i + 1) % ROUTE_SSRCS)
     known[i].route = 0
     known[i].ssrc = ssrc
+    known[i].known = 0
     known[i].route = <uint8_t>(route + 1)
+    return False
 
 
 cdef uint32_t route_of_mid(const Routes *routes, const uint8_t *mid, uint8_t octets) noexcept nogil:
@@ -164,10 +229,10 @@ cdef const uint8_t *extension(const uint8_t *data, uint8_t wanted, uint8_t *octe
     cdef bint short_form
     if not data[0] & 0x10:
         return NULL
-    short_form = load_be16(block) == 0xBEDE
-    if not short_form and load_be16(block) >> 4 != 0x100:
+    head = form_of(load_be16(block))
+    if head == 0:
         return NULL
-    head = 1 if short_form else 2
+    short_form = head == 1
     end = 4 * <uint32_t>load_be16(block + 2)
     block += 4
     while at + head <= end:

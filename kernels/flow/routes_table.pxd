@@ -23,7 +23,8 @@ cdef struct RoutesParameters:
 cdef struct RouteSsrc:
     uint32_t ssrc
     uint8_t route               # + 1; 0: empty
-    uint8_t reserved[3]
+    uint8_t known               # of one that is sent: the far end has spoken of it
+    uint8_t reserved[2]
 
 cdef struct Routes:
     uint32_t owner              # flow + 1; 0: free

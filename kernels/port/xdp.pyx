@@ -28,7 +28,7 @@ from kernels.flow.counters cimport (
 )
 from kernels.port.address cimport peer_parse
 from kernels.port.nexthop cimport NextHop, NextHops, next_hop_find, wanted_note
-from kernels.port.numbering cimport numbering_interface, numbering_number, numbering_port
+from kernels.port.numbering cimport numbering_fill, numbering_interface, numbering_number, numbering_port
 from kernels.port.port cimport AnyPort, Port
 from kernels.port.rings cimport (
     OWNER_SEND, address_of, base_of, fill_up, frame_free, frame_of, frame_take_back, place_of, reap, rings_recover,
@@ -325,8 +325,8 @@ cdef void xdp_serve(Port *port, uint32_t socket, bint on) noexcept nogil:
 cdef class XdpPort(AnyPort):
     """Rings and, for everything they cannot do, `other`. One process at a time may use a `Rings`.
 
-    locals: (address, device number or None, outer VLAN, inner VLAN) by interface number; numbering: (first port,
-    ports of one worker on one interface, workers, interfaces). OSError, ValueError, MemoryError.
+    locals: (address, device number or None, outer VLAN, inner VLAN) by interface number; numbering: ((first port,
+    ports of one worker) by interface number, workers). OSError, ValueError, MemoryError.
     """
 
     def __cinit__(self, Rings rings, AnyPort other, list locals, tuple numbering, NextHops hops, bint busy=False):
@@ -340,9 +340,7 @@ cdef class XdpPort(AnyPort):
         x.port.serve = xdp_serve
         x.inner, x.busy = other.port, busy
         x.next_hops, x.next_hop_count, x.wanted = hops.rows, hops.count, hops.wanted
-        first, share, workers, interfaces = numbering
-        x.numbering.first, x.numbering.share = first, share
-        x.numbering.workers, x.numbering.interfaces = workers, interfaces
+        numbering_fill(&x.numbering, numbering[0], numbering[1])
         self.set_locals(locals)
         self.attach_rings()
         self.watch()

@@ -18,7 +18,7 @@ from appliance.sip_edge.ksr.rules.masking import Mask
 from tests.system import kamailio_rig
 from tests.system.kamailio_rig import Edge
 from tests.system.lab import wait_for
-from tests.system.parties import ACCESS, CORE, Party
+from tests.system.parties import ACCESS, CORE, Dialog, Party
 from tests.system.two_sides import Place, done, made, parties, running, up
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(60), pytest.mark.row("K04", "K05")]
@@ -124,6 +124,45 @@ def test_a_key_of_our_own_is_changed(tmp_path: Path, both: tuple[Party, Party]) 
         done(bob, alice, fresh, "BYE")
 
 
+def test_a_dialog_that_the_edge_does_not_know(tmp_path: Path, both: tuple[Party, Party]) -> None:
+    """Its record is lost with the disk, the key is not: whatever goes on in it, from either side, accepted and refused,
+    shows nobody an address of the other side; the tags, which say which dialog it is, stay."""
+    alice, bob = both
+    path = key(tmp_path / "key")
+    at = Place(PORT, tables={"sip_topology": {"mask_key_file": str(path)}})
+    with running(tmp_path / "edge", at, alice, bob) as edge:
+        here, there = up(alice, bob)
+        here.local = here.local.replace("<", f'"Alice of {ACCESS}2" <')
+        edge.stop(signal.SIGKILL)
+        Path(edge.config.database).unlink()
+        edge = made(tmp_path / "edge", at, alice, bob)
+        edge.start()
+        alice.extra = [f"X-Seen-By: {ACCESS}7"]
+        bob.extra = [f"X-Seen-By: {CORE}7"]
+        for sender, receiver, dialog in ((alice, bob, here), (bob, alice, there)):
+            for method, status in (("INFO", 200), ("OPTIONS", 200), ("UPDATE", 200), ("NOTIFY", 481), ("REFER", 202)):
+                request = done(sender, receiver, dialog, method, status)
+                assert (tag(request["From"]), tag(request["To"])) == (tag(dialog.local), tag(dialog.remote))
+            again(sender, receiver, dialog)
+        done(bob, alice, there, "BYE")
+    for party, hidden in ((alice, CORE), (bob, ACCESS)):
+        assert not [message.text for message in party.heard if hidden in message.text]
+
+
+def again(sender: Party, receiver: Party, dialog: Dialog) -> None:
+    """A re-INVITE that is accepted, and one that is refused."""
+    for status in (200, 488):
+        branch = sender.within(dialog, "INVITE")
+        receiver.answer(receiver.hears("INVITE"), status)
+        assert sender.hears(status)["From"] == dialog.local
+        if status == 200:
+            sender.within(dialog, "ACK", number=dialog.number)
+        else:
+            sender.send(sender.request("ACK", dialog.target, dialog.local, dialog.remote, dialog.call_id,
+                                       dialog.number, branch=branch))  # fmt: skip
+        receiver.hears("ACK")
+
+
 def saved(edge: Edge) -> int:
     """Confirmed dialogs that a killed Kamailio would know."""
     with contextlib.closing(sqlite3.connect(edge.config.database)) as database:
@@ -146,5 +185,8 @@ def test_two_edges_with_one_key(tmp_path: Path, both: tuple[Party, Party]) -> No
         for party, network in ((alice, ACCESS), (bob, CORE)):
             party.edge = (f"{network}11", PORT)
         done(alice, bob, here, "INFO")
-        done(bob, alice, there, "BYE")
+        bye = done(bob, alice, there, "BYE")
+        assert f"sip:alice@{ACCESS}2" in bye["To"]
+        for party, hidden in ((alice, CORE), (bob, ACCESS)):  # also of who the parties are, which this edge never knew
+            assert not [message.text for message in party.heard if hidden in message.text]
         first.start()

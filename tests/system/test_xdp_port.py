@@ -52,7 +52,7 @@ class RingPlane(LocalPlane):
     def start(self) -> None:
         outer, inner = (*self.vlans, 0, 0)[:2]
         sockets = UdpPort([-1] * self.SOCKETS, self.doorbell)
-        numbering = (FIRST_PORT, self.SOCKETS, 1, 1)
+        numbering = ([(FIRST_PORT, self.SOCKETS)], 1)
         self.xdp = XdpPort(self.rings, sockets, [(HERE[4], 0, outer, inner)], numbering, self.hops)
         self.worker = Worker(self.arena, 0, self.xdp)
 

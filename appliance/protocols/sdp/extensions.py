@@ -12,6 +12,9 @@ ENCRYPTED = "urn:ietf:params:rtp-hdrext:encrypt"
 """RFC 6904: the elements of such an extension are encrypted from hop to hop with keys of the SRTP session; we do
 neither decrypt nor encrypt them, so they are never taken up."""
 
+MID = "urn:ietf:params:rtp-hdrext:sdes:mid"
+"""RFC 9143 section 15.1. It names an m-line of one leg, so it is negotiated and written per leg."""
+
 LARGEST = 255  # ids 1 to 14 fit the one-octet form, up to 255 the other; 4096 and more are placeholders of an offer
 
 _EXTMAP = re.compile(r"extmap:([0-9]{1,4})((?:/[a-z]+)?) +(\S+)(.*)\Z", re.DOTALL)

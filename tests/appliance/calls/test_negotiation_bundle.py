@@ -29,6 +29,7 @@ BROWSERS = ("chromium_156", "firefox_153")
 REPLACE = {"replace": ["origin", "session-connection"]}
 WEBRTC = ng({"flags": ["WebRTC"], **REPLACE})
 SIP = ng({"transport protocol": "RTP/AVP", "ICE": "remove", "rtcp-mux": ["demux"], "DTLS": "off", **REPLACE})
+MID = "urn:ietf:params:rtp-hdrext:sdes:mid"
 OPPOSITE = {"sendonly": "recvonly", "recvonly": "sendonly"}
 
 
@@ -84,13 +85,13 @@ def bundled(*mids: str, lines: Sequence[str] = ()) -> bytes:
     )
 
 
-def test_several_m_lines_are_in_no_group() -> None:
-    """G17, SDP-15: every m-line has ports of its own, so several are not bundled; nothing of a group goes to the
-    phone."""
+def test_several_m_lines_are_on_one_port() -> None:
+    """G17, SDP-15: towards the browser; broken up towards the phone, where nothing of a group is said."""
     offered, done = to_phone(bundled("0", "1"))
-    assert groups(offered.sdp) == groups(done.sdp) == []
+    assert groups(offered.sdp) == [] and groups(done.sdp) == ["BUNDLE 0 1"]
     assert ports(offered.sdp) == ports(done.sdp) == [True, True]
-    assert len({section.media.port for section in read(done.sdp).media}) == 2
+    assert len({section.media.port for section in read(offered.sdp).media}) == 2
+    assert len({section.media.port for section in read(done.sdp).media}) == 1
     assert [stream.a.mux for stream in done.streams] == [True, True]
 
 
@@ -130,23 +131,29 @@ def test_group_asked_for_on_another_leg() -> None:
 
 
 @pytest.mark.parametrize("port", [b"9", b"0"])
-def test_bundle_only_is_refused(port: bytes) -> None:
-    """G17: an m-line that exists only inside a group has no transport of its own (RFC 9143 section 6)."""
+def test_bundle_only(port: bytes) -> None:
+    """G17: an m-line that exists only inside a group has no transport of its own (RFC 9143 section 6): it is refused
+    where there is no group."""
     offer = (
         bundled("0", "1")
         .replace(b"m=video 9", b"m=video " + port)
         .replace(b"a=mid:1\r\n", b"a=mid:1\r\na=bundle-only\r\n")
     )
     offered, done = to_phone(offer)
-    assert ports(offered.sdp) == ports(done.sdp) == [True, False]
-    assert groups(done.sdp) == ["BUNDLE 0"]
-    alone = bundled("0", "1", lines=["a=bundle-only"])
+    assert ports(offered.sdp) == ports(done.sdp) == [True, True]
+    assert groups(done.sdp) == ["BUNDLE 0 1"] and b"bundle-only" not in offered.sdp + done.sdp
+    outside = offer.replace(b"BUNDLE 0 1", b"BUNDLE 0")
+    for text, words in ((outside, SIP), (offer, ng({"transport protocol": "RTP/AVP", "bundle": ["reject"]}))):
+        call = Call(certificates=Pool())
+        assert ports(call.answer(phone(call.offer(text, words).sdp)).sdp) == [True, False]
+    alone = bundled("2", lines=["a=bundle-only"])
     with pytest.raises(NotAcceptable, match="BUNDLE"):
         to_phone(alone)
 
 
 def test_our_offer() -> None:
-    """WebRTC: a group of one with a mid that we make; several m-lines in none."""
+    """WebRTC: a group with mids that we make, each m-line at a port of its own until the answer (RFC 9143 section 7.2),
+    and a header extension that says MID, with one id for all."""
     one = sdp(ALICE, media(8000, "RTP/AVP"))
     two = sdp(ALICE, media(8000, "RTP/AVP"), media(8002, "RTP/AVP", kind="video", formats="96"))
     offered = Call(certificates=Pool()).offer(one, WEBRTC).sdp
@@ -154,7 +161,11 @@ def test_our_offer() -> None:
     assert groups(offered) == [f"BUNDLE {mid}"]
     offered = Call(certificates=Pool()).offer(two, WEBRTC).sdp
     mids = [section.attributes("mid") for section in read(offered).media]
-    assert groups(offered) == [] and mids[0] != mids[1] and all(len(found) == 1 for found in mids)
+    assert groups(offered) == ["BUNDLE m0 m1"] and mids == [["m0"], ["m1"]]
+    sections = read(offered).media
+    assert len({section.media.port for section in sections}) == 2
+    assert [section.attributes("extmap") for section in sections] == [[f"14 {MID}"]] * 2
+    assert not sections[0].has("bundle-only")
 
 
 def test_mids_of_a_phone_where_asked_for() -> None:
@@ -231,20 +242,29 @@ def test_browser_calls_phone(browser: str) -> None:
 
 @pytest.mark.parametrize("browser", BROWSERS)
 def test_browser_offers_all_it_has(browser: str) -> None:
-    """D14, G17: audio and video live on transports of their own, the data channel is refused, in their places."""
+    """D14, G15, G17: audio and video live on one transport, the data channel is refused, in their places."""
     offered, done = to_phone(recorded(browser, "offer_audio_video_data"))
     assert ports(offered.sdp) == ports(done.sdp) == [True, True, False]
-    assert groups(done.sdp) == []
-    assert [section.attributes("mid") for section in read(done.sdp).media][:2] == [["0"], ["1"]]
-    certificates = {stream.a.dtls.certificate.certificate for stream in done.streams if stream.a.dtls}
-    assert len(certificates) == 1
+    assert groups(done.sdp) == ["BUNDLE 0 1"]
+    audio, video, _ = read(done.sdp).media
+    assert (audio.attributes("mid"), video.attributes("mid")) == (["0"], ["1"])
+    for name in ("ice-ufrag", "ice-pwd", "fingerprint", "setup", "candidate", "extmap"):
+        assert audio.attributes(name) == video.attributes(name) != []
+    assert [stream.a.dtls is not None for stream in done.streams] == [True, False]
+    assert [stream.a.bundle and stream.a.bundle.member for stream in done.streams] == [False, True]
+    assert MID.encode() not in offered.sdp
 
 
 @pytest.mark.parametrize("browser", BROWSERS)
 def test_browser_insists_on_one_transport(browser: str) -> None:
-    """G17: bundlePolicy max-bundle: candidates for the first m-line alone; the rest is refused, the group stands."""
-    _, done = to_phone(recorded(browser, "offer_max_bundle"))
-    assert ports(done.sdp)[:2] == [True, False] and groups(done.sdp) == ["BUNDLE 0"]
+    """G17: bundlePolicy max-bundle: candidates for the first m-line alone; the rest is refused where no group is."""
+    offer = recorded(browser, "offer_max_bundle")
+    _, done = to_phone(offer)
+    assert ports(done.sdp)[:2] == [True, True] and groups(done.sdp) == ["BUNDLE 0 1"]
+    call = Call(certificates=Pool())
+    offered = call.offer(offer, ng({"transport protocol": "RTP/AVP", "bundle": ["reject"]}))
+    done = call.answer(phone(offered.sdp))
+    assert ports(done.sdp)[:2] == [True, False] and groups(done.sdp) == []
 
 
 @pytest.mark.parametrize("browser", BROWSERS)
@@ -285,7 +305,8 @@ def test_aiortc_calls_phone(kinds: tuple[str, ...]) -> None:
         await peer.setLocalDescription(await peer.createOffer())
         _, done = to_phone(peer.localDescription.sdp.encode(), Call(certificates=real))
         await peer.setRemoteDescription(RTCSessionDescription(done.sdp.decode(), "answer"))
-        for transceiver, stream in zip(peer.getTransceivers(), done.streams, strict=True):
+        stream = done.streams[0]
+        for transceiver in peer.getTransceivers():
             assert stream.a.dtls and stream.a.ice
             taken = peer._RTCPeerConnection__remoteIce[transceiver]  # type: ignore[attr-defined]
             assert taken.usernameFragment == stream.a.ice.local.ufrag and taken.iceLite

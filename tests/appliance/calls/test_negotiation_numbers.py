@@ -15,7 +15,7 @@ from tests.appliance.protocols.sdp import fixtures
 
 from .sdps import ALICE, BOB, Call, answering, counting, media, options, read, sdp
 
-LEVEL, MID = "urn:ietf:params:rtp-hdrext:ssrc-audio-level", "urn:ietf:params:rtp-hdrext:sdes:mid"
+LEVEL, OFFSET = "urn:ietf:params:rtp-hdrext:ssrc-audio-level", "urn:ietf:params:rtp-hdrext:toffset"
 PLAIN = options(transport_protocol="RTP/AVP", vbr=Vbr.ALLOW)
 
 
@@ -230,7 +230,7 @@ class TestExtensions:
 
     def test_all_taken(self) -> None:
         """G13, G14: same ids, all negotiated: packets are left alone."""
-        lines = (f"1 {LEVEL}", f"2/sendonly {MID} x=y")
+        lines = (f"1 {LEVEL}", f"2/sendonly {OFFSET} x=y")
         stream, offered, answered = self.call(lines, lines)
         assert offered == answered == list(lines)
         assert stream.a.extensions is None and stream.b.extensions is None
@@ -241,7 +241,7 @@ class TestExtensions:
 
     def test_some_taken(self) -> None:
         """What the answer leaves out is blanked, also what it makes up."""
-        stream, _, answered = self.call((f"1 {LEVEL}", f"2 {MID}"), (f"1 {LEVEL}", "5 urn:made:up"))
+        stream, _, answered = self.call((f"1 {LEVEL}", f"2 {OFFSET}"), (f"1 {LEVEL}", "5 urn:made:up"))
         assert answered == [f"1 {LEVEL}"]
         assert stream.a.extensions == stream.b.extensions == ((1, 1),)
 
@@ -258,8 +258,8 @@ class TestExtensions:
 
     def test_placeholders(self) -> None:
         """RFC 8285 section 6: ids from 4096 on are the answerer's to choose."""
-        stream, offered, answered = self.call((f"4096 {LEVEL}", f"4097 {MID}"), (f"3 {LEVEL}",))
-        assert offered == [f"4096 {LEVEL}", f"4097 {MID}"]
+        stream, offered, answered = self.call((f"4096 {LEVEL}", f"4097 {OFFSET}"), (f"3 {LEVEL}",))
+        assert offered == [f"4096 {LEVEL}", f"4097 {OFFSET}"]
         assert answered == [f"3 {LEVEL}"]
         assert stream.a.extensions == ((3, 3),)
 
@@ -274,15 +274,15 @@ class TestExtensions:
         call = Call()
         lines = [f"a=extmap:1 {LEVEL}"]
         call.answer(answering(call.offer(audio(ALICE, "8", lines=tuple(lines)), PLAIN).sdp, extra=lines))
-        bobs = audio(BOB, "8", version=2, lines=(f"a=extmap:3 {LEVEL}", f"a=extmap:1 {MID}"))
+        bobs = audio(BOB, "8", version=2, lines=(f"a=extmap:3 {LEVEL}", f"a=extmap:1 {OFFSET}"))
         offered = call.offer(bobs, PLAIN, tag="bob")
         asked = read(offered.sdp).media[0].attributes("extmap")
         assert asked[0] == f"1 {LEVEL}"
         number, uri = asked[1].split()
-        assert uri == MID and number not in {"1", "3"}
-        answer = audio(ALICE, "8", lines=(f"a=extmap:1 {LEVEL}", f"a=extmap:{number} {MID}"))
+        assert uri == OFFSET and number not in {"1", "3"}
+        answer = audio(ALICE, "8", lines=(f"a=extmap:1 {LEVEL}", f"a=extmap:{number} {OFFSET}"))
         done = call.answer(answer, options(), tag="alice")
-        assert read(done.sdp).media[0].attributes("extmap") == [f"3 {LEVEL}", f"1 {MID}"]
+        assert read(done.sdp).media[0].attributes("extmap") == [f"3 {LEVEL}", f"1 {OFFSET}"]
 
 
 class TestCodecWishes:

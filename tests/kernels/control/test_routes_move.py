@@ -8,7 +8,7 @@ import pytest
 
 from kernels.control.commands import DiscardTransfer, ExportStream, ImportStream, InstallFlow, InstallRoutes, Route
 from kernels.control.mailbox import DROPS
-from tests.kernels.flow.test_routes import AUDIO, BOB_VIDEO, FACE, MID, VIDEO, VOICE, bundle, with_mid
+from tests.kernels.flow.test_routes import AUDIO, BOB_VIDEO, FACE, MID, VIDEO, VOICE, bundle, named, with_mid
 from tests.kernels.rig import ALICE, BOB, LocalTeam, balanced, rtp
 
 NONE = (None,) * 4
@@ -46,7 +46,7 @@ def test_there_and_back() -> None:
         ]
         team.ports[to].inject(3, rtp(1 + move), *BOB_VIDEO)
         team.turn(to)
-        assert team.ports[to].collect() == [(0, rtp(1 + move), ALICE)]
+        assert team.ports[to].collect() == [(0, named("video", rtp(1 + move)), ALICE)]
         left = team.mailboxes[source].regions()["routes"]
         assert team.peek(left, 1024) == bytes(1024)
         assert team.mailboxes[source].flows() == []

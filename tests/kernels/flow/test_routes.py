@@ -18,6 +18,7 @@ from tests.kernels.rig import ALICE, BOB, CM128, MALLORY, LocalPlane, balanced, 
 AUDIO, VIDEO = 111, 96
 BOB_VIDEO = (BOB[0], 6000)
 MID = 4  # id of the header extension
+LONGEST = 2000  # octets that a frame takes (kernels/wire/packet.pxd)
 VOICE, FACE, SCREEN = 0x1111, 0x2222, 0x3333  # SSRCs of Alice
 BOBS_VOICE, BOBS_FACE = 0x5555, 0x6666
 ROUTES = (Route(0, (0, AUDIO), "0"), Route(2, (VIDEO, 97), "video"))
@@ -43,6 +44,17 @@ def with_mid(mid: str, kind: int, ssrc: int, number: int = 1, *, two_byte: bool 
     plain = rtp(number, ssrc=ssrc, kind=kind)
     head = struct.pack(">HH", 0x1000 if two_byte else 0xBEDE, len(block) // 4)
     return bytes([plain[0] | 0x10]) + plain[1:12] + head + block + plain[12:]
+
+
+def named(mid: str, plain: bytes) -> bytes:
+    """What leaves for a far end that cannot know the SSRC yet: the element in front of others that are there."""
+    element = bytes([MID << 4 | len(mid) - 1]) + mid.encode()
+    element += bytes(-len(element) % 4)
+    words, rest = 0, plain[12:]
+    if plain[0] & 0x10:
+        words, rest = int.from_bytes(rest[2:4]), rest[4:]
+    head = struct.pack(">HH", 0xBEDE, words + len(element) // 4)
+    return bytes([plain[0] | 0x10]) + plain[1:12] + head + element + rest
 
 
 def feedback(kind: int, form: int, sender: int, media: int, rest: bytes = b"") -> bytes:
@@ -92,7 +104,7 @@ def test_by_payload_type(plane: LocalPlane) -> None:
 @pytest.mark.row("SDP-15")
 def test_back_by_one_port(plane: LocalPlane) -> None:
     sent = plane.send(1, rtp(1, kind=AUDIO), source=BOB) + plane.send(3, rtp(1, kind=VIDEO), source=BOB_VIDEO)
-    assert sent == [(0, rtp(1, kind=AUDIO), ALICE), (0, rtp(1, kind=VIDEO), ALICE)]
+    assert sent == [(0, named("0", rtp(1, kind=AUDIO)), ALICE), (0, named("video", rtp(1, kind=VIDEO)), ALICE)]
     assert (plane.flow(0).packets_out, plane.flow(2).packets_out) == (1, 1)
 
 
@@ -127,11 +139,70 @@ def test_what_each_stream_negotiated_is_its_own() -> None:
     plane = LocalPlane()
     plane.do(*bundle(payload_types=((100, VIDEO),), may_send=False))
     ((_, data, _),) = plane.send(3, rtp(1, kind=100), source=BOB_VIDEO)
-    assert data == rtp(1, kind=VIDEO)
+    assert data == named("video", rtp(1, kind=VIDEO))
     ((_, data, _),) = plane.send(1, rtp(1, kind=100), source=BOB)
-    assert data == rtp(1, kind=100)
+    assert data == named("0", rtp(1, kind=100))
     assert goes_to(plane, rtp(1, ssrc=FACE, kind=VIDEO), rtp(1, ssrc=VOICE, kind=AUDIO)) == [BOB]
     assert plane.flow(2).drops == {"direction": 1}
+
+
+# -- MID in what leaves (RFC 9143 section 15) -----------------------------------------------------------------------
+
+
+def leaves(plane: LocalPlane, data: bytes) -> bytes:
+    """Bob's picture as Alice gets it."""
+    ((_, sent, _),) = plane.send(3, data, source=BOB_VIDEO)
+    return sent
+
+
+@pytest.mark.row("G15", "SDP-15")
+def test_mid_is_said_until_the_far_end_speaks_of_the_ssrc(plane: LocalPlane) -> None:
+    """Its first report, or request, says that it has found the stream. Another SSRC is new to it; RTCP never grows."""
+    for number in (1, 2):
+        assert leaves(plane, rtp(number, ssrc=BOBS_FACE)) == named("video", rtp(number, ssrc=BOBS_FACE))
+    assert goes_to(plane, receiver_report(1, BOBS_FACE)) == [BOB_VIDEO]
+    assert leaves(plane, rtp(3, ssrc=BOBS_FACE)) == rtp(3, ssrc=BOBS_FACE)
+    assert leaves(plane, rtp(1, ssrc=SCREEN)) == named("video", rtp(1, ssrc=SCREEN))
+    assert goes_to(plane, feedback(206, 1, 1, SCREEN)) == [BOB_VIDEO]
+    assert leaves(plane, rtp(2, ssrc=SCREEN)) == rtp(2, ssrc=SCREEN)
+    plane.send(1, rtp(1, ssrc=SCREEN, kind=AUDIO), source=BOB)  # the SSRC is the other stream's now
+    assert leaves(plane, rtp(3, ssrc=SCREEN)) == named("video", rtp(3, ssrc=SCREEN))
+
+
+@pytest.mark.row("G15")
+def test_mid_beside_other_elements(plane: LocalPlane) -> None:
+    """In front of those of a block of either form; other profiles' blocks are left alone, as are full frames."""
+    assert plane.do(InstallRoutes(0, ROUTES, 5)) == [0]
+    short = with_mid("video", VIDEO, BOBS_FACE)  # an element that is no MID here: id 4
+    sent = leaves(plane, short)
+    assert sent[:12] == short[:12] and sent[12:16] == struct.pack(">HH", 0xBEDE, 4)
+    assert sent[16:24] == b"\x54video\0\0" and sent[24:] == short[16:]
+    long = with_mid("video", VIDEO, BOBS_FACE, 2, two_byte=True)
+    sent = leaves(plane, long)
+    assert sent[12:16] == struct.pack(">HH", 0x1000, 2 + (len(long) - len(rtp(2)) - 4) // 4)
+    assert sent[16:24] == b"\x05\x05video\0" and sent[24:] == long[16:]
+    foreign = bytearray(with_mid("video", VIDEO, BOBS_FACE, 3))
+    foreign[12:14] = b"\x12\x34"
+    assert leaves(plane, bytes(foreign)) == foreign
+    full = rtp(4, ssrc=BOBS_FACE) + bytes(LONGEST - len(rtp(4)))
+    assert leaves(plane, full) == full
+    with_csrc = bytes([0x82]) + rtp(5, ssrc=BOBS_FACE)[1:12] + bytes(8) + rtp(5)[12:]
+    sent = leaves(plane, with_csrc)
+    assert sent[0] == 0x92 and sent[1:20] == with_csrc[1:20] and sent[32:] == with_csrc[20:]
+
+
+@pytest.mark.row("G15")
+def test_mid_is_said_only_where_it_was_agreed_on(plane: LocalPlane) -> None:
+    """An id that only the two-byte form can say makes that form, and no MID in a block of the other."""
+    assert plane.do(InstallRoutes(0, ROUTES)) == [0]
+    assert leaves(plane, rtp(1, ssrc=BOBS_FACE)) == rtp(1, ssrc=BOBS_FACE)
+    assert plane.do(InstallRoutes(0, ROUTES, 20)) == [0]
+    sent = leaves(plane, rtp(2, ssrc=BOBS_FACE))
+    assert sent[12:24] == struct.pack(">HH", 0x1000, 2) + b"\x14\x05video\0"
+    short = with_mid("video", VIDEO, BOBS_FACE, 3)
+    assert leaves(plane, short) == short
+    assert plane.do(InstallRoutes(0, (Route(0, (AUDIO,), "0"), Route(2, (VIDEO,))), MID)) == [0]
+    assert leaves(plane, rtp(4, ssrc=BOBS_FACE)) == rtp(4, ssrc=BOBS_FACE)
 
 
 # -- RTCP -----------------------------------------------------------------------------------------------------------
@@ -195,7 +266,7 @@ def test_one_association_and_one_pair_for_all_streams() -> None:
     assert goes_to(plane, video, source=MALLORY) == []
     assert goes_to(plane, video) == [BOB_VIDEO]
     ((by, sealed, to),) = plane.send(3, rtp(2, ssrc=BOBS_FACE), source=BOB_VIDEO)
-    assert (by, to, gateway.unprotect_rtp(sealed)) == (0, ALICE, rtp(2, ssrc=BOBS_FACE))
+    assert (by, to, gateway.unprotect_rtp(sealed)) == (0, ALICE, named("video", rtp(2, ssrc=BOBS_FACE)))
     pli = alice.protect_rtcp(feedback(206, 1, 1, BOBS_FACE))
     assert isinstance(pli, bytes)
     assert plane.send(0, pli) == [(3, feedback(206, 1, 1, BOBS_FACE), BOB_VIDEO)]
@@ -288,6 +359,8 @@ def test_lies() -> None:
     real = [with_mid("video", VIDEO, FACE), with_mid("video", VIDEO, FACE, two_byte=True)]
     real += [receiver_report(1, BOBS_FACE, BOBS_VOICE), feedback(206, 4, 1, 0, bytes(8)), sender_report(VOICE)]
     for number, data in enumerate(real):
+        for lie in damaged(data, 2_000, SEED - number):
+            plane.send(3, lie, source=BOB_VIDEO)
         lying = [data[:length] for length in range(1, len(data) + 1)]
         lying += list(damaged(data, 4_000, SEED + number))
         lying += [data[:12] + chance.randbytes(len(data) - 12) for _ in range(2_000)]

@@ -33,34 +33,6 @@ PACKETS = 50 * TALK_S
 HANDSHAKES = 8
 
 
-@pytest.fixture(scope="module")
-def authority(laboratory: labs.Lab, sip_programs: None) -> Authority:
-    if missing := chromium.available():
-        pytest.skip(missing)
-    labs._ip("-n", labs.name("core"), "address", "add", f"{rig.SECURE}/24", "dev", "gw")
-    return Authority(laboratory.directory / "ca")
-
-
-@pytest.fixture(scope="module")
-def gateway(laboratory: labs.Lab, authority: Authority) -> Iterator[Gateway]:
-    with rig.gateway(laboratory, authority) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def registered(laboratory: labs.Lab, authority: Authority, gateway: Gateway) -> Iterator[Chromium]:
-    with chromium.browser(laboratory, "access", 1, authority) as browser:
-        rig.register(browser)
-        yield browser
-
-
-@pytest.fixture
-def browser(registered: Chromium) -> Chromium:
-    """Registered, and nothing noted of earlier calls."""
-    registered.run("events.length = 0")
-    return registered
-
-
 def assert_heard(likeness: Likeness) -> None:
     """Nearly all of the call, as it was played: the rest is the pieces at both ends, or where a jitter buffer slipped.
     (A browser's microphone is resampled twice, which costs it the highest tones.)"""
@@ -194,6 +166,30 @@ def test_a_browser_calls_a_phone_with_sdes(gateway: Gateway, browser: Chromium, 
     assert phone.suite() == "AES_CM_128_HMAC_SHA1_80"
     assert_heard(compare(phone.played, heard))
     assert_heard(compare(browser.played, phone.heard()))
+    assert_freed(gateway)
+
+
+@pytest.mark.row("D06", "G03", "H01")
+def test_a_phone_with_sdes_calls_a_browser(gateway: Gateway, browser: Chromium, authority: Authority) -> None:
+    """RTP/SAVP with keys in its SDP comes over TLS; DTLS-SRTP and ICE go to the browser, and none of the phone's keys.
+    The answer is in the phone's own suite, under keys of ours."""
+    phone = DeskPhone(gateway.lab, 8, authority).start(60, dials=True)
+    wires = {role: wire.Wire(gateway.lab, role) for role in ("access", "core")}
+    transport = talk(browser)["transport"]
+    heard = browser.heard()
+    phone.hang_up()
+    assert browser.wait("ended") == "remote Terminated"
+    for one in wires.values():
+        one.stop()
+    assert_heard(compare(phone.played, heard))
+    assert_heard(compare(browser.played, phone.heard()))
+    assert_webrtc(browser.events("sdp_remote_offer")[0])
+    assert phone.suite() == "AES_CM_128_HMAC_SHA1_80"
+    assert transport["srtpCipher"] != phone.suite()
+    for role, speech in (("core", browser.played), ("access", phone.played)):  # nobody reads it on either wire
+        payloads = wires[role].payloads(labs.GATEWAY[role])
+        assert len(payloads) >= PACKETS * 0.95
+        assert compare(speech, wire.pcmu(payloads)).found == 0
     assert_freed(gateway)
 
 

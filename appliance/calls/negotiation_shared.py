@@ -1,0 +1,179 @@
+"""BUNDLE on a leg: which streams share a port, and so ICE, DTLS and the peer's address. Pure; see `negotiation_bundle`
+for what stands in SDP.
+
+The stream whose port it is *carries* the others (`LegLine.carrier`, a stream's number). That stays for as long as the
+group does, also when the carrier's own m-line is refused or ends: its port, its keys and its pair are the group's, so
+it goes on as a stream that nothing passes by (`StreamLine.kept`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from appliance.calls.media import Bundled, StreamMedia, StreamPlacement
+from appliance.calls.negotiation_state import SIDES, Exchange, LegLine, StreamLine, other
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """Whose port a stream is at, and whose m-line says what is shared."""
+
+    carrier: int
+    tagged: int
+
+
+def ports(groups: Iterable[Sequence[int]], elsewhere: Iterable[int], agreed: Exchange, side: str) -> dict[int, Port]:
+    """By stream. `groups`: streams, the tagged one first; `elsewhere`: live streams of the SDP in none of them. A group
+    of one that has its own port is none."""
+    apart = set(elsewhere)
+    found: dict[int, Port] = {}
+    for group in groups:
+        tagged = group[0]
+        was = agreed.live(tagged)
+        carrier = was.leg(side).carrier if was else None
+        if carrier is None or carrier in apart or any(port.carrier == carrier for port in found.values()):
+            carrier = tagged
+        if len(group) > 1 or carrier != tagged:
+            found.update({stream: Port(carrier, tagged) for stream in group})
+    return found
+
+
+def stays(before: LegLine, stream: int, port: Port | None) -> bool:
+    """The stream's transport is at the same port as before."""
+    was = stream if before.carrier is None else before.carrier
+    return was == (stream if port is None else port.carrier)
+
+
+def able(pending: Exchange, side: str, at: int) -> bool:
+    """Whether m-line `at` of a leg was offered as one that may be in a group with others."""
+    slots = pending.slots(side)
+    if at >= len(slots) or not slots[at].taken:
+        return False
+    line = pending.live(slots[at].stream)
+    return line is not None and line.leg(side).bundled and line.leg(side).dtls is not None
+
+
+def answered(
+    lines: Sequence[StreamLine], taken: Mapping[int, int], groups: Iterable[Sequence[int]], side: str
+) -> list[StreamLine]:
+    """The streams after the answer of `side`, which took them in these m-lines; `groups`: m-lines of it. What was
+    offered at a shared port stays there, whatever the answer's groups say."""
+    stream_of = {at: stream for stream, at in taken.items()}
+    found = [streams for group in groups if (streams := [stream_of[at] for at in group if at in stream_of])]
+    apart = set(taken) - {stream for streams in found for stream in streams}
+    for stream in sorted(apart):
+        carrier = lines[stream].leg(side).carrier
+        mates = [streams for streams in found if lines[streams[0]].leg(side).carrier == carrier]
+        if carrier is not None and mates:
+            mates[0].append(stream)
+        elif carrier is not None:
+            found.append([stream])
+    apart -= {stream for streams in found for stream in streams}
+    now = ports(found, apart, Exchange(tuple(lines)), side)
+    out = shared([line if at in now else _alone(line, side) for at, line in enumerate(lines)], now, side)
+    return carried(settled(out, other(side)))
+
+
+def _alone(line: StreamLine, side: str) -> StreamLine:
+    leg = line.leg(side)
+    return line if leg.carrier is None else line.with_leg(side, replace(leg, carrier=None))
+
+
+def shared(lines: Sequence[StreamLine], ports: Mapping[int, Port], side: str) -> list[StreamLine]:
+    """The streams with the transport of their tagged one."""
+    out = list(lines)
+    for stream, port in ports.items():
+        if not lines[stream].live or not lines[port.tagged].live:
+            continue
+        leg, tagged = lines[stream].leg(side), lines[port.tagged].leg(side)
+        out[stream] = lines[stream].with_leg(side, _moved_in(leg, tagged, port.carrier))
+    return out
+
+
+def _moved_in(leg: LegLine, tagged: LegLine, carrier: int) -> LegLine:
+    return replace(
+        leg, carrier=carrier, ice=tagged.ice, dtls=tagged.dtls, mux=tagged.mux, rtp=tagged.rtp, rtcp=tagged.rtcp,
+        latching=tagged.latching,
+    )  # fmt: skip
+
+
+def settled(lines: Sequence[StreamLine], side: str) -> list[StreamLine]:
+    """After the answer to an offer of `side`'s: a tagged m-line that was refused carries nobody who offered a transport
+    of its own (RFC 9143 section 7.3.3); the first of those is tagged now. What they offered is not needed any more."""
+    out = list(lines)
+    for carrier in {leg.carrier for line in lines if line.live and (leg := line.leg(side)).apart is not None}:
+        mine = [at for at, line in enumerate(lines) if line.live and line.leg(side).carrier == carrier]
+        first = next((at for at in mine if lines[at].leg(side).apart is not None), None)
+        if first is None or carrier is None or lines[carrier].live:
+            continue
+        tagged = lines[first].leg(side).apart
+        assert tagged is not None
+        for at in mine:
+            leg = _moved_in(out[at].leg(side), tagged, first)
+            out[at] = out[at].with_leg(side, leg if len(mine) > 1 else replace(leg, carrier=None))
+    return [
+        line.with_leg(side, replace(line.leg(side), apart=None)) if line.leg(side).apart is not None else line
+        for line in out
+    ]
+
+
+def carried(lines: Sequence[StreamLine]) -> list[StreamLine]:
+    """What ended keeps its ports as long as others need them."""
+    needed = {line.leg(side).carrier for line in lines if line.live for side in SIDES}
+    return [
+        line if line.live or at in needed or line.kept is None else replace(line, kept=None)
+        for at, line in enumerate(lines)
+    ]
+
+
+def one_hop(lines: Sequence[StreamLine]) -> list[StreamLine]:
+    """Streams of an offer beside agreed ones, which go on as they were: who carries them now is what counts."""
+    out = list(lines)
+    for at, line in enumerate(lines):
+        for side in SIDES:
+            carrier = line.leg(side).carrier
+            if line.live and carrier is not None and carrier != at:
+                again = lines[carrier].leg(side).carrier if lines[carrier].live else carrier
+                if again != carrier:
+                    leg = out[at].leg(side)
+                    out[at] = out[at].with_leg(side, replace(leg, carrier=carrier if again is None else again))
+    return out
+
+
+# ---------------------------------------------------------------- desired media
+
+
+def media(lines: Sequence[StreamLine]) -> dict[int, StreamMedia]:
+    """Of every live stream, and of those that carry others though they have ended."""
+    out = {at: line.media(at) for at, line in enumerate(lines) if line.live}
+    for side in SIDES:
+        for carrier, at in {line.leg(side).carrier: at for at, line in enumerate(lines) if line.live}.items():
+            if carrier is not None and carrier not in out:
+                out[carrier] = _empty(lines[carrier], lines[at], side)
+    return dict(sorted(out.items()))
+
+
+def _empty(line: StreamLine, member: StreamLine, side: str) -> StreamMedia:
+    """The port of a stream that has ended, with the transport that one of its members knows."""
+    legs = {}
+    for one in SIDES:
+        leg = member.leg(one)
+        if one == side:
+            leg = replace(leg, known=(), mid="", payload_types=(), extensions=None)
+            carrier = leg.carrier
+            assert carrier is not None
+            legs[one] = replace(leg.media(carrier, partner="inactive"), bundle=Bundled(carrier))
+        else:
+            nobody = LegLine("RTP/AVP", interface=leg.interface, mux=True, direction="inactive")
+            legs[one] = nobody.media(-1, partner="inactive")
+    return StreamMedia(line.kind, legs["a"], legs["b"])
+
+
+def placement(lines: Sequence[StreamLine], stream: int, side: str) -> StreamPlacement | None:
+    """Whose ports a stream has on a leg."""
+    line = lines[stream]
+    carrier = line.leg(side).carrier
+    if line.placement is None or carrier is None:
+        return line.placement
+    return lines[carrier].placement or lines[carrier].kept or line.placement
