@@ -293,8 +293,8 @@ def _iptables(*words: str) -> str:
 
 @pytest.mark.row("D11")
 def test_handshakes_through_loss(gateway: Gateway, browser: Chromium, losing: None) -> None:
-    """ICE and DTLS with the browser's own timers and ours: every call gets its keys. By doubling timers, one handshake of
-    some hundreds is not done after 30 s, when both sides give up: there may be one."""
+    """ICE and DTLS with the browser's own timers and ours: every call gets its keys. By doubling timers one handshake
+    of some hundreds is not done after 30 s, when both sides give up: there may be one."""
     unlucky: list[str] = []
     for number in range(HANDSHAKES):
         phone = DeskPhone(gateway.lab, 100 + number).start(60)
