@@ -340,7 +340,8 @@ class Negotiation:
         theirs = legs.others(line, line.target, options, interfaces[far], was[far], draw, said)
         if line.transcoding:
             said = replace(said, source=transcode.extended(said.source, line.transcoding))
-            theirs = replace(theirs, transcoding=line.transcoding)
+            numbered = transcode.known(theirs.known, line.transcoding)
+            theirs = replace(theirs, transcoding=line.transcoding, known=numbered)
         made = {
             side: transports[side].offerers(own, line, options, was[side]),
             far: transports[far].others(stream, theirs, line, line.target, options, was[far]),

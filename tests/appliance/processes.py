@@ -43,8 +43,9 @@ class Phone:
     def __init__(self) -> None:
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind(("127.0.0.1", 0))
-        self.socket.settimeout(2)
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, QUEUE)
+        self.socket.settimeout(10)  # who waits for silence says how long
+        forced = os.geteuid() == 0  # SO_RCVBUFFORCE: beyond what the machine grants to everybody
+        self.socket.setsockopt(socket.SOL_SOCKET, 33 if forced else socket.SO_RCVBUF, QUEUE)
         self.port = self.socket.getsockname()[1]
         self.send_session: Session | None = None
         self.receive_session: Session | None = None

@@ -321,7 +321,7 @@ def endpoint(address: str = "127.0.0.1", port: int = 0) -> socket.socket:
     forced = os.geteuid() == 0  # SO_RCVBUFFORCE: a reader that is late must not lose packets
     opened.setsockopt(socket.SOL_SOCKET, 33 if forced else socket.SO_RCVBUF, 1 << 22)
     opened.bind((address, port))
-    opened.settimeout(2)
+    opened.settimeout(10)  # who waits for silence says how long
     return opened
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from appliance.calls import adoption, persistence
 from appliance.calls.key_watch import KeyWatch
-from appliance.calls.keyed import Seat
+from appliance.calls.keyed import Seat, mute
 from appliance.calls.keying import LINGER_S, MOST_TRIES, SECOND_CHANCE_S, Keying
 from appliance.calls.keying_install import Installer
 from appliance.calls.media import (
@@ -29,6 +29,7 @@ from appliance.calls.media import (
     StreamMedia,
 )
 from appliance.calls.views import CallEvent, EventKind, SessionRequest
+from appliance.config.dtls import Dtls
 from appliance.placement.injector import Injector
 from appliance.protocols.dtls.outputs import Failed, KeysReady, Reason
 from appliance.protocols.stun import message as stun
@@ -423,6 +424,39 @@ async def test_a_failure_ends_the_call_where_that_is_wanted() -> None:
     await house.says(PEER, Failed(Reason.NO_CERTIFICATE))
     assert [event.kind for event in house.told()] == [EventKind.HANDSHAKE_FAILED, EventKind.FAILED]
     assert house.rig.everything_is_free()
+
+
+def test_the_default_is_to_end_it() -> None:
+    """Nobody hears anything in such a call; the signalling learns it by its end, as of a wrong certificate."""
+    assert Dtls().end_failed
+
+
+async def test_a_failure_for_rtcp_alone_ends_nothing() -> None:
+    """Many phones have no DTLS on their RTCP port; the conversation has keys."""
+    house = House(end_failed=lambda: True)
+    await house.up(leg(wish(), mux=False))
+    rtp, rtcp = sorted(house.associations.opened)
+    await house.arrives("dtls", PEER, hello(1))
+    await house.says(PEER, keys(1), rtp)
+    beside = (PEER[0], PEER[1] + 1)
+    await house.arrives("dtls", beside, hello(2), "b_rtcp")
+    await house.says(beside, Failed(Reason.NO_CERTIFICATE), rtcp)
+    await house.turn(SECOND_CHANCE_S)
+    assert [event.kind for event in house.told()] == [EventKind.KEYED, EventKind.HANDSHAKE_FAILED]
+    assert house.branch.media[0].b.receive is not None
+
+
+@pytest.mark.parametrize(("failed", "ended"), [
+    ((), False), ((0,), False), ((1,), False), ((0, 1), True), ((0, 1, 2), True),
+])  # fmt: skip
+def test_which_failures_leave_nothing(failed: tuple[int, ...], ended: bool) -> None:
+    """Of two streams with DTLS the last one that fails ends the call."""
+    plain = LegMedia("default", Address("127.0.0.1", 40000), Address("127.0.0.1", 40001))
+    streams = {line: StreamMedia("audio", plain, leg(wish())) for line in (0, 1)}
+    seats = {Seat(line, "b", "rtp") for line in failed}
+    assert mute(streams, seats) is ended
+    assert not mute(streams | {2: StreamMedia("video", plain, plain)}, seats)
+    assert not mute({}, seats) and not mute(streams, {Seat(line, "b", "rtcp") for line in (0, 1)})
 
 
 async def test_the_active_role_tries_again(house: House) -> None:
