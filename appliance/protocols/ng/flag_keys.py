@@ -99,16 +99,19 @@ KEYS: dict[str, Key] = {
     "codec-offer": Key(codecs("offer"), "the same, and first in this order"),
     "codec-order": Key(codecs("order"), "ours: these first, in this order"),
     "codec-accept": Key(
-        codecs("accept"), "PCMU, PCMA, `all`: this side is answered with them though the other side has the other law "
-        "alone; transcoded"),
+        codecs("accept"),
+        "PCMU, PCMA, `all`: this side is answered with them though the other side has the other law alone; transcoded",
+    ),
     "codec-consume": Key(codecs("consume"), "the same, and not passed on"),
     "codec-ignore": Key(refused, NO_TRANSCODING, _NO),
     "codec-set": Key(refused, NO_TRANSCODING, _NO),
     "codec-transcode": Key(
-        codecs("transcode"), "PCMA, PCMU: offered too, behind this side's own and made of its other law, where it "
+        codecs("transcode"),
+        "PCMA, PCMU: offered too, behind this side's own and made of its other law, where it "
         "lacks it; where it has it, passed on in spite of `strip-all` and `mask-all`. No ptime is changed. Wishes that "
         "nothing comes of are in `warning`; an error when nothing comes of any and one is for a codec that is not "
-        "G.711"),
+        "G.711",
+    ),
     "transcode": Key(codecs("transcode"), "the same as codec-transcode"),
     "ptime": Key(refused, NO_TRANSCODING, _NO),
     "ptime-reverse": Key(refused, NO_TRANSCODING, _NO),
