@@ -203,7 +203,7 @@ class Negotiation:
         leg = agreed.leg(side) if agreed else None
         if leg is None or leg.local is None:
             raise keys.NoKey("nothing is keyed by SDES there")
-        keys.switched(keys.context(leg.local, leg.quirks.options()), mki)
+        keys.switched(keys.context(leg.local, leg.quirks), mki)
         self._state = replace(
             state,
             agreed=state.agreed.sending(line, side, mki),

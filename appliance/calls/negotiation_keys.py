@@ -6,8 +6,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
+from typing import Protocol
 
-from appliance.calls.media import ContextSpec, MasterKey
+from appliance.calls.media import ContextSpec, MasterKey, RocPolicy
 from appliance.policy import suites as suite_policy
 from appliance.policy.options import Choice, SdesOptions
 from appliance.policy.secure_media import SecureMedia
@@ -202,7 +203,24 @@ class KeySource:
         raise RuntimeError("the random source repeats itself")
 
 
-def context(line: Crypto, sdes: SdesOptions, sending_mki: bytes = b"") -> ContextSpec:
+class Shape(Protocol):
+    """What of SdesOptions shapes a context."""
+
+    @property
+    def window(self) -> int: ...
+    @property
+    def max_window(self) -> int: ...
+    @property
+    def ssrc_limit(self) -> int: ...
+    @property
+    def srtcp_tag_as_srtp(self) -> bool: ...
+    @property
+    def legacy_192(self) -> bool: ...
+    @property
+    def roc(self) -> RocPolicy: ...
+
+
+def context(line: Crypto, sdes: Shape, sending_mki: bytes = b"") -> ContextSpec:
     """The context of the direction that `line`'s writer sends. Its WSH is a hint for the receiver's window (section
     6.3.6). `sending_mki`: of a line of ours, the key in use; not of this line, or b"": its first."""
     suite, said = _known(line), line.parameters

@@ -12,7 +12,7 @@ from appliance.calls.negotiation_endpoint import Endpoint, endpoint
 from appliance.calls.negotiation_keys import KeySource
 from appliance.calls.negotiation_numbers import Said
 from appliance.calls.negotiation_read import LinePlan
-from appliance.calls.negotiation_state import LegLine, Quirks, StreamLine
+from appliance.calls.negotiation_state import LegLine, StreamLine, quirks_of
 from appliance.calls.negotiation_target import Target
 from appliance.errors import CryptoRequired, NotAcceptable
 from appliance.policy import suites as suite_policy
@@ -70,7 +70,7 @@ def offerers(
         remote=line.crypto,
         also=also,
         latching=options.latching,
-        quirks=Quirks.of(sdes),
+        quirks=quirks_of(sdes),
         known=said.own,
         ids=said.own_ids,
         mid_extension=bundle.extension(line.source),
@@ -113,7 +113,7 @@ def others(
         sending_mki=old.sending_mki if old else b"",
         also=(leg.remote,) if leg and leg.remote else (),
         latching=options.latching,
-        quirks=Quirks.of(options.sdes),
+        quirks=quirks_of(options.sdes),
         known=said.known,
         told=said.told,
         ids=said.ids,

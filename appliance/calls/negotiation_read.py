@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from functools import lru_cache
 
 from appliance.calls import negotiation_bundle as bundle
 from appliance.calls import negotiation_dtls as by_dtls
@@ -28,7 +27,7 @@ from appliance.protocols.sdes.crypto import Crypto
 from appliance.protocols.sdp import formats, profiles
 from appliance.protocols.sdp.description import Description, Media
 from appliance.protocols.sdp.profiles import Profile
-from appliance.values import frozen
+from appliance.values import frozen, remembered
 
 
 @frozen
@@ -284,7 +283,7 @@ def this_side(options: MediaOptions) -> SdesOptions:
     return options.sdes_from if options.sdes_from is not None else _of_both(options.sdes)
 
 
-@lru_cache(maxsize=256)  # the options of trunks, over and over
+@remembered  # the options of trunks, over and over
 def _of_both(sdes: SdesOptions) -> SdesOptions:
     return replace(
         sdes,

@@ -28,7 +28,7 @@ from appliance.policy.options import SdesOptions
 from appliance.protocols.sdes.crypto import Crypto
 from appliance.protocols.sdp import profiles
 from appliance.protocols.sdp.fields import DIRECTIONS, MediaLine
-from appliance.values import changed, frozen
+from appliance.values import changed, frozen, remembered
 
 SIDES = ("a", "b")
 PAYLOAD_TYPES = (*range(64), *range(96, 128))  # 64 to 95 would be taken for RTCP (RFC 5761 section 4)
@@ -50,21 +50,10 @@ class Quirks:
     legacy_192: bool = False
     roc: RocPolicy = RocPolicy.AUTO
 
-    @classmethod
-    def of(cls, sdes: SdesOptions) -> Quirks:
-        return cls(
-            sdes.window, sdes.max_window, sdes.ssrc_limit, sdes.srtcp_tag_as_srtp, sdes.legacy_192, sdes.roc
-        )  # fmt: skip
 
-    def options(self) -> SdesOptions:
-        return SdesOptions(
-            window=self.window,
-            max_window=self.max_window,
-            ssrc_limit=self.ssrc_limit,
-            srtcp_tag_as_srtp=self.srtcp_tag_as_srtp,
-            legacy_192=self.legacy_192,
-            roc=self.roc,
-        )
+@remembered
+def quirks_of(sdes: SdesOptions) -> Quirks:
+    return Quirks(sdes.window, sdes.max_window, sdes.ssrc_limit, sdes.srtcp_tag_as_srtp, sdes.legacy_192, sdes.roc)
 
 
 @frozen
@@ -135,31 +124,30 @@ class LegLine:
 
     def also_contexts(self) -> tuple[ContextSpec, ...]:
         """As in LegMedia.receive_also."""
-        sdes = self.quirks.options() if self.also else SdesOptions()
-        return tuple(keys.context(line, sdes) for line in self.also)
+        return tuple(keys.context(line, self.quirks) for line in self.also)
 
-    def _send_context(self, sdes: SdesOptions) -> ContextSpec | None:
+    def _send_context(self) -> ContextSpec | None:
         """A key that was left and is taken up again (a forked call's first answer after its second) goes on where the
         other one stood: from ROC 0 its indices could be used twice (RFC 3711 section 9.1)."""
         if self.local is None:
             return None
+        quirks = self.quirks
         if self.spent and keys.fingerprint(self.local) in self.spent:
-            sdes = replace(sdes, roc=RocPolicy.KEEP)
-        return keys.context(self.local, sdes, self.sending_mki)
+            quirks = changed(quirks, roc=RocPolicy.KEEP)
+        return keys.context(self.local, quirks, self.sending_mki)
 
     def media(self, line: int, *, partner: str) -> LegMedia:
         """As desired media of stream `line`; `partner` is the other leg's direction."""
         sends, receives = DIRECTIONS[self.direction]
         partner_sends, partner_receives = DIRECTIONS[partner]
-        sdes = self.quirks.options()
         return LegMedia(
             interface=self.interface,
             remote_rtp=self.rtp,
             remote_rtcp=None if self.mux else self.rtcp,
             mux=self.mux,
             secure=self.secure,
-            receive=keys.context(self.remote, sdes) if self.remote else None,
-            send=self._send_context(sdes),
+            receive=keys.context(self.remote, self.quirks) if self.remote else None,
+            send=self._send_context(),
             may_send=sends and partner_receives,
             may_receive=receives and partner_sends,
             feedback=self.feedback,
@@ -202,6 +190,8 @@ class StreamLine:
         return self.a if side == "a" else self.b
 
     def with_leg(self, side: str, leg: LegLine) -> StreamLine:
+        if leg is self.leg(side):
+            return self
         return changed(self, a=leg) if side == "a" else changed(self, b=leg)
 
     def media(self, line: int) -> StreamMedia:

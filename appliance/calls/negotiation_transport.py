@@ -71,6 +71,8 @@ class Transports:
             )  # fmt: skip
         grouped = bundle.offers(options, leg.proto)
         mid = leg.mid or (f"m{stream}" if grouped or "generate-mid" in options.flags else "")
+        if session is None and keyed is None and mid == leg.mid and grouped == leg.bundled:
+            return leg
         return changed(leg, ice=session, dtls=keyed, mid=mid, bundled=grouped)
 
     def answered(

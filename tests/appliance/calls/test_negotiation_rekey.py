@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from appliance.calls import negotiation_keys
 from appliance.calls.media import ContextSpec, RocPolicy, StreamMedia
 from appliance.calls.negotiation import Negotiation
 from appliance.errors import CryptoRequired
@@ -128,7 +129,8 @@ class TestQuirks:
         state = Negotiation.from_record(record, counting())._state.pending.lines[0]
         assert (state.a.quirks.legacy_192, state.a.quirks.roc) == (False, RocPolicy.AUTO)
         assert (state.b.quirks.legacy_192, state.b.quirks.roc) == (True, RocPolicy.KEEP)
-        assert state.b.quirks.options().legacy_192 and state.b.quirks.options().roc is RocPolicy.KEEP
+        contexts = [negotiation_keys.context(line, state.b.quirks) for line in state.b.proposed]
+        assert all(one.roc is RocPolicy.KEEP for one in contexts) and any(one.legacy_192 for one in contexts)
         assert offered.streams[0].a.secure
 
     @pytest.mark.parametrize(
