@@ -37,6 +37,10 @@ class CallServicer:
         reply = await self._calls.answer(read.answer_request(request, self._options()))
         return _sdp_reply(reply, request.call_id)
 
+    async def Trickle(self, request: calls_pb2.TrickleRequest, context: Any) -> calls_pb2.TrickleReply:
+        taken = await self._calls.add_candidates(*read.candidates(request))
+        return calls_pb2.TrickleReply(waiting=not taken)
+
     async def Delete(self, request: calls_pb2.DeleteCallRequest, context: Any) -> calls_pb2.Call:
         call_id = read.name(request.call_id, "call_id")
         return show.call(await self._calls.delete(call_id, request.from_tag, request.to_tag, request.via_branch))

@@ -11,6 +11,7 @@ import ipaddress
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from typing import cast
 
 import structlog
 
@@ -94,9 +95,7 @@ class NgRequests:
             elif stream:
                 known.waiting.append(answer)
             return
-        task = asyncio.get_running_loop().create_task(self._run(message, key, answer))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks.add(asyncio.get_running_loop().create_task(self._run(message, key, answer)))
 
     async def ask(self, data: bytes, host: str) -> bytes:
         """The reply to one message of a stream; b"" when there is none (no cookie, overload)."""
@@ -118,6 +117,8 @@ class NgRequests:
         except asyncio.CancelledError:
             self._cookies.forget(key)
             raise
+        finally:
+            self._tasks.discard(cast("asyncio.Task[None]", asyncio.current_task()))
         self._cookies.finish(key, reply)
         answer(reply)
 

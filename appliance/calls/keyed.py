@@ -9,7 +9,7 @@ pairs that full ICE agents have selected.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import field
 from typing import Any, NamedTuple
 
@@ -55,6 +55,15 @@ def seats(side: str, line: int, leg: LegMedia) -> tuple[Seat, ...]:
     if leg.dtls is None and leg.ice is None:
         return ()
     return (Seat(line, side, "rtp"),) if leg.mux else (Seat(line, side, "rtp"), Seat(line, side, "rtcp"))
+
+
+def mute(streams: Mapping[int, StreamMedia], failed: Container[Seat]) -> bool:
+    """Every m-line has a leg whose handshake for RTP has failed. One that still waits, or that needs none, may have
+    media; a failed one for RTCP alone takes none away."""
+    return bool(streams) and all(
+        any(media.leg(side).dtls and Seat(line, side, "rtp") in failed for side in ("a", "b"))
+        for line, media in streams.items()
+    )
 
 
 def overlaid(streams: dict[int, StreamMedia], held: Held, pairs: Pairs) -> dict[int, StreamMedia]:

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import structlog
 
-from appliance.calls.keyed import Keys
+from appliance.calls.keyed import Keys, Seat, mute
 from appliance.calls.keying_transport import State, Transport
 from appliance.calls.ledger import Ledger
 from appliance.calls.media import Address, ContextSpec, StreamMedia
@@ -36,8 +36,8 @@ class Ended(Protocol):
 
 class Installer:
     """`keyed(call, before, after)` is told of new keys of a branch (journal, key log). `window`, `ssrc_limit`: of
-    receiving contexts. `end_failed`: a handshake that fails ends its call; one with the wrong certificate always does.
-    `now`: CLOCK_MONOTONIC in seconds."""
+    receiving contexts. `end_failed`: a call is ended when failed handshakes leave none of its m-lines; one with the
+    wrong certificate always is. `now`: CLOCK_MONOTONIC in seconds."""
 
     def __init__(
         self,
@@ -163,6 +163,10 @@ class Installer:
                     call, branch, branch.own_media, negotiated=False
                 )  # nothing of the association before passes
             ledger.publish(kind, call, reason)
-            if mismatch or self._end_failed():
+            if mismatch or (self._end_failed() and mute(branch.media, _failed_seats(branch))):
                 ledger.tally.failed += 1
                 ledger.end(call, [branch], kind.value, EventKind.FAILED)
+
+
+def _failed_seats(branch: Branch) -> set[Seat]:
+    return {seat for seat, state in branch.handshakes.items() if state.startswith(State.FAILED)}

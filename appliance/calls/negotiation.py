@@ -129,7 +129,8 @@ class Negotiation:
         transports = {leg: self._transports(leg) for leg in SIDES}
         placed = {need.line: place for need, place in zip(plan.streams, ports, strict=True)}
         carried = sharing.ports(*planned.reading.bundles(), self._known, side)
-        mid_extension = self._mid_extension(planned.reading, other(side))
+        browsers = any(line and line.target and line.target.profile.dtls for line in planned.reading.lines)
+        mid_extension = self._mid_extension(planned.reading, other(side)) if browsers else 0
         lines: list[StreamLine] = []
         sources: list[Media | None] = []
         for stream, line_plan in enumerate(planned.reading.lines):
@@ -152,7 +153,7 @@ class Negotiation:
         )  # fmt: skip
         self._planned = None
         missing = dict.fromkeys(word for line in planned.reading.lines if line for word in line.unavailable)
-        return replace(_negotiated(sdp, self._until_answered(lines, side)), unavailable=tuple(missing))
+        return _negotiated(sdp, self._until_answered(lines, side), tuple(missing))
 
     def answer(
         self, sdp: bytes, options: MediaOptions, ports: Sequence[StreamPlacement] = (), to_tag: str = ""
@@ -339,7 +340,8 @@ class Negotiation:
         theirs = legs.others(line, line.target, options, interfaces[far], was[far], draw, said)
         if line.transcoding:
             said = replace(said, source=transcode.extended(said.source, line.transcoding))
-            theirs = replace(theirs, transcoding=line.transcoding)
+            numbered = transcode.known(theirs.known, line.transcoding)
+            theirs = replace(theirs, transcoding=line.transcoding, known=numbered)
         made = {
             side: transports[side].offerers(own, line, options, was[side]),
             far: transports[far].others(stream, theirs, line, line.target, options, was[far]),
@@ -391,7 +393,8 @@ class Negotiation:
         leg = self._transports(side).answered(
             at + 1, line.leg(side), known.leg(side) if known else None, answer, media, options
         )
-        leg = replace(leg, mid_extension=bundle.extension(media))
+        if (mid_extension := bundle.extension(media)) != leg.mid_extension:
+            leg = replace(leg, mid_extension=mid_extension)
         line = line.with_leg(side, leg).with_leg(far, told(line.leg(far), options))
         if line.a.secure or line.b.secure:
             media, why = constant(media, options.vbr)
@@ -472,6 +475,6 @@ def _ports(place: StreamPlacement | None, side: str) -> LocalPorts | None:
     return place.leg(side) if place else None
 
 
-def _negotiated(sdp: bytes, lines: Sequence[StreamLine]) -> Negotiated:
+def _negotiated(sdp: bytes, lines: Sequence[StreamLine], unavailable: tuple[str, ...] = ()) -> Negotiated:
     media = sharing.media(lines)
-    return Negotiated(sdp, tuple(media), tuple(media.values()))
+    return Negotiated(sdp, tuple(media), tuple(media.values()), unavailable)

@@ -116,7 +116,7 @@ def _leg(leg: LegLine) -> dict[str, Any]:
         "local": leg.local.tag if leg.local else None,
         "remote": crypto.emit(leg.remote) if leg.remote else None,
         "spent": sorted(leg.spent),
-        "latching": leg.latching.value if leg.latching else None,
+        "latching": leg.latching,
         "quirks": _quirks(leg.quirks),
         "known": leg.known,
         **_rare(leg),
@@ -183,7 +183,7 @@ _DTLS = (
 
 def _quirks(quirks: Quirks) -> list[Any]:
     window, most, limit = quirks.window, quirks.max_window, quirks.ssrc_limit
-    return [window, most, limit, quirks.srtcp_tag_as_srtp, quirks.legacy_192, quirks.roc.value]
+    return [window, most, limit, quirks.srtcp_tag_as_srtp, quirks.legacy_192, quirks.roc]
 
 
 def _read_quirks(window: int, max_window: int, ssrc_limit: int, tag: bool, legacy_192: bool, roc: str) -> Quirks:

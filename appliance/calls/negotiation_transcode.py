@@ -17,6 +17,7 @@ from appliance.policy.codec_wishes import COMPANIONS, CodecWishes, named
 from appliance.protocols.sdp import formats
 from appliance.protocols.sdp.description import Media
 
+Known = tuple[tuple[str, str], ...]
 PCMU, PCMA = "0", "8"
 CODECS = {PCMU: "PCMU/8000", PCMA: "PCMA/8000"}
 _OTHER = {PCMU: PCMA, PCMA: PCMU}
@@ -78,6 +79,12 @@ def _added(media: Media, kept: Media, usable: list[str], wishes: CodecWishes) ->
 def extended(source: Media, transcoding: Transcoding) -> Media:
     """The offer's m-line with what is added: behind the codecs that pass as they are, which are preferred."""
     return _with(source, transcoding.added) if transcoding.added else source
+
+
+def known(before: Known, transcoding: Transcoding) -> Known:
+    """What the leg that is offered to knows then (LegLine.known)."""
+    made = transcoding.added
+    return before if not made or made in dict(before) else (*before, (made, CODECS[made].lower()))
 
 
 def _with(media: Media, number: str, at: int | None = None) -> Media:

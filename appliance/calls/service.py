@@ -122,15 +122,15 @@ class CallService:
             finally:
                 self.ledger.unlock(call)
 
-    async def add_candidates(self, call_id: str, tag: str, fragment: bytes) -> None:
+    async def add_candidates(self, call_id: str, tag: str, fragment: bytes) -> bool:
         """ICE candidates that the party with this tag has found since its SDP: application/trickle-ice-sdpfrag (RFC
-        8840). Those that no leg fits yet wait for their answer. UnknownCall, InvalidSdp."""
+        8840). False: no leg fits them yet, they wait for their answer. UnknownCall, InvalidSdp."""
         with self._operation("add_candidates"):
             check_names(call_id, tag)
             read = trickle.parse(fragment)
             call = await self.ledger.existing(call_id)
             try:
-                self.trickling.take(call, tag, read)
+                return self.trickling.take(call, tag, read)
             finally:
                 self.ledger.unlock(call)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
+from functools import lru_cache
 
 from appliance.calls.media import Address, DtlsMedia, Fingerprint, LocalCertificate
 from appliance.handshakes.table import Event, Send, Table
@@ -129,7 +130,7 @@ def _of_addressed(message: bytes) -> tuple[int, Address, bytes]:
     if end > len(message):
         raise Malformed("cut")
     try:
-        return key, Address(message[_ADDRESSED.size : end].decode(), port), message[end:]
+        return key, _at(message[_ADDRESSED.size : end], port), message[end:]
     except ValueError as error:
         raise Malformed(str(error)) from None
 
@@ -166,7 +167,13 @@ def _address(address: Address) -> tuple[bytes, bytes]:
 
 
 def _to_address(host: bytes, port: bytes) -> Address:
-    return Address(host.decode(), _LENGTH.unpack(port)[0])
+    return _at(host, _LENGTH.unpack(port)[0])
+
+
+@lru_cache(maxsize=1024)
+def _at(host: bytes, port: int) -> Address:
+    """A handshake has ten messages about the same two addresses."""
+    return Address(host.decode(), port)
 
 
 def _fingerprints(given: Iterable[Fingerprint]) -> list[bytes]:

@@ -153,7 +153,7 @@ def _context(slot: int, spec: ContextSpec, send: bool, also: int | None = None) 
         ssrc_limit=spec.ssrc_limit,
         initial_roc=spec.initial_roc,
         legacy_192=spec.legacy_192 and transform.key_octets == LEGACY_KEY_OCTETS,
-        roc=spec.roc.value,
+        roc=str(spec.roc),
         also=also,
     )
     if spec.srtcp_tag_as_srtp:

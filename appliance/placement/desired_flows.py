@@ -90,7 +90,7 @@ def _flows(
         secure=leg.secure,
         may_send=leg.may_send,
         may_receive=leg.may_receive,
-        latching=leg.latching.value,
+        latching=str(leg.latching),
         blocked=leg.blocked,
         feedback=leg.feedback,
         payload_types=payload_types,

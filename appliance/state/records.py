@@ -135,7 +135,7 @@ def _leg_out(leg: LegMedia) -> list[Any]:
         None if leg.dtls else context_out(leg.send),
         leg.may_send,
         leg.may_receive,
-        leg.latching.value,
+        leg.latching,
         _rare_out(leg),
     ]
 
@@ -229,7 +229,7 @@ def context_out(spec: ContextSpec | None) -> list[Any] | None:
         spec.legacy_192,
         spec.ssrc_limit,
         spec.initial_roc,
-        [spec.roc.value, spec.sending_mki.hex()],
+        [spec.roc, spec.sending_mki.hex()],
     ]
 
 

@@ -129,6 +129,8 @@ def test_a_dialog_that_the_edge_does_not_know(tmp_path: Path, both: tuple[Party,
     with running(tmp_path / "edge", at, alice, bob) as edge:
         here, there = up(alice, bob)
         here.local = here.local.replace("<", f'"Alice of {ACCESS}2" <')
+        uri, _, its_tag = there.remote.replace("<", "").replace(">", "").partition(";tag=")
+        there.remote = f'"Alice behind {CORE}1" <{uri}>;tag={its_tag}'
         edge.stop(signal.SIGKILL)
         Path(edge.config.database).unlink()
         anew(edge, tmp_path / "edge", at, alice, bob)

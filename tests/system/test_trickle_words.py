@@ -41,7 +41,7 @@ FRAGMENT, KIND = "application/trickle-ice-sdpfrag", "application/x-conference"
 
 @pytest.fixture(scope="module")
 def gateway(sip_programs: None) -> Iterator[stack.Stack]:
-    with stack.running(34100, 34139, NG, calls=8, sip=TABLES) as started:
+    with stack.running(34060, 34099, NG, calls=8, sip=TABLES) as started:
         yield started
         assert "Traceback" not in started.log() + (started.place / "run/log/sip.log").read_text(errors="replace")
 

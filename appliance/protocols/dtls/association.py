@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterable
 
 from OpenSSL import SSL
@@ -200,7 +201,7 @@ class Association:
         if self._context is None or (self._expected and not fingerprints.deciding(self._expected)):
             return False
         self._connection = contexts.connection(self._context, self._certificate)
-        self._connection.set_app_data(self)
+        self._connection.set_app_data(weakref.proxy(self))  # 90 KiB go with us, not with the next full collection
         self._connection.set_ciphertext_mtu(self._mtu)
         if self._client:
             self._connection.set_connect_state()

@@ -6,7 +6,7 @@ Own, because the packages at hand either refuse unsorted keys or recurse without
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 
 from appliance.protocols.ng.value import Value
@@ -73,7 +73,8 @@ class _Reader:
         while data[at] != _END:
             key, at = self._string(at)
             value, at = self.value(at, depth)
-            values.setdefault(key, value)
+            if key not in values:
+                values[key] = value
         return values, at + 1
 
     def _string(self, at: int) -> tuple[str, int]:
@@ -91,54 +92,57 @@ class _Reader:
 def encode(value: Value) -> bytes:
     """Keys in the order they stand. Bencode knows neither booleans, fractions nor null: 1/0, the decimal text, left
     out."""
-    pieces: list[bytes] = []
-    _encode(value, pieces)
-    return b"".join(pieces)
+    pieces: list[str] = []
+    _encode(value, pieces.append)
+    return "".join(pieces).encode("utf-8", "surrogateescape")
 
 
-def _encode(value: Value, pieces: list[bytes]) -> None:
+def _encode(value: Value, add: Callable[[str], None]) -> None:
     """By the exact type where it is an ordinary one: the reply to a `delete` has some two hundred values, and to ask
     for an abstract class is dear."""
     kind = type(value)
     if kind is str:
-        octets = value.encode("utf-8", "surrogateescape")  # type: ignore[union-attr]
-        pieces.append(b"%d:%b" % (len(octets), octets))
-    elif kind is int:
-        pieces.append(b"i%de" % value)  # type: ignore[str-format]
+        add(_text(value))  # type: ignore[arg-type]
     elif kind is dict:
-        _encode_items(value, pieces)  # type: ignore[arg-type]
+        _encode_items(value, add)  # type: ignore[arg-type]
     elif kind is list:
-        _encode_list(value, pieces)  # type: ignore[arg-type]
+        _encode_list(value, add)  # type: ignore[arg-type]
     elif isinstance(value, str):
-        _encode(str(value), pieces)
+        add(_text(str(value)))
     elif isinstance(value, int):
-        _encode(int(value), pieces)
+        add(f"i{int(value)}e")
     elif isinstance(value, Mapping):
-        _encode_items(value, pieces)
+        _encode_items(value, add)
     elif isinstance(value, Sequence):
-        _encode_list(value, pieces)
+        _encode_list(value, add)
     else:
-        _encode("" if value is None else repr(value), pieces)
+        add(_text("" if value is None else repr(value)))
 
 
-def _encode_items(value: Mapping[str, Value], pieces: list[bytes]) -> None:
-    pieces.append(b"d")
+def _encode_items(value: Mapping[str, Value], add: Callable[[str], None]) -> None:
+    add("d")
     for key, item in value.items():
-        if item is not None:
-            pieces.append(_key(key))
-            _encode(item, pieces)
-    pieces.append(b"e")
+        kind = type(item)
+        if kind is int:
+            add(f"{_key(key)}i{item}e")
+        elif kind is str and item.isascii():  # type: ignore[union-attr]
+            add(f"{_key(key)}{len(item)}:{item}")  # type: ignore[arg-type]
+        elif item is not None:
+            add(_key(key))
+            _encode(item, add)
+    add("e")
 
 
-def _encode_list(value: Sequence[Value], pieces: list[bytes]) -> None:
-    pieces.append(b"l")
+def _encode_list(value: Sequence[Value], add: Callable[[str], None]) -> None:
+    add("l")
     for item in value:
         if item is not None:
-            _encode(item, pieces)
-    pieces.append(b"e")
+            _encode(item, add)
+    add("e")
 
 
-@lru_cache(maxsize=1024)
-def _key(key: str) -> bytes:
-    octets = key.encode("utf-8", "surrogateescape")
-    return b"%d:%b" % (len(octets), octets)
+def _text(value: str) -> str:
+    return f"{len(value) if value.isascii() else len(value.encode('utf-8', 'surrogateescape'))}:{value}"
+
+
+_key = lru_cache(maxsize=1024)(_text)

@@ -10,12 +10,13 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from functools import cache
 
 from appliance.protocols.ng import bencode
 from appliance.protocols.ng.value import Value, octets, text
+from appliance.values import frozen
 
 MAX_MESSAGE = 131_072  # a UDP datagram is half of it; TCP and WebSocket carry no longer SDPs than that
 MAX_COOKIE = 255
@@ -61,7 +62,7 @@ class Malformed(Exception):
         self.reason, self.cookie, self.format = reason, cookie, format
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Message:
     """One request or reply."""
 

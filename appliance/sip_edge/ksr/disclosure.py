@@ -29,10 +29,15 @@ def name(table: RoutingTable, caller: Trunk, callee: Trunk, next_hop: str, *, ph
         KSR.pv.sets("$ru", disclosure.at(read.text("$ru"), there, disclosure.port_of(next_hop)))
     given = read.text("$fu"), read.text("$tu")
     told = _parties(sides, there, *given)
-    if told[0] != given[0]:
-        KSR.uac.uac_replace_from_uri(told[0])
-    if told[1] != given[1]:
-        KSR.uac.uac_replace_to_uri(told[1])
+    for name, old, new, uri, both in (
+        ("$fn", given[0], told[0], KSR.uac.uac_replace_from_uri, KSR.uac.uac_replace_from),
+        ("$tn", given[1], told[1], KSR.uac.uac_replace_to_uri, KSR.uac.uac_replace_to),
+    ):
+        display = str(KSR.pv.gete(name))
+        if sides.clean(display) != display:
+            both(sides.clean(display), new)
+        elif new != old:
+            uri(new)
     if told != given:
         KSR.pv.sets(NAMED, " ".join(told))
 
@@ -85,6 +90,8 @@ def own_request() -> None:
 
 def _parties(sides: Sides, there: str, sender: str, receiver: str) -> tuple[str, str]:
     """From and To, URIs or whole values, as the receiver, who is at `there`, may know them."""
+    name, bracket, rest = receiver.rpartition("<")
+    receiver = f"{sides.clean(name)}{bracket}{rest}"
     return sides.clean(sender), disclosure.at(receiver, there) if sides.hides(disclosure.host(receiver)) else receiver
 
 

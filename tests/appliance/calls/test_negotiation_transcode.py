@@ -171,6 +171,17 @@ def test_it_is_in_the_record() -> None:
     assert again.to_record() == call.negotiation.to_record()
 
 
+def test_what_is_made_is_known_on_the_leg_that_it_is_made_for() -> None:
+    """A port that streams share tells them apart by it; the offerer never said it."""
+    call = Call()
+    call.offer(audio(ALICE, "0"), wishes("PCMA"))
+    (line,) = call.negotiation.to_record()["pending"]["lines"]
+    assert (dict(line["a"]["known"]), dict(line["b"]["known"])) == (
+        {"0": "pcmu/8000"},
+        {"0": "pcmu/8000", "8": "pcma/8000"},
+    )
+
+
 def test_towards_a_secure_leg() -> None:
     """SDES on one side changes nothing of it."""
     call = Call()

@@ -3,6 +3,8 @@ DTLS-17, DTLS-20; attacks A4, D1, D4 to D7)."""
 
 from __future__ import annotations
 
+import gc
+import weakref
 from itertools import product
 
 import pytest
@@ -336,6 +338,21 @@ def test_room_comes_again(forged: bytes, attacked: str) -> None:
         (one if attacked == "client" else two).receive(forged)
     wire.run(until=5.0)
     assert one.keys.send == two.keys.receive
+
+
+@pytest.mark.parametrize("when", [0.005, 0.015, 0.025, 1.0, 40.0])
+def test_nothing_holds_on_to_it(when: float) -> None:
+    """Dropped at any time, it is gone at once with its 90 KiB: no cycle waits for the garbage collector."""
+    gc.disable()
+    try:
+        one, two = pair(wire := Wire())
+        one.start()
+        wire.run(until=when)
+        dropped = [weakref.ref(end.association) for end in (one, two)]
+        del one.association, two.association
+        assert [gone() for gone in dropped] == [None, None]
+    finally:
+        gc.enable()
 
 
 class _Counting:
