@@ -19,7 +19,7 @@ from tests.system import kamailio_rig
 from tests.system.kamailio_rig import Edge
 from tests.system.lab import wait_for
 from tests.system.parties import ACCESS, CORE, Dialog, Party
-from tests.system.two_sides import Place, done, made, parties, running, up
+from tests.system.two_sides import Place, anew, done, parties, running, up
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(60), pytest.mark.row("K04", "K05")]
 
@@ -45,8 +45,7 @@ def test_a_restart_in_mid_call(tmp_path: Path, both: tuple[Party, Party]) -> Non
     with running(tmp_path / "edge", at, alice, bob) as edge:
         _, back = up(alice, bob)
         edge.stop(signal.SIGKILL)
-        edge = made(tmp_path / "edge", at, alice, bob)
-        edge.start()
+        anew(edge, tmp_path / "edge", at, alice, bob)
         path = tmp_path / "edge" / "state" / "sip" / "mask.key"
         assert path.stat().st_mode & 0o777 == 0o600
         done(bob, alice, back, "BYE")
@@ -65,8 +64,7 @@ def test_a_changed_key(tmp_path: Path, both: tuple[Party, Party]) -> None:
         edge.stop(signal.SIGKILL)
         changed = {"mask_key_file": str(second), "previous_key_file": str(first)}
         at = Place(PORT, tables={"sip_topology": changed})
-        edge = made(tmp_path / "edge", at, alice, bob)
-        edge.start()
+        anew(edge, tmp_path / "edge", at, alice, bob)
         for hidden in (first, second):
             assert hidden.read_text() not in edge.log()
 
@@ -95,8 +93,7 @@ def test_a_changed_key(tmp_path: Path, both: tuple[Party, Party]) -> None:
         edge.stop()
         long_ago = time.time() - 100_000
         os.utime(first, (long_ago, long_ago))
-        edge = made(tmp_path / "edge", at, alice, bob)
-        edge.start()
+        anew(edge, tmp_path / "edge", at, alice, bob)
         bob.within(dialogs[3][1], "BYE")
         assert alice.silent("BYE")
 
@@ -110,8 +107,7 @@ def test_a_key_of_our_own_is_changed(tmp_path: Path, both: tuple[Party, Party]) 
         wait_for(lambda: saved(edge) == 2, 5, "dialogs are saved each second")
         edge.stop(signal.SIGKILL)
         mask_keys.rotate(kamailio_rig.settings(place, PORT))
-        edge = made(place, at, alice, bob)
-        edge.start()
+        anew(edge, place, at, alice, bob)
         done(bob, alice, there, "INFO")
         done(alice, bob, here, "BYE")
         edge.rpc("dlg.terminate_dlg", first.call_id, tag(first.local), tag(first.remote))
@@ -137,8 +133,7 @@ def test_a_dialog_that_the_edge_does_not_know(tmp_path: Path, both: tuple[Party,
         there.remote = f'"Alice behind {CORE}1" <{uri}>;tag={its_tag}'
         edge.stop(signal.SIGKILL)
         Path(edge.config.database).unlink()
-        edge = made(tmp_path / "edge", at, alice, bob)
-        edge.start()
+        anew(edge, tmp_path / "edge", at, alice, bob)
         alice.extra = [f"X-Seen-By: {ACCESS}7"]
         bob.extra = [f"X-Seen-By: {CORE}7"]
         for sender, receiver, dialog in ((alice, bob, here), (bob, alice, there)):

@@ -82,12 +82,16 @@ class XdpGateway:
         command += [sys.executable, "-m", "kernels.control.holder", str(file)]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(command, stderr=log)
-        wait_for(lambda: "media holder ready" in self.log.read_text() or self.process.poll() is not None, 60)
-        assert self.process.poll() is None, self.log.read_text()
-        self.control = XdpControl(path)
-        self.plane = self.control.plane
-        if configuration["interfaces"][-1]["name"] == "six":
-            self.set_next_hops()
+        try:
+            wait_for(lambda: "media holder ready" in self.log.read_text() or self.process.poll() is not None, 60)
+            assert self.process.poll() is None, self.log.read_text()
+            self.control = XdpControl(path)
+            self.plane = self.control.plane
+            if configuration["interfaces"][-1]["name"] == "six":
+                self.set_next_hops()
+        except BaseException:
+            self.end()
+            raise
 
     def set_next_hops(self, **changes: Any) -> None:
         device = self.veth.link(self.veth.gateway, "media")
