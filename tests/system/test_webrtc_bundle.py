@@ -194,6 +194,29 @@ def test_in_mid_call(gateway: Gateway, browser: Chromium) -> None:
     assert_freed(gateway)
 
 
+@pytest.mark.row("SDP-15", "SDP-16", "G17")
+@pytest.mark.parametrize("calling", [True, False], ids=["calls", "is called"])
+def test_aiortc(gateway: Gateway, calling: bool) -> None:
+    """A second stack (max-bundle where it calls): media and reports of both m-lines by one transport."""
+    camera = pytest.importorskip("tests.system.webrtc.aiortc_camera", reason="not installed: aiortc")
+    policy = camera.RTCBundlePolicy.MAX_BUNDLE if calling else camera.RTCBundlePolicy.BALANCED
+    browser, plain = camera.AiortcCamera("access", bytes(8000), policy), TwoLines("core", ("audio", "video"))
+    with call("aiortc", browser, plain) as words:
+        if calling:
+            _, answer = calls(browser, plain, words)
+            assert "a=group:BUNDLE 0 1" in answer and len(set(ports(answer))) == 1
+        else:
+            is_called(browser, plain, words)
+        labs.wait_for(lambda: all(line.packets > 20 and line.ssrcs <= line.reports for line in plain.lines), 10,
+                      lambda: str(plain.lines))  # fmt: skip
+        assert all(line.types == {line.number} for line in plain.lines)
+        labs.wait_for(lambda: min(browser.frames.values()) > 5, 10, lambda: str((browser.frames, plain.lines)))
+        labs.wait_for(lambda: all(line.ssrc in line.about for line in plain.lines), 10, lambda: str(plain.lines))
+        reported = {"remote-inbound-rtp audio", "remote-inbound-rtp video"}
+        labs.wait_for(lambda: reported <= browser.counted().keys(), 5, lambda: str(browser.counted()))
+    assert_freed(gateway)
+
+
 def answers(command: str) -> str:
     try:
         return str(ng(command)["result"])
