@@ -46,6 +46,12 @@ class CryptoRequired(NotAcceptable):
     reason = "crypto-required"
 
 
+class TranscodingUnavailable(NotAcceptable):
+    """A codec is asked for that would have to be made of another, and cannot be."""
+
+    reason = "transcoding-unavailable"
+
+
 class UnknownCall(GatewayError):
     sip_status, grpc_code, reason = 481, "NOT_FOUND", "unknown-call"
 

@@ -21,7 +21,7 @@ class Worker:
     """Index is its place in the sequence given."""
 
     core: int
-    ports: range
+    ports: range  # on one address
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +61,12 @@ class Report:
                 yield done.setting.what
 
 
-def plan(machine: Machine, owners: Mapping[str, str], addresses: Sequence[str], workers: Sequence[Worker]) -> Plan:
-    """`owners`: local address -> interface that has it; `addresses`: those that carry media."""
+def plan(machine: Machine, owners: Mapping[str, str], addresses: Mapping[str, Sequence[Worker]]) -> Plan:
+    """`owners`: local address -> interface that has it; `addresses`: those that carry media, each with all workers."""
     shares: dict[str, list[Share]] = {}
+    cores: dict[str, dict[int, int]] = {}
     notes: list[str] = []
-    for address in addresses:
+    for address, workers in addresses.items():
         nic = machine.below(owners.get(address, ""))
         if nic is None:
             notes.append(f"{address}: no interface has it")
@@ -77,7 +78,8 @@ def plan(machine: Machine, owners: Mapping[str, str], addresses: Sequence[str], 
                 notes.append(f"{nic.name} has {nic.queues} queues: worker {len(served)} and up get packets handed over")
             found = [Share(worker.ports, queue, address) for queue, worker in enumerate(served)]
             shares.setdefault(nic.name, []).extend(found)
-    nics = (NicPlan(name, tuple(found), _cores(found, workers)) for name, found in shares.items())
+            cores.setdefault(nic.name, {}).update(_cores(found, workers))
+    nics = (NicPlan(name, tuple(found), cores[name]) for name, found in shares.items())
     return Plan(tuple(nics), tuple(dict.fromkeys(notes)))
 
 

@@ -9,6 +9,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from appliance.api import read, show
+from appliance.calls.views import SdpReply
 from appliance.errors import InvalidRequest
 from srtpgw.v1 import calls_pb2
 
@@ -30,11 +31,15 @@ class CallServicer:
 
     async def Offer(self, request: calls_pb2.OfferRequest, context: Any) -> calls_pb2.SdpReply:
         reply = await self._calls.offer(read.offer_request(request, self._options()))
-        return _sdp_reply(reply.sdp, reply.call_id or request.call_id, reply.warnings)
+        return _sdp_reply(reply, request.call_id)
 
     async def Answer(self, request: calls_pb2.AnswerRequest, context: Any) -> calls_pb2.SdpReply:
         reply = await self._calls.answer(read.answer_request(request, self._options()))
-        return _sdp_reply(reply.sdp, reply.call_id or request.call_id, reply.warnings)
+        return _sdp_reply(reply, request.call_id)
+
+    async def Trickle(self, request: calls_pb2.TrickleRequest, context: Any) -> calls_pb2.TrickleReply:
+        taken = await self._calls.add_candidates(*read.candidates(request))
+        return calls_pb2.TrickleReply(waiting=not taken)
 
     async def Delete(self, request: calls_pb2.DeleteCallRequest, context: Any) -> calls_pb2.Call:
         call_id = read.name(request.call_id, "call_id")
@@ -95,8 +100,12 @@ class CallServicer:
                 yield show.event(event)
 
 
-def _sdp_reply(sdp: bytes, call_id: str, warnings: tuple[str, ...]) -> calls_pb2.SdpReply:
-    return calls_pb2.SdpReply(sdp=sdp.decode("utf-8", "replace"), call_id=call_id, warnings=warnings)
+def _sdp_reply(reply: SdpReply, call_id: str) -> calls_pb2.SdpReply:
+    return calls_pb2.SdpReply(
+        sdp=reply.sdp.decode("utf-8", "replace"),
+        call_id=reply.call_id or call_id,
+        warnings=(*reply.warnings, *reply.unavailable),
+    )
 
 
 def _token(call_id: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
 from typing import TypeAlias
 
 from appliance.api import ng_media
@@ -16,7 +15,7 @@ from appliance.api.ng_rules import NgRules
 from appliance.api.ng_statistics import statistics as statistics_body
 from appliance.api.ng_tally import NgTally
 from appliance.calls.service import CallService
-from appliance.calls.views import AnswerRequest, OfferRequest
+from appliance.calls.views import AnswerRequest, OfferRequest, SdpReply
 from appliance.errors import InvalidRequest, UnknownCall
 from appliance.policy.options import MediaOptions
 from appliance.protocols.ng import loop, replies
@@ -32,6 +31,7 @@ from appliance.protocols.ng.codec import (
 from appliance.protocols.ng.flags import Asked
 from appliance.protocols.ng.value import Value, text
 from appliance.protocols.ng.wishes import number
+from appliance.values import changed
 
 LIST_LIMIT = 32  # rtpengine's default
 LIST_MOST = 10_000
@@ -73,7 +73,7 @@ class NgCommands:
                 label=asked.value("set-label") or options.label,
             )
         )
-        return await self._rewritten(reply.sdp, call_id, from_tag, asked)
+        return await self._rewritten(reply, call_id, from_tag, asked)
 
     async def answer(self, message: Message) -> Body:
         sdp, asked = sdp_of(message), self.rules.read(message)
@@ -96,7 +96,7 @@ class NgCommands:
             )
         except UnknownCall:
             raise UnknownCall(UNKNOWN_CALL) from None
-        return await self._rewritten(reply.sdp, call_id, to_tag, asked)
+        return await self._rewritten(reply, call_id, to_tag, asked)
 
     async def _candidates(self, call_id: str, tag: str, fragment: bytes) -> Body:
         """As in rtpengine: taken, and nothing comes back."""
@@ -147,21 +147,26 @@ class NgCommands:
 
     def with_warnings(self, body: dict[str, Value], options: MediaOptions) -> dict[str, Value]:
         """`warning` names what was not understood and what is not to be had; rtpengine logs it instead."""
+        if not options.unknown and not options.unavailable:
+            return body
         parts = [
             f"{what}: " + ", ".join(word[:40] for word in words[:8])
             for what, words in (("not understood", options.unknown), ("not available", options.unavailable))
             if words
         ]
-        if parts:
-            body["warning"] = "; ".join(parts)
+        body["warning"] = "; ".join(parts)
         return body
 
-    async def _rewritten(self, sdp: bytes, call_id: str, sender: str, asked: Asked) -> Body:
-        strange = await ng_media.echo_and_drop(self.calls, call_id, sender, asked)
-        options = asked.options
+    async def _rewritten(self, reply: SdpReply, call_id: str, sender: str, asked: Asked) -> Body:
+        strange = await ng_media.echo_and_drop(self.calls, call_id, sender, asked) if asked.values else []
+        options, sdp = asked.options, reply.sdp
         if "loop-protect" in options.flags:
             sdp = loop.mark(sdp, self.rules.secret)
-        return self.with_warnings(ok(sdp=text(sdp)), replace(options, unknown=(*options.unknown, *strange)))
+        if strange or reply.unavailable:
+            options = changed(
+                options, unknown=(*options.unknown, *strange), unavailable=(*options.unavailable, *reply.unavailable)
+            )
+        return self.with_warnings(ok(sdp=text(sdp)), options)
 
     def _passes_untouched(self, sdp: bytes, options: MediaOptions) -> bool:
         return "loop-protect" in options.flags and loop.is_marked(sdp, self.rules.secret)

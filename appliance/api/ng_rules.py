@@ -6,45 +6,54 @@ import ipaddress
 import secrets
 import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
 
 from appliance.policy.options import MediaOptions
-from appliance.protocols.ng import flags
 from appliance.protocols.ng.codec import Message
+from appliance.protocols.ng.flags import Asked
+from appliance.protocols.ng.remembered import Words
+from appliance.values import changed
 
 FAMILIES = {"IP4": 4, "IP6": 6}
 
 
-@dataclass(frozen=True, slots=True)
 class NgRules:
     """`defaults` lies under what a message asks for. `templates`: named flag strings; "default" and the one named
-    like a command are read before the message's words."""
+    like a command are read before the message's words. `interfaces`: name -> local address, the default one first.
+    `secret` is that of loop-protect's mark."""
 
-    defaults: Callable[[], MediaOptions] = MediaOptions
-    templates: Mapping[str, str] = field(default_factory=dict)
-    interfaces: Mapping[str, str] = field(default_factory=dict)  # name -> local address, the default one first
-    delete_delay_s: int = 0
-    secret: bytes = field(default_factory=lambda: secrets.token_bytes(16), repr=False)  # of loop-protect's mark
+    def __init__(
+        self,
+        defaults: Callable[[], MediaOptions] = MediaOptions,
+        templates: Mapping[str, str] | None = None,
+        interfaces: Mapping[str, str] | None = None,
+        delete_delay_s: int = 0,
+        secret: bytes | None = None,
+    ) -> None:
+        self.interfaces, self.delete_delay_s = interfaces or {}, delete_delay_s
+        self.secret = secret or secrets.token_bytes(16)
+        self._defaults, self._words = defaults, Words(templates or {})
 
-    def read(self, message: Message) -> flags.Asked:
+    def read(self, message: Message) -> Asked:
         """The wishes of a message, interfaces resolved."""
         command = message.word("command").replace(" ", "-")
-        asked = flags.interpret(message.body, self.defaults(), self.templates, first=("default", command))
-        return replace(asked, options=self._interfaces(asked))
-
-    def _interfaces(self, asked: flags.Asked) -> MediaOptions:
-        """`inbound-peer`, `outbound-peer` and `address-family` choose an interface where none is named."""
-        options, missing = asked.options, list(asked.options.unavailable)
+        asked = self._words.read(message.body, self._defaults(), command)
         here, there = asked.value("inbound-peer"), asked.value("outbound-peer")
+        if here or there or asked.options.address_family:
+            return Asked(self._interfaces(asked.options, here, there), asked.values)
+        return asked
+
+    def _interfaces(self, options: MediaOptions, here: str, there: str) -> MediaOptions:
+        """`inbound-peer`, `outbound-peer` and `address-family` choose an interface where none is named."""
+        missing = list(options.unavailable)
         a, b = self._towards(here), self._towards(there)
-        options = replace(options, interface_a=a or options.interface_a, interface_b=b or options.interface_b)
+        options = changed(options, interface_a=a or options.interface_a, interface_b=b or options.interface_b)
         missing += [f"inbound-peer={here:.40}"] if here and not a else []
         missing += [f"outbound-peer={there:.40}"] if there and not b else []
         if options.address_family and not options.interface_b:
             found = self._of_family(options.address_family)
-            options = replace(options, interface_b=found)
+            options = changed(options, interface_b=found)
             missing += [] if found else [f"address-family={options.address_family:.10}"]
-        return replace(options, unavailable=tuple(missing))
+        return changed(options, unavailable=tuple(missing))
 
     def _of_family(self, family: str) -> str:
         version = FAMILIES.get(family.upper())

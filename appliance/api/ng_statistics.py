@@ -1,5 +1,5 @@
 """NG's `statistics`: the JSON of rtpengine's `list jsonstats`, its keys and the forms of its values (fractions and
-some counts are strings there). What we do not have, transcoding and MOS, is there as zeros."""
+some counts are strings there). What we do not have, MOS, is there as zeros."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _current(figures: Statistics) -> dict[str, Value]:
         "media_userspace": figures.calls_answered,
         "media_kernel": 0,
         "media_mixed": 0,
-        "transcodedmedia": 0,
+        "transcodedmedia": figures.streams_transcoded,
     }
 
 

@@ -57,13 +57,19 @@ class NgTally:
         proxy.seconds[command] += seconds  # type: ignore[assignment]  # Counter adds fractions as well
         proxy.errors += error
         self._turn()
-        self._running.setdefault(command, Delays()).add(seconds)
+        delays = self._running.get(command)
+        if delays is None:
+            delays = self._running[command] = Delays()
+        delays.add(seconds)
 
     def proxy(self, host: str) -> Proxy:
         """A host beyond MOST_PROXIES is counted with the others ("")."""
         if host not in self.proxies and len(self.proxies) >= MOST_PROXIES:
             host = ""
-        return self.proxies.setdefault(host, Proxy())
+        found = self.proxies.get(host)
+        if found is None:
+            found = self.proxies[host] = Proxy()
+        return found
 
     def interval(self, command: str) -> Delays:
         """The last whole minute."""

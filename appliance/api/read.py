@@ -65,6 +65,13 @@ def answer_request(message: calls_pb2.AnswerRequest, base: MediaOptions) -> Answ
     )
 
 
+def candidates(message: calls_pb2.TrickleRequest) -> tuple[str, str, bytes]:
+    """Call-id, tag, fragment."""
+    if not message.fragment:
+        _refuse("fragment", "must be given")
+    return name(message.call_id, "call_id"), name(message.tag, "tag"), message.fragment.encode()
+
+
 def session_request(message: Any, call_id_required: bool = False) -> SessionRequest:
     """CreateSessionRequest or UpdateSessionRequest."""
     call_id = name(message.call_id, "call_id", required=call_id_required)
@@ -121,7 +128,7 @@ def _sdp(text: str) -> bytes:
 
 
 _NG_KEYS = {"sdes": "sdes", "sdes_from": "sdes-from", "vbr": "vbr", "dtls": "dtls", "dtls_from": "dtls-reverse",
-            "ice": "ice", "bundle": "bundle"}  # fmt: skip
+            "ice": "ice", "bundle": "bundle", "transcode": "transcode"}  # fmt: skip
 _NG_FLAGS = {"webrtc": "webrtc", "reject_ice": "reject-ice"}
 
 

@@ -25,6 +25,7 @@ class Role(IntEnum):
 METHODS: Mapping[str, Role] = {
     "/srtpgw.v1.CallService/Offer": Role.OPERATOR,
     "/srtpgw.v1.CallService/Answer": Role.OPERATOR,
+    "/srtpgw.v1.CallService/Trickle": Role.OPERATOR,
     "/srtpgw.v1.CallService/Delete": Role.OPERATOR,
     "/srtpgw.v1.CallService/Get": Role.VIEWER,
     "/srtpgw.v1.CallService/List": Role.VIEWER,

@@ -170,6 +170,7 @@ def _leg(view: LegView, low_level: bool) -> calls_pb2.Leg:
         key_method=_key_method(view, low_level),
         blocked=view.blocked,
         echo=view.echo,
+        transcoding=view.transcoding,
         may_send=view.may_send,
         may_receive=view.may_receive,
         latching=view.latching,
@@ -184,6 +185,8 @@ def _leg(view: LegView, low_level: bool) -> calls_pb2.Leg:
         rtcp=_counters(view.rtcp),
         drops=view.drops,
         last_packet_age_s=view.last_packet_age_s,
+        report=None if view.report is None else calls_pb2.Report(**asdict(view.report)),
+        voip_metrics=None if view.voip_metrics is None else calls_pb2.VoipMetrics(**asdict(view.voip_metrics)),
     )
 
 

@@ -9,13 +9,14 @@ pairs that full ICE agents have selected.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Container, Mapping
+from dataclasses import field
 from typing import Any, NamedTuple
 
 from appliance.calls import media_record
 from appliance.calls.media import Address, ContextSpec, Fingerprint, LegMedia, StreamMedia
 from appliance.state import records
+from appliance.values import changed, frozen
 
 
 class Seat(NamedTuple):
@@ -30,7 +31,7 @@ class Seat(NamedTuple):
         return f"stream {self.line}, leg {self.side}, {self.component}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Keys:
     """What came of one association."""
 
@@ -56,6 +57,15 @@ def seats(side: str, line: int, leg: LegMedia) -> tuple[Seat, ...]:
     return (Seat(line, side, "rtp"),) if leg.mux else (Seat(line, side, "rtp"), Seat(line, side, "rtcp"))
 
 
+def mute(streams: Mapping[int, StreamMedia], failed: Container[Seat]) -> bool:
+    """Every m-line has a leg whose handshake for RTP has failed. One that still waits, or that needs none, may have
+    media; a failed one for RTCP alone takes none away."""
+    return bool(streams) and all(
+        any(media.leg(side).dtls and Seat(line, side, "rtp") in failed for side in ("a", "b"))
+        for line, media in streams.items()
+    )
+
+
 def overlaid(streams: dict[int, StreamMedia], held: Held, pairs: Pairs) -> dict[int, StreamMedia]:
     """The streams with the keys and pairs that are there by now. Once more over its own result changes nothing."""
     out = streams
@@ -63,16 +73,16 @@ def overlaid(streams: dict[int, StreamMedia], held: Held, pairs: Pairs) -> dict[
         if media.a.dtls or media.b.dtls or media.a.ice or media.b.ice:
             a, b = _laid("a", line, media.a, held, pairs), _laid("b", line, media.b, held, pairs)
             if a is not media.a or b is not media.b:
-                out = {**out, line: replace(media, a=a, b=b)}
+                out = {**out, line: changed(media, a=a, b=b)}
     return out
 
 
 def pruned(streams: Mapping[int, StreamMedia], held: dict[Seat, Keys], pairs: dict[Seat, Address]) -> None:
     """Forget what no leg of these streams has a place for any more."""
-    for seat in [seat for seat in held if not _has(streams, seat)]:
-        del held[seat]
-    for seat in [seat for seat in pairs if not _has(streams, seat)]:
-        del pairs[seat]
+    kept: dict[Seat, Keys] | dict[Seat, Address]
+    for kept in (held, pairs):
+        for seat in [seat for seat in kept if not _has(streams, seat)]:
+            del kept[seat]
 
 
 def _has(streams: Mapping[int, StreamMedia], seat: Seat) -> bool:
@@ -84,7 +94,7 @@ def _laid(side: str, line: int, leg: LegMedia, held: Held, pairs: Pairs) -> LegM
     if leg.ice is not None and not leg.ice.lite:
         rtp, rtcp = pairs.get(Seat(line, side, "rtp")), pairs.get(Seat(line, side, "rtcp"))
         if (rtp, rtcp) != (leg.ice.pair_rtp, leg.ice.pair_rtcp):
-            leg = replace(leg, ice=replace(leg.ice, pair_rtp=rtp, pair_rtcp=rtcp))
+            leg = changed(leg, ice=changed(leg.ice, pair_rtp=rtp, pair_rtcp=rtcp))
     if leg.dtls is None:
         return leg
     changes: dict[str, Any] = {}
@@ -105,7 +115,7 @@ def _laid(side: str, line: int, leg: LegMedia, held: Held, pairs: Pairs) -> LegM
             changes["remote_rtcp"] = keys.source
     elif leg.rtcp_receive is not None or leg.rtcp_send is not None:
         changes |= {"rtcp_receive": None, "rtcp_send": None, "rtcp_receive_also": None}
-    return replace(leg, **changes) if changes else leg
+    return changed(leg, **changes) if changes else leg
 
 
 # ---------------------------------------------------------------- records

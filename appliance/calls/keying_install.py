@@ -8,12 +8,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Protocol
 
 import structlog
 
-from appliance.calls.keyed import Keys
+from appliance.calls.keyed import Keys, Seat, mute
 from appliance.calls.keying_transport import State, Transport
 from appliance.calls.ledger import Ledger
 from appliance.calls.media import Address, ContextSpec, StreamMedia
@@ -21,6 +20,7 @@ from appliance.calls.registry import Branch, Call
 from appliance.calls.views import EventKind
 from appliance.errors import GatewayError
 from appliance.protocols.dtls.outputs import KeysReady
+from appliance.values import changed
 
 log = structlog.get_logger(__name__)
 
@@ -36,8 +36,8 @@ class Ended(Protocol):
 
 class Installer:
     """`keyed(call, before, after)` is told of new keys of a branch (journal, key log). `window`, `ssrc_limit`: of
-    receiving contexts. `end_failed`: a handshake that fails ends its call; one with the wrong certificate always does.
-    `now`: CLOCK_MONOTONIC in seconds."""
+    receiving contexts. `end_failed`: a call is ended when failed handshakes leave none of its m-lines; one with the
+    wrong certificate always is. `now`: CLOCK_MONOTONIC in seconds."""
 
     def __init__(
         self,
@@ -79,8 +79,7 @@ class Installer:
 
     def _wake(self, call: Call) -> None:
         if call not in self._tasks:
-            self._tasks[call] = task = asyncio.get_running_loop().create_task(self._work(call))
-            task.add_done_callback(lambda _: self._tasks.pop(call, None))
+            self._tasks[call] = asyncio.get_running_loop().create_task(self._work(call))
 
     async def _work(self, call: Call) -> None:
         await call.lock.acquire()
@@ -93,6 +92,7 @@ class Installer:
             log.warning("keys not installed", call_id=call.call_id, why=str(error))
         finally:
             self._ledger.unlock(call)
+            del self._tasks[call]
             if call.ended:
                 self._ready.pop(call, None)
                 self._failed.pop(call, None)
@@ -137,14 +137,15 @@ class Installer:
         window, limit = self._window(), self._ssrc_limit()
         if (spec.window, spec.ssrc_limit) == (window, limit):
             return spec
-        return replace(spec, window=window, ssrc_limit=limit)
+        return changed(spec, window=window, ssrc_limit=limit)
 
     def _told(self, call: Call, branch: Branch, ready: dict[Transport, Ready], before: Media) -> None:
         now = self._now()
         for _, _, begun in ready.values():
             self._counts.ended("keyed", None if begun is None else now - begun)
         self._keyed(call, before, branch.media)
-        self._ledger.publish(EventKind.KEYED, call, ", ".join(str(transport.seat) for transport in ready))
+        if self._ledger.bus:
+            self._ledger.publish(EventKind.KEYED, call, ", ".join(str(transport.seat) for transport in ready))
 
     # ---------------------------------------------------------------- failures
 
@@ -162,6 +163,10 @@ class Installer:
                     call, branch, branch.own_media, negotiated=False
                 )  # nothing of the association before passes
             ledger.publish(kind, call, reason)
-            if mismatch or self._end_failed():
+            if mismatch or (self._end_failed() and mute(branch.media, _failed_seats(branch))):
                 ledger.tally.failed += 1
                 ledger.end(call, [branch], kind.value, EventKind.FAILED)
+
+
+def _failed_seats(branch: Branch) -> set[Seat]:
+    return {seat for seat, state in branch.handshakes.items() if state.startswith(State.FAILED)}

@@ -6,9 +6,9 @@ fails the branch is as it was before, in the worker, in the books and in the sto
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Protocol
 
 from appliance.calls import persistence, subscribing
@@ -16,13 +16,15 @@ from appliance.calls.keyed import overlaid, pruned
 from appliance.calls.media import LegMedia, StreamMedia
 from appliance.calls.negotiation import Negotiation
 from appliance.calls.negotiation_dtls import Certificates
-from appliance.calls.registry import Branch, Call, Registry, Treatment, untreated
+from appliance.calls.registry import Branch, Call, Registry, Treatment
 from appliance.calls.snapshots import Snapshots
 from appliance.calls.tally import Tally
 from appliance.calls.views import CallEvent, CallView, EventKind
 from appliance.errors import Draining, GatewayError, NoCapacity, UnknownCall
 from appliance.placement.reconciler import Placement, Reconciler
+from appliance.state import records
 from appliance.telemetry.bus import EventBus
+from appliance.values import changed
 
 
 class Records(Protocol):
@@ -133,7 +135,7 @@ class Ledger:
         media, saved = branch.media, branch.saved
         branch.take_media(streams)
         if negotiated:
-            branch.saved = branch.negotiation.to_record() if branch.negotiation else None
+            branch.saved = records.encode(branch.negotiation.to_record()) if branch.negotiation else None
         call.changed, call.revision = self.clock(), call.revision + 1
         self.count(call, placement.worker)
         self.keying.follow(call, branch)
@@ -169,7 +171,8 @@ class Ledger:
     def _restore(self, branch: Branch) -> None:
         self.reconciler.trim(placed(branch), branch.media)
         if branch.saved is not None:
-            branch.negotiation = Negotiation.from_record(branch.saved, self.random, self.certificates)
+            saved = json.loads(branch.saved)
+            branch.negotiation = Negotiation.from_record(saved, self.random, self.certificates)
 
     def _drop(self, call: Call, branch: Branch) -> None:
         self.keying.leave(branch)
@@ -241,10 +244,10 @@ def placed(branch: Branch) -> Placement:
 
 def _treated(branch: Branch, streams: dict[int, StreamMedia]) -> dict[int, StreamMedia]:
     """What was asked for a party holds for all of its streams, also those of later offers."""
-    if branch.treatments == untreated():
-        return streams
     a, b = branch.treatments["a"], branch.treatments["b"]
-    return {line: replace(media, a=_treat_leg(media.a, a), b=_treat_leg(media.b, b)) for line, media in streams.items()}
+    if not a and not b:
+        return streams
+    return {line: changed(media, a=_treat_leg(media.a, a), b=_treat_leg(media.b, b)) for line, media in streams.items()}
 
 
 def _with_copies(branch: Branch, streams: dict[int, StreamMedia]) -> dict[int, StreamMedia]:
@@ -259,4 +262,4 @@ def _with_copies(branch: Branch, streams: dict[int, StreamMedia]) -> dict[int, S
 
 
 def _treat_leg(leg: LegMedia, treatment: Treatment) -> LegMedia:
-    return replace(leg, blocked=leg.blocked or treatment.blocked, echo=leg.echo or treatment.echo)
+    return changed(leg, blocked=leg.blocked or treatment.blocked, echo=leg.echo or treatment.echo)

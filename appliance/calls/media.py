@@ -6,11 +6,13 @@ knows which exchange it was.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from enum import StrEnum
 
+from appliance.values import frozen
 
-@dataclass(frozen=True, slots=True)
+
+@frozen
 class Address:
     """An IP literal and a UDP port."""
 
@@ -21,7 +23,7 @@ class Address:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MasterKey:
     """One SRTP master key (RFC 3711 section 3.2.1). Never printed: repr shows lengths only."""
 
@@ -40,7 +42,7 @@ class RocPolicy(StrEnum):
     KEEP = "keep"  # goes on under the new key (RFC 3711 section 3.3.1)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ContextSpec:
     """One direction of one secured stream: suite and keys (what `KeysReady` carries)."""
 
@@ -68,7 +70,7 @@ class Latching(StrEnum):
     AUTHENTICATED = "authenticated"  # secure legs: any source whose packet authenticates
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class IceCredentials:
     """What the checks of one agent are signed with (RFC 8445 section 5.3)."""
 
@@ -76,7 +78,7 @@ class IceCredentials:
     pwd: str = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class IceMedia:
     """ICE on one leg of one stream, for all of its components (RFC 8445, RFC 8839)."""
 
@@ -91,7 +93,7 @@ class IceMedia:
     pair_rtcp: Address | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Fingerprint:
     """Of a certificate (RFC 8122 section 5)."""
 
@@ -99,7 +101,7 @@ class Fingerprint:
     value: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LocalCertificate:
     """One of ours, with its key (DER; PKCS #8)."""
 
@@ -107,7 +109,7 @@ class LocalCertificate:
     key: bytes = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DtlsMedia:
     """DTLS-SRTP wanted on one leg of one stream (RFC 5763, RFC 8842): what its association has to satisfy. The keys
     that come of it stand in `LegMedia.receive` and `send`; until then the leg is secure without contexts."""
@@ -120,7 +122,7 @@ class DtlsMedia:
     legacy: bool = False  # DTLS 1.0 and old ciphers, by policy of the trunk
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Bundled:
     """One of several streams that share a port on a leg (RFC 9143), and with it address, keys, ICE and DTLS: those of
     the carrier. How its packets are told from the others' (section 9.2)."""
@@ -132,7 +134,7 @@ class Bundled:
     extension: int = 0  # id of the header extension that carries MID on this leg; 0: not agreed on
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LegMedia:
     """One media stream (m-line) as one leg sees it. A leg without keys in a direction is plain RTP there."""
 
@@ -149,6 +151,7 @@ class LegMedia:
     echo: bool = False  # what this leg sends goes back to it (and not to the other leg)
     feedback: bool = True  # AVPF: RTCP feedback (RTPFB, PSFB) passes from and to this leg (RFC 4585)
     payload_types: tuple[tuple[int, int], ...] = ()  # of RTP towards this leg: (the other leg's number, this leg's)
+    transcode: tuple[tuple[int, int, str], ...] = ()  # same, and the payload becomes G.711 of this law: pcma, pcmu
     extensions: tuple[tuple[int, int], ...] | None = None  # same for RFC 8285 ids; others are blanked. None: untouched
     tos: int | None = None  # IP TOS / traffic class octet of what we send to this leg; None: the system's
     opaque: bool = False  # plain here, SRTP of others in truth: relayed as it is, nothing behind its headers is read
@@ -167,7 +170,7 @@ class LegMedia:
         return self.dtls is not None and not self.mux
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StreamMedia:
     """One media stream through the gateway: the two legs it joins, whatever their kinds."""
 
@@ -186,7 +189,7 @@ class StreamMedia:
         return replace(self, a=leg) if side == "a" else replace(self, b=leg)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LocalPorts:
     """Our own ports of one leg of one stream; rtcp equals rtp with rtcp-mux."""
 
@@ -195,7 +198,7 @@ class LocalPorts:
     rtcp: int
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StreamPlacement:
     """Where a stream lives: all of its contexts on one worker."""
 

@@ -3,10 +3,16 @@ stores them wraps them first."""
 
 from __future__ import annotations
 
-from base64 import b64decode, b64encode
+from base64 import b64decode
+from binascii import b2a_base64
 from typing import Any
 
 from appliance.calls.media import Bundled, DtlsMedia, Fingerprint, IceCredentials, IceMedia, LocalCertificate
+
+
+def text(octets: bytes) -> str:
+    """As base64."""
+    return b2a_base64(octets, newline=False).decode("ascii")
 
 
 def ice_out(ice: IceMedia) -> list[Any]:
@@ -67,7 +73,7 @@ def bundle_in(value: list[Any]) -> Bundled:
 
 
 def certificate_out(certificate: LocalCertificate) -> list[str]:
-    return [b64encode(certificate.certificate).decode(), b64encode(certificate.key).decode()]
+    return [text(certificate.certificate), text(certificate.key)]
 
 
 def certificate_in(value: list[str]) -> LocalCertificate:

@@ -13,7 +13,7 @@ place (`negotiation_read._crypto`) and leaves a `LegLine`, which alone makes con
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from appliance.calls import negotiation_bundle as bundle
@@ -24,6 +24,7 @@ from appliance.calls import negotiation_read as reading
 from appliance.calls import negotiation_record as record_form
 from appliance.calls import negotiation_shared as sharing
 from appliance.calls import negotiation_slots as places
+from appliance.calls import negotiation_transcode as transcode
 from appliance.calls.media import LegMedia, LocalPorts, StreamMedia, StreamPlacement
 from appliance.calls.negotiation_dtls import Certificates
 from appliance.calls.negotiation_endpoint import Endpoint
@@ -38,11 +39,12 @@ from appliance.errors import InvalidRequest, NotAcceptable
 from appliance.policy.options import DtlsOptions, MediaOptions
 from appliance.protocols.sdp.description import Description, Media
 from appliance.protocols.sdp.parse import parse
+from appliance.values import frozen
 
 _NO_DTLS = DtlsOptions(enabled=False)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StreamNeed:
     """One stream that needs ports on both legs. `a` and `b` are interface names; leg a is always the side that made
     the call's first offer, also when leg b re-offers, so a placement made once stays right. `line` numbers the stream
@@ -54,7 +56,7 @@ class StreamNeed:
     interface_b: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OfferPlan:
     """What an offer comes to: `streams` need a placement each, in this order. Empty never (that is NotAcceptable)."""
 
@@ -62,7 +64,7 @@ class OfferPlan:
     streams: tuple[StreamNeed, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Negotiated:
     """The SDP for the other side, and the desired media of every live stream. A stream that is missing was refused or
     ended: its ports and contexts may go. Secure legs whose keys are not known yet have secure=True and no contexts."""
@@ -70,9 +72,10 @@ class Negotiated:
     sdp: bytes = field(repr=False)  # holds keys
     lines: tuple[int, ...]  # number of each stream
     streams: tuple[StreamMedia, ...]
+    unavailable: tuple[str, ...] = ()  # wishes that this SDP cannot have fulfilled
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Planned:
     plan: OfferPlan
     offer: Description
@@ -81,7 +84,7 @@ class _Planned:
     from_tag: str
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Section:
     """An answered m-line, in the offerer's numbers."""
 
@@ -126,7 +129,8 @@ class Negotiation:
         transports = {leg: self._transports(leg) for leg in SIDES}
         placed = {need.line: place for need, place in zip(plan.streams, ports, strict=True)}
         carried = sharing.ports(*planned.reading.bundles(), self._known, side)
-        mid_extension = self._mid_extension(planned.reading, other(side))
+        browsers = any(line and line.target and line.target.profile.dtls for line in planned.reading.lines)
+        mid_extension = self._mid_extension(planned.reading, other(side)) if browsers else 0
         lines: list[StreamLine] = []
         sources: list[Media | None] = []
         for stream, line_plan in enumerate(planned.reading.lines):
@@ -148,7 +152,8 @@ class Negotiation:
             tag_a=planned.from_tag if first else self._state.tag_a,
         )  # fmt: skip
         self._planned = None
-        return _negotiated(sdp, self._until_answered(lines, side))
+        missing = dict.fromkeys(word for line in planned.reading.lines if line for word in line.unavailable)
+        return _negotiated(sdp, self._until_answered(lines, side), tuple(missing))
 
     def answer(
         self, sdp: bytes, options: MediaOptions, ports: Sequence[StreamPlacement] = (), to_tag: str = ""
@@ -338,6 +343,10 @@ class Negotiation:
         own = legs.offerers(line, options, interfaces[side], was[side], draw, said)
         theirs = legs.others(line, line.target, options, interfaces[far], was[far], draw, said)
         shared = sharing.carries(self._known, stream, far) if grouped else None
+        if line.transcoding:
+            said = replace(said, source=transcode.extended(said.source, line.transcoding))
+            numbered = transcode.known(theirs.known, line.transcoding)
+            theirs = replace(theirs, transcoding=line.transcoding, known=numbered)
         made = {
             side: transports[side].offerers(own, line, options, transport),
             far: transports[far].others(
@@ -395,13 +404,15 @@ class Negotiation:
         leg = self._transports(side).answered(
             at + 1, line.leg(side), known.leg(side) if known else None, answer, media, options
         )
-        leg = replace(leg, mid_extension=bundle.extension(media))
+        if (mid_extension := bundle.extension(media)) != leg.mid_extension:
+            leg = replace(leg, mid_extension=mid_extension)
         line = line.with_leg(side, leg).with_leg(far, told(line.leg(far), options))
         if line.a.secure or line.b.secure:
             media, why = constant(media, options.vbr)
             if why:
                 raise NotAcceptable(f"answer, m-line {at + 1}: {why}")
         own = next(one for one in pending.slots(other(side)) if one.taken and one.stream == slot.stream)
+        media, line = transcode.answered(media, line, side)
         media, line = numbers.answered(media, own.media.formats, line, side)
         return line, _Section(media, endpoint)
 
@@ -475,6 +486,6 @@ def _ports(place: StreamPlacement | None, side: str) -> LocalPorts | None:
     return place.leg(side) if place else None
 
 
-def _negotiated(sdp: bytes, lines: Sequence[StreamLine]) -> Negotiated:
+def _negotiated(sdp: bytes, lines: Sequence[StreamLine], unavailable: tuple[str, ...] = ()) -> Negotiated:
     media = sharing.media(lines)
-    return Negotiated(sdp, tuple(media), tuple(media.values()))
+    return Negotiated(sdp, tuple(media), tuple(media.values()), unavailable)

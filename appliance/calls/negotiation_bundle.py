@@ -10,12 +10,13 @@ cannot be outside (a=bundle-only, max-bundle) it is refused.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from appliance.calls.negotiation_streams import DISCARD_PORT
 from appliance.policy.options import MediaOptions
 from appliance.protocols.sdp import extensions, profiles
 from appliance.protocols.sdp.description import Description, Line, Media, attribute_name
+from appliance.values import frozen
 
 MOST = 16  # streams of one port (kernels/flow/routes_table.pxd)
 LONGEST_MID = 16  # octets that a one-byte header extension holds (RFC 8285 section 4.2)
@@ -28,7 +29,7 @@ SHARED = frozenset((
 ONLY = "it can only be in a BUNDLE group, and there is none that it fits in"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Member:
     """A live m-line of a leg that may be in a group, in the order of the SDP. `port`: stream whose port it is at."""
 
@@ -39,7 +40,7 @@ class Member:
     dtls: bool = True  # others may be with it
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Group:
     """M-lines of an SDP (from 0). `tagged` is one of `lines`; `source` says what is shared: the tagged one itself, or
     the one before it that had the same transport and is refused."""

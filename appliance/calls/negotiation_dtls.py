@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import re
 from base64 import urlsafe_b64encode
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from appliance.calls.media import DtlsMedia, Fingerprint, LocalCertificate
 from appliance.policy.options import DtlsOptions, MediaOptions
 from appliance.protocols.sdp import fingerprints
 from appliance.protocols.sdp.description import Description, Media
+from appliance.values import frozen
 
 Random = Callable[[int], bytes]
 Certificates = Callable[[str], LocalCertificate]
@@ -30,7 +31,7 @@ class SameTransport(NoDtls):
     """What an m-line asks for, its transport does not allow: never an occasion to go on with less."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Said:
     """What a peer's m-line says of DTLS-SRTP."""
 
@@ -39,7 +40,7 @@ class Said:
     tls_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DtlsLine:
     """DTLS-SRTP on one leg of one stream."""
 
@@ -91,7 +92,7 @@ def read(sdp: Description, media: Media, *, offer: bool, sha1: bool) -> Said:
     return Said(_strongest(values, sha1=sha1), setup, tls_id if _TLS_ID.match(tls_id) else "")
 
 
-def _strongest(values: list[str], *, sha1: bool) -> tuple[Fingerprint, ...]:
+def _strongest(values: Sequence[str], *, sha1: bool) -> tuple[Fingerprint, ...]:
     """The fingerprints of the strongest hash that we may take: one of them has to match (RFC 8122 section 5.1)."""
     if not values:
         raise NoDtls("no a=fingerprint")

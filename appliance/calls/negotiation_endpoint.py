@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from appliance.calls.media import Address
 from appliance.calls.negotiation_streams import DISCARD_PORT
 from appliance.errors import IncompleteSdp
 from appliance.policy.options import MediaOptions
 from appliance.protocols.sdp.description import Description, Media
 from appliance.protocols.sdp.fields import DIRECTIONS, UNSPECIFIED, Connection, family, invalid, parse_rtcp
+from appliance.values import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Endpoint:
     """Where a peer wants media and which way it flows, as its SDP says."""
 

@@ -6,11 +6,12 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from appliance.calls.media import IceCredentials, IceMedia, LocalPorts
 from appliance.policy.options import Ice, MediaOptions
 from appliance.protocols.sdp.description import Description, Media
+from appliance.values import frozen
 
 Random = Callable[[int], bytes]
 
@@ -21,7 +22,7 @@ _PWD = re.compile(r"[A-Za-z0-9+/]{22,256}\Z")
 HOST_PREFERENCE = 126  # RFC 8445 section 5.1.2.2
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Said:
     """What a peer's m-line says of ICE."""
 
@@ -32,7 +33,7 @@ class Said:
     complete: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class IceLine:
     """ICE on one leg of one stream."""
 
@@ -50,7 +51,7 @@ def read(sdp: Description, media: Media) -> Said | None:
     ufrag, pwd = sdp.attribute(media, "ice-ufrag"), sdp.attribute(media, "ice-pwd")
     if ufrag is None or pwd is None or not _UFRAG.match(ufrag) or not _PWD.match(pwd):
         return None
-    said = media.attributes("ice-options") + sdp.session.attributes("ice-options")
+    said = [*media.attributes("ice-options"), *sdp.session.attributes("ice-options")]
     trickle = any("trickle" in options.split() for options in said)
     ended = media.has("end-of-candidates") or sdp.session.has("end-of-candidates")
     return Said(

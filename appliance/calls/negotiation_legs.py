@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
 
 from appliance.calls import negotiation_bundle as bundle
 from appliance.calls import negotiation_dtls as dtls
@@ -22,9 +21,10 @@ from appliance.policy.secure_media import Mode
 from appliance.protocols.sdes.crypto import Crypto
 from appliance.protocols.sdp import formats, profiles
 from appliance.protocols.sdp.description import Description, Media
+from appliance.values import changed, frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Before:
     """What is known of a leg from earlier offers and answers. `fixed`: its placement did not move (else all keys of
     ours are new: SDES-20)."""
@@ -142,9 +142,9 @@ def answered(
     local = remote = None
     if leg.dtls is not None and leg.proposed and values:  # both were offered (Target.both)
         by_sdes = not dtls.present(answer, media) or reading.this_side(options).preferred
-        leg = replace(leg, dtls=None) if by_sdes else leg
+        leg = changed(leg, dtls=None) if by_sdes else leg
     if leg.osrtp and not (dtls.present(answer, media) if leg.dtls else values):
-        leg = replace(
+        leg = changed(
             leg, osrtp=False, dtls=None
         )  # plain, as the offer allowed; a=crypto stays for a re-offer to repeat
     if leg.secure and not leg.dtls:
@@ -154,7 +154,7 @@ def answered(
             raise CryptoRequired(f"answer, m-line {at}: {why}") from None
     elif not leg.secure and options.inbound is not None and options.inbound.mode is Mode.MANDATORY:
         raise CryptoRequired(f"answer, m-line {at}: the policy demands SRTP")
-    leg = replace(
+    leg = changed(
         leg, rtp=there.rtp, rtcp=there.rtcp, mux=leg.mux_required or (leg.mux and there.mux),
         direction=there.direction, local=local, remote=remote,
         also=tuple(earlier for earlier in leg.also if remote and not keys.same_keys(earlier, remote)),
@@ -167,7 +167,7 @@ def chosen(line: StreamLine, side: str, proto: str) -> StreamLine:
     leg = line.leg(side)
     if leg.proto == proto:
         return line
-    return line.with_leg(side, replace(leg, proto=proto, proposed=()))
+    return line.with_leg(side, changed(leg, proto=proto, proposed=()))
 
 
 def check_answered(at: int, line: StreamLine, offered: str, media: Media) -> None:
@@ -190,6 +190,6 @@ def spending(line: StreamLine, before: StreamLine | None, side: str) -> StreamLi
     left, leg = before.leg(side) if before else None, line.leg(side)
     if left is None or not line.live:
         return line
-    changed = left.local is not None and (leg.local is None or leg.local.keys != left.local.keys)
-    spent = left.spent | {keys.fingerprint(left.local)} if changed and left.local else left.spent
-    return line.with_leg(side, replace(leg, spent=spent))
+    left_it = left.local is not None and (leg.local is None or leg.local.keys != left.local.keys)
+    spent = left.spent | {keys.fingerprint(left.local)} if left_it and left.local else left.spent
+    return line if spent == leg.spent else line.with_leg(side, changed(leg, spent=spent))

@@ -10,12 +10,13 @@ everything carries the number that leg's own SDP says, and a number that the pee
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeVar
 
 from appliance.calls.negotiation_state import LegLine, StreamLine, other
 from appliance.protocols.sdp import extensions, formats
 from appliance.protocols.sdp.description import Media
+from appliance.values import frozen
 
 Known = tuple[tuple[str, str], ...]
 Ids = tuple[tuple[int, str], ...]
@@ -23,7 +24,7 @@ N = TypeVar("N", int, str)
 ONE_OCTET_IDS = range(1, 15)  # RFC 8285 section 4.2: the form every receiver knows
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Said:
     """An offer's section as it goes to the other leg, and what each leg has been told by now."""
 

@@ -4,7 +4,7 @@ the order of the questions is the order of the functions."""
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 
 from appliance.calls import negotiation_bundle as bundle
@@ -12,10 +12,11 @@ from appliance.calls import negotiation_dtls as by_dtls
 from appliance.calls import negotiation_ice as by_ice
 from appliance.calls import negotiation_keys as keys
 from appliance.calls import negotiation_streams as places
+from appliance.calls import negotiation_transcode as transcode
 from appliance.calls.media import RocPolicy
 from appliance.calls.negotiation_dtls import NoDtls
 from appliance.calls.negotiation_endpoint import Endpoint, endpoint
-from appliance.calls.negotiation_state import Exchange, LegLine, Slot, other
+from appliance.calls.negotiation_state import NO_TRANSCODING, Exchange, LegLine, Slot, Transcoding, other
 from appliance.calls.negotiation_target import CLEARTEXT, Target, target
 from appliance.calls.negotiation_vbr import constant
 from appliance.errors import CryptoRequired, NotAcceptable
@@ -27,9 +28,10 @@ from appliance.protocols.sdes.crypto import Crypto
 from appliance.protocols.sdp import formats, profiles
 from appliance.protocols.sdp.description import Description, Media
 from appliance.protocols.sdp.profiles import Profile
+from appliance.values import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class LinePlan:
     """The decision about one m-line of an offer. `refusal` is empty for a line that is taken."""
 
@@ -47,13 +49,15 @@ class LinePlan:
     tagged: bool = False  # it is that m-line
     alone: LinePlan | None = None  # as it would be with its own; None: it has none
     target: Target | None = None
+    transcoding: Transcoding = NO_TRANSCODING
+    unavailable: tuple[str, ...] = ()  # what of the request's wishes it cannot have
 
     @property
     def secure(self) -> bool:
         return self.crypto is not None or self.dtls is not None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reading:
     """What an offer comes to: its m-lines, and the one that speaks for each stream (None: the stream is not in it)."""
 
@@ -175,9 +179,12 @@ def _line(
         crypto, dtls = _keying(offer, media, profile, options, ours, before.leg(side) if before else None, ice)
     except (NotAcceptable, keys.NoKey, NoDtls) as refusal:
         return _refused(media, str(refusal), crypto_missing=isinstance(refusal, CryptoRequired | keys.NoKey | NoDtls))
-    source = _codecs(media, options.codecs) if options.codecs else media
-    if not source.media.formats:
-        return _refused(media, "no codec is left of it")
+    source, transcoding, unavailable = media, NO_TRANSCODING, ()  # type: Media, Transcoding, tuple[str, ...]
+    if options.codecs:
+        source = _codecs(media, options.codecs)
+        transcoding, unavailable = transcode.plan(media, source, options.codecs, opaque="opaque" in options.flags)
+        if not (transcoding.added or transcode.speaks(source)):
+            return _refused(media, "no codec is left of it")
     towards = target(profile, options, before.leg(other(side)) if before else None)
     if crypto is not None or dtls is not None or towards.secure:
         source, why = constant(source, options.vbr)
@@ -193,6 +200,8 @@ def _line(
         ice=ice,
         bundled=bundle.accepts(options, media.media.proto) and bundle.grouped(offer, media),
         target=towards,
+        transcoding=transcoding,
+        unavailable=unavailable,
     )
 
 
@@ -200,7 +209,7 @@ def _codecs(media: Media, wishes: CodecWishes) -> Media:
     """The m-line with the codecs that the request lets pass."""
     named = formats.codecs(media)
     numbers = list(named)
-    kept = [numbers[at] for at in wishes.choose(list(named.values()))]
+    kept = [numbers[at] for at in wishes.choose(list(named.values()), alone=True)]
     return formats.only(media, formats.followed(media, kept))
 
 

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import astuple
 from typing import Any
 
 from appliance.calls import media_record
 from appliance.calls.media import Address, Latching, LocalPorts, RocPolicy, StreamPlacement
 from appliance.calls.negotiation_dtls import DtlsLine
 from appliance.calls.negotiation_ice import IceLine
-from appliance.calls.negotiation_state import CallState, Exchange, LegLine, OriginState, Quirks, Slot, StreamLine
+from appliance.calls.negotiation_state import (
+    CallState,
+    Exchange,
+    LegLine,
+    OriginState,
+    Quirks,
+    Slot,
+    StreamLine,
+    Transcoding,
+)
 from appliance.errors import InvalidSdp
 from appliance.protocols.sdes import crypto
 from appliance.protocols.sdes.crypto import Crypto
@@ -108,8 +116,8 @@ def _leg(leg: LegLine) -> dict[str, Any]:
         "local": leg.local.tag if leg.local else None,
         "remote": crypto.emit(leg.remote) if leg.remote else None,
         "spent": sorted(leg.spent),
-        "latching": leg.latching.value if leg.latching else None,
-        "quirks": [*astuple(leg.quirks)],
+        "latching": leg.latching,
+        "quirks": _quirks(leg.quirks),
         "known": leg.known,
         **_rare(leg),
     }
@@ -122,9 +130,11 @@ def _rare(leg: LegLine) -> dict[str, Any]:
         rare["also"] = [crypto.emit(line) for line in leg.also]
     if leg.sending_mki:
         rare["sending_mki"] = leg.sending_mki.hex()
-    for name in ("mid", "tag", "told", "ids", "payload_types"):
+    for name in ("mid", "tag", "told", "ids", "payload_types", "transcode"):
         if value := getattr(leg, name):
             rare[name] = value
+    if leg.transcoding:
+        rare["transcoding"] = [leg.transcoding.added, leg.transcoding.accepted]
     if leg.extensions is not None:
         rare["extensions"] = leg.extensions
     if leg.ice is not None:
@@ -171,8 +181,17 @@ _DTLS = (
 )  # fmt: skip
 
 
+def _quirks(quirks: Quirks) -> list[Any]:
+    window, most, limit = quirks.window, quirks.max_window, quirks.ssrc_limit
+    return [window, most, limit, quirks.srtcp_tag_as_srtp, quirks.legacy_192, quirks.roc]
+
+
 def _read_quirks(window: int, max_window: int, ssrc_limit: int, tag: bool, legacy_192: bool, roc: str) -> Quirks:
     return Quirks(window, max_window, ssrc_limit, tag, legacy_192, RocPolicy(roc))
+
+
+def _read_transcoding(added: str = "", accepted: Iterable[str] = ()) -> Transcoding:
+    return Transcoding(added, tuple(accepted))
 
 
 def _pairs(pairs: Iterable[Any]) -> tuple[Any, ...]:
@@ -205,6 +224,8 @@ def _read_leg(record: Mapping[str, Any]) -> LegLine:
         told=_pairs(record.get("told", ())),
         ids=_pairs(record.get("ids", ())),
         payload_types=_pairs(record.get("payload_types", ())),
+        transcode=tuple((one, two, law) for one, two, law in record.get("transcode", ())),
+        transcoding=_read_transcoding(*record.get("transcoding", ())),
         extensions=_pairs(record["extensions"]) if "extensions" in record else None,
         ice=_read_ice(record["ice"]) if "ice" in record else None,
         dtls=_read_dtls(record["dtls"]) if "dtls" in record else None,

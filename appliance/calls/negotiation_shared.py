@@ -201,7 +201,7 @@ def _empty(line: StreamLine, member: StreamLine, side: str) -> StreamMedia:
     for one in SIDES:
         leg = member.leg(one)
         if one == side:
-            leg = replace(leg, known=(), mid="", payload_types=(), extensions=None)
+            leg = replace(leg, known=(), mid="", payload_types=(), transcode=(), extensions=None)
             carrier = leg.carrier
             assert carrier is not None
             legs[one] = replace(leg.media(carrier, partner="inactive"), bundle=Bundled(carrier))

@@ -8,7 +8,7 @@ state: an offer that is refused or never answered leaves the call as it was.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from appliance.calls import negotiation_keys as keys
@@ -28,6 +28,7 @@ from appliance.policy.options import SdesOptions
 from appliance.protocols.sdes.crypto import Crypto
 from appliance.protocols.sdp import profiles
 from appliance.protocols.sdp.fields import DIRECTIONS, MediaLine
+from appliance.values import changed, frozen
 
 SIDES = ("a", "b")
 PAYLOAD_TYPES = (*range(64), *range(96, 128))  # 64 to 95 would be taken for RTCP (RFC 5761 section 4)
@@ -38,7 +39,7 @@ def other(side: str) -> str:
     return "b" if side == "a" else "a"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Quirks:
     """What of SdesOptions shapes contexts rather than lines; kept because contexts are built anew at every answer."""
 
@@ -66,7 +67,21 @@ class Quirks:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
+class Transcoding:
+    """What of it an offer may come to; the answer decides (negotiation_transcode). Payload types."""
+
+    added: str = ""  # PCMU's or PCMA's: offered to the other side, made of the other law
+    accepted: tuple[str, ...] = ()  # of the offerer's: answered even if the other side has the other law alone
+
+    def __bool__(self) -> bool:
+        return bool(self.added or self.accepted)
+
+
+NO_TRANSCODING = Transcoding()
+
+
+@frozen
 class LegLine:
     """One leg's side of one stream. Its keys come by `proposed`, `local`, `remote` (SDES) or by `dtls`."""
 
@@ -101,6 +116,8 @@ class LegLine:
     ids: tuple[tuple[int, str], ...] = ()  # header extension id -> URI, likewise (RFC 8285)
     payload_types: tuple[tuple[int, int], ...] = ()  # as in LegMedia
     extensions: tuple[tuple[int, int], ...] | None = None  # as in LegMedia
+    transcode: tuple[tuple[int, int, str], ...] = ()  # as in LegMedia
+    transcoding: Transcoding = NO_TRANSCODING  # of an offer to this leg
 
     @property
     def secure(self) -> bool:
@@ -148,6 +165,7 @@ class LegLine:
             may_receive=receives and partner_sends,
             feedback=self.feedback,
             payload_types=self.payload_types,
+            transcode=self.transcode,
             extensions=self.extensions,
             receive_also=self.also_contexts(),
             latching=self.latching or (Latching.AUTHENTICATED if self.secure else Latching.SIGNALLED_HOST),
@@ -167,7 +185,7 @@ class LegLine:
         return Bundled(self.carrier, self._member(line), self.mid, numbers, self.mid_extension)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StreamLine:
     """One stream through the gateway."""
 
@@ -185,7 +203,7 @@ class StreamLine:
         return self.a if side == "a" else self.b
 
     def with_leg(self, side: str, leg: LegLine) -> StreamLine:
-        return replace(self, a=leg) if side == "a" else replace(self, b=leg)
+        return changed(self, a=leg) if side == "a" else changed(self, b=leg)
 
     def media(self, line: int) -> StreamMedia:
         """As desired media of stream `line`."""
@@ -193,7 +211,7 @@ class StreamLine:
         return StreamMedia(self.kind, a, b)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Slot:
     """One m-line of a leg's SDP, which keeps its place for the life of the call (RFC 3264 section 8)."""
 
@@ -205,7 +223,7 @@ class Slot:
         return self if taken == self.taken else Slot(self.stream, self.media, taken)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Exchange:
     """One offer with its answer, or without it yet: the streams, and the m-lines that each leg sees."""
 
@@ -226,20 +244,20 @@ class Exchange:
 
     def sending(self, stream: int, side: str, mki: bytes) -> Exchange:
         """The same with another key of ours in use towards one leg of a stream."""
-        changed = tuple(
+        lines = tuple(
             line.with_leg(side, replace(line.leg(side), sending_mki=mki)) if at == stream else line
             for at, line in enumerate(self.lines)
         )
-        return replace(self, lines=changed)
+        return replace(self, lines=lines)
 
     def without(self, gone: tuple[Crypto, ...], stream: int, side: str) -> Exchange:
         """The same, these further lines of a peer's being forgotten on one leg of a stream."""
-        changed = list(self.lines)
-        if stream < len(changed):
-            leg = changed[stream].leg(side)
+        lines = list(self.lines)
+        if stream < len(lines):
+            leg = lines[stream].leg(side)
             kept = tuple(line for line in leg.also if line not in gone)
-            changed[stream] = changed[stream].with_leg(side, replace(leg, also=kept))
-        return replace(self, lines=tuple(changed))
+            lines[stream] = lines[stream].with_leg(side, replace(leg, also=kept))
+        return replace(self, lines=tuple(lines))
 
     @classmethod
     def of(cls, side: str, lines: tuple[StreamLine, ...], own: tuple[Slot, ...], others: tuple[Slot, ...]) -> Exchange:
@@ -247,7 +265,7 @@ class Exchange:
         return cls(lines, own, others) if side == "a" else cls(lines, others, own)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OriginState:
     """The o= line we own towards one leg (RFC 3264 section 8): the version moves when the rest of the body does."""
 
@@ -256,7 +274,7 @@ class OriginState:
     digest: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CallState:
     """Everything. `pending` is the exchange whose answer is awaited (and stays for forked or repeated answers)."""
 
@@ -274,5 +292,5 @@ class CallState:
     def moved(self, side: str, origin: OriginState, **change: Any) -> CallState:
         """The state after a step that wrote an SDP, and so an o= line, for `side`."""
         if side == "a":
-            return replace(self, origin_a=origin, **change)
-        return replace(self, origin_b=origin, **change)
+            return changed(self, origin_a=origin, **change)
+        return changed(self, origin_b=origin, **change)

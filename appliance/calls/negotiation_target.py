@@ -3,8 +3,6 @@ plain. Pure decisions of policy, words and what the peer was before."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from appliance.calls.negotiation_state import LegLine
 from appliance.errors import CryptoRequired, InvalidRequest, NotAcceptable
 from appliance.policy import suites as suite_policy
@@ -12,11 +10,12 @@ from appliance.policy.options import Ice, MediaOptions
 from appliance.policy.secure_media import Mode
 from appliance.protocols.sdp import profiles
 from appliance.protocols.sdp.profiles import Profile
+from appliance.values import frozen
 
 CLEARTEXT = "sdes_over_cleartext: keys may travel over protected signalling only (RFC 4568 section 8.3)"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Target:
     """What goes to the other side: the profile, and how keys are put to a peer that may have none."""
 

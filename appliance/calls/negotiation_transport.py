@@ -4,7 +4,6 @@ randomness and certificates are handed in."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from appliance.calls import negotiation_bundle as bundle
 from appliance.calls import negotiation_dtls as dtls
@@ -19,6 +18,7 @@ from appliance.errors import CryptoRequired
 from appliance.policy import suites as suite_policy
 from appliance.policy.options import Ice, MediaOptions
 from appliance.protocols.sdp.description import Description, Media
+from appliance.values import changed
 
 
 class Transports:
@@ -50,7 +50,9 @@ class Transports:
                 old.dtls if old and before.fixed else None,
                 dtls.transport(ufrag, leg.rtp), self._random, self._certificate,
             )  # fmt: skip
-        return replace(leg, ice=session, dtls=keyed, bundled=line.bundled)
+        if session is None and keyed is None and leg.bundled == line.bundled:
+            return leg
+        return changed(leg, ice=session, dtls=keyed, bundled=line.bundled)
 
     def others(
         self, stream: int, leg: LegLine, line: LinePlan, target: Target, options: MediaOptions, before: Before
@@ -69,7 +71,7 @@ class Transports:
             )  # fmt: skip
         grouped = bundle.offers(options, leg.proto)
         mid = leg.mid or (f"m{stream}" if grouped or "generate-mid" in options.flags else "")
-        return replace(leg, ice=session, dtls=keyed, mid=mid, bundled=grouped)
+        return changed(leg, ice=session, dtls=keyed, mid=mid, bundled=grouped)
 
     def answered(
         self, at: int, leg: LegLine, known: LegLine | None, answer: Description, media: Media, options: MediaOptions
@@ -88,14 +90,14 @@ class Transports:
             keyed = dtls.answered(
                 keyed, known.dtls if known else None, told, dtls.transport(ufrag, leg.rtp), self._random
             )
-        return replace(leg, ice=session, dtls=keyed)
+        return leg if session is leg.ice and keyed is leg.dtls else changed(leg, ice=session, dtls=keyed)
 
 
 def told(leg: LegLine, options: MediaOptions) -> LegLine:
     """The offerer's leg, where the answer's request has wishes about it: a role (DTLS), no ICE (rtpengine's ICE=remove
     in an answer)."""
     if options.ice is Ice.REMOVE and leg.ice is not None:
-        leg = replace(leg, ice=None)
+        leg = changed(leg, ice=None)
     if leg.dtls is not None and leg.dtls.chosen and options.dtls.role:
-        leg = replace(leg, dtls=dtls.with_role(leg.dtls, options.dtls.role))
+        leg = changed(leg, dtls=dtls.with_role(leg.dtls, options.dtls.role))
     return leg

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from appliance.policy import vbr
+from appliance.policy.codec_wishes import COMPANIONS
 from appliance.policy.options import Vbr
 from appliance.protocols.sdp import formats
 from appliance.protocols.sdp.description import Media
-
-COMPANIONS = frozenset({"telephone-event", "cn", "red", "rtx"})  # no speech without another codec
 
 
 def constant(media: Media, mode: Vbr) -> tuple[Media, str]:

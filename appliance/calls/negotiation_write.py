@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 
 from appliance.calls import negotiation_bundle as bundle
@@ -19,6 +19,7 @@ from appliance.protocols.sdes import crypto
 from appliance.protocols.sdp import extensions, profiles
 from appliance.protocols.sdp.description import Description, Line, Media
 from appliance.protocols.sdp.fields import DIRECTIONS, Connection, MediaLine, Origin
+from appliance.values import frozen
 
 KEYING = ("crypto", "key-mgmt", "fingerprint", "setup", "connection", "tls-id", "dtls-id", "cryptex", "identity")
 ICE = (
@@ -29,11 +30,12 @@ TRANSPORT = ("rtcp", "rtcp-mux", "rtcp-mux-only", "bundle-only")
 CAPABILITIES = ("tcap", "acap", "pcfg", "acfg", "csup", "creq")  # RFC 5939: alternatives that we did not read
 HOP_ATTRIBUTES = frozenset((*KEYING, *ICE, *TRANSPORT, *CAPABILITIES))
 FEEDBACK_ATTRIBUTES = frozenset(("rtcp-fb", "rtcp-rsize"))  # meaningless without AVPF (row G24)
+EXTENDED_REPORTS = frozenset(("rtcp-xr",))  # RFC 3611 section 5; goes as the reports do unless it is asked not to
 BROWSER_ATTRIBUTES = frozenset(("msid", "msid-semantic", "ssrc", "ssrc-group"))  # of a WebRTC leg only (row G18)
 OWN_ORIGIN = frozenset(("origin", "sdp-version", "force-increment-sdp-ver"))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OutLine:
     """One m-line as it is to be written. `ports` None: refused. `source` None: the other side's SDP has no such
     m-line."""
@@ -147,6 +149,7 @@ def _session(base: Description, options: MediaOptions, host: str, *, sip: bool, 
     """Session part below o=, and the host its c= line says afterwards ("" without one). `sip`: no WebRTC leg;
     `names_hold`: groups name m-lines as this leg does."""
     end, connection, kept = base.session.end, "", []
+    unwanted = (BROWSER_ATTRIBUTES if sip else frozenset()) | (frozenset() if options.rtcp_xr else EXTENDED_REPORTS)
     for line in base.session.lines:
         value = line.value
         if line.type in ("v", "o", "k", "") or _of_the_hop(line, HOP_ATTRIBUTES):
@@ -160,7 +163,7 @@ def _session(base: Description, options: MediaOptions, host: str, *, sip: bool, 
         elif line.type == "a" and value.startswith("group:"):
             if value.startswith("group:BUNDLE") or not names_hold:
                 continue  # every stream has ports of its own behind us (row G17)
-        elif sip and _of_the_hop(line, BROWSER_ATTRIBUTES):
+        elif _of_the_hop(line, unwanted):
             continue
         kept.append(f"{line.type}={value}{end}")
     return "".join(kept), connection
@@ -203,7 +206,7 @@ def _media(out: OutLine, options: MediaOptions, session_host: str, end: str, *, 
         host = "::" if ":" in host else "0.0.0.0"  # noqa: S104 - written, not bound
     kept = [f"m={out.media}{end}"]
     kept += _own_connection(out.source, host, session_host, end)
-    kept += _passed(out, end)
+    kept += _passed(out, options, end)
     kept += [f"a={attribute}{end}" for attribute in _added(out, options, host, offer=offer)]
     return "".join(kept)
 
@@ -217,11 +220,11 @@ def _own_connection(source: Media | None, host: str, session_host: str, end: str
     return title + ([f"c={Connection.to(host)}{end}"] if needed else [])
 
 
-def _passed(out: OutLine, end: str) -> list[str]:
+def _passed(out: OutLine, options: MediaOptions, end: str) -> list[str]:
     """The other side's lines that mean the same on this side."""
     if out.source is None:
         return []
-    drop = _dropped(out.media.proto)
+    drop = _dropped(out.media.proto, options.rtcp_xr)
     kept, named = [], False
     for type, value, _ in out.source.lines:
         if type in ("m", "c", "i", "k", ""):
@@ -243,13 +246,13 @@ def _passed(out: OutLine, end: str) -> list[str]:
 
 
 @lru_cache(maxsize=64)
-def _dropped(proto: str) -> frozenset[str]:
-    """Attributes that do not go to a leg of this profile."""
+def _dropped(proto: str, rtcp_xr: bool) -> frozenset[str]:
+    """Attributes that do not go to a leg of this profile; `rtcp_xr`: what is said of extended reports does."""
     profile = profiles.find(proto)
     dropped = HOP_ATTRIBUTES if profile and profile.dtls else HOP_ATTRIBUTES | BROWSER_ATTRIBUTES
     if not (profile and profile.feedback):
         dropped |= FEEDBACK_ATTRIBUTES
-    return dropped
+    return dropped if rtcp_xr else dropped | EXTENDED_REPORTS
 
 
 def _added(out: OutLine, options: MediaOptions, host: str, *, offer: bool) -> list[str]:

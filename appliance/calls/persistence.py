@@ -64,7 +64,7 @@ def _branch_out(branch: Branch) -> dict[str, Any]:
 
 
 def _branch_in(value: dict[str, Any], random: Callable[[int], bytes], certificates: Certificates | None) -> Branch:
-    saved, placement = value["negotiation"], value["placement"]
+    negotiation, placement = value["negotiation"], value["placement"]
     keys, pairs = keyed.keys_in(value.get("keyed", [])), keyed.pairs_in(value.get("pairs", []))
     return Branch(
         from_tag=str(value["from"]),
@@ -72,8 +72,8 @@ def _branch_in(value: dict[str, Any], random: Callable[[int], bytes], certificat
         via_branch=str(value["via"]),
         answered=bool(value["answered"]),
         offerer_tag=str(value["offerer"]),
-        saved=saved,
-        negotiation=None if saved is None else Negotiation.from_record(saved, random, certificates),
+        saved=None if negotiation is None else records.encode(negotiation),
+        negotiation=None if negotiation is None else Negotiation.from_record(negotiation, random, certificates),
         placement=None if placement is None else records.placement_in(placement),
         media=keyed.overlaid(records.media_in(value["media"]), keys, pairs),
         keyed=keys,
@@ -89,7 +89,7 @@ def _rare_out(branch: Branch) -> dict[str, Any]:
     treated = {
         side: [int(treatment.blocked), int(treatment.echo)]
         for side, treatment in branch.treatments.items()
-        if treatment != Treatment()
+        if treatment
     }
     rare: dict[str, Any] = {"treated": treated} if treated else {}
     if branch.keyed:

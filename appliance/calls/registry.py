@@ -10,7 +10,6 @@ import asyncio
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from appliance.calls.keyed import Keys, Seat
 from appliance.calls.media import Address, ContextSpec, StreamMedia
@@ -26,6 +25,9 @@ class Treatment:
     blocked: bool = False
     echo: bool = False
 
+    def __bool__(self) -> bool:
+        return self.blocked or self.echo
+
 
 def untreated() -> dict[str, Treatment]:
     return {"a": Treatment(), "b": Treatment()}
@@ -39,7 +41,7 @@ class Branch:
     to_tag: str = ""  # party b, once it has answered or was named
     via_branch: str = ""
     negotiation: Negotiation | None = None
-    saved: dict[str, Any] | None = field(default=None, repr=False)  # negotiation.to_record() after the last good step
+    saved: bytes | None = field(default=None, repr=False)  # negotiation.to_record(), encoded, after the last good step
     placement: Placement | None = None
     media: dict[int, StreamMedia] = field(default_factory=dict, repr=False)  # by m-line
     earlier: dict[tuple[int, str], ContextSpec] = field(default_factory=dict, repr=False)  # its peer's keys
@@ -103,6 +105,12 @@ class Call:
     @property
     def answered(self) -> bool:
         return any(branch.answered for branch in self.branches)
+
+    @property
+    def transcoded(self) -> int:
+        """Streams with a leg that gets another codec than was sent."""
+        media = (stream for branch in self.branches for stream in branch.media.values())
+        return sum(bool(stream.a.transcode or stream.b.transcode) for stream in media)
 
     def for_offer(self, from_tag: str, to_tag: str, via_branch: str) -> Branch | None:
         """The branch an offer belongs to: re-INVITE by either party, or the same offer again. None: a new branch."""

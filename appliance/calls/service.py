@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,16 +15,16 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 
-from appliance.calls import diagnosing, keying_log, moving, switching
+from appliance.calls import diagnosing, keying_log, moving, statistics, switching
 from appliance.calls.draining import Draining
-from appliance.calls.ledger import Ledger, Records, placed
-from appliance.calls.media import LegMedia, LocalPorts, StreamMedia, StreamPlacement
+from appliance.calls.ledger import Ledger, Records
+from appliance.calls.media import LocalPorts, StreamMedia, StreamPlacement
 from appliance.calls.media_control import MediaControl
 from appliance.calls.names import check_names
-from appliance.calls.negotiation import Negotiated, Negotiation, OfferPlan
+from appliance.calls.negotiation import Negotiation, OfferPlan
 from appliance.calls.negotiation_dtls import Certificates
 from appliance.calls.registry import Branch, Call
-from appliance.calls.session_keys import check_keys
+from appliance.calls.sessions import Sessions
 from appliance.calls.snapshots import Snapshots
 from appliance.calls.subscribing import codecs
 from appliance.calls.trickling import Trickling
@@ -39,18 +38,18 @@ from appliance.calls.views import (
     SessionRequest,
     Statistics,
 )
+from appliance.calls.wished import as_wished
 from appliance.diagnosis.causes import Finding
 from appliance.diagnosis.diagnose import diagnose
-from appliance.errors import CallExists, GatewayError, InvalidRequest, NoCapacity, UnknownCall
+from appliance.errors import CallExists, GatewayError, NoCapacity, UnknownCall
 from appliance.placement.reconciler import Placement, Reconciler
-from appliance.policy.options import KEEP_TOS, MediaOptions
 from appliance.protocols.ice import trickle
 from appliance.state.drained import DrainedWorkers
 
-MOST_STREAMS = 64
 MOST_BRANCHES = 32
 
 log = structlog.get_logger(__name__)
+_journal = logging.getLogger(__name__)  # asked at every step of a call: `log` is made anew for each question
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +93,7 @@ class CallService:
         self.control = MediaControl(self.ledger, facts, self._operation)
         self.drains = Draining(self.ledger, drained or DrainedWorkers(), rebalance)
         self.trickling = Trickling()
+        self._sessions = Sessions(self.ledger, facts.default_interface, self._carry_out)
 
     # ---------------------------------------------------------------- SDP
 
@@ -122,15 +122,15 @@ class CallService:
             finally:
                 self.ledger.unlock(call)
 
-    async def add_candidates(self, call_id: str, tag: str, fragment: bytes) -> None:
+    async def add_candidates(self, call_id: str, tag: str, fragment: bytes) -> bool:
         """ICE candidates that the party with this tag has found since its SDP: application/trickle-ice-sdpfrag (RFC
-        8840). Those that no leg fits yet wait for their answer. UnknownCall, InvalidSdp."""
+        8840). False: no leg fits them yet, they wait for their answer. UnknownCall, InvalidSdp."""
         with self._operation("add_candidates"):
             check_names(call_id, tag)
             read = trickle.parse(fragment)
             call = await self.ledger.existing(call_id)
             try:
-                self.trickling.take(call, tag, read)
+                return self.trickling.take(call, tag, read)
             finally:
                 self.ledger.unlock(call)
 
@@ -151,41 +151,12 @@ class CallService:
     async def create_session(self, request: SessionRequest) -> CallView:
         """Low-level session. CallExists, NoCapacity, InvalidRequest."""
         with self._operation("create_session"):
-            call_id = request.call_id or secrets.token_hex(16)
-            check_names(call_id, request.label)
-            streams = self._session_streams(request)
-            if self.ledger.registry.get(call_id) is not None:
-                raise CallExists("a call of this name is up")
-            call = await self.ledger.begin(call_id, request.label)
-            call.low_level = True
-            branch = Branch(from_tag="", answered=True)
-            call.branches.append(branch)
-            try:
-                with self.ledger.attempt(call, branch):
-                    branch.placement = self._reconciler.reserve(_legs(streams))
-                    await self._carry_out(call, branch, streams)
-                self.ledger.publish(EventKind.CREATED, call)
-                return self._snapshots.call(call)
-            finally:
-                self.ledger.unlock(call)
+            return await self._sessions.create(request)
 
     async def update_session(self, request: SessionRequest) -> CallView:
         """Replace the streams of a low-level session. UnknownCall."""
         with self._operation("update_session"):
-            streams = self._session_streams(request)
-            call = await self.ledger.existing(request.call_id)
-            try:
-                if not call.low_level:
-                    raise InvalidRequest("this call is negotiated by SDP", "call_id")
-                branch = call.branches[0]
-                with self.ledger.attempt(call, branch):
-                    _check_interfaces(placed(branch), streams)
-                    self._reconciler.extend(placed(branch), _legs(streams))
-                    await self._carry_out(call, branch, streams)
-                self.ledger.publish(EventKind.UPDATED, call)
-                return self._snapshots.call(call)
-            finally:
-                self.ledger.unlock(call)
+            return await self._sessions.update(request)
 
     async def delete_session(self, call_id: str) -> CallView:
         return await self.delete(call_id)
@@ -213,30 +184,7 @@ class CallService:
         return [self._snapshots.call(call, counters=False) for call in self.ledger.registry.page(limit, after)]
 
     def statistics(self) -> Statistics:
-        calls, facts, tally = list(self.ledger.registry), self._facts, self.ledger.tally
-        workers = self._reconciler.inventory.workers
-        port_kind, why = facts.port()
-        return Statistics(
-            version=facts.version,
-            started=tally.started,
-            uptime_s=self.ledger.clock() - tally.started,
-            port_kind=port_kind,
-            cipher=facts.cipher,
-            why=why,
-            draining=self.ledger.draining,
-            calls=len(calls),
-            calls_answered=sum(call.answered for call in calls),
-            calls_most=tally.most,
-            calls_total=tally.total,
-            calls_adopted=tally.adopted,
-            calls_failed=tally.failed,
-            records_skipped=tally.records_skipped,
-            requests=dict(tally.requests),
-            errors=dict(tally.errors),
-            call_seconds_total=tally.seconds,
-            calls_moved=tally.moved,
-            workers=tuple(self._snapshots.worker(worker.index, worker.calls) for worker in workers),
-        )
+        return statistics.gather(self.ledger, self._facts)
 
     async def watch(self) -> AsyncIterator[CallEvent]:
         """SNAPSHOT per call, SYNCED, then changes. A reader that is too slow is ended (the iterator raises
@@ -310,9 +258,11 @@ class CallService:
             negotiated = negotiation.write_offer(plan, self._ports(branch.placement, plan))
             branch.offerer_tag = request.from_tag
             branch.codecs["b" if plan.offerer == "a" else "a"] = codecs(negotiated.sdp)
-            await self._carry_out(call, branch, _as_wished(branch, negotiated, request.options))
+            await self._carry_out(call, branch, as_wished(branch, negotiated, request.options))
         self.ledger.publish(EventKind.CREATED if first else EventKind.UPDATED, call)
-        return SdpReply(negotiated.sdp, call.call_id, request.options.unknown)
+        if negotiated.unavailable:
+            log.info("not to be had", call=call.call_id, wishes=negotiated.unavailable)
+        return SdpReply(negotiated.sdp, call.call_id, request.options.unknown, negotiated.unavailable)
 
     async def _answer(self, call: Call, branch: Branch, negotiation: Negotiation, request: AnswerRequest) -> SdpReply:
         first = not branch.answered
@@ -322,7 +272,7 @@ class CallService:
                 branch.to_tag = request.to_tag
             branch.answered = True
             branch.codecs["a" if branch.offerer_tag == branch.from_tag else "b"] = codecs(negotiated.sdp)
-            await self._carry_out(call, branch, _as_wished(branch, negotiated, request.options))
+            await self._carry_out(call, branch, as_wished(branch, negotiated, request.options))
         self.ledger.publish(EventKind.ANSWERED if first else EventKind.UPDATED, call)
         return SdpReply(negotiated.sdp, call.call_id, request.options.unknown)
 
@@ -333,7 +283,7 @@ class CallService:
 
     def new_keys(self, call: Call, before: Mapping[int, StreamMedia], now: Mapping[int, StreamMedia]) -> None:
         """Into the journal, without themselves, and into the file that an operator asked for."""
-        for event in keying_log.events(before, now, debug=log.is_enabled_for(logging.DEBUG)):
+        for event in keying_log.events(before, now, debug=_journal.isEnabledFor(logging.DEBUG)):
             log.log(event.level, event.name, call=call.call_id, **event.facts)
         if self._key_log is not None:
             for keyed in keying_log.contexts(before, now):
@@ -367,23 +317,6 @@ class CallService:
     def _advertised(self, interface: str, ours: LocalPorts) -> LocalPorts:
         return replace(ours, address=self._facts.advertised.get(interface, ours.address))
 
-    def _session_streams(self, request: SessionRequest) -> dict[int, StreamMedia]:
-        if not 0 < len(request.streams) <= MOST_STREAMS:
-            raise InvalidRequest(f"a session has 1 to {MOST_STREAMS} streams", "streams")
-        check_keys(request.streams)
-        return {
-            line: replace(stream, a=self._leg(stream.a), b=self._leg(stream.b))
-            for line, stream in enumerate(request.streams)
-        }
-
-    def _leg(self, leg: LegMedia) -> LegMedia:
-        """A leg with keys is a secure leg, whatever the caller says: nothing unprotected passes there."""
-        return replace(
-            leg,
-            interface=leg.interface or self._facts.default_interface,
-            secure=leg.secure or leg.dtls is not None or leg.receive is not None or leg.send is not None,
-        )
-
     @contextmanager
     def _operation(self, name: str) -> Iterator[None]:
         """Count it; whatever is not a GatewayError is our own mistake: logged without values, told without detail."""
@@ -397,43 +330,6 @@ class CallService:
             self.ledger.tally.errors[GatewayError.reason] += 1
             log.error("operation failed", operation=name, error=type(error).__name__, where=_where(error))
             raise GatewayError("internal error") from None
-
-
-def _as_wished(branch: Branch, negotiated: Negotiated, options: MediaOptions) -> dict[int, StreamMedia]:
-    """The streams by m-line, with what is asked for beside the negotiation. Legs without keys are opaque where both
-    sides hold keys that we do not have (row J11): numbers in authenticated headers stay as they are."""
-    streams = _with_tos(branch, negotiated, options.tos)
-    if "opaque" not in options.flags:
-        return streams
-    return {line: replace(media, a=_opaque(media.a), b=_opaque(media.b)) for line, media in streams.items()}
-
-
-def _opaque(leg: LegMedia) -> LegMedia:
-    return leg if leg.secure else replace(leg, opaque=True, feedback=True, payload_types=(), extensions=None)
-
-
-def _with_tos(branch: Branch, negotiated: Negotiated, tos: int | None) -> dict[int, StreamMedia]:
-    """The streams by m-line; every leg gets the TOS octet, or keeps its own (KEEP_TOS)."""
-    streams = dict(zip(negotiated.lines, negotiated.streams, strict=True))
-    if tos is None:
-        return streams
-    kept = {line: media.a.tos for line, media in branch.media.items()}
-    for line, media in streams.items():
-        octet = kept.get(line) if tos == KEEP_TOS else tos
-        streams[line] = replace(media, a=replace(media.a, tos=octet), b=replace(media.b, tos=octet))
-    return streams
-
-
-def _legs(streams: Mapping[int, StreamMedia]) -> list[tuple[int, str, str]]:
-    return [(line, media.a.interface, media.b.interface) for line, media in streams.items()]
-
-
-def _check_interfaces(placement: Placement, streams: Mapping[int, StreamMedia]) -> None:
-    """InvalidRequest: ports stay where they are while a stream lives."""
-    for line, a, b in _legs(streams):
-        stream = placement.streams.get(line)
-        if stream is not None and (stream.interface_a, stream.interface_b) != (a, b):
-            raise InvalidRequest(f"stream {line} cannot move to another interface", "interface")
 
 
 def _where(error: BaseException) -> str:

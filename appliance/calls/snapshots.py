@@ -6,17 +6,31 @@ import time
 from collections.abc import Container, Sequence
 from typing import Protocol
 
+from appliance.calls import subscribing
 from appliance.calls.keying_views import dtls_view, ice_view
 from appliance.calls.media import Address, ContextSpec, LegMedia, LocalPorts, StreamMedia
 from appliance.calls.registry import Branch, Call
-from appliance.calls.views import CallState, CallView, ContextView, Counters, KeyView, LegView, StreamView, WorkerView
+from appliance.calls.views import (
+    CallState,
+    CallView,
+    ContextView,
+    Counters,
+    KeyView,
+    LegView,
+    ReportView,
+    StreamView,
+    WorkerView,
+)
 from appliance.placement.desired_contexts import RECEIVING, contexts
 from appliance.placement.inventory import Inventory, WorkerInventory
 from appliance.placement.load import Sample
 from appliance.placement.placed import PlacedStream
+from appliance.protocols.rtcp import voip_metrics
+from appliance.protocols.rtcp.voip_metrics import VoipMetrics
 from kernels.control.status import CryptoStatus, FlowStatus, KeptDatagram, KeyStatus, WorkerStatus
 from kernels.wire.packet import Drop
 
+OTHER_LAW = {"pcma": "PCMU", "pcmu": "PCMA"}
 DROPS = tuple(drop.name.removeprefix("DROP_").lower() for drop in Drop if drop not in (Drop.DROP_NONE, Drop.DROP_COUNT))
 
 
@@ -158,6 +172,7 @@ class Snapshots:
             may_receive=leg.may_receive,
             blocked=leg.blocked,
             echo=leg.echo,
+            transcoding=_transcoding(leg),
             latching=leg.latching.value,
             receive=self._context(worker, whose.receive, there.cryptos.get(f"{side}_receive"), counters),
             send=self._context(worker, whose.send, there.cryptos.get(f"{side}_send"), counters),
@@ -170,6 +185,8 @@ class Snapshots:
             rtcp=_counters(rtcp),
             drops=_drops(rtp, rtcp),
             last_packet_age_s=_age(rtp, rtcp),
+            report=_report(rtp if leg.mux else rtcp, branch, placed),
+            voip_metrics=_voip_metrics(rtp if leg.mux else rtcp),
         )
 
     def _also(self, side: str, media: StreamMedia, placed: PlacedStream, counters: bool) -> tuple[ContextView, ...]:
@@ -257,6 +274,11 @@ def _subscriber(branch: Branch, line: int) -> str:
     return next((one.to_tag for one in subscriptions if any(copy.line == line for copy in one.copies)), "")
 
 
+def _transcoding(leg: LegMedia) -> str:
+    """Only the laws of G.711 become each other."""
+    return ", ".join(f"{OTHER_LAW[law]} to {law.upper()}" for _, _, law in leg.transcode)
+
+
 def _learnt(flow: FlowStatus | None) -> Address | None:
     return Address(*flow.current) if flow and flow.learnt and flow.current else None
 
@@ -274,6 +296,25 @@ def _drops(*flows: FlowStatus | None) -> dict[str, int]:
             if count:
                 drops[name] = drops.get(name, 0) + count
     return drops
+
+
+def _report(flow: FlowStatus | None, branch: Branch, placed: PlacedStream) -> ReportView | None:
+    if flow is None or flow.report is None:
+        return None
+    said, clock = flow.report, _clock(branch, placed)
+    jitter_ms = None if clock is None else 1000 * said.jitter / clock
+    return ReportView(said.age_s, said.fraction_lost, said.lost, said.jitter, said.round_trip_ms, jitter_ms)
+
+
+def _clock(branch: Branch, placed: PlacedStream) -> int | None:
+    """Of the stream, which both legs share: what either party was told may leave several, the one that was answered
+    fewer."""
+    texts = (dict(branch.codecs.get(side, ())).get(placed.placement.leg(side).rtp, "") for side in ("a", "b"))
+    return next((found for text in texts if (found := subscribing.clock(text))), None)
+
+
+def _voip_metrics(flow: FlowStatus | None) -> VoipMetrics | None:
+    return voip_metrics.parse(flow.voip_metrics) if flow and flow.voip_metrics else None
 
 
 def _age(*flows: FlowStatus | None) -> float | None:

@@ -11,6 +11,7 @@ Payload types are those that the copied party uses: it has them from the SDP tha
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -25,9 +26,9 @@ from appliance.policy import suites as suite_policy
 from appliance.policy.options import KEEP_TOS, DtlsOptions, MediaOptions
 from appliance.protocols.sdes import crypto
 from appliance.protocols.sdes.crypto import Crypto
-from appliance.protocols.sdp import profiles
+from appliance.protocols.sdp import formats, profiles
 from appliance.protocols.sdp.description import Media
-from appliance.protocols.sdp.fields import DIRECTIONS, Connection, MediaLine
+from appliance.protocols.sdp.fields import DIRECTIONS, Connection
 from appliance.protocols.sdp.parse import parse
 from appliance.protocols.sdp.profiles import Profile
 
@@ -89,11 +90,18 @@ def codecs(sdp: bytes) -> Codecs:
     found: list[tuple[int, list[str]]] = []
     for text in sdp.decode("utf-8", "surrogateescape").splitlines():
         if text.startswith("m="):
-            media = MediaLine.parse(text[2:], 0)
-            found.append((media.port, [" ".join(media.formats)]))
+            _, port, _, formats = text.split(" ", 3)
+            found.append((int(port), [formats]))
         elif found and text.startswith("a=") and text[2:].partition(":")[0] in CODEC_ATTRIBUTES:
             found[-1][1].append(text[2:])
     return tuple((port, "\n".join(lines)) for port, lines in found if port)
+
+
+def clock(text: str) -> int | None:
+    """Clock rate in Hz of an m-line's codecs (its text of `Codecs`); None: they have several."""
+    numbers, _, attributes = text.partition("\n")
+    said = dict(line[7:].split(" ", 1) for line in attributes.split("\n") if re.match(r"rtpmap:\S+ ", line))
+    return formats.clock(said.get(number, formats.STATIC.get(number, "")).lower() for number in numbers.split())
 
 
 def profile_for(source: str, options: MediaOptions) -> Profile:

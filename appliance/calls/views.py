@@ -7,11 +7,13 @@ counters in it were read from the arena when it was made.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from appliance.calls.media import Address, LocalPorts, StreamMedia
+from appliance.protocols.rtcp.voip_metrics import VoipMetrics
+from appliance.values import frozen
 
 if TYPE_CHECKING:
     from appliance.policy.options import MediaOptions
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 # ---------------------------------------------------------------- requests
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class OfferRequest:
     """An SDP offer. `to_tag` is there inside a dialogue (re-INVITE); `from_tag` is always the one who offers."""
 
@@ -33,7 +35,7 @@ class OfferRequest:
     label: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class AnswerRequest:
     """The answer to an offer. `from_tag` is still the one who offered, `to_tag` the one who answers."""
 
@@ -45,7 +47,7 @@ class AnswerRequest:
     via_branch: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SessionRequest:
     """A low-level session: addresses, suites and keys are the caller's; no SDP anywhere.
 
@@ -58,16 +60,17 @@ class SessionRequest:
     label: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SdpReply:
     """The SDP for the other side."""
 
     sdp: bytes = field(repr=False)
     call_id: str = ""
     warnings: tuple[str, ...] = ()
+    unavailable: tuple[str, ...] = ()  # words of the request that this SDP cannot have fulfilled
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Party:
     """Whose media is meant: the party of a tag, or (without a tag) whose media address or whose call's label it is.
     Nothing given: every party of the call."""
@@ -77,7 +80,7 @@ class Party:
     label: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SubscribeRequest:
     """Copies of what parties of a call send are wanted (recorder, monitor). `from_tags` empty: of all parties.
     `to_tag` empty: one is made; a known one: the subscription is offered anew with these sources."""
@@ -88,7 +91,7 @@ class SubscribeRequest:
     to_tag: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SubscribeReply:
     """Our offer to the subscriber: an m-line for each stream of each party, sendonly."""
 
@@ -109,7 +112,7 @@ class CallState(StrEnum):
     ENDED = "ended"  # only in replies to delete and in events
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Counters:
     """Packets and UDP payload octets, as seen from the peer of this leg: received from it, sent to it."""
 
@@ -120,7 +123,7 @@ class Counters:
     lost_packets: int = 0  # that it sent and that did not come, by their numbers (RFC 3550 appendix A.3); of RTP
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class KeyView:
     """One master key of a context, without itself: packets under it, and how many more (RFC 3711 section 9.2)."""
 
@@ -132,7 +135,7 @@ class KeyView:
     rtcp_left: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class ContextView:
     """One crypto context (one direction of one stream of one leg), without its keys (A06)."""
 
@@ -154,7 +157,7 @@ class ContextView:
         return self.newest_index & 0xFFFF
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DtlsView:
     """The association of a leg (of its RTP, where RTCP has one of its own)."""
 
@@ -167,7 +170,7 @@ class DtlsView:
     age_s: float | None = None  # since the keys came
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class IceView:
     """The agent of a leg."""
 
@@ -180,7 +183,19 @@ class IceView:
     checks_refused: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
+class ReportView:
+    """What the peer of a leg last reported on the stream that it gets from us (RFC 3550 section 6.4.1)."""
+
+    age_s: float
+    fraction_lost: float  # 0 to 1, since its report before
+    lost_packets: int  # in all; negative: duplicates
+    jitter: int  # in units of the stream's timestamp
+    round_trip_ms: float | None  # between us and it; None: it answered no sender report yet
+    jitter_ms: float | None = None  # None: the clocks of the codecs that may come differ
+
+
+@frozen
 class LegView:
     """One side of one stream."""
 
@@ -196,6 +211,7 @@ class LegView:
     may_receive: bool = True
     blocked: bool = False  # what it sends goes no further
     echo: bool = False  # what it sends goes back to it
+    transcoding: str = ""  # of RTP towards it: "PCMU to PCMA"; empty: passes as it is
     latching: str = ""
     receive: ContextView | None = None
     send: ContextView | None = None
@@ -208,9 +224,11 @@ class LegView:
     rtcp: Counters = Counters()
     drops: Mapping[str, int] = field(default_factory=dict)  # by Drop name in lower case, only those above zero
     last_packet_age_s: float | None = None  # None: nothing came yet
+    report: ReportView | None = None
+    voip_metrics: VoipMetrics | None = None  # None: the peer sends none
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StreamView:
     index: int  # m-line, from 0, within its branch
     kind: str  # audio, video, ...
@@ -223,7 +241,7 @@ class StreamView:
     subscriber: str = ""  # its tag
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CallView:
     """One call. `created` and `changed` are seconds since the epoch; `revision` rises with every change."""
 
@@ -242,7 +260,7 @@ class CallView:
     copies: tuple[StreamView, ...] = ()  # for subscribers: one leg each
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class WorkerView:
     index: int
     cpu: int
@@ -267,7 +285,7 @@ class WorkerView:
     note: str = ""  # what keeps a drained worker from being empty
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Statistics:
     """The whole gateway since this control process started (`started`: seconds since the epoch)."""
 
@@ -290,6 +308,7 @@ class Statistics:
     call_seconds_total: float = 0.0  # of calls that ended
     workers: tuple[WorkerView, ...] = ()
     calls_moved: int = 0  # to another worker
+    streams_transcoded: int = 0  # now
 
 
 # ---------------------------------------------------------------- events
@@ -318,7 +337,7 @@ class EventKind(StrEnum):
     DRAINING = "draining"  # no new calls from now on
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class CallEvent:
     kind: EventKind
     time: float  # seconds since the epoch

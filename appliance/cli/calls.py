@@ -165,6 +165,10 @@ def _print(call: Any) -> None:
     if paths:
         typer.echo("")
         print_table(PATH_COLUMNS, paths)
+    reports = [_report_row(stream, side) for stream in call.streams for side in ("a", "b") if _reports(stream, side)]
+    if reports:
+        typer.echo("")
+        print_table(REPORT_COLUMNS, reports)
     contexts = [row for stream in call.streams for side in ("a", "b") for row in _context_rows(stream, side)]
     if contexts:
         typer.echo("")
@@ -210,6 +214,39 @@ def _path_row(stream: Any, side: str) -> tuple[object, ...]:
     )
 
 
+REPORT_COLUMNS = (
+    "stream", "reports of", ">age", ">lost %", ">lost", ">jitter", ">round trip", ">MOS listening/talking", ">R",
+    ">discarded %",
+)  # fmt: skip
+
+
+def _reports(stream: Any, side: str) -> bool:
+    leg = getattr(stream, side)
+    return bool(leg.HasField("report") or leg.HasField("voip_metrics"))
+
+
+def _report_row(stream: Any, side: str) -> tuple[object, ...]:
+    """What the peer says about what it gets: its RTCP report, and the metrics of its phone."""
+    leg = getattr(stream, side)
+    said, phone = leg.report, leg.voip_metrics
+    heard, metrics = leg.HasField("report"), leg.HasField("voip_metrics")
+    trip = f"{said.round_trip_ms:.0f} ms" if said.HasField("round_trip_ms") else "-"
+    names = ("mos_listening", "mos_conversational")
+    scores = [f"{getattr(phone, name):.1f}" if phone.HasField(name) else "-" for name in names]
+    return (
+        f"{stream.index} {stream.kind}",
+        side,
+        f"{said.age_s:.0f} s" if heard else "-",
+        f"{100 * said.fraction_lost:.1f}" if heard else "-",
+        said.lost_packets if heard else "-",
+        said.jitter if heard else "-",
+        trip,
+        "/".join(scores),
+        phone.r_factor if phone.HasField("r_factor") else "-",
+        f"{100 * phone.discard_rate:.1f}" if metrics else "-",
+    )
+
+
 CONTEXT_COLUMNS = (
     "stream", "context", "suite", ">roc", ">s_l", ">srtcp", "mki", ">packets", ">left", ">failed", ">resyncs",
 )  # fmt: skip
@@ -240,10 +277,11 @@ def _context_rows(stream: Any, side: str) -> Iterator[tuple[object, ...]]:
 def _leg_row(stream: Any, side: str) -> tuple[object, ...]:
     leg = getattr(stream, side)
     last = f"{leg.last_packet_age_s:.1f} s" if leg.HasField("last_packet_age_s") else "never"
+    media = f"{_media(leg)}, {leg.transcoding}" if leg.transcoding else _media(leg)
     return (
         f"{stream.index} {stream.kind}",
         f"{side} {leg.interface}",
-        _media(leg),
+        media,
         _endpoint(leg, "local_rtp"),
         _endpoint(leg, "remote_rtp"),
         _endpoint(leg, "learnt_rtp"),

@@ -23,7 +23,7 @@ from appliance.config.positions import Path as Where
 from appliance.config.schema import Settings
 from appliance.config.sources import Layers
 from appliance.config.trunks import Trunk
-from appliance.config.types import HostPort
+from appliance.config.types import HostPort, PortRange
 from appliance.policy import secure_media
 from appliance.protocols.srtp import suites
 
@@ -40,8 +40,14 @@ def cross_check(settings: Settings, layers: Layers) -> list[Fault]:
 
 
 def _port_range(settings: Settings) -> Iterator[Finding]:
-    where = ("media", "ports")
-    ports = settings.media.ports
+    """Of media.ports, and of each interface that has its own."""
+    yield from _range(settings, ("media", "ports"), settings.media.ports)
+    for place, interface in enumerate(settings.interfaces):
+        if interface.ports is not None:
+            yield from _range(settings, ("interfaces", place, "ports"), interface.ports)
+
+
+def _range(settings: Settings, where: Where, ports: PortRange) -> Iterator[Finding]:
     if ports.first % 2:
         yield Finding(where, "must begin with an even port", f"{ports.first + 1}-{ports.last}: RTP takes the even one")
     if len(ports) % 2:
@@ -229,8 +235,8 @@ def _listeners(settings: Settings) -> Iterator[Finding]:
                 yield Finding(where, f"{kind} {at} is already used by {other}")
                 break
         taken.append((kind, at, text))
-        if kind == "udp" and at.port in settings.media.ports and _on_media_address(settings, at.host):
-            yield Finding(where, f"{at} lies in media.ports {settings.media.ports}", "move one of them")
+        if kind == "udp" and (range_ := _taken_for_media(settings, at)):
+            yield Finding(where, f"{at} lies in {range_}", "move one of them")
 
 
 def _sockets(settings: Settings) -> Iterator[tuple[Where, str, HostPort]]:
@@ -256,10 +262,14 @@ def _collide(one: HostPort, other: HostPort) -> bool:
     return one.host == other.host or any(ipaddress.ip_address(host).is_unspecified for host in hosts)
 
 
-def _on_media_address(settings: Settings, host: str) -> bool:
-    if ipaddress.ip_address(host).is_unspecified:
-        return True
-    return any(interface.address == host for interface in settings.interfaces)
+def _taken_for_media(settings: Settings, at: HostPort) -> str:
+    """The range of an interface that a socket would be in; "": of none."""
+    everywhere = ipaddress.ip_address(at.host).is_unspecified
+    for place, interface in enumerate(settings.interfaces):
+        if (everywhere or interface.address == at.host) and at.port in settings.ports_of(interface):
+            name = "media.ports" if interface.ports is None else f"interfaces[{place}].ports"
+            return f"{name} {settings.ports_of(interface)}"
+    return ""
 
 
 def _repeated_names(settings: Settings, key: str) -> Iterator[Finding]:

@@ -30,8 +30,9 @@ class Dtls(Table):
         unit="seconds", effect=Effect.NEXT_CALL, ge=1, le=300,
     )  # fmt: skip
     end_failed: bool = row(
-        False,
-        help="End a call when a handshake of it fails; false: it stays without media, for a re-INVITE to heal. A peer "
-        "with another certificate than its SDP says always ends its call.",
+        True,
+        help="End a call when handshakes fail and leave it no stream: nobody is heard, and nobody can be. false: it "
+        "stays without media, for a re-INVITE to heal. A peer with another certificate than its SDP says always ends "
+        "its call.",
         effect=Effect.NEXT_CALL,
     )  # fmt: skip

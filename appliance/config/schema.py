@@ -38,6 +38,8 @@ from appliance.config.types import (
     Networks,
     OptionalIPLiteral,
     OptionalListen,
+    OptionalPorts,
+    PortRange,
     Ports,
     SipSockets,
 )
@@ -163,6 +165,9 @@ class Interface(Table):
     address: IPLiteral = row(help="Local IP address that media ports are opened on.", effect=Effect.RESTART)
     advertised: OptionalIPLiteral = row(
         "", help="Address written in SDP when peers reach it under another one (NAT).", effect=Effect.NEXT_CALL
+    )
+    ports: OptionalPorts = row(
+        "", help="UDP ports for media on it, shared by the workers; empty: media.ports.", effect=Effect.RESTART
     )
 
 
@@ -416,3 +421,7 @@ class Settings(BaseSettings):
             if interface.name == name:
                 return interface
         raise KeyError(name)
+
+    def ports_of(self, interface: Interface) -> PortRange:
+        """Its media ports: its own, else those of all."""
+        return interface.ports or self.media.ports

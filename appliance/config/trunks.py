@@ -228,6 +228,12 @@ class Trunk(Table):
         "for RTCP at all (require); not taken (off).",
         effect=Effect.NEXT_CALL,
     )
+    rtcp_xr: Literal["pass", "remove"] = row(
+        "pass",
+        help="What the other side says of extended RTCP reports (a=rtcp-xr, RFC 3611) reaches it (pass), or not "
+        "(remove): for phones that choke on it.",
+        effect=Effect.NEXT_CALL,
+    )
     sdes_over_cleartext: Literal["refuse", "allow"] = row(
         "refuse",
         help="SDES keys to and from it over SIP that is not TLS (or WSS), though security.sdes_requires_tls holds. "
@@ -244,6 +250,13 @@ class Trunk(Table):
         "",
         help="Variable bit rate codecs on secured media: made constant or dropped (forbid), or let pass; empty: as "
         "security.vbr.",
+        effect=Effect.NEXT_CALL,
+    )
+    transcode: tuple[Literal["PCMA", "PCMU"], ...] = row(
+        (),
+        help="G.711 for calls from and to it whose sides have different laws: offered to the other side, behind the "
+        "codecs of the offer, where the offer has the other law alone, and transcoded where nothing else is common. "
+        "Both sides keep one ptime. Empty: codecs pass as they are.",
         effect=Effect.NEXT_CALL,
     )
     sdes_padding: bool = row(

@@ -136,6 +136,7 @@ OptionalListen = Annotated[HostPort | None, NoDecode, _optional(HostPort.parse),
 SipSocket = Annotated[SipListen, _from_text(SipListen.parse), _text, _string]
 OptionalSipSocket = Annotated[SipListen | None, NoDecode, _optional(SipListen.parse), _text_or_empty, _string]
 Ports = Annotated[PortRange, NoDecode, _from_text(PortRange.parse), _text, _string]
+OptionalPorts = Annotated[PortRange | None, NoDecode, _optional(PortRange.parse), _text_or_empty, _string]
 IPLiteral = Annotated[str, AfterValidator(ip_literal)]
 OptionalIPLiteral = Annotated[str, AfterValidator(optional_ip_literal)]
 

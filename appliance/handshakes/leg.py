@@ -53,6 +53,14 @@ class Leg:
         self.refused = 0  # newcomers for whom there was no room
         self._wish, self._cookie, self._remote, self._mtu = wish, cookie, remote, mtu
 
+    @property
+    def half_open(self) -> int:
+        """Associations whose handshake goes on."""
+        count = 0
+        for entry in self.entries:
+            count += entry.association.ended is None
+        return count
+
     def go(self, source: Address, now: float) -> Told:
         """As the client. Under way already: towards that address from now on."""
         if self.done:

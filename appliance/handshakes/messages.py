@@ -1,10 +1,11 @@
 """What the front and a handshake process tell each other: one message a packet of a SEQPACKET socket. A kind, the leg's
-key, then fields of octets, each behind its length."""
+key, then fields of octets, each behind its length; datagrams, the most frequent, are an address and the rest."""
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from functools import lru_cache
 
 from appliance.calls.media import Address, DtlsMedia, Fingerprint, LocalCertificate
 from appliance.handshakes.table import Event, Send, Table
@@ -15,6 +16,7 @@ from appliance.protocols.srtp import suites
 LONGEST = 65_536  # octets of a message
 LONGEST_DATAGRAM = 16_384  # octets; no flight has one as long
 _HEAD, _LENGTH = struct.Struct("!Bq"), struct.Struct("!H")
+_ADDRESSED = struct.Struct("!BqHB")  # kind, key, port, octets of the host
 OPEN, EXPECT, DATAGRAM, GO, CLOSE, SEND, KEYS, FAILED = range(8)
 _ROLES: tuple[bool | None, ...] = (None, False, True)
 
@@ -40,7 +42,7 @@ def expecting(key: int, fingerprints: Iterable[Fingerprint], remote: Address | N
 
 
 def datagram(key: int, source: Address, data: bytes) -> bytes:
-    return _pack(DATAGRAM, key, *_address(source), data)
+    return _addressed(DATAGRAM, key, source, data)
 
 
 def going(key: int, source: Address) -> bytes:
@@ -53,11 +55,12 @@ def closing(key: int) -> bytes:
 
 def carry_out(message: bytes, table: Table, now: float) -> None:
     """In the process. Malformed."""
+    if message[:1] == _DATAGRAM:
+        table.datagram(*_of_addressed(message), now)
+        return
     kind, key, fields = _unpack(message)
     try:
-        if kind == DATAGRAM:
-            table.datagram(key, _to_address(fields[0], fields[1]), fields[2], now)
-        elif kind == OPEN:
+        if kind == OPEN:
             table.open(key, *_opened(fields))
         elif kind == EXPECT:
             remote = _to_address(fields[0], fields[1]) if fields[0] else None
@@ -78,7 +81,7 @@ def carry_out(message: bytes, table: Table, now: float) -> None:
 
 
 def sending(key: int, to: Address, data: bytes) -> bytes:
-    return _pack(SEND, key, *_address(to), data)
+    return _addressed(SEND, key, to, data)
 
 
 def telling(key: int, source: Address, event: KeysReady | Failed) -> bytes:
@@ -91,12 +94,13 @@ def telling(key: int, source: Address, event: KeysReady | Failed) -> bytes:
 
 def tell(message: bytes, send: Send, event: Event) -> None:
     """In the front. Malformed."""
+    if message[:1] == _SEND:
+        send(*_of_addressed(message))
+        return
     kind, key, fields = _unpack(message)
     try:
         address = _to_address(fields[0], fields[1])
-        if kind == SEND:
-            send(key, address, fields[2])
-        elif kind == KEYS:
+        if kind == KEYS:
             event(key, address, _keys(fields[2:]))
         elif kind == FAILED:
             event(key, address, Failed(Reason(fields[2].decode()), fields[3].decode()))
@@ -106,6 +110,29 @@ def tell(message: bytes, send: Send, event: Event) -> None:
         raise
     except (IndexError, struct.error, ValueError) as error:
         raise Malformed(f"kind {kind}: {error}") from None
+
+
+# ---------------------------------------------------------------- datagrams
+
+_DATAGRAM, _SEND = bytes([DATAGRAM]), bytes([SEND])
+
+
+def _addressed(kind: int, key: int, address: Address, data: bytes) -> bytes:
+    host = address.host.encode()
+    return _ADDRESSED.pack(kind, key, address.port, len(host)) + host + data
+
+
+def _of_addressed(message: bytes) -> tuple[int, Address, bytes]:
+    if len(message) < _ADDRESSED.size:
+        raise Malformed("cut")
+    _, key, port, length = _ADDRESSED.unpack_from(message)
+    end = _ADDRESSED.size + length
+    if end > len(message):
+        raise Malformed("cut")
+    try:
+        return key, _at(message[_ADDRESSED.size : end], port), message[end:]
+    except ValueError as error:
+        raise Malformed(str(error)) from None
 
 
 # ---------------------------------------------------------------- fields
@@ -122,19 +149,17 @@ def _unpack(message: bytes) -> tuple[int, int, list[bytes]]:
     if len(message) < _HEAD.size:
         raise Malformed("short")
     kind, key = _HEAD.unpack_from(message)
-    return kind, key, list(_fields(message))
-
-
-def _fields(message: bytes) -> Iterator[bytes]:
-    at = _HEAD.size
-    while at < len(message):
-        if at + _LENGTH.size > len(message):
+    fields: list[bytes] = []
+    at, size = _HEAD.size, len(message)
+    while at < size:
+        if at + _LENGTH.size > size:
             raise Malformed("cut")
         start = at + _LENGTH.size
         at = start + _LENGTH.unpack_from(message, at)[0]
-        if at > len(message):
+        if at > size:
             raise Malformed("cut")
-        yield message[start:at]
+        fields.append(message[start:at])
+    return kind, key, fields
 
 
 def _address(address: Address) -> tuple[bytes, bytes]:
@@ -142,7 +167,13 @@ def _address(address: Address) -> tuple[bytes, bytes]:
 
 
 def _to_address(host: bytes, port: bytes) -> Address:
-    return Address(host.decode(), _LENGTH.unpack(port)[0])
+    return _at(host, _LENGTH.unpack(port)[0])
+
+
+@lru_cache(maxsize=1024)
+def _at(host: bytes, port: int) -> Address:
+    """A handshake has ten messages about the same two addresses."""
+    return Address(host.decode(), port)
 
 
 def _fingerprints(given: Iterable[Fingerprint]) -> list[bytes]:

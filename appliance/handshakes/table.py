@@ -38,7 +38,7 @@ class Table:
     def close(self, key: int) -> None:
         leg = self._legs.pop(key, None)
         if leg is not None:
-            self._half_open -= sum(entry.half_open for entry in leg.entries)
+            self._half_open -= leg.half_open
 
     def expect(self, key: int, fingerprints: Iterable[Fingerprint], remote: Address | None, now: float) -> None:
         self._with(key, lambda leg: leg.expect(fingerprints, remote, now))
@@ -72,9 +72,9 @@ class Table:
         leg = self._legs.get(key)
         if leg is None:
             return
-        before = sum(entry.half_open for entry in leg.entries)
+        before = leg.half_open
         told = what(leg)
-        self._half_open += sum(entry.half_open for entry in leg.entries) - before
+        self._half_open += leg.half_open - before
         for entry in leg.entries:
             self._wake(key, entry)
         for address, outputs in told:

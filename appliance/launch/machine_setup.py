@@ -21,10 +21,13 @@ from kernels.control.sockets import divide
 
 def wanted(settings: Settings, machine: inventory.Machine, owners: dict[str, str]) -> Plan:
     """Worker n serves queue n of every NIC that has an address for media."""
-    cores, ports = worker_cores(settings.media.cores), settings.media.ports
-    shares = divide(ports.first, ports.last, len(cores))
-    workers = [Worker(core, share) for core, share in zip(cores, shares, strict=True)]
-    return setup.plan(machine, owners, [str(entry.address) for entry in settings.interfaces], workers)
+    cores = worker_cores(settings.media.cores)
+    places = {}
+    for entry in settings.interfaces:
+        ports = settings.ports_of(entry)
+        shares = divide(ports.first, ports.last, len(cores))
+        places[entry.address] = [Worker(core, share) for core, share in zip(cores, shares, strict=True)]
+    return setup.plan(machine, owners, places)
 
 
 def set_up(settings: Settings, undo: bool = False) -> Report:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from appliance.config.schema import Settings
+from appliance.config.schema import Interface, Settings
 from appliance.config.types import HostPort
 from appliance.launch import probes
 from appliance.launch.child import Program
@@ -42,13 +42,18 @@ def holder_config(settings: Settings) -> dict[str, Any]:
         "xdp_mode": settings.media.xdp_mode,
         "busy_poll_us": settings.media.busy_poll_us,
         "cipher": settings.media.cipher,
-        "interfaces": [{"name": one.name, "address": one.address} for one in settings.interfaces],
+        "interfaces": [_interface(one) for one in settings.interfaces],
         "ports": [settings.media.ports.first, settings.media.ports.last],
         "calls": settings.media.calls,
         "user": settings.media.user,
         "log": settings.log.level,
         "learning_ms": int(settings.media.learning_s * 1000),
     }
+
+
+def _interface(one: Interface) -> dict[str, Any]:
+    named: dict[str, Any] = {"name": one.name, "address": one.address}
+    return named if one.ports is None else {**named, "ports": [one.ports.first, one.ports.last]}
 
 
 def worker_cores(wanted: str | Sequence[int]) -> list[int]:

@@ -15,13 +15,13 @@ def lacking(needs: Iterable[Need]) -> list[str]:
 
 def listening(settings: Settings, *, sip: bool) -> list[str]:
     """One line per face of the gateway."""
-    addresses = ", ".join(f"{one.address} ({one.name})" for one in settings.interfaces)
+    media = [f"{settings.ports_of(one)} on {one.address} ({one.name})" for one in settings.interfaces]
     rows = [
         ("SIP", ", ".join(map(str, settings.sip.listen)) if sip else "off"),
         ("NG", ", ".join(map(str, settings.ng.listen)) or "off"),
         ("gRPC", ", ".join(filter(None, (f"unix:{settings.paths.control_socket}", str(settings.grpc.listen or ""))))),
         ("metrics", f"http://{settings.http.listen}/metrics" if settings.http.listen else "off"),
-        ("media", f"udp {settings.media.ports} on {addresses}"),
+        ("media", f"udp {', '.join(media)}"),
     ]
     return ["listening:", *(f"  {name:<8} {where}" for name, where in rows)]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from appliance.calls.media import Address, StreamMedia, StreamPlacement
+from appliance.calls.media import StreamMedia, StreamPlacement
 from appliance.errors import InvalidRequest, NoCapacity
 from appliance.placement.desired_bundle import bundled
 from appliance.placement.desired_contexts import cryptos
@@ -69,13 +69,13 @@ def _chained(
 def _refuse_loop(media: StreamMedia, *placements: StreamPlacement) -> None:
     """A leg that names one of the stream's own ports would send every packet round for ever (A13 of
     security-and-faults). Ports of another call are somebody's legitimate hairpin."""
-    ours = {
-        Address(local.address, port)
-        for placement in placements
-        for local in (placement.a, placement.b)
-        for port in (local.rtp, local.rtcp)
-        if local.address
-    }
-    for remote in (media.a.remote_rtp, media.a.remote_rtcp, media.b.remote_rtp, media.b.remote_rtcp):
-        if remote in ours:
+    remotes = [
+        remote
+        for remote in (media.a.remote_rtp, media.a.remote_rtcp, media.b.remote_rtp, media.b.remote_rtcp)
+        if remote is not None
+    ]
+    for local in [local for placement in placements for local in (placement.a, placement.b) if local.address]:
+        for remote in remotes:
+            if remote.port not in (local.rtp, local.rtcp) or remote.host != local.address:
+                continue
             raise InvalidRequest(f"media address {remote} is the call's own port", "remote_rtp")

@@ -8,11 +8,12 @@ RTCP has two of its own, and one more to receive with.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field
 
 from appliance.calls.media import ContextSpec, MasterKey, StreamMedia
 from appliance.errors import InvalidRequest
 from appliance.protocols.srtp import suites
+from appliance.values import changed, frozen
 from kernels.control.commands import AddKey, InstallCrypto, MasterKeyBytes, Transform
 
 LEGACY_KEY_OCTETS = 24  # the suites that ContextSpec.legacy_192 is about
@@ -27,7 +28,7 @@ CRYPTOS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Context:
     """One crypto slot: the command that installs its first key, the further keys (MKI), and which of them protects."""
 
@@ -49,20 +50,22 @@ def contexts(media: StreamMedia) -> dict[str, ContextSpec]:
     of equal keys the first counts, and what is beyond MOST_ALSO does not."""
     named: dict[str, ContextSpec] = {}
     for side, leg in (("a", media.a), ("b", media.b)):
-        named.update(zip(RECEIVING[side], _different(leg.receive, leg.receive_also), strict=False))
+        if leg.receive is not None:
+            named.update(zip(RECEIVING[side], _different(leg.receive, leg.receive_also), strict=False))
         if leg.send is not None:
             named[f"{side}_send"] = leg.send
         if leg.rtcp_apart:
             also = () if leg.rtcp_receive_also is None else (leg.rtcp_receive_also,)
-            named.update(zip(RECEIVING_RTCP[side], _different(leg.rtcp_receive, also), strict=False))
+            if leg.rtcp_receive is not None:
+                named.update(zip(RECEIVING_RTCP[side], _different(leg.rtcp_receive, also), strict=False))
             if leg.rtcp_send is not None:
                 named[f"{side}_rtcp_send"] = leg.rtcp_send
     return named
 
 
-def _different(receive: ContextSpec | None, also: tuple[ContextSpec, ...]) -> list[ContextSpec]:
-    specs: list[ContextSpec] = []
-    for spec in () if receive is None else (receive, *also):
+def _different(receive: ContextSpec, also: tuple[ContextSpec, ...]) -> list[ContextSpec]:
+    specs = [receive]
+    for spec in also:
         if not any(_spec_secrets(spec) & _spec_secrets(known) for known in specs):
             specs.append(spec)
     return specs
@@ -78,6 +81,8 @@ def assign_cryptos(
     free = dict(held)
     slots: dict[str, int] = {}
     for chain in CHAINS:
+        if chain[0] not in named:
+            continue
         wanted = [name for name in chain if name in named]
         for name in wanted:
             for old in [old for old in chain if old in free]:
@@ -107,6 +112,8 @@ def cryptos(media: StreamMedia, slots: Mapping[str, int]) -> dict[int, Context]:
     made: dict[int, Context] = {}
     named = contexts(media)
     for chain in CHAINS:
+        if chain[0] not in named:
+            continue
         also = None
         for name in reversed(chain):  # the one that is asked first is installed last
             if name in named:
@@ -146,11 +153,11 @@ def _context(slot: int, spec: ContextSpec, send: bool, also: int | None = None) 
         ssrc_limit=spec.ssrc_limit,
         initial_roc=spec.initial_roc,
         legacy_192=spec.legacy_192 and transform.key_octets == LEGACY_KEY_OCTETS,
-        roc=spec.roc.value,
+        roc=str(spec.roc),
         also=also,
     )
     if spec.srtcp_tag_as_srtp:
-        install = replace(install, transform=replace(transform, rtcp_tag=transform.rtp_tag))
+        install = changed(install, transform=changed(transform, rtcp_tag=transform.rtp_tag))
     sending = spec.sending_mki or keys[0].mki if send else b""
     return Context(install, tuple(AddKey(slot, key) for key in keys[1:]), sending)
 
@@ -161,6 +168,8 @@ def _keys(spec: ContextSpec, transform: Transform) -> list[MasterKeyBytes]:
         raise InvalidRequest("a context needs at least one master key", "keys")
     row = _row(spec.suite)
     keys = [_key(key, transform, row) for key in spec.keys]
+    if len(keys) == 1 and spec.sending_mki in (b"", keys[0].mki):
+        return keys
     mkis = {key.mki for key in keys}
     if len(mkis) < len(keys) or len({len(mki) for mki in mkis}) > 1:
         raise InvalidRequest("several keys need MKIs, different ones of one length", "keys")
@@ -180,7 +189,14 @@ def _key(key: MasterKey, transform: Transform, row: suites.Suite) -> MasterKeyBy
 def transform_of(suite: str) -> Transform:
     """The numbers behind a suite name. InvalidRequest when the table has no such row."""
     row = _row(suite)
-    return Transform(row.cipher, row.auth, row.key_octets, row.salt_octets, row.rtp_tag, row.rtcp_tag)
+    known = _TRANSFORMS.get(row.name)
+    if known is None or known[0] is not row:
+        transform = Transform(row.cipher, row.auth, row.key_octets, row.salt_octets, row.rtp_tag, row.rtcp_tag)
+        _TRANSFORMS[row.name] = known = row, transform
+    return known[1]
+
+
+_TRANSFORMS: dict[str, tuple[suites.Suite, Transform]] = {}
 
 
 def _row(suite: str) -> suites.Suite:

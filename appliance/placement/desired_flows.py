@@ -8,12 +8,12 @@ With rtcp-mux a leg has one flow for both; its RTCP partner pointers lead there.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from appliance.calls.media import IceCredentials, IceMedia, LegMedia, LocalPorts, StreamMedia
 from appliance.errors import InvalidRequest
 from appliance.placement.placed import FLOWS, PlacedStream
-from kernels.control.commands import MOST_EXTENSIONS, MOST_PAYLOAD_TYPES, InstallFlow, InstallIce, Pairs
+from appliance.values import changed
+from kernels.control.commands import MOST_EXTENSIONS, MOST_PAYLOAD_TYPES, InstallFlow, InstallIce, Pairs, Transcodings
 
 PAYLOAD_TYPES = frozenset((*range(64), *range(96, 128)))  # 64 to 95 would be taken for RTCP (RFC 5761 section 4)
 _FLOWS_BY_MUX = {
@@ -75,7 +75,7 @@ def _flows(
     other_rtcp: int | None,
 ) -> Iterator[InstallFlow]:
     """The flows of a leg whose arrivals leave by those two."""
-    payload_types, extensions = _rewriting(leg)
+    payload_types, transcode, extensions = _rewriting(leg)
     rtp = InstallFlow(
         slot=placed.flows[f"{side}_rtp"],
         interface=interface,
@@ -90,10 +90,11 @@ def _flows(
         secure=leg.secure,
         may_send=leg.may_send,
         may_receive=leg.may_receive,
-        latching=leg.latching.value,
+        latching=str(leg.latching),
         blocked=leg.blocked,
         feedback=leg.feedback,
         payload_types=payload_types,
+        transcode=transcode,
         extensions=extensions,
         opaque=leg.opaque,
         tos=leg.tos or 0,
@@ -104,7 +105,7 @@ def _flows(
     if not leg.mux:
         receive, send = _rtcp_contexts(side, leg, placed) if leg.rtcp_apart else (rtp.receive, rtp.send)
         # RTCP flows whatever the direction attribute says (RFC 3264 section 5.1)
-        yield replace(
+        yield changed(
             rtp,
             slot=placed.flows[f"{side}_rtcp"],
             port=ours.rtcp,
@@ -118,6 +119,7 @@ def _flows(
             may_send=True,
             may_receive=True,
             payload_types=(),
+            transcode=(),
             extensions=None,
         )
 
@@ -136,15 +138,17 @@ def _tap_flows(
     """Of a leg that gets copies: as any leg's, but heard by nobody. `_chained` says whom it follows."""
     if leg.interface:
         for flow in _flows(side, leg, interface, ours, placed, None, None):
-            yield replace(flow, tap=True, may_send=True)  # so that all it sends is dropped under one name
+            yield changed(flow, tap=True, may_send=True)  # so that all it sends is dropped under one name
 
 
-def _rewriting(leg: LegMedia) -> tuple[Pairs, Pairs | None]:
+def _rewriting(leg: LegMedia) -> tuple[Pairs, Transcodings, Pairs | None]:
     """Numbers for RTP towards a leg. What comes back to its own sender has the right ones. InvalidRequest: more than a
     flow has room for, or none that RTP can carry (RFC 5761 section 4, RFC 8285)."""
     types, extensions = leg.payload_types, leg.extensions
-    if len(types) > MOST_PAYLOAD_TYPES or any(
-        not 0 <= before < 128 or now not in PAYLOAD_TYPES for before, now in types
+    every = [*types, *((before, now) for before, now, _ in leg.transcode)] if leg.transcode else types
+    if every and (
+        len(every) > MOST_PAYLOAD_TYPES
+        or any(not 0 <= before < 128 or now not in PAYLOAD_TYPES for before, now in every)
     ):
         raise InvalidRequest("payload types cannot be mapped so", "payload_types")
     if extensions is not None and (
@@ -153,7 +157,7 @@ def _rewriting(leg: LegMedia) -> tuple[Pairs, Pairs | None]:
         raise InvalidRequest("header extensions cannot be mapped so", "extensions")
     if leg.tos is not None and not 0 <= leg.tos < 256:
         raise InvalidRequest("TOS is one octet", "tos")
-    return ((), None) if leg.echo else (types, extensions)
+    return ((), (), None) if leg.echo else (types, leg.transcode, extensions)
 
 
 def _remote(leg: LegMedia, component: str) -> tuple[str, int] | None:

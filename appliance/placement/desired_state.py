@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from appliance.placement.desired_contexts import Context
+from appliance.values import frozen
 from kernels.control.commands import (
     AddKey,
     Command,
@@ -20,7 +21,7 @@ from kernels.control.commands import (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Desired:
     """By slot number. Two equal values need no command between them."""
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from appliance.errors import GatewayError, InvalidRequest, MediaUnavailable, NoCapacity
+from appliance.placement.deadlines import Deadlines
 from appliance.placement.doorbells import Doorbells
 from kernels.control.commands import BanReply, Command, PortNews, Punt, Reply, WorkerNews
 from kernels.control.errors import RingFull
@@ -35,10 +36,10 @@ class Rings(Protocol):
 class Batch:
     """The commands of one operation, on their way. `wait` ends when all are answered."""
 
-    __slots__ = ("_done", "_left", "error", "refused", "worker")
+    __slots__ = ("_deadlines", "_done", "_left", "error", "refused", "worker")
 
-    def __init__(self, worker: int, count: int) -> None:
-        self.worker = worker
+    def __init__(self, worker: int, count: int, deadlines: Deadlines) -> None:
+        self.worker, self._deadlines = worker, deadlines
         self.error: GatewayError | None = None
         self.refused = ""  # errno name, where it was the worker that said no
         self._left = count
@@ -47,13 +48,11 @@ class Batch:
     async def wait(self, timeout_s: float) -> None:
         """Raises the first error of the batch; MediaUnavailable when the worker does not answer in time."""
         if self._left and self.error is None:
-            loop = asyncio.get_running_loop()
-            self._done = loop.create_future()
-            timer = loop.call_later(timeout_s, self._expire)
+            self._done = asyncio.get_running_loop().create_future()
+            self._deadlines.add(self, timeout_s)
             try:
                 await self._done
             finally:
-                timer.cancel()
                 self._done = None
         if self.error is not None:
             raise self.error
@@ -70,7 +69,13 @@ class Batch:
         self.error = self.error or error
         self._wake()
 
-    def _expire(self) -> None:
+    @property
+    def over(self) -> bool:
+        """Nobody waits for it."""
+        return self._done is None
+
+    def expire(self) -> None:
+        """Its time is over."""
         self.fail(MediaUnavailable(f"worker {self.worker} does not answer"))
 
     def _wake(self) -> None:
@@ -92,7 +97,7 @@ class Dispatcher:
         on_ban: Callable[[BanReply], None] | None = None,
     ) -> None:
         """`on_command(worker, command)` is told of every command that went down."""
-        self._rings, self._doorbells = rings, Doorbells(rings)
+        self._rings, self._doorbells, self._deadlines = rings, Doorbells(rings), Deadlines()
         self._open: dict[tuple[int, int], Batch] = {}
         self._waiting: dict[int, deque[tuple[Command, Batch]]] = {}
         self._retry: asyncio.TimerHandle | None = None
@@ -102,7 +107,7 @@ class Dispatcher:
 
     def send(self, worker: int, commands: Sequence[Command]) -> Batch:
         """Hand the commands over without waiting. MediaUnavailable when too many wait already; then none is sent."""
-        batch = Batch(worker, len(commands))
+        batch = Batch(worker, len(commands), self._deadlines)
         waiting = self._waiting.get(worker)
         if waiting and len(waiting) + len(commands) > BACKLOG:
             raise MediaUnavailable(f"worker {worker} does not keep up")

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from appliance.errors import GatewayError, InvalidRequest, NoCapacity, Overloaded
 from appliance.placement.algorithms import Candidate, Turn, order
+from appliance.values import frozen
 
 ALGORITHMS = {"call-load": 10, "round-robin": 4, "relative-weight": 11}  # of the SIP edge's destination sets (row O37)
 RUNG = 1_000_000  # calls: more than a worker can have, so that a rung counts before them
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Need:
     """What a call asks of its worker (all of its contexts live on one)."""
 
@@ -21,7 +22,7 @@ class Need:
     ports: Mapping[str, int]  # by interface; 0: it has its ports already
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Load:
     """One worker as the placer sees it."""
 
@@ -36,7 +37,7 @@ class Load:
     node: int | None = None  # NUMA node of its core; None: unknown, or the machine has one
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rules:
     """What else decides."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Protocol
 
 from appliance.policy.options import MediaOptions, SdesOptions, Vbr
@@ -25,8 +26,15 @@ class SecuritySettings(Protocol):
 
 def media_options(security: SecuritySettings, *, window: int, ssrc_limit: int) -> MediaOptions:
     """`window`: replay window in packets; `ssrc_limit`: sources per receiving context."""
-    weak = weak_suites(
-        null_auth=security.allow_null_auth, null_cipher=security.allow_null_cipher, gcm_8=security.allow_gcm_8
-    )
-    sdes = SdesOptions(window=window, max_window=max(window, 1024), ssrc_limit=ssrc_limit, allow_weak=weak)
-    return MediaOptions(sdes_requires_tls=security.sdes_requires_tls, sdes=sdes, vbr=Vbr(security.vbr))
+    weak = (security.allow_null_auth, security.allow_null_cipher, security.allow_gcm_8)
+    return _options(security.sdes_requires_tls, security.vbr, weak, window, ssrc_limit)
+
+
+@lru_cache(maxsize=8)
+def _options(
+    sdes_requires_tls: bool, vbr: str, weak: tuple[bool, bool, bool], window: int, ssrc_limit: int
+) -> MediaOptions:
+    """The same value for the same settings: every request asks."""
+    allowed = weak_suites(null_auth=weak[0], null_cipher=weak[1], gcm_8=weak[2])
+    sdes = SdesOptions(window=window, max_window=max(window, 1024), ssrc_limit=ssrc_limit, allow_weak=allowed)
+    return MediaOptions(sdes_requires_tls=sdes_requires_tls, sdes=sdes, vbr=Vbr(vbr))

@@ -7,12 +7,13 @@ the defaults of a deployment (settings, trunk) are a `MediaOptions` too, which t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 
 from appliance.calls.media import Latching, RocPolicy
 from appliance.policy.codec_wishes import CodecWishes
 from appliance.policy.secure_media import SecureMedia
+from appliance.values import frozen
 
 KEEP_TOS = -1  # the TOS octet stays what it was
 MOST_MKI_KEYS = 4  # keys that a line of ours may carry
@@ -51,7 +52,7 @@ class Vbr(StrEnum):
     ALLOW = "allow"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class SdesOptions:
     """SDES (RFC 4568) towards the side that receives our SDP; `choice` and the allowances also judge the side that
     sent one."""
@@ -89,7 +90,7 @@ class SdesOptions:
     ssrc_limit: int = 16  # sources per receive context
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class DtlsOptions:
     """DTLS-SRTP on one leg (RFC 5763)."""
 
@@ -102,7 +103,7 @@ class DtlsOptions:
     certificate: str = ""  # name of one that stays (key continuity); "": a new one for the call
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MediaOptions:
     """One request's wishes. "This side" is the one whose SDP is handed in, "the other side" gets the SDP we write."""
 
@@ -127,6 +128,7 @@ class MediaOptions:
     rtcp_mux: frozenset[str] = frozenset()  # "offer", "require", "demux", "accept", "reject"
     codecs: CodecWishes = field(default_factory=CodecWishes)  # what of this side's codecs the other side is offered
     rtcp_attribute: bool = True  # false: never write a=rtcp
+    rtcp_xr: bool = True  # false: a=rtcp-xr (RFC 3611 section 5) does not pass to the other side
     replace: frozenset[str] = frozenset({"origin", "session-connection"})  # NG words; what of the session part is ours
     interface_a: str = ""  # towards this side ("" : default)
     interface_b: str = ""  # towards the other side

@@ -85,6 +85,7 @@ QUIRKS: tuple[tuple[str, object, str], ...] = (
     ("ice", "offer", "ICE=force"),
     ("rtcp_mux", "offer", "rtcp-mux-offer"),
     ("rtcp_mux", "require", "rtcp-mux-require"),
+    ("rtcp_xr", "remove", "no-rtcp-xr"),
 )
 # What is said of a trunk only while it is the one whose SDP comes.
 JUDGING: tuple[tuple[str, object, str], ...] = (
@@ -108,6 +109,7 @@ def edge_config(settings: Settings, run: Path) -> EdgeConfig:
     places = Places(run, Path(modules), database.usable(settings, Path(modules)))
     table = RoutingTable(
         trunks=tuple(trunk(row, settings) for row in settings.trunks),
+        sockets=tuple(str(socket) for socket in sip.listen if socket.transport not in websocket.CORE),
         sdes_requires_tls=settings.security.sdes_requires_tls,
         user_agent=sip.user_agent,
         ng=ng,
@@ -155,7 +157,7 @@ def trunk(row: TrunkSettings, settings: Settings) -> Trunk:
         sdes_over_cleartext=row.sdes_over_cleartext == "allow",
         secure_in=_secure_in(row.secure_out_when_secure_in),
         trust_identity=row.trust_identity, send_identity=row.send_identity,
-        vbr=row.vbr or settings.security.vbr,
+        vbr=row.vbr or settings.security.vbr, transcode=row.transcode,
         mode=row.mode, srtp=row.srtp,
         webrtc=row.webrtc, dtls=row.dtls,
         judging=tuple(word for name, value, word in JUDGING if getattr(row, name) == value),

@@ -7,10 +7,12 @@ a record of another version is skipped and reported.
 from __future__ import annotations
 
 import json
-from base64 import b64decode, b64encode
+from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
+
+import orjson
 
 from appliance.calls import media_record
 from appliance.calls.media import (
@@ -28,7 +30,6 @@ from appliance.placement.mover import Move, Trip
 from appliance.placement.placed import PlacedStream
 from appliance.placement.reconciler import Placement
 
-_encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 VERSION = 2
 
 
@@ -37,7 +38,15 @@ class BadRecord(ValueError):
 
 
 def pack(value: Mapping[str, Any]) -> bytes:
-    return _encode({"version": VERSION, **value}).encode()
+    return encode({"version": VERSION, **value})
+
+
+def encode(value: Any) -> bytes:
+    """A part of a record, or all of it. Octets in it are a part that was encoded before."""
+    try:
+        return orjson.dumps(value, orjson.Fragment)
+    except TypeError:  # names that are octets and no UTF-8: surrogates, which orjson does not take
+        return json.dumps(value, separators=(",", ":"), default=json.loads).encode()
 
 
 def unpack(data: bytes) -> dict[str, Any]:
@@ -126,7 +135,7 @@ def _leg_out(leg: LegMedia) -> list[Any]:
         None if leg.dtls else context_out(leg.send),
         leg.may_send,
         leg.may_receive,
-        leg.latching.value,
+        leg.latching,
         _rare_out(leg),
     ]
 
@@ -150,13 +159,17 @@ def _leg_in(value: list[Any]) -> LegMedia:
 
 def _rare_out(leg: LegMedia) -> dict[str, Any]:
     """What few legs have, by name, where it is not the default: a call's record is written at every change."""
-    rare: dict[str, Any] = {name: True for name in ("blocked", "echo", "opaque") if getattr(leg, name)}
+    rare: dict[str, Any] = {}
+    if leg.blocked or leg.echo or leg.opaque:
+        rare.update((name, True) for name in ("blocked", "echo", "opaque") if getattr(leg, name))
     if leg.receive_also and not leg.dtls:
         rare["receive_also"] = [context_out(spec) for spec in leg.receive_also]
     if not leg.feedback:
         rare["feedback"] = False
     if leg.payload_types:
         rare["payload_types"] = leg.payload_types
+    if leg.transcode:
+        rare["transcode"] = leg.transcode
     if leg.extensions is not None:
         rare["extensions"] = leg.extensions
     if leg.tos is not None:
@@ -178,6 +191,8 @@ def _rare_in(value: dict[str, Any]) -> dict[str, Any]:
     for name in ("payload_types", "extensions"):
         if name in rare:
             rare[name] = tuple((int(one), int(other)) for one, other in rare[name])
+    if "transcode" in rare:
+        rare["transcode"] = tuple((int(one), int(other), str(law)) for one, other, law in rare["transcode"])
     if "ice" in rare:
         rare["ice"] = media_record.ice_in(rare["ice"])
     if "dtls" in rare:
@@ -199,7 +214,7 @@ def context_out(spec: ContextSpec | None) -> list[Any] | None:
     if spec is None:
         return None
     keys = [
-        [b64encode(key.key).decode(), b64encode(key.salt).decode(), key.mki.hex(), key.rtp_lifetime, key.rtcp_lifetime]
+        [media_record.text(key.key), media_record.text(key.salt), key.mki.hex(), key.rtp_lifetime, key.rtcp_lifetime]
         for key in spec.keys
     ]
     return [
@@ -214,7 +229,7 @@ def context_out(spec: ContextSpec | None) -> list[Any] | None:
         spec.legacy_192,
         spec.ssrc_limit,
         spec.initial_roc,
-        [spec.roc.value, spec.sending_mki.hex()],
+        [spec.roc, spec.sending_mki.hex()],
     ]
 
 

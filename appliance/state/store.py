@@ -17,6 +17,11 @@ from pathlib import Path
 from appliance.state.vault import Unsealable, Vault
 
 DAMAGE = (sqlite3.Error, UnicodeError)  # sqlite3 stumbles over its own messages when they quote a damaged schema
+# the row stays where it is: a third of the cost of INSERT OR REPLACE, which would delete it and its place in the index
+_PUT = """INSERT INTO calls (name, record) VALUES (?, ?)
+ON CONFLICT (name) DO UPDATE SET record = excluded.record"""
+LOCKED_S = 0.5  # how long we wait for a file to be ours alone, and
+SHARED_S = 5.0  # until somebody else lets us write
 SCHEMA = 1  # user_version; another one's file is put aside
 
 
@@ -65,8 +70,10 @@ class CallStore:
         gone = [(_octets(name),) for name, record in pending.items() if record is None]
         try:
             with self._db:
-                self._db.executemany("DELETE FROM calls WHERE name = ?", gone)
-                self._db.executemany("INSERT OR REPLACE INTO calls (name, record) VALUES (?, ?)", puts)
+                if gone:
+                    self._db.executemany("DELETE FROM calls WHERE name = ?", gone)
+                if puts:
+                    self._db.executemany(_PUT, puts)
         except DAMAGE as error:
             self.failed_writes += 1
             self._pending = {**pending, **self._pending}
@@ -121,8 +128,17 @@ class CallStore:
         with os.fdopen(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)):
             pass
         self._path.chmod(0o600)
-        db = sqlite3.connect(self._path, isolation_level="DEFERRED")
+        try:  # locks that are taken once, not by eight system calls in every transaction
+            return self._prepare("EXCLUSIVE", LOCKED_S)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorname != "SQLITE_BUSY":
+                raise
+            return self._prepare("NORMAL", SHARED_S)  # somebody looks into the file: not our concern
+
+    def _prepare(self, locking: str, wait_s: float) -> sqlite3.Connection:
+        db = sqlite3.connect(self._path, isolation_level="DEFERRED", timeout=wait_s)
         try:
+            db.execute(f"PRAGMA locking_mode = {locking}")
             db.execute("PRAGMA synchronous = OFF")  # the directory is RAM: what survives kill -9 is enough
             db.execute("PRAGMA journal_mode = WAL")
             version = db.execute("PRAGMA user_version").fetchone()[0]

@@ -23,7 +23,7 @@ import structlog
 
 from appliance.calls.views import CallEvent, CallView, LegView
 from appliance.sip_edge.management.news import EdgeEvent
-from appliance.telemetry.e_model import heard
+from appliance.telemetry import e_model
 
 MOST = 50_000  # calls that are remembered until they end; the oldest is written as it is
 PATIENCE_S = 5.0  # how long one half waits for the other
@@ -43,11 +43,14 @@ class Media:
     received_packets: int
     received_octets: int
     lost_packets: int  # on the way from it to us
-    mos: float  # of what came from it, by loss alone (telemetry/e_model.py); 0: nothing came, or it is no audio
+    mos: float  # of what came from it, as the other side hears it (telemetry/e_model.py); 0: nothing came, or no audio
     sent_packets: int
     sent_octets: int
     failures: int  # did not authenticate, or were replays
     drops: dict[str, int]
+    peer_lost_packets: int | None = None  # of what we sent, by its last RTCP report; null: it sent none
+    round_trip_ms: float | None = None  # between us and it, by RTCP; null: not known
+    peer_mos: float | None = None  # that its phone gave what it heard (RFC 3611); null: it sent none
 
 
 @dataclass
@@ -155,18 +158,35 @@ class CallRecords:
 
 
 def _media(call: CallView) -> list[Media]:
-    return [_leg(stream.kind, side, leg) for stream in call.streams
-            for side, leg in (("caller", stream.a), ("callee", stream.b))]  # fmt: skip
+    return [_leg(stream.kind, side, leg, other) for stream in call.streams
+            for side, leg, other in (("caller", stream.a, stream.b), ("callee", stream.b, stream.a))]  # fmt: skip
 
 
-def _leg(kind: str, side: str, leg: LegView) -> Media:
+def _leg(kind: str, side: str, leg: LegView, other: LegView) -> Media:
     context, rtp = leg.receive or leg.send, leg.rtp
     return Media(
         kind, side, leg.interface, context.suite if context else "", _keyed(leg),
         rtp.received_packets, rtp.received_octets, rtp.lost_packets,
-        heard(rtp.received_packets, rtp.lost_packets) if kind == "audio" else 0.0, rtp.sent_packets, rtp.sent_octets,
+        _mos(leg, other) if kind == "audio" and rtp.received_packets else 0.0, rtp.sent_packets, rtp.sent_octets,
         leg.receive.failures if leg.receive else 0, dict(leg.drops),
+        leg.report.lost_packets if leg.report else None, leg.report.round_trip_ms if leg.report else None,
+        leg.voip_metrics.mos_listening if leg.voip_metrics else None,
     )  # fmt: skip
+
+
+def _mos(leg: LegView, other: LegView) -> float:
+    """Of what `leg` sends, where `other` plays it. Sequence numbers and timestamps pass as they are, so loss and jitter
+    that `other` reports are those of the whole way."""
+    sent, report, phone = leg.rtp, other.report, other.voip_metrics
+    played = 1 - e_model.loss_percent(sent.received_packets, sent.lost_packets) / 100
+    jitter = 0.0
+    if report is not None:
+        expected = other.rtp.sent_packets + sent.lost_packets
+        played = min(played, 1 - min(1.0, max(0, report.lost_packets) / max(1, expected)))
+        jitter = report.jitter_ms or 0.0
+    played *= 1 - phone.discard_rate if phone else 1
+    trips = sum(one.report.round_trip_ms or 0.0 for one in (leg, other) if one.report)
+    return e_model.heard(100 * (1 - played), e_model.one_way(trips, jitter, phone.jitter_buffer_ms if phone else 0.0))
 
 
 def _keyed(leg: LegView) -> str:

@@ -38,6 +38,7 @@ WORKER_COUNTERS: dict[str, tuple[str, str]] = {
     "ring_sent": ("srtpgw_ring_sent_packets", "Packets sent through AF_XDP rings."),
     "ring_full": ("srtpgw_ring_full_packets", "Packets dropped because a transmit ring was full."),
     "ring_lost": ("srtpgw_ring_lost_packets", "Frames the kernel dropped because an AF_XDP ring had no room."),
+    "transcoded": ("srtpgw_transcoded_packets", "Packets whose G.711 payload was turned into the other law."),
     "copied": ("srtpgw_copied_packets", "Copies handed to the kernel for subscribers; not among the forwarded."),
     "copy_dropped": ("srtpgw_copies_dropped", "Copies for subscribers that went no further; the call's packets did."),
     "ice_answered": ("srtpgw_ice_checks_answered", "ICE connectivity and consent checks answered with success."),
@@ -76,6 +77,7 @@ def _gateway(now: Statistics) -> Iterator[Metric]:
     yield _gauge("srtpgw_draining", "1 while new calls are refused.", int(now.draining))
     yield _gauge("srtpgw_calls", "Calls now.", now.calls)
     yield _gauge("srtpgw_calls_answered", "Answered calls now.", now.calls_answered)
+    yield _gauge("srtpgw_streams_transcoded", "Streams now whose legs have different codecs.", now.streams_transcoded)
     yield _gauge("srtpgw_calls_most", "Calls at one time, at most.", now.calls_most)
     yield _total("srtpgw_calls_started", "Calls ever.", now.calls_total)
     yield _total("srtpgw_calls_adopted", "Calls taken over from an earlier control process.", now.calls_adopted)

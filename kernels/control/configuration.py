@@ -15,10 +15,11 @@ class ConfigurationError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """A named local address."""
+    """A named local address, and the first and last of its media ports."""
 
     name: str
     address: str
+    ports: tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class Configuration:
 
     socket: str  # path of the Unix socket for control
     interfaces: tuple[Interface, ...]
-    ports: tuple[int, int]  # first and last, per interface
+    ports: tuple[int, int]  # first and last, of interfaces without their own
     cores: tuple[int, ...]  # one worker each
     calls: int  # sizes the arena, shared by the workers
     port: str = "auto"
@@ -89,8 +90,9 @@ def check_configuration(values: Any) -> Configuration:
         raise ConfigurationError("busy_poll_us: not in 0..1000")
     checked = dict(values)
     checked["cores"] = _cores(values["cores"])
-    checked["ports"] = _ports(values["ports"], len(checked["cores"]))
-    checked["interfaces"] = _interfaces(values["interfaces"])
+    workers = len(checked["cores"])
+    checked["ports"] = _ports("ports", values["ports"], workers)
+    checked["interfaces"] = _interfaces(values["interfaces"], checked["ports"], workers)
     return Configuration(**checked)
 
 
@@ -115,26 +117,29 @@ def _cores(cores: list[Any]) -> tuple[int, ...]:
     return tuple(cores)
 
 
-def _ports(ports: list[Any], workers: int) -> tuple[int, int]:
-    if len(ports) != 2 or not all(type(port) is int for port in ports) or not 1024 <= ports[0] <= ports[1] <= 65535:
-        raise ConfigurationError("ports: expected [first, last] within 1024..65535")
+def _ports(key: str, ports: Any, workers: int) -> tuple[int, int]:
+    if not isinstance(ports, list) or len(ports) != 2 or not all(type(port) is int for port in ports):
+        raise ConfigurationError(f"{key}: expected [first, last]")
+    if not 1024 <= ports[0] <= ports[1] <= 65535:
+        raise ConfigurationError(f"{key}: expected [first, last] within 1024..65535")
     if ports[1] - ports[0] + 1 < 4 * workers:
-        raise ConfigurationError("ports: fewer than 4 per worker")
+        raise ConfigurationError(f"{key}: fewer than 4 per worker")
     return ports[0], ports[1]
 
 
-def _interfaces(interfaces: list[Any]) -> tuple[Interface, ...]:
+def _interfaces(interfaces: list[Any], ports: tuple[int, int], workers: int) -> tuple[Interface, ...]:
     found: list[Interface] = []
     for entry in interfaces:
-        if not isinstance(entry, dict) or set(entry) != {"name", "address"}:
-            raise ConfigurationError("interfaces: each is an object of name and address")
+        if not isinstance(entry, dict) or set(entry) - {"ports"} != {"name", "address"}:
+            raise ConfigurationError("interfaces: each is an object of name, address and, if they are its own, ports")
         try:
             address = str(ipaddress.ip_address(entry["address"]))
         except ValueError as error:
             raise ConfigurationError(f"interfaces: {entry['name']}: {error}") from error
         if any(entry["name"] == other.name or address == other.address for other in found):
             raise ConfigurationError(f"interfaces: {entry['name']}: name or address used twice")
-        found.append(Interface(str(entry["name"]), address))
+        own = _ports(f"interfaces: {entry['name']}: ports", entry["ports"], workers) if "ports" in entry else ports
+        found.append(Interface(str(entry["name"]), address, own))
     if not found:
         raise ConfigurationError("interfaces: none")
     return tuple(found)

@@ -1,6 +1,6 @@
 # cython: language_level=3
 """The control process's side of one worker: its rings, and snapshots of its tables."""
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 from libc.errno cimport EAGAIN
 
@@ -19,6 +19,7 @@ from kernels.flow.ice_table cimport ICE_CONSENT_NS, ICE_SOURCES, REFUSALS, IceAg
 from kernels.flow.pipeline cimport MARK_INSTALLED
 from kernels.flow.reception cimport reception_lost
 from kernels.flow.samples cimport SAMPLE_OCTETS, SAMPLES, Sample, Samples
+from kernels.flow.reports_table cimport VOIP_OCTETS, Reports, reports_ms
 from kernels.flow.table cimport Flow
 from kernels.port.address cimport peer_address, peer_parse
 from kernels.srtp.context cimport CRYPTO_SEND, EngineSizes
@@ -183,7 +184,8 @@ cdef class Mailbox:
             copy.ssrc_in if copy.heard else None, copy.ssrc_changes, reception_lost(&copy),
             {DROPS[i]: copy.drops[i] for i in range(1, <uint32_t>DROP_COUNT) if copy.drops[i]},
             bool(copy.want.flags & FLOW_DTLS), ice_seen(&agent, &copy) if agent.used else None,
-            bool(copy.want.flags & FLOW_MEMBER))
+            bool(copy.want.flags & FLOW_MEMBER), report_seen(&copy.reports) if copy.reports.heard_ms else None,
+            (<char *>copy.reports.voip)[:VOIP_OCTETS] if copy.reports.voip_ms else b"")
 
     def samples(self, slots):
         """What is kept of datagrams that failed on these flows, oldest first."""
@@ -254,6 +256,13 @@ cdef int copy_settled(const uint32_t *sequence, const void *row, void *copy, siz
         if not sequence_changed(sequence, before):
             return 0
     raise BlockingIOError(EAGAIN, f"the worker is changing this {what}")
+
+
+cdef object report_seen(const Reports *reports):
+    cdef uint32_t age_ms = reports_ms(clock_ns(CLOCK_MONOTONIC)) - reports.heard_ms
+    cdef int32_t lost = <int32_t>(reports.lost << 8) >> 8
+    return seen.Report(age_ms / 1000, (reports.lost >> 24) / 256, lost, reports.jitter,
+                       reports.round_trip_us / 1000 if reports.round_trip_us else None)
 
 
 cdef object ice_seen(const IceAgent *agent, const Flow *flow):

@@ -11,7 +11,8 @@ from kernels.control.records cimport (
     COMMAND_SELECT_KEY, FLOW_BLOCKED, FLOW_DTLS, FLOW_EXTENSIONS, FLOW_ICE, FLOW_MAY_RECEIVE, FLOW_MAY_SEND,
     FLOW_MEMBER, FLOW_NO_FEEDBACK, FLOW_OPAQUE, FLOW_RTCP, FLOW_RTP, FLOW_SECURE, FLOW_TAP, FLOW_TAPPED, FLOW_TYPES,
     ICE_LITE, ICE_PEER_KNOWN, ICE_RESPONSES, ICE_UFRAG, LATCH_AUTHENTICATED, LATCH_HOST, LATCH_OFF, LATCH_ONCE,
-    MOVE_CRYPTOS, MOVE_SLOTS, REWRITE_EXTENSIONS, REWRITE_TYPES, Command, FlowParameters, FlowRewrite, IceCredential,
+    MOVE_CRYPTOS, MOVE_SLOTS, REWRITE_EXTENSIONS, REWRITE_TO_ALAW, REWRITE_TO_ULAW,
+    REWRITE_TYPES, Command, FlowParameters, FlowRewrite, IceCredential,
     IceParameters, MoveCommand,
 )
 from kernels.flow.routes_table cimport ROUTE_MID, ROUTES, RoutesParameters
@@ -32,6 +33,7 @@ CIPHERS = {"NULL": CIPHER_NULL, "AES_CM": CIPHER_AES_CM, "AES_F8": CIPHER_AES_F8
 AUTHS = {"NONE": AUTH_NONE, "HMAC_SHA1": AUTH_HMAC_SHA1}
 LATCHINGS = {"off": LATCH_OFF, "host": LATCH_HOST, "once": LATCH_ONCE, "authenticated": LATCH_AUTHENTICATED}
 ROCS = {"auto": 0, "reset": CRYPTO_ROC_RESET, "keep": CRYPTO_ROC_KEEP}
+LAWS = frozenset({"", "pcma", "pcmu"})
 NO_RATE = 255
 SHORTEST_PASSWORD = 22
 
@@ -134,7 +136,8 @@ cdef int pack_flow(FlowParameters *out, object command, object socket) except -1
                  | (FLOW_SECURE if command.secure else 0) | (FLOW_MAY_SEND if command.may_send else 0)
                  | (FLOW_MAY_RECEIVE if command.may_receive else 0) | (FLOW_BLOCKED if command.blocked else 0)
                  | (0 if command.feedback else FLOW_NO_FEEDBACK) | (FLOW_TAP if command.tap else 0)
-                 | (FLOW_TYPES if command.payload_types else 0) | (FLOW_OPAQUE if command.opaque else 0)
+                 | (FLOW_TYPES if command.payload_types or command.transcode else 0)
+                 | (FLOW_OPAQUE if command.opaque else 0)
                  | (0 if command.extensions is None else FLOW_EXTENSIONS)
                  | (FLOW_ICE if command.ice else 0) | (FLOW_DTLS if command.dtls else 0)
                  | (FLOW_MEMBER if command.member else 0)
@@ -151,17 +154,21 @@ cdef int pack_rewrite(FlowRewrite *out, object command) except -1:
     """ValueError: more pairs than there is room for, or numbers that no packet can carry."""
     cdef Py_ssize_t i
     extensions = command.extensions or ()
-    if len(command.payload_types) > REWRITE_TYPES or len(extensions) > REWRITE_EXTENSIONS:
+    types = [*command.transcode, *((before, now, "") for before, now in command.payload_types)]
+    if len(types) > REWRITE_TYPES or len(extensions) > REWRITE_EXTENSIONS:
         raise ValueError(f"at most {REWRITE_TYPES} payload types and {REWRITE_EXTENSIONS} extensions")
-    for i, (before, now) in enumerate(command.payload_types):
+    for i, (before, now, law) in enumerate(types):
         if not (0 <= before < 128 and 0 <= now < 128) or 64 <= now < 96:
             raise ValueError("no payload type of RTP (RFC 5761 section 4)")
-        out.type_from[i], out.type_to[i] = before, now
+        if law not in LAWS:
+            raise ValueError(f"{law} is not a law of G.711")
+        out.type_from[i] = before | (REWRITE_TO_ULAW if law == "pcmu" else 0)
+        out.type_to[i] = now | (REWRITE_TO_ALAW if law == "pcma" else 0)
     for i, (before, now) in enumerate(extensions):
         if not (0 < before < 256 and 0 < now < 256):
             raise ValueError("no id of a header extension (RFC 8285)")
         out.extension_from[i], out.extension_to[i] = before, now
-    out.types, out.extensions = len(command.payload_types), len(extensions)
+    out.types, out.extensions = len(types), len(extensions)
     return 0
 
 

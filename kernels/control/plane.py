@@ -52,12 +52,13 @@ class MediaPlane:
         self._arena.check()
         self._mailboxes = [Mailbox(self._arena, i) for i in range(self._arena.workers)]
         self.info = _info(description, self._arena)
-        self._sockets = {
-            name: (index * len(interface.ports[0]), interface)
-            for index, (name, interface) in enumerate(self.info.interfaces.items())
-        }
         self._places = list(self.info.interfaces)
         self._per_worker = self._arena.capacities()["sockets"]
+        self._share = self._per_worker // len(self._places)
+        self._sockets = {
+            name: (index * self._share, interface)
+            for index, (name, interface) in enumerate(self.info.interfaces.items())
+        }
         self._hops = self._arena.next_hops()
         self._epoll = select.epoll()
         self._epoll.register(self._news, select.EPOLLIN)
@@ -212,9 +213,8 @@ class MediaPlane:
 
     def _place(self, number: int) -> tuple[str, int]:
         worker, number = divmod(number, self._per_worker)
-        share = len(self.info.interfaces[self._places[0]].ports[worker])
-        name = self._places[number // share]
-        return name, self.info.interfaces[name].ports[worker].start + number % share
+        name = self._places[number // self._share]
+        return name, self.info.interfaces[name].ports[worker].start + number % self._share
 
     def _say(self, what: str, **words: object) -> int:
         ticket = next(self._tickets)

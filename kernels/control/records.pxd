@@ -61,6 +61,8 @@ cdef struct FlowParameters:     # desired state of one flow, as commanded
 cdef enum:
     REWRITE_TYPES = 32
     REWRITE_EXTENSIONS = 30
+    REWRITE_TO_ALAW = 128       # in type_to: the payload becomes A-law too (kernels/flow/g711.pxd)
+    REWRITE_TO_ULAW = 128       # in type_from: mu-law
 
 cdef struct FlowRewrite:        # of RTP that leaves by a flow: numbers of the leg it comes from, and of this one
     uint8_t types               # pairs in use

@@ -87,8 +87,7 @@ class RingPlane:
         rings = self.rings[worker]
         if rings is None:
             return other
-        share = self._media.share
-        numbering = (self._media.ranges[0].start, share, self._workers, len(self._media.interfaces))
+        numbering = ([(shares[0].start, len(shares[0])) for shares in self._media.ranges], self._workers)
         numbers = {state.device.ifindex: i for i, state in enumerate(self.devices)}
         locals_: list[tuple[str, int | None, int, int]] = []
         for interface in self._media.interfaces:
@@ -190,11 +189,11 @@ class RingPlane:
         for rings in self.rings:
             for number, queue, socket in rings.sockets() if rings is not None else []:
                 program.set_ring(first[number] + queue, socket)
-        ports = range(self._media.ranges[0].start, self._media.ranges[-1].stop)
         numbers = {state.device.ifindex: i for i, state in enumerate(self.devices)}
-        for interface in self._media.interfaces:
+        for interface, shares in zip(self._media.interfaces, self._media.ranges, strict=True):
             device = self._of.get(interface.name)
             if device is not None:
+                ports = range(shares[0].start, shares[-1].stop)
                 base = first[numbers[device.ifindex]]
                 busy = self._media.busy.get(interface.name, [])
                 program.set_local(device.ifindex, interface.address, ports, device.vlans, base, device.queues, busy)

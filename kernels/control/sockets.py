@@ -1,7 +1,8 @@
 """All media sockets, opened once by the holder and inherited by the workers: one per port, or a wildcard
 (kernels.port.steering) for all of them.
 
-Socket number: `worker * sockets per worker + interface_index * share + (port - first port of the worker)`.
+Socket number: `worker * sockets per worker + interface_index * share + (port - first port of the worker there)`. Each
+interface has its range, of which each worker has its part; `share` is the largest of these parts.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import contextlib
 import errno
 import resource
 import socket
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,7 +28,7 @@ class MediaSockets:
     """The open sockets: per worker, by socket number; -1 where another program holds the port."""
 
     interfaces: tuple[Interface, ...]
-    ranges: tuple[range, ...]  # ports of worker i, the same on every interface
+    ranges: tuple[tuple[range, ...], ...]  # by interface: ports of each worker
     fds: list[list[int]] = field(default_factory=list)
     busy: dict[str, list[int]] = field(default_factory=dict)
     shrunk: str = ""  # why there are fewer ports than configured
@@ -35,8 +37,8 @@ class MediaSockets:
 
     @property
     def share(self) -> int:
-        """Ports of one worker on one interface."""
-        return len(self.ranges[0])
+        """Socket numbers of one worker on one interface."""
+        return max(len(shares[0]) for shares in self.ranges)
 
     @property
     def kind(self) -> str:
@@ -46,7 +48,7 @@ class MediaSockets:
     @property
     def count(self) -> int:
         """Ports of all interfaces together."""
-        return sum(map(len, self.ranges)) * len(self.interfaces)
+        return sum(len(ports) for shares in self.ranges for ports in shares)
 
     def wildcard(self, worker: int) -> Wildcard | None:
         """What the worker's port needs instead of descriptors by number; None: it needs those."""
@@ -57,10 +59,10 @@ class MediaSockets:
         return {
             interface.name: {
                 "address": interface.address,
-                "ports": [[ports.start, ports.stop] for ports in self.ranges],
+                "ports": [[ports.start, ports.stop] for ports in shares],
                 "busy": self.busy.get(interface.name, []),
             }
-            for interface in self.interfaces
+            for interface, shares in zip(self.interfaces, self.ranges, strict=True)
         }
 
 
@@ -102,36 +104,45 @@ def open_media(configuration: Configuration) -> MediaSockets:
 
 def descriptors_suffice(configuration: Configuration) -> bool:
     """Whether every port of every interface can have one."""
-    ranges = divide(*configuration.ports, len(configuration.cores))
-    wanted = sum(map(len, ranges)) * len(configuration.interfaces) + SPARE_DESCRIPTORS
+    wanted = _count(_divided(configuration)) + SPARE_DESCRIPTORS
     return raise_descriptor_limit(wanted) >= wanted
+
+
+def _divided(configuration: Configuration, most: int = 65536) -> tuple[tuple[range, ...], ...]:
+    """By interface, of whose ports at most the first `most` are taken: what each worker has."""
+    return tuple(
+        divide(first, min(last, first + first % 2 + most - 1), len(configuration.cores))
+        for first, last in (interface.ports for interface in configuration.interfaces)
+    )
+
+
+def _count(ranges: Iterable[Iterable[range]]) -> int:
+    return sum(len(ports) for shares in ranges for ports in shares)
 
 
 def open_wildcard(configuration: Configuration) -> MediaSockets:
     """Every port of every interface behind one receiver for each worker and interface. OSError: not possible here."""
     interfaces = configuration.interfaces
-    ranges = divide(*configuration.ports, len(configuration.cores))
+    ranges = _divided(configuration)
     steering = Steering([one.address for one in interfaces], ranges)
     busy = {interfaces[index].name: sorted(ports) for index, ports in steering.busy.items() if ports}
     why = "a BPF program steers the media ports to one socket for each worker and interface"
-    return MediaSockets(interfaces, ranges, [[] for _ in ranges], busy, "", steering, why)
+    return MediaSockets(interfaces, ranges, [[] for _ in configuration.cores], busy, "", steering, why)
 
 
 def open_sockets(configuration: Configuration) -> MediaSockets:
     """Open every port of every interface, as far as the descriptor limit goes. OSError when an address is not ours."""
-    first, last = configuration.ports
-    workers, interfaces = len(configuration.cores), configuration.interfaces
-    ranges = divide(first, last, workers)
-    wanted = sum(map(len, ranges)) * len(interfaces)
+    interfaces, ranges, shrunk = configuration.interfaces, _divided(configuration), ""
+    wanted = _count(ranges)
     room = raise_descriptor_limit(wanted + SPARE_DESCRIPTORS) - SPARE_DESCRIPTORS
-    shrunk = ""
     if wanted > room:
-        ranges = divide(first, first + first % 2 + room // len(interfaces) - 1, workers)
-        shrunk = f"descriptor limit: {sum(map(len, ranges))} ports per interface instead of {last - first + 1}"
-    media = MediaSockets(interfaces, ranges, [[] for _ in ranges], {}, shrunk)
-    for worker, ports in enumerate(ranges):
-        for interface in interfaces:
-            media.fds[worker].extend(_open_or_note(interface, port, media.busy) for port in ports)
+        ranges = _divided(configuration, room // len(interfaces))
+        shrunk = f"descriptor limit: {_count(ranges)} ports instead of {wanted}"
+    media = MediaSockets(interfaces, ranges, [[] for _ in configuration.cores], {}, shrunk)
+    for worker, fds in enumerate(media.fds):
+        for interface, shares in zip(interfaces, ranges, strict=True):
+            opened = [_open_or_note(interface, port, media.busy) for port in shares[worker]]
+            fds += opened + [UNBOUND] * (media.share - len(opened))
     return media
 
 

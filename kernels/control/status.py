@@ -73,6 +73,17 @@ class IceStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class Report:
+    """What the far end last reported on the stream that it gets by a flow (RFC 3550 section 6.4.1)."""
+
+    age_s: float
+    fraction_lost: float  # 0 to 1, since the report before
+    lost: int  # in all; negative: duplicates
+    jitter: int  # in units of the stream's timestamp
+    round_trip_ms: float | None  # between us and the far end; None: it answered no sender report yet
+
+
+@dataclass(frozen=True, slots=True)
 class FlowStatus:
     """A flow: what was commanded and what became of it."""
 
@@ -104,6 +115,8 @@ class FlowStatus:
     dtls: bool = False
     ice: IceStatus | None = None  # its agent; None: none installed
     member: bool = False  # of a port that is another flow's
+    report: Report | None = None  # the newest; None: none came
+    voip_metrics: bytes = b""  # RFC 3611 section 4.7, behind the block's header; empty: none came
 
 
 @dataclass(frozen=True, slots=True)

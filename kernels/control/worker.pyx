@@ -24,8 +24,8 @@ from kernels.control.worker cimport COMMANDS_A_TURN, IDLE_MS, PUBLISH_NS, SETTLE
 from kernels.flow.counters cimport (
     COUNTER_BUSY_NS, COUNTER_COMMANDS, COUNTER_COMMANDS_REFUSED, COUNTER_COUNT, COUNTER_FORWARDED, COUNTER_HANDED_OVER,
     COUNTER_ICE_ANSWERED, COUNTER_ICE_REFUSED, COUNTER_INJECT_FAILED, COUNTER_INJECTED, COUNTER_INTERRUPTED,
-    COUNTER_OVERFLOWS, COUNTER_PUNTED, COUNTER_RECEIVED, COUNTER_TAKEN_OVER, COUNTER_TURNS, COUNTER_WORK_NS, count,
-    counted,
+    COUNTER_OVERFLOWS, COUNTER_PUNTED, COUNTER_RECEIVED, COUNTER_RING_RECEIVED, COUNTER_TAKEN_OVER, COUNTER_TURNS,
+    COUNTER_WORK_NS, count, counted,
 )
 from kernels.flow.handoff cimport (
     LOBBY, Handoffs, Neighbour, handoff_doze, handoff_prepare, handoff_rise, handoff_take, handoff_wake, home_owner,
@@ -65,6 +65,7 @@ cdef void worker_turn(Loop *w) noexcept nogil:
     w.path.now = since = clock_ns(CLOCK_MONOTONIC)
     if n:
         since = min(since, w.batch[0].received_ns)
+        count(w.path.counters, COUNTER_RING_RECEIVED, w.port.from_rings)
         burst(w, n)
         w.port.release(w.port)
     if w.path.handoffs.workers:
@@ -76,6 +77,7 @@ cdef void worker_turn(Loop *w) noexcept nogil:
 
 
 cdef inline void burst(Loop *w, uint32_t n) noexcept nogil:
+    count(w.path.counters, COUNTER_RECEIVED, n)
     pipeline_run(&w.path, w.batch, n)
     w.port.transmit(w.port, w.path.live, w.path.live_count)
     pipeline_settle(&w.path, w.batch, n)
@@ -242,6 +244,7 @@ cdef int worker_attach(Loop *w, uint8_t *base, const Capacities *c, WorkerBlock 
     samples_adopt(w.path.samples, fresh)
     adopt_flows(w)
     adopt_handoffs(w)
+    adopt_rings(w)
     adopt_counters(w)
     block.formatted = 1
     w.told = not fresh                                  # whoever waits for replies may look again
@@ -283,6 +286,15 @@ cdef void adopt_handoffs(Loop *w) noexcept nogil:
     count(w.path.counters, COUNTER_RECEIVED, taken)     # interrupted, as adopt_counters will find
     count(w.path.counters, COUNTER_HANDED_OVER, given - <uint32_t>counted(w.path.counters, COUNTER_HANDED_OVER))
     handoff_rise(handoffs)
+
+
+cdef void adopt_rings(Loop *w) noexcept nogil:
+    """The consumer positions of AF_XDP rings know what was taken from them. A worker that died between that and its
+    count had one burst in hand; anything else is a port without rings."""
+    cdef uint32_t taken = w.port.ring_taken - <uint32_t>counted(w.path.counters, COUNTER_RING_RECEIVED)
+    if taken <= BATCH:
+        count(w.path.counters, COUNTER_RING_RECEIVED, taken)
+        count(w.path.counters, COUNTER_RECEIVED, taken)  # interrupted, as adopt_counters will find
 
 
 cdef void adopt_counters(Loop *w) noexcept nogil:

@@ -34,10 +34,11 @@ cpdef enum Counter:
     COUNTER_COPY_DROPPED = 22   # copies that went no further; the subscriber's flow says why
     COUNTER_ICE_ANSWERED = 23   # connectivity and consent checks answered with success
     COUNTER_ICE_REFUSED = 24    # answered with an error
-    COUNTER_COUNT = 25
+    COUNTER_TRANSCODED = 25     # G.711 payloads turned into the other law
+    COUNTER_COUNT = 26
 
 cdef enum:
-    COUNTERS = 64               # room for COUNTER_COUNT + DROP_COUNT, checked at start
+    COUNTERS = 72               # room for COUNTER_COUNT + DROP_COUNT, checked at start
 
 cdef inline void count(uint64_t *counters, Counter name, uint64_t amount) noexcept nogil:
     counters[<uint32_t>name] += amount

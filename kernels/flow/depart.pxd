@@ -4,10 +4,13 @@ from libc.stdint cimport uint32_t
 
 from kernels.clib.expect cimport rare
 from kernels.control.records cimport (
-    FLOW_EXTENSIONS, FLOW_ICE, FLOW_MAY_RECEIVE, FLOW_MEMBER, FLOW_NO_FEEDBACK, FLOW_ROUTES, FLOW_SECURE, FLOW_TYPES,
+    FLOW_EXTENSIONS, FLOW_ICE, FLOW_MAY_RECEIVE, FLOW_MEMBER, FLOW_NO_FEEDBACK, FLOW_OPAQUE, FLOW_ROUTES, FLOW_SECURE,
+    FLOW_TYPES,
 )
+from kernels.flow.counters cimport COUNTER_TRANSCODED, count
 from kernels.flow.ice cimport ice_consents, ice_tell_expiry
 from kernels.flow.pipeline cimport Path
+from kernels.flow.reports cimport reports_sent
 from kernels.flow.rewrite cimport feedback_cut, rewrite_rtp
 from kernels.flow.routes cimport carrier_of, routes_name, routes_sent
 from kernels.flow.table cimport Flow, flow_at
@@ -44,12 +47,16 @@ cdef inline Drop depart(Path *path, Packet *packet, uint32_t slot, uint32_t flag
         if rare(carrier.want.flags & FLOW_ROUTES):
             unknown = routes_sent(path, by, slot, rtp_ssrc(packet.data))
         if rare(partner.want.flags & (FLOW_TYPES | FLOW_EXTENSIONS)):
-            rewrite_rtp(packet.data, partner.want.flags, &partner.rewrite)
+            if rewrite_rtp(packet.data, packet.length, partner.want.flags, &partner.rewrite):
+                count(path.counters, COUNTER_TRANSCODED, 1)
         if rare(unknown):
             routes_name(path, by, slot, packet)
-    elif rare((partner.want.flags | flags) & FLOW_NO_FEEDBACK):
-        packet.length = feedback_cut(packet.data, packet.length)
-        if packet.length == 0:
-            return DROP_FEEDBACK
+    else:
+        if rare((partner.want.flags | flags) & FLOW_NO_FEEDBACK):
+            packet.length = feedback_cut(packet.data, packet.length)
+            if packet.length == 0:
+                return DROP_FEEDBACK
+        if not flags & FLOW_OPAQUE:
+            reports_sent(partner, packet.data, packet.length, packet.received_ns)
     packet.crypto = carrier.want.send
     return DROP_NONE

@@ -24,7 +24,7 @@ from kernels.control.records cimport (
 from kernels.flow.copies cimport copies_make, copies_send, copy_to
 from kernels.flow.counters cimport (
     COUNTER_COUNT, COUNTER_FORWARDED, COUNTER_FORWARDED_OCTETS, COUNTER_HANDED_OVER, COUNTER_ICE_ANSWERED,
-    COUNTER_ICE_REFUSED, COUNTER_LEARNT, COUNTER_PUNTED, COUNTER_RECEIVED, COUNTER_RECEIVED_OCTETS, count,
+    COUNTER_ICE_REFUSED, COUNTER_LEARNT, COUNTER_PUNTED, COUNTER_RECEIVED_OCTETS, count,
 )
 from kernels.flow.depart cimport depart
 from kernels.flow.handoff cimport handoff_give
@@ -36,6 +36,7 @@ from kernels.flow.pipeline cimport (
 )
 from kernels.flow.punts cimport punt
 from kernels.flow.reception cimport reception_count
+from kernels.flow.reports cimport reports_heard
 from kernels.flow.routes cimport carrier_of, routes_flow, routes_rtcp, routes_rtp
 from kernels.flow.routes_table cimport ROUTES
 from kernels.flow.samples cimport SAMPLE_HEADER, SAMPLE_OCTETS, sample_as_received, sample_due, sample_take
@@ -55,7 +56,6 @@ cdef void pipeline_run(Path *path, Packet **batch, uint32_t n) noexcept nogil:
     """Steps 1 to 5 on a batch; `path.live` is what the port is to send, with socket and address."""
     cdef uint32_t i
     cdef const Flow *flow
-    count(path.counters, COUNTER_RECEIVED, n)
     for i in range(n):
         count(path.counters, COUNTER_RECEIVED_OCTETS, batch[i].length)
         path.leaves_by[i] = NO_SLOT
@@ -244,6 +244,8 @@ cdef inline void tally(Flow *flow, const Packet *packet) noexcept nogil:
     flow.last_in_ns = packet.received_ns
     if packet.kind == KIND_RTP:
         reception_count(flow, rtp_ssrc(packet.data), load_be16(packet.data + 2))
+    elif not flow.want.flags & FLOW_OPAQUE:
+        reports_heard(flow, packet.data, packet.length, packet.received_ns)
 
 
 cdef void pipeline_settle(Path *path, Packet **batch, uint32_t n) noexcept nogil:

@@ -4,6 +4,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcmp
 
 from kernels.control.records cimport FlowParameters, FlowRewrite
+from kernels.flow.reports_table cimport Reports
 from kernels.wire.packet cimport NO_SLOT, Peer
 
 cdef enum:                      # Flow.learning
@@ -41,6 +42,7 @@ cdef struct Flow:
     uint32_t drops[FLOW_DROPS]  # by Drop
     uint32_t routes             # + 1: its table in the pool (kernels/flow/routes_table.pxd), 0: none
     uint32_t reserved_too
+    Reports reports             # of the far end, on what it gets
     FlowRewrite rewrite         # where want.flags say so; last: most packets never look
 
 cdef inline bint peer_equal(const Peer *a, const Peer *b) noexcept nogil:

@@ -34,8 +34,7 @@ class Wildcard:
 
     worker: int
     workers: int
-    first_port: int
-    share: int  # ports of a worker on one interface
+    ports: tuple[tuple[int, int], ...]  # by interface: first port, ports of one worker
     addresses: tuple[str, ...]
     receivers: tuple[int, ...]
     senders: tuple[int, ...]
@@ -48,14 +47,18 @@ class Steering:
     OSError, with what failed: no privilege, no such address, not built (kernels.port.objects.NotBuilt).
     """
 
-    def __init__(self, addresses: Sequence[str], ranges: Sequence[range]) -> None:
+    def __init__(self, addresses: Sequence[str], ranges: Sequence[Sequence[range]]) -> None:
+        """`ranges`: of each address, the ports of each worker."""
         if not 0 < len(addresses) <= MOST_ADDRESSES:
             raise OSError(errno.E2BIG, f"a wildcard has 1 to {MOST_ADDRESSES} addresses")
-        self._addresses, self._ranges = tuple(addresses), tuple(ranges)
-        self._first, self._span = ranges[0].start, sum(map(len, ranges))
-        self.busy = {index: busy_ports(address, self._first, self._span) for index, address in enumerate(addresses)}
+        self._addresses, self._ranges, self._workers = tuple(addresses), tuple(ranges), len(ranges[0])
+        self._stride = max(_span(shares) for shares in ranges)
+        self.busy = {
+            index: busy_ports(address, ranges[index][0].start, _span(ranges[index]))
+            for index, address in enumerate(addresses)
+        }
         with contextlib.ExitStack() as opened:
-            pairs = [(address, opened) for _ in ranges for address in addresses]
+            pairs = [(address, opened) for _ in range(self._workers) for address in addresses]
             self._receivers = [open_receiver(*pair) for pair in pairs]
             self._senders = [open_sender(*pair) for pair in pairs]
             self._steer(opened)
@@ -66,7 +69,7 @@ class Steering:
         width = len(self._addresses)
         part = slice(worker * width, (worker + 1) * width)
         return Wildcard(
-            worker, len(self._ranges), self._first, len(self._ranges[0]), self._addresses,
+            worker, self._workers, tuple((shares[0].start, len(shares[0])) for shares in self._ranges), self._addresses,
             tuple(self._receivers[part]), tuple(self._senders[part]), self._table,
         )  # fmt: skip
 
@@ -78,28 +81,36 @@ class Steering:
         data = read_object("sk_lookup")
         from kernels.port.program import SK_LOOKUP, Program, attach, update
 
-        entries = len(self._addresses) * self._span
+        entries = len(self._addresses) * self._stride
         program = Program(data, "sk_lookup", {"ports": entries, "receivers": len(self._receivers)})
         opened.callback(program.close)
         for key, receiver in enumerate(self._receivers):
             update(program.map("receivers"), struct.pack("=I", key), struct.pack("=Q", receiver))
         for index, address in enumerate(self._addresses):
-            update(program.map("locals"), mapped(address), struct.pack("=I", index))
+            shares = self._ranges[index]
+            local = struct.pack("=III", index, shares[0].start, _span(shares))
+            update(program.map("locals"), mapped(address), local)
         self._table = mmap.mmap(program.map("ports"), STRIDE * entries)
         self._fill()
-        update(
-            program.map("settings"), bytes(4), struct.pack("=III", self._first, self._span, len(self._addresses))
-        )  # last: until now nothing is steered
+        first = min(shares[0].start for shares in self._ranges)
+        last = max(shares[-1].stop for shares in self._ranges)
+        settings = struct.pack("=IIII", first, last - first, self._stride, len(self._addresses))
+        update(program.map("settings"), bytes(4), settings)  # last: until now nothing is steered
         with Path("/proc/self/ns/net").open("rb") as namespace:
             opened.callback(os.close, attach(program.program("steer"), namespace.fileno(), SK_LOOKUP))
 
     def _fill(self) -> None:
-        for index in range(len(self._addresses)):
-            for worker, ports in enumerate(self._ranges):
+        for index, shares in enumerate(self._ranges):
+            for worker, ports in enumerate(shares):
                 for port in ports:
                     owner = 0 if port in self.busy[index] else worker + 1
-                    place = STRIDE * (index * self._span + port - self._first)
+                    place = STRIDE * (index * self._stride + port - shares[0].start)
                     self._table[place : place + STRIDE] = struct.pack("=Q", owner)
+
+
+def _span(shares: Sequence[range]) -> int:
+    """Ports of all workers; each has as many as the others."""
+    return sum(map(len, shares))
 
 
 def mapped(address: str) -> bytes:

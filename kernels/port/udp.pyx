@@ -17,6 +17,7 @@ from kernels.clib.linux cimport (
     epoll_event, epoll_wait, read,
 )
 from kernels.port.address cimport peer_parse
+from kernels.port.numbering cimport numbering_fill, numbering_span
 from kernels.port.port cimport AnyPort, Port
 from kernels.port.udp cimport DOORBELL, FOREIGN, INTERFACES, SPARES, WILDCARD, Local, Socket, Udp
 from kernels.port.udp_sockets cimport sockets_read, sockets_send
@@ -145,10 +146,7 @@ cdef class UdpPort(AnyPort):
         if not 0 < len(wildcard.addresses) <= INTERFACES:
             raise ValueError(f"a wildcard has 1 to {INTERFACES} addresses")
         udp.wild.worker = wildcard.worker
-        udp.wild.numbering.first = wildcard.first_port
-        udp.wild.numbering.share = wildcard.share
-        udp.wild.numbering.workers = wildcard.workers
-        udp.wild.numbering.interfaces = len(wildcard.addresses)
+        numbering_fill(&udp.wild.numbering, wildcard.ports, wildcard.workers)
         for index, address in enumerate(wildcard.addresses):
             local = &udp.wild.locals[index]
             local.address = peer_parse(address, 1)
@@ -156,7 +154,7 @@ cdef class UdpPort(AnyPort):
             local.receiver, local.sender = wildcard.receivers[index], wildcard.senders[index]
             self.watch(local.receiver, WILDCARD | index)
         entries = wildcard.steering
-        if len(entries) < STRIDE * len(wildcard.addresses) * wildcard.share * wildcard.workers:
+        if len(entries) < STRIDE * len(wildcard.addresses) * numbering_span(&udp.wild.numbering):
             raise ValueError("steering is shorter than the media ports")
         udp.wild.steering = &entries[0]
         self.keep = (wildcard, entries)

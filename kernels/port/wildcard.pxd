@@ -73,7 +73,8 @@ cdef inline void wildcard_serve(Udp *udp, uint32_t number) noexcept nogil:
     the hand-off ring, so a few packets may pass each other."""
     cdef Numbering *numbering = &udp.wild.numbering
     cdef uint64_t entry = numbering_interface(numbering, number)
-    entry = entry * numbering_span(numbering) + numbering_port(numbering, number) - numbering.first
+    entry = (entry * numbering_span(numbering) + numbering_port(numbering, number)
+             - numbering.first[<uint32_t>entry])
     if udp.wild.steering[STRIDE * entry]:               # 0: another program's port
         udp.wild.steering[STRIDE * entry] = <uint8_t>(udp.wild.worker + 1)
 

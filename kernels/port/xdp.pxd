@@ -44,7 +44,6 @@ cdef struct Xdp:
     uint16_t sends_by[MOST_DEVICES][MOST_XSKS]          # rings of a device
     uint16_t sends_by_count[MOST_DEVICES]
     uint32_t turn               # ring to begin with
-    uint32_t from_rings         # packets of the last burst that lie in our frames
     bint gone[BATCH]            # of these, given to a ring for sending
     uint64_t looked_ns
     uint64_t statistics_ns

@@ -1,3 +1,5 @@
+from collections.abc import Sequence
+
 from kernels.port.nexthop import NextHops
 from kernels.port.port import AnyPort
 from kernels.port.xsk import Rings
@@ -5,8 +7,8 @@ from kernels.port.xsk import Rings
 class XdpPort(AnyPort):
     """Rings and, for everything they cannot do, `other`. One process at a time may use a `Rings`.
 
-    locals: (address, device number or None, outer VLAN, inner VLAN) by interface number; numbering: (first port,
-    ports of one worker on one interface, workers, sockets of one worker). OSError, ValueError, MemoryError.
+    locals: (address, device number or None, outer VLAN, inner VLAN) by interface number; numbering: ((first port,
+    ports of one worker) by interface number, workers). OSError, ValueError, MemoryError.
     """
 
     def __init__(
@@ -14,9 +16,11 @@ class XdpPort(AnyPort):
         rings: Rings,
         other: AnyPort,
         locals: list[tuple[str, int | None, int, int]],
-        numbering: tuple[int, int, int, int],
+        numbering: tuple[Sequence[tuple[int, int]], int],
         hops: NextHops,
         busy: bool = False,
     ) -> None: ...
+    def take(self) -> int:
+        """Receive and do nothing with it, as a worker that dies at once; how many. For tests."""
     def frames(self) -> dict[str, int]:
         """Where the frames are: {"ours": ..., "receiving": ..., "sending": ...}; they always add up."""

@@ -24,11 +24,11 @@ from kernels.clib.linux cimport (
     epoll_event, epoll_wait, getsockopt, recvfrom, sendto, socklen_t,
 )
 from kernels.flow.counters cimport (
-    COUNTER_RING_FULL, COUNTER_RING_LOST, COUNTER_RING_RECEIVED, COUNTER_RING_SENT, count,
+    COUNTER_RING_FULL, COUNTER_RING_LOST, COUNTER_RING_SENT, count,
 )
 from kernels.port.address cimport peer_parse
 from kernels.port.nexthop cimport NextHop, NextHops, next_hop_find, wanted_note
-from kernels.port.numbering cimport numbering_interface, numbering_number, numbering_port
+from kernels.port.numbering cimport numbering_fill, numbering_interface, numbering_number, numbering_port
 from kernels.port.port cimport AnyPort, Port
 from kernels.port.rings cimport (
     OWNER_SEND, address_of, base_of, fill_up, frame_free, frame_of, frame_take_back, place_of, reap, rings_recover,
@@ -61,7 +61,7 @@ cdef uint32_t xdp_receive(Port *port, Packet **batch, uint32_t room, int wait_ms
         x.now = clock_ns(CLOCK_MONOTONIC)
         filled = read_rings(x, batch, room - room // 4)
         due = True
-    x.from_rings = filled
+    x.port.from_rings = filled
     if due:
         x.looked_ns = x.now
         filled += x.inner.receive(x.inner, batch + filled, room - filled, 0)
@@ -135,8 +135,6 @@ cdef uint32_t read_rings(Xdp *x, Packet **batch, uint32_t room) noexcept nogil:
         if got:
             xsk_ring_cons__release(&xsk.rx, got)        # after reading: a successor reads again what we did not finish
             filled += got
-    if filled and x.port.counters != NULL:
-        count(x.port.counters, COUNTER_RING_RECEIVED, filled)
     return filled
 
 
@@ -265,7 +263,7 @@ cdef inline uint8_t *own(Xdp *x, const Packet *packet, uint32_t headers, uint32_
     """Where the datagram lies in a frame of ours: as it is, or copied into a free one. NULL: none is free."""
     cdef uint64_t place = <uint64_t>(packet.data - x.area)
     cdef uint8_t *data
-    if packet >= &x.packets[0] and packet < &x.packets[x.from_rings]:
+    if packet >= &x.packets[0] and packet < &x.packets[x.port.from_rings]:
         frame[0] = frame_of(&x.pool, place)
         if place - base_of(&x.pool, frame[0]) >= headers:
             return packet.data
@@ -306,12 +304,12 @@ cdef void xdp_release(Port *port) noexcept nogil:
     """See port.pxd."""
     cdef Xdp *x = <Xdp *>port
     cdef uint32_t i, frame
-    for i in range(x.from_rings):
+    for i in range(x.port.from_rings):
         frame = frame_of(&x.pool, <uint64_t>(x.packets[i].data - x.area))
         if not x.gone[i]:
             frame_free(&x.pool, frame)
         x.gone[i] = False
-    x.from_rings = 0
+    x.port.from_rings = 0
     x.inner.release(x.inner)
 
 
@@ -327,8 +325,8 @@ cdef void xdp_serve(Port *port, uint32_t socket, bint on) noexcept nogil:
 cdef class XdpPort(AnyPort):
     """Rings and, for everything they cannot do, `other`. One process at a time may use a `Rings`.
 
-    locals: (address, device number or None, outer VLAN, inner VLAN) by interface number; numbering: (first port,
-    ports of one worker on one interface, workers, interfaces). OSError, ValueError, MemoryError.
+    locals: (address, device number or None, outer VLAN, inner VLAN) by interface number; numbering: ((first port,
+    ports of one worker) by interface number, workers). OSError, ValueError, MemoryError.
     """
 
     def __cinit__(self, Rings rings, AnyPort other, list locals, tuple numbering, NextHops hops, bint busy=False):
@@ -342,9 +340,7 @@ cdef class XdpPort(AnyPort):
         x.port.serve = xdp_serve
         x.inner, x.busy = other.port, busy
         x.next_hops, x.next_hop_count, x.wanted = hops.rows, hops.count, hops.wanted
-        first, share, workers, interfaces = numbering
-        x.numbering.first, x.numbering.share = first, share
-        x.numbering.workers, x.numbering.interfaces = workers, interfaces
+        numbering_fill(&x.numbering, numbering[0], numbering[1])
         self.set_locals(locals)
         self.attach_rings()
         self.watch()
@@ -381,6 +377,7 @@ cdef class XdpPort(AnyPort):
                 raise ValueError(f"more than {MOST_DEVICES} devices")
             x.sends_by[xsk.device][x.sends_by_count[xsk.device]] = i
             x.sends_by_count[xsk.device] += 1
+            x.port.ring_taken += xsk.rx.consumer[0]
         rings_recover(&x.pool)
         x.now = clock_ns(CLOCK_MONOTONIC)
         tend(x)
@@ -399,6 +396,11 @@ cdef class XdpPort(AnyPort):
             event.data.u32 = name
             if epoll_ctl(x.epoll, EPOLL_CTL_ADD, fd, &event) != 0:
                 raise OSError(errno, "epoll_ctl")
+
+    def take(self):
+        """Receive and do nothing with it, as a worker that dies at once; how many. For tests."""
+        cdef Packet *batch[BATCH]
+        return xdp_receive(self.port, batch, BATCH, 0)
 
     def frames(self):
         """Where the frames are: {"ours": ..., "receiving": ..., "sending": ...}; they always add up."""

@@ -1,5 +1,8 @@
 Parsed = tuple[int, bytes | None, bool, bool, bool, tuple[int, ...]]
 
+def crc32(data: bytes | bytearray | memoryview, plain: bool = False) -> int:
+    """The CRC of FINGERPRINT; `plain`: as CPUs without carry-less multiplication compute it."""
+
 def parse(data: bytes | bytearray | memoryview) -> Parsed | None:
     """None: refused. Else type, USERNAME (None: none), whether it has integrity, fingerprint, USE-CANDIDATE, and the
     attributes that had to be understood."""

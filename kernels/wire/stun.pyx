@@ -2,6 +2,14 @@
 """The STUN of stun.pxd for Python (tests, tools). A message is a writable buffer: an answer is written over it."""
 from kernels.cipher.hmac cimport HmacKey, hmac_key
 from kernels.port.address cimport peer_parse
+from kernels.wire.crc32 cimport crc32_nibbles, crc32_of
+
+
+def crc32(const uint8_t[::1] data not None, bint plain=False):
+    """The CRC of FINGERPRINT; `plain`: as CPUs without carry-less multiplication compute it."""
+    cdef uint32_t octets = <uint32_t>data.shape[0]
+    cdef const uint8_t *first = &data[0] if octets else NULL
+    return <uint32_t>~crc32_nibbles(0xFFFFFFFF, first, octets) if plain else crc32_of(first, octets)
 
 
 def parse(const uint8_t[::1] data not None):

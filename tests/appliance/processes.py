@@ -43,8 +43,9 @@ class Phone:
     def __init__(self) -> None:
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind(("127.0.0.1", 0))
-        self.socket.settimeout(2)
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, QUEUE)
+        self.socket.settimeout(10)  # who waits for silence says how long
+        forced = os.geteuid() == 0  # SO_RCVBUFFORCE: beyond what the machine grants to everybody
+        self.socket.setsockopt(socket.SOL_SOCKET, 33 if forced else socket.SO_RCVBUF, QUEUE)
         self.port = self.socket.getsockname()[1]
         self.send_session: Session | None = None
         self.receive_session: Session | None = None
@@ -143,6 +144,8 @@ class Machine:
     cores: tuple[int, ...] = (0,)
     ng: str = ""  # more lines of the table [ng]
     more: str = ""  # more tables
+    port: str = "auto"  # kind, as the holder's configuration names it
+    interfaces: tuple[dict[str, Any], ...] = ({"name": "default", "address": "127.0.0.1"},)
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
     control: subprocess.Popen[bytes] | None = None
 
@@ -160,8 +163,8 @@ class Machine:
         configuration.write_text(
             json.dumps(
                 {
-                    "socket": str(self.run / "media.sock"), "cores": list(self.cores), "port": "auto", "cipher": "auto",
-                    "interfaces": [{"name": "default", "address": "127.0.0.1"}], "ports": list(self.ports),
+                    "socket": str(self.run / "media.sock"), "cores": list(self.cores), "port": self.port,
+                    "cipher": "auto", "interfaces": list(self.interfaces), "ports": list(self.ports),
                     "calls": self.calls, "user": "", "log": "info",
                 }
             )
@@ -203,10 +206,10 @@ class Machine:
 @contextmanager
 def machine(
     folder: Path, ng_port: int, ports: tuple[int, int], calls: int = 300, cores: tuple[int, ...] = (0,),
-    ng: str = "", more: str = "",
+    ng: str = "", more: str = "", **changes: Any,
 ) -> Iterator[tuple[Machine, NgClient]]:
     """Holder and control process, up and answering."""
-    built = Machine(folder, ng_port, ports, calls, cores, ng, more)
+    built = Machine(folder, ng_port, ports, calls, cores, ng, more, **changes)
     try:
         built.start_holder()
         built.start_control()

@@ -21,6 +21,7 @@ from tests.appliance.processes import Machine, NgClient, Phone, machine, rtp
 Gateway = tuple[Machine, NgClient]
 RUNNING: list[Stream] = []
 FIRST = 26000
+BURST = 64  # of a worker
 
 
 @pytest.fixture
@@ -171,7 +172,8 @@ def test_control_is_killed_while_calls_move(gateway: Gateway, after_s: float) ->
 
 @pytest.mark.parametrize("victim", [0, 1])
 def test_a_worker_is_killed_while_calls_move(gateway: Gateway, victim: int) -> None:
-    """kill -9 of either worker in a drain: every call is up and goes on, no index is used twice, losses are few."""
+    """kill -9 of either worker in a drain: every call is up and goes on, no index is used twice. Lost is what the dead
+    one had in hand (a burst), and what has a name of its own because its successor took a while."""
     built, client = gateway
     streams = [Stream(client, f"c{number}") for number in range(10)]
     pid = srtpgw(built, "workers", "list")[victim]["pid"]
@@ -184,10 +186,13 @@ def test_a_worker_is_killed_while_calls_move(gateway: Gateway, victim: int) -> N
     until(lambda: srtpgw(built, "workers", "list")[0]["state"] == "drained")
     time.sleep(0.3)
     assert len(srtpgw(built, "calls", "list")) == 10
+    lost = 0
     for stream in streams:
         opened = stream.end()
         assert len(set(opened)) == len(opened)
-        assert stream.sent - len(opened) <= 5
+        lost += stream.sent - len(opened)
         assert opened[-1] == rtp((65000 + stream.sent - 1) & 0xFFFF)
-    received = [worker["counters"] for worker in srtpgw(built, "workers", "list")]
-    assert all(int(counters["interrupted"]) <= 64 for counters in received)
+    counters = [worker["counters"] for worker in srtpgw(built, "workers", "list")]
+    assert all(int(one["interrupted"]) <= BURST for one in counters)
+    named = sum(int(one[name]) for one in counters for name in ("overflows", "handoff_full", "handoff_late"))
+    assert lost <= BURST + named, counters

@@ -28,14 +28,14 @@ WORKERS = (Worker(2, range(30000, 32048)), Worker(3, range(32048, 34096)))
 
 
 def test_worker_n_is_queue_n() -> None:
-    plan = setup.plan(MACHINE, {"192.0.2.1": "enp1s0"}, ["192.0.2.1"], WORKERS)
+    plan = setup.plan(MACHINE, {"192.0.2.1": "enp1s0"}, {"192.0.2.1": WORKERS})
     shares = (Share(WORKERS[0].ports, 0, "192.0.2.1"), Share(WORKERS[1].ports, 1, "192.0.2.1"))
     assert plan == Plan((NicPlan("enp1s0", shares, {0: 2, 1: 3}),))
 
 
 def test_vlans_share_their_parents_queues() -> None:
     owners = {"192.0.2.1": "enp1s0", "2001:db8::7": "enp1s0.7"}
-    (nic,) = setup.plan(MACHINE, owners, list(owners), WORKERS).nics
+    (nic,) = setup.plan(MACHINE, owners, dict.fromkeys(owners, WORKERS)).nics
     assert nic.device == "enp1s0" and [(share.queue, share.address) for share in nic.shares] == [
         (0, "192.0.2.1"), (1, "192.0.2.1"), (0, "2001:db8::7"), (1, "2001:db8::7"),
     ]  # fmt: skip
@@ -43,7 +43,7 @@ def test_vlans_share_their_parents_queues() -> None:
 
 def test_what_cannot_be_set_up_is_said() -> None:
     owners = {"192.0.2.1": "eth0", "192.0.2.2": "bond0"}
-    plan = setup.plan(MACHINE, owners, ["192.0.2.1", "192.0.2.2", "192.0.2.3"], WORKERS)
+    plan = setup.plan(MACHINE, owners, dict.fromkeys(("192.0.2.1", "192.0.2.2", "192.0.2.3"), WORKERS))
     assert [(nic.device, nic.cores) for nic in plan.nics] == [("eth0", {0: 2})]
     assert "worker 1 and up" in plan.notes[0] and "bond" in plan.notes[1] and "no interface has it" in plan.notes[2]
 
@@ -57,7 +57,7 @@ def test_on_a_real_link(wires: Wires, tmp_path: Path) -> None:
 
     async def work() -> tuple[Report, Report]:
         machine = inventory.read()
-        plan = setup.plan(machine, {"10.78.1.1": "wire"}, ["10.78.1.1"], WORKERS)
+        plan = setup.plan(machine, {"10.78.1.1": "wire"}, {"10.78.1.1": WORKERS})
         assert not plan.notes and plan.nics[0].cores == {0: 2, 1: 3}
         book = RuleBook(tmp_path / "steering.json")
         return setup.apply(machine, plan, book, tmp_path), setup.apply(machine, plan, book, tmp_path)

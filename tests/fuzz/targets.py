@@ -27,7 +27,7 @@ from appliance.protocols.stun import attributes
 from appliance.protocols.stun import message as stun
 from tests.appliance.calls import sdps
 from tests.appliance.protocols.sdp import fixtures
-from tests.fuzz import handshakes
+from tests.fuzz import handshakes, midway
 from tests.fuzz.mutate import Corpus
 
 VECTORS = Path(__file__).parents[1] / "vectors"
@@ -219,7 +219,9 @@ KEYED = [
 ]  # fmt: skip
 WISHES = {
     b"webrtc": sdps.options(
-        transport_protocol="UDP/TLS/RTP/SAVPF", ice=Ice.FORCE, dtls_from=DtlsOptions(sha1=True),
+        transport_protocol="UDP/TLS/RTP/SAVPF",
+        ice=Ice.FORCE,
+        dtls_from=DtlsOptions(sha1=True),
         sdes=SdesOptions(enabled=False),
     ),
     b"osrtp": sdps.options(osrtp=frozenset({"accept-rfc", "accept-legacy", "offer"}), dtls_from=DtlsOptions(sha1=True)),
@@ -357,6 +359,9 @@ TARGETS: tuple[Target, ...] = (
     Target(
         "dtls", Corpus(handshakes.seeds(), handshakes.WORDS), handshakes.take, (handshakes.Silence,), handshakes.check,
         messages=8,
+    ),
+    Target(
+        "midway", Corpus(midway.seeds(), handshakes.WORDS), midway.take, (midway.Ended,), midway.check, messages=24,
     ),
     Target("candidate", Corpus(CANDIDATES, ICE_WORDS), _candidate, (candidate.InvalidCandidate,), _candidate_again),
     Target("sdpfrag", Corpus(FRAGMENTS, ICE_WORDS), trickle.parse, (InvalidSdp,), _fragment_again),

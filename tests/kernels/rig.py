@@ -249,8 +249,12 @@ class HolderProcess:
         file.write_text(json.dumps(configuration))
         with self.log.open("wb") as log:
             self.process = subprocess.Popen([sys.executable, "-m", "kernels.control.holder", str(file)], stderr=log)
-        wait_for(lambda: "media holder ready" in self.log.read_text() or self.process.poll() is not None, 60)
-        assert self.process.poll() is None, self.log.read_text()
+        try:
+            wait_for(lambda: "media holder ready" in self.log.read_text() or self.process.poll() is not None, 60)
+            assert self.process.poll() is None, self.log.read_text()
+        except BaseException:
+            self.end()
+            raise
 
     def events(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.log.read_text().splitlines()]
@@ -321,7 +325,7 @@ def endpoint(address: str = "127.0.0.1", port: int = 0) -> socket.socket:
     forced = os.geteuid() == 0  # SO_RCVBUFFORCE: a reader that is late must not lose packets
     opened.setsockopt(socket.SOL_SOCKET, 33 if forced else socket.SO_RCVBUF, 1 << 22)
     opened.bind((address, port))
-    opened.settimeout(2)
+    opened.settimeout(10)  # who waits for silence says how long
     return opened
 
 

@@ -70,7 +70,7 @@ class House:
 
         thread = threading.Thread(target=read, daemon=True)
         thread.start()
-        assert synced.wait(20), self.box.log
+        assert synced.wait(60), self.box.log[-3000:]
         self._threads.append(thread)
 
     def plain(self) -> Phone:

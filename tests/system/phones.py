@@ -50,6 +50,7 @@ class Baresip:
     seed: int
     mediaenc: str = ""
     authority: Authority | None = None
+    codec: str = "pcmu"
     process: subprocess.Popen[bytes] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -98,7 +99,7 @@ class Baresip:
 
     def _account(self) -> str:
         encryption = f";mediaenc={self.mediaenc}" if self.mediaenc else ""
-        return f"<sip:phone@{self._gateway()}>;regint=0;answermode=auto;audio_codecs=pcmu/8000/1{encryption}\n"
+        return f"<sip:phone@{self._gateway()}>;regint=0;answermode=auto;audio_codecs={self.codec}/8000/1{encryption}\n"
 
     def _target(self) -> str:
         """A baresip takes calls for its own account's user only; the transport it adds by itself."""

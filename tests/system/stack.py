@@ -25,6 +25,7 @@ from srtpgw.v1 import calls_pb2_grpc, sessions_pb2, sessions_pb2_grpc, system_pb
 from tests.namespaces import inside
 from tests.system.lab import wait_for
 
+READY = "ready; Ctrl-C stops"  # also its SIP edge, which is up last
 CONFIG = """
 [media]
 cores = [{core}]
@@ -128,7 +129,7 @@ def running(
         )  # fmt: skip
     stack = Stack(place, ("127.0.0.1", ng), process, space)
     try:
-        wait_for(stack.healthy, 30, stack.log)
+        wait_for(lambda: stack.healthy() and READY in stack.log(), 30, stack.log)
         yield stack
     finally:
         stack.channel.close()

@@ -16,7 +16,7 @@ from tests.system.dtls_calls import House, house, our_port, talk
 from tests.system.dtls_phone import DtlsPhone, our_fingerprint
 from tests.system.gateway import arguments, descendants
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +105,15 @@ def _lose(phone: DtlsPhone) -> None:
             pass
 
 
+def _hello(phone: DtlsPhone, old: bytes = b"") -> bytes:
+    """The next ClientHello that comes to the phone and is no copy of `old` (the same random) from its socket."""
+    phone.socket.settimeout(20)
+    while True:
+        data = phone.socket.recv(4096)
+        if data[0] == 22 and data[13] == 1 and data[27:59] != old[27:59]:
+            return data
+
+
 def _records(wire: socket.socket, phone: DtlsPhone, to: tuple[str, int]) -> list[bytes]:
     """One exchange: what came; a HelloVerifyRequest is answered, a ServerHello is kept from the phone."""
     for datagram in phone.pull():
@@ -116,9 +125,10 @@ def _records(wire: socket.socket, phone: DtlsPhone, to: tuple[str, int]) -> list
     return [data]
 
 
-def test_handshakes_in_a_process_of_their_own(tmp_path: Path) -> None:
+@pytest.mark.parametrize("late", [False, True], ids=["silent", "late"])
+def test_handshakes_in_a_process_of_their_own(tmp_path: Path, late: bool) -> None:
     """Both roles; the process dies in the middle of a handshake: its peer begins again. One that had not answered our
-    ClientHello gets another and notices nothing."""
+    ClientHello gets another and notices nothing; one whose answer to the dead process comes late does no harm by it."""
     with house(tmp_path, 31700, (31710, 31749), calls=8, more="[dtls]\nprocesses = 1\nmtu = 600") as gateway:
         for name, phone, plain, to_plain, to_phone, _ in calls(gateway):
             phone.handshake(to_phone if phone.setup == "active" else None)
@@ -128,12 +138,19 @@ def test_handshakes_in_a_process_of_their_own(tmp_path: Path) -> None:
         ((name, phone, plain, to_plain, to_phone, _), other) = calls(gateway)
         while not any(data[13] == 2 for data in _records(phone.socket, phone, to_phone)):
             pass
-        _lose(other[1])
+        old = _hello(other[1])
+        if late:
+            other[1].push(old)
         (process,) = [pid for pid in descendants(gateway.box.control.pid) if "appliance.handshakes" in arguments(pid)]
         os.kill(process, signal.SIGKILL)
         gateway.wait(lambda: "handshake_process_ended" in gateway.box.log)
         _lose(phone)
         phone.begin()
+        _hello(other[1], old)  # of the new process: lost, and repeated
+        if late:
+            for datagram in other[1].pull():
+                other[1].socket.sendto(datagram, other[4])
+            other[1].begin()
         for one in ((name, phone, plain, to_plain, to_phone), other[:-1]):
             one[1].handshake(one[4] if one[1].setup == "active" else None, seconds=10)
             talk(one[2], one[1], one[3], one[4])

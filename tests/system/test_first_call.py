@@ -45,7 +45,7 @@ def gateway(laboratory: labs.Lab, sip_programs: None) -> Iterator[Gateway]:
 
 def assert_freed(gateway: Gateway) -> None:
     """BYE frees everything: the call, its flows and contexts in the arena, its ports."""
-    limit = time.monotonic() + 5
+    limit = time.monotonic() + 20
     while gateway.used() != NOTHING and time.monotonic() < limit:
         time.sleep(0.2)
     assert gateway.used() == NOTHING

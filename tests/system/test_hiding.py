@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.system import stack
-from tests.system.parties import ACCESS, CORE, Dialog, Message, Party, dialog_of, sdp
+from tests.system.parties import ACCESS, CORE, Call, Dialog, Message, Party, dialog_of, sdp
 from tests.system.stack import Stack
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(60), pytest.mark.row("K04", "P01", "P07")]
@@ -49,7 +49,7 @@ def told(network: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def gateway(sip_programs: None) -> Iterator[Stack]:
-    with stack.running(32500, 32559, 32406, calls=8, sip=TABLES) as started:
+    with stack.running(34100, 34199, 32406, calls=8, sip=TABLES) as started:
         yield started
         assert "Traceback" not in started.log() + (started.place / "run/log/sip.log").read_text(errors="replace")
 
@@ -168,6 +168,27 @@ def test_parties_are_named_by_addresses_that_each_side_knows(parties: tuple[Part
     assert f"sip:alice@{ACCESS}2" in bye["To"]
 
 
+def test_display_names_tell_nothing_either(parties: tuple[Party, Party]) -> None:
+    """Some equipment writes its address there: in the call and within it, of either side. Each side goes on reading
+    what it wrote."""
+    alice, bob = parties
+    call = Call(alice, "bob", "display@127.0.20.2", "INVITE")
+    call.sender, call.to = f'"Alice {ACCESS}2" {call.sender}', f'"bob at {ACCESS}1" {call.to}'
+    body = sdp(f"{ACCESS}2", 40000)
+    alice.send(alice.request("INVITE", call.uri, call.sender, call.to, call.call_id, 1, body=body, branch=call.branch))
+    invite = bob.hears("INVITE")
+    assert invite["From"].startswith(f'"Alice {CORE}1"') and invite["To"].startswith(f'"bob at {CORE}1"')
+    ok = bob.answer(invite, 200, body=sdp(f"{CORE}2", 41000))
+    heard = alice.hears(200)
+    assert heard["From"] == call.sender and heard["To"].startswith(f'"bob at {ACCESS}1"')
+    dialog, back = call.dialog(heard), dialog_of(invite, ok)
+    alice.within(dialog, "ACK", number=1)
+    bob.hears("ACK")
+    done(alice, bob, dialog, "INFO")
+    bye = done(bob, alice, back, "BYE")
+    assert bye["To"] == call.sender
+
+
 def test_list_headers_keep_their_order_and_their_names(parties: tuple[Party, Party]) -> None:
     alice, bob = parties
     _, back, invite = up(alice, bob)
@@ -225,7 +246,7 @@ def test_an_answer_in_prack(parties: tuple[Party, Party]) -> None:
     answer = alice.hears(200)
     for message in (offer, first, second, answer):
         assert "c=IN IP4 127.0.0.1" in message.body
-        assert re.search(r"^m=audio 32[5-9]\d\d RTP/AVP 0", message.body, re.MULTILINE)
+        assert re.search(r"^m=audio 341\d\d RTP/AVP 0", message.body, re.MULTILINE)
     ok = bob.answer(invite, 200, tag="b1")
     alice.hears(200)
     alice.within(dialog, "ACK", number=1)

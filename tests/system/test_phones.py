@@ -55,6 +55,7 @@ match = ["10.77.2.2/32"]
 destination = "{to_phones}"
 interface = "core"
 rtp_secure_media = "{policy}"
+transcode = [{transcode}]
 """
 GCM_256, SDES_80, SDES_256 = "AEAD_AES_256_GCM", "AES_CM_128_HMAC_SHA1_80", "AES_256_CM_HMAC_SHA1_80"
 TALK_S = 7  # how long the one who calls stays
@@ -106,7 +107,7 @@ def _gateway(lab: labs.Lab, authority: Authority, policy: str = "forbidden", **s
     values = {
         "certificate": authority.issue(labs.GATEWAY["access"]), "to_core": f"sip:{labs.ADDRESS['core']}:5060",
         "to_phones": f"sip:{labs.ADDRESS['access']}:5061;transport=tls", "cleartext": "refuse",
-        "binding": "", **settings,
+        "binding": "", "transcode": "", **settings,
     }  # fmt: skip
     running = Gateway(lab, policy, settings=SETTINGS, values=values).start()
     yield running
@@ -175,6 +176,42 @@ def test_a_call_that_comes_secured_goes_on_secured(binding_phones: Gateway, auth
     assert phone.suite() == SDES_80
     assert core.suite()
     assert_freed(binding_phones)
+
+
+@pytest.fixture
+def mixed_laws(laboratory: labs.Lab, sip_programs: None, authority: Authority) -> Iterator[Gateway]:
+    """As `plain_core`, with G.711 transcoded to and from the core."""
+    yield from _gateway(laboratory, authority, phones_suite=SDES_80, transcode='"PCMA", "PCMU"')
+
+
+@pytest.mark.row("P06")
+def test_a_phone_with_a_law_alone_and_one_with_mu_law_alone(mixed_laws: Gateway, authority: Authority) -> None:
+    """PCMA over SDES on one side, PCMU over RTP on the other, speech both ways at its level, each way round; the law of
+    the core's wire is the core's."""
+    for first, codecs in ((21, ("pcma", "pcmu")), (23, ("pcmu", "pcma"))):
+        phone = Baresip(mixed_laws.lab, "access", first, "srtp-mand", authority, codec=codecs[0])
+        core = Baresip(mixed_laws.lab, "core", first + 1, codec=codecs[1])
+        listening = wire.Wire(mixed_laws.lab, "core")
+        _call(phone, core) if first == 21 else _call(core, phone)
+        listening.stop()
+        law = 0 if codecs[1] == "pcmu" else 8
+        for address in (core.address, labs.GATEWAY["core"]):
+            assert set(listening.types(address)) == {law}
+        assert phone.suite() == SDES_80
+        assert_freed(mixed_laws)
+    counters = mixed_laws.counters()
+    assert counters["transcoded"] > 4 * 50 * TALK_S / 2
+
+
+@pytest.mark.row("P06")
+def test_without_the_word_two_laws_do_not_meet(plain_core: Gateway, authority: Authority) -> None:
+    """The core refuses the offer, as it would without a gateway between."""
+    core = Baresip(plain_core.lab, "core", 25).start(TALK_S)
+    phone = Baresip(plain_core.lab, "access", 26, "srtp-mand", authority, codec="pcma").start(4, dials=True).finish()
+    core.finish()
+    assert "488" in phone.log()
+    assert "transcoded" not in {name for name, count in plain_core.counters().items() if count}
+    assert_freed(plain_core)
 
 
 @pytest.fixture

@@ -18,8 +18,8 @@ from appliance.sip_edge.ksr.rules.masking import Mask
 from tests.system import kamailio_rig
 from tests.system.kamailio_rig import Edge
 from tests.system.lab import wait_for
-from tests.system.parties import ACCESS, CORE, Party
-from tests.system.two_sides import Place, done, made, parties, running, up
+from tests.system.parties import ACCESS, CORE, Dialog, Party
+from tests.system.two_sides import Place, anew, done, parties, running, up
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(60), pytest.mark.row("K04", "K05")]
 
@@ -45,8 +45,7 @@ def test_a_restart_in_mid_call(tmp_path: Path, both: tuple[Party, Party]) -> Non
     with running(tmp_path / "edge", at, alice, bob) as edge:
         _, back = up(alice, bob)
         edge.stop(signal.SIGKILL)
-        edge = made(tmp_path / "edge", at, alice, bob)
-        edge.start()
+        anew(edge, tmp_path / "edge", at, alice, bob)
         path = tmp_path / "edge" / "state" / "sip" / "mask.key"
         assert path.stat().st_mode & 0o777 == 0o600
         done(bob, alice, back, "BYE")
@@ -65,8 +64,7 @@ def test_a_changed_key(tmp_path: Path, both: tuple[Party, Party]) -> None:
         edge.stop(signal.SIGKILL)
         changed = {"mask_key_file": str(second), "previous_key_file": str(first)}
         at = Place(PORT, tables={"sip_topology": changed})
-        edge = made(tmp_path / "edge", at, alice, bob)
-        edge.start()
+        anew(edge, tmp_path / "edge", at, alice, bob)
         for hidden in (first, second):
             assert hidden.read_text() not in edge.log()
 
@@ -95,8 +93,7 @@ def test_a_changed_key(tmp_path: Path, both: tuple[Party, Party]) -> None:
         edge.stop()
         long_ago = time.time() - 100_000
         os.utime(first, (long_ago, long_ago))
-        edge = made(tmp_path / "edge", at, alice, bob)
-        edge.start()
+        anew(edge, tmp_path / "edge", at, alice, bob)
         bob.within(dialogs[3][1], "BYE")
         assert alice.silent("BYE")
 
@@ -110,8 +107,7 @@ def test_a_key_of_our_own_is_changed(tmp_path: Path, both: tuple[Party, Party]) 
         wait_for(lambda: saved(edge) == 2, 5, "dialogs are saved each second")
         edge.stop(signal.SIGKILL)
         mask_keys.rotate(kamailio_rig.settings(place, PORT))
-        edge = made(place, at, alice, bob)
-        edge.start()
+        anew(edge, place, at, alice, bob)
         done(bob, alice, there, "INFO")
         done(alice, bob, here, "BYE")
         edge.rpc("dlg.terminate_dlg", first.call_id, tag(first.local), tag(first.remote))
@@ -122,6 +118,46 @@ def test_a_key_of_our_own_is_changed(tmp_path: Path, both: tuple[Party, Party]) 
         _, fresh = up(alice, bob)
         assert not fresh.call_id.startswith(there.call_id[:7])
         done(bob, alice, fresh, "BYE")
+
+
+def test_a_dialog_that_the_edge_does_not_know(tmp_path: Path, both: tuple[Party, Party]) -> None:
+    """Its record is lost with the disk, the key is not: whatever goes on in it, from either side, accepted and refused,
+    shows nobody an address of the other side; the tags, which say which dialog it is, stay."""
+    alice, bob = both
+    path = key(tmp_path / "key")
+    at = Place(PORT, tables={"sip_topology": {"mask_key_file": str(path)}})
+    with running(tmp_path / "edge", at, alice, bob) as edge:
+        here, there = up(alice, bob)
+        here.local = here.local.replace("<", f'"Alice of {ACCESS}2" <')
+        uri, _, its_tag = there.remote.replace("<", "").replace(">", "").partition(";tag=")
+        there.remote = f'"Alice behind {CORE}1" <{uri}>;tag={its_tag}'
+        edge.stop(signal.SIGKILL)
+        Path(edge.config.database).unlink()
+        anew(edge, tmp_path / "edge", at, alice, bob)
+        alice.extra = [f"X-Seen-By: {ACCESS}7"]
+        bob.extra = [f"X-Seen-By: {CORE}7"]
+        for sender, receiver, dialog in ((alice, bob, here), (bob, alice, there)):
+            for method, status in (("INFO", 200), ("OPTIONS", 200), ("UPDATE", 200), ("NOTIFY", 481), ("REFER", 202)):
+                request = done(sender, receiver, dialog, method, status)
+                assert (tag(request["From"]), tag(request["To"])) == (tag(dialog.local), tag(dialog.remote))
+            again(sender, receiver, dialog)
+        done(bob, alice, there, "BYE")
+    for party, hidden in ((alice, CORE), (bob, ACCESS)):
+        assert not [message.text for message in party.heard if hidden in message.text]
+
+
+def again(sender: Party, receiver: Party, dialog: Dialog) -> None:
+    """A re-INVITE that is accepted, and one that is refused."""
+    for status in (200, 488):
+        branch = sender.within(dialog, "INVITE")
+        receiver.answer(receiver.hears("INVITE"), status)
+        assert sender.hears(status)["From"] == dialog.local
+        if status == 200:
+            sender.within(dialog, "ACK", number=dialog.number)
+        else:
+            sender.send(sender.request("ACK", dialog.target, dialog.local, dialog.remote, dialog.call_id,
+                                       dialog.number, branch=branch))  # fmt: skip
+        receiver.hears("ACK")
 
 
 def saved(edge: Edge) -> int:
@@ -146,5 +182,8 @@ def test_two_edges_with_one_key(tmp_path: Path, both: tuple[Party, Party]) -> No
         for party, network in ((alice, ACCESS), (bob, CORE)):
             party.edge = (f"{network}11", PORT)
         done(alice, bob, here, "INFO")
-        done(bob, alice, there, "BYE")
+        bye = done(bob, alice, there, "BYE")
+        assert f"sip:alice@{ACCESS}2" in bye["To"]
+        for party, hidden in ((alice, CORE), (bob, ACCESS)):  # also of who the parties are, which this edge never knew
+            assert not [message.text for message in party.heard if hidden in message.text]
         first.start()

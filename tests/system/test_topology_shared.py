@@ -12,7 +12,7 @@ import pytest
 
 from tests.system import databases
 from tests.system.kamailio_rig import Edge
-from tests.system.parties import ACCESS, CORE, Party
+from tests.system.parties import ACCESS, CORE, Dialog, Message, Party
 from tests.system.two_sides import Place, done, made, parties, running, up
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(90), pytest.mark.row("K04", "K06")]
@@ -47,22 +47,23 @@ def test_a_dialog_outlives_its_edge(tmp_path: Path, both: tuple[Party, Party], t
         edge.stop(signal.SIGKILL)
         edge.start()
         _quiet(tables, edge)
-        done(bob, alice, calls[0][1], "INFO")
+        _named(done(bob, alice, calls[0][1], "INFO"), calls[0][0])
+        _named(done(alice, bob, calls[0][0], "INFO"), calls[0][1])
         done(bob, alice, calls[0][1], "BYE")
         edge.stop(signal.SIGKILL)
 
         other = made(tmp_path / "two", one, alice, bob)
         other.start()
         try:
-            done(alice, bob, calls[1][0], "INFO")
-            done(bob, alice, calls[1][1], "BYE")
+            _named(done(alice, bob, calls[1][0], "INFO"), calls[1][1])
+            _named(done(bob, alice, calls[1][1], "BYE"), calls[1][0])
         finally:
             other.stop()
 
         elsewhere = Place(PORT, 11, {**tables, "sip_topology": {**tables["sip_topology"], "aliases": one.sockets}})
         with running(tmp_path / "three", elsewhere, alice, bob):
             alice.edge, bob.edge = (f"{ACCESS}11", PORT), (f"{CORE}11", PORT)
-            done(alice, bob, calls[2][0], "BYE")
+            _named(done(alice, bob, calls[2][0], "BYE"), calls[2][1])
         edge.start()
     _hidden(alice, bob)
 
@@ -75,6 +76,12 @@ def _hidden(alice: Party, bob: Party) -> None:
             assert hidden not in text, message.text
             assert len(message.all("Via")) <= 1
             assert not message.all("Record-Route")
+
+
+def _named(request: Message, dialog: Dialog) -> None:
+    """The parties are as the receiver knows them, who never knew them otherwise: the route itself tells (uac)."""
+    for header, known in (("From", dialog.remote), ("To", dialog.local)):
+        assert request[header].replace("<", "").replace(">", "") == known.replace("<", "").replace(">", "")
 
 
 def _quiet(tables: dict[str, Any], edge: Edge) -> None:

@@ -1,5 +1,5 @@
 """A phone that registers over WebSocket (RFC 7118) is called in its session, though its Contact names nobody; what
-media it is offered follows from there (rows I09, G06, L01). What a browser makes of it is in test_webrtc_browser.py.
+media it is offered follows from there (rows I09, G06, L01). What a browser makes of it is in webrtc/test_browser.py.
 """
 
 from __future__ import annotations

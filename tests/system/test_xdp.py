@@ -195,3 +195,26 @@ def test_two_workers_share_the_queues(tmp_path: Path) -> None:
         assert sum(one.get("ring_received", 0) for one in found) == sum(one["ring_sent"] for one in found) == 400
         given = sum(one.get("handed_over", 0) for one in found)
         assert given == sum(one.get("taken_over", 0) for one in found)
+
+
+@pytest.mark.row("P08")
+def test_an_interface_with_ports_of_its_own(tmp_path: Path) -> None:
+    """Another range, and narrower, on the second address: calls of both workers go through the rings, and what is sent
+    there to a port of the first one's range stays the kernel's."""
+    own = FIRST_PORT + 100
+    interfaces = [{"name": "four", "address": HERE[4]}, {"name": "six", "address": HERE[6], "ports": [own, own + 15]}]
+    with Veth(queues=4) as veth, gateway(veth, tmp_path, cores=[0, 1], interfaces=interfaces) as running:
+        for worker in (0, 1):
+            running.call(4, 6, worker)
+            assert running.ports["bob"][1] == own + 8 * worker + 2
+            talk(running, count=100)
+            if worker == 1:
+                foreign = inside(veth.gateway, lambda: endpoint(HERE[6], FIRST_PORT + 2))
+                running.bob.sendto(b"not ours", (HERE[6], FIRST_PORT + 2))
+                assert foreign.recv(100) == b"not ours"
+            running.alice.close()
+            running.bob.close()
+        time.sleep(0.05)
+        found = [running.counters(worker) for worker in (0, 1)]
+        assert [one["forwarded"] for one in found] == [200, 200]
+        assert sum(one.get("ring_received", 0) for one in found) == sum(one["ring_sent"] for one in found) == 400

@@ -141,14 +141,16 @@ class Stream:
         return self.sequence - self.first, [packet for packet in opened if isinstance(packet, bytes)]
 
 
-def account(running: XdpGateway, sent: int, heard: list[bytes]) -> None:
-    """Nothing came twice; what is missing has a name."""
+def account(running: XdpGateway, sent: int, heard: list[bytes], kills: list[int]) -> None:
+    """Nothing came twice; what is missing has a name. `kills`: sequence numbers at which the worker was killed."""
     counters = running.counters()
-    assert balanced(counters, DROPS), counters
+    missing = sorted(set(range(sent)) - {int.from_bytes(packet[2:4]) for packet in heard})
+    where = f"not heard: {missing}, killed at {kills}, {counters}"
+    assert balanced(counters, DROPS), where
     assert len(set(heard)) == len(heard)
     lost = sum(counters.get(name, 0) for name in ("ring_lost", "overflows", "interrupted", *DROPS))
-    assert counters["received"] + counters.get("ring_lost", 0) + counters.get("overflows", 0) == sent, counters
-    assert sent - len(heard) <= lost, counters
+    assert counters["received"] + counters.get("ring_lost", 0) + counters.get("overflows", 0) == sent, where
+    assert sent - len(heard) <= lost, where
 
 
 @MODES
@@ -232,14 +234,16 @@ def test_killed_worker_goes_on_with_the_same_rings(veth: Veth, tmp_path: Path, m
     with gateway(veth, tmp_path, xdp_mode=mode) as running:
         running.call()
         stream = Stream(running)
+        kills = []
         for _ in range(5):
             pid = running.worker_pid()
+            kills.append(stream.sequence)
             os.kill(pid, signal.SIGKILL)
             wait_for(lambda gone=pid: running.worker_pid() not in (0, gone), 10)
             wait_for(lambda: running.plane.worker(0).state == "run", 10)
             time.sleep(1.05)  # a shorter life would let the next one wait
         sent, heard = stream.end()
-        account(running, sent, heard)
+        account(running, sent, heard, kills)
         assert running.counters()["ring_received"] > 0
 
 

@@ -15,20 +15,24 @@ from tests.system.targets import HOST, header, response
 
 @dataclass(eq=False)
 class TlsPeer:
-    """Answers what it is asked with 200, over as many connections as come. `asks`: for a certificate of this file."""
+    """Answers what it is asked with 200, over as many connections as come. `own`: None: TCP; `asks`: for a certificate
+    of this file; `invite`: the status of an INVITE."""
 
     port: int
-    own: Certificate
+    own: Certificate | None
     asks: str = ""
     host: str = HOST
     heard: list[str] = field(default_factory=list)
     names: list[str | None] = field(default_factory=list)  # server names that it was asked for
     shown: list[str] = field(default_factory=list)  # common names of certificates that it was shown
+    sources: list[str] = field(default_factory=list)  # addresses that connected
     connections: int = 0
+    invite: int = 200
 
     def __post_init__(self) -> None:
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._context.load_cert_chain(self.own.chain, self.own.key)
+        if self.own is not None:
+            self._context.load_cert_chain(self.own.chain, self.own.key)
         if self.asks:
             self._context.verify_mode = ssl.CERT_REQUIRED
             self._context.load_verify_locations(self.asks)
@@ -55,10 +59,12 @@ class TlsPeer:
     def _serve(self, raw: socket.socket) -> None:
         with contextlib.suppress(OSError, ssl.SSLError):
             raw.settimeout(20)
-            link = self._context.wrap_socket(raw, server_side=True)
+            link = raw if self.own is None else self._context.wrap_socket(raw, server_side=True)
             self._links.append(link)
+            self.sources.append(link.getpeername()[0])
             self.connections += 1
-            self.shown += filter(None, [_common_name(link.getpeercert())])
+            if isinstance(link, ssl.SSLSocket):
+                self.shown += filter(None, [_common_name(link.getpeercert())])
             text = ""
             while octets := link.recv(65535):
                 text += octets.decode()
@@ -66,13 +72,15 @@ class TlsPeer:
                     message, text = text.split("\r\n\r\n", 1)
                     self._answer(link, message + "\r\n\r\n")
 
-    def _answer(self, link: ssl.SSLSocket, message: str) -> None:
+    def _answer(self, link: socket.socket, message: str) -> None:
         self.heard.append(message)
-        if message.split(" ", 1)[0] in ("ACK", "SIP/2.0"):
+        method = message.split(" ", 1)[0]
+        if method in ("ACK", "SIP/2.0"):
             return
         assert header(message, "Content-Length") in ("", "0")
-        contact = f"Contact: <sip:callee@{self.host}:{self.port};transport=tls>\r\n"
-        link.sendall(response(message, 200, contact).encode())
+        transport = "tls" if self.own else "tcp"
+        contact = f"Contact: <sip:callee@{self.host}:{self.port};transport={transport}>\r\n"
+        link.sendall(response(message, self.invite if method == "INVITE" else 200, contact).encode())
 
 
 def _common_name(certificate: Any) -> str:

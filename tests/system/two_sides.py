@@ -49,11 +49,17 @@ def made(place: Path, at: Place, alice: Party, bob: Party, longest_s: int = 0) -
     return Edge(config, place / "kamailio.log")
 
 
+def anew(edge: Edge, place: Path, at: Place, alice: Party, bob: Party) -> None:
+    """The same edge, started with what its settings say now; `running` stops it."""
+    edge.config = made(place, at, alice, bob).config
+    edge.start()
+
+
 @contextmanager
 def running(place: Path, at: Place, alice: Party, bob: Party, longest_s: int = 0) -> Iterator[Edge]:
     edge = made(place, at, alice, bob, longest_s)
-    edge.start()
     try:
+        edge.start()
         yield edge
     finally:
         edge.stop()

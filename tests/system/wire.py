@@ -34,11 +34,19 @@ class Wire:
 
     def payloads(self, sender: str) -> list[bytes]:
         """Payloads of the RTP packets (type PCMU) that `sender` sent, in order; with SRTP, ciphertext and tag."""
+        return [packet[RTP_HEADER:] for packet in self._packets(sender) if packet[1] & 0x7F == PCMU]
+
+    def types(self, sender: str) -> list[int]:
+        """Payload types of the RTP packets that `sender` sent, in order."""
+        kinds = (packet[1] & 0x7F for packet in self._packets(sender))
+        return [kind for kind in kinds if not 64 <= kind < 96]  # those are RTCP
+
+    def _packets(self, sender: str) -> list[bytes]:
         fields = ["-T", "fields", "-e", "udp.payload"]
         words = ["tshark", "-r", str(self._file), "-Y", f"ip.src == {sender} && udp", *fields]
         done = subprocess.run(words, capture_output=True, text=True, check=True, timeout=30)
         packets = [bytes.fromhex(line.replace(":", "")) for line in done.stdout.split()]
-        return [packet[RTP_HEADER:] for packet in packets if packet[0] == 0x80 and packet[1] & 0x7F == PCMU]
+        return [packet for packet in packets if packet[0] == 0x80]
 
 
 def pcmu(payloads: list[bytes]) -> Sound:

@@ -82,12 +82,16 @@ class XdpGateway:
         command += [sys.executable, "-m", "kernels.control.holder", str(file)]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(command, stderr=log)
-        wait_for(lambda: "media holder ready" in self.log.read_text() or self.process.poll() is not None, 60)
-        assert self.process.poll() is None, self.log.read_text()
-        self.control = XdpControl(path)
-        self.plane = self.control.plane
-        if configuration["interfaces"][-1]["name"] == "six":
-            self.set_next_hops()
+        try:
+            wait_for(lambda: "media holder ready" in self.log.read_text() or self.process.poll() is not None, 60)
+            assert self.process.poll() is None, self.log.read_text()
+            self.control = XdpControl(path)
+            self.plane = self.control.plane
+            if configuration["interfaces"][-1]["name"] == "six":
+                self.set_next_hops()
+        except BaseException:
+            self.end()
+            raise
 
     def set_next_hops(self, **changes: Any) -> None:
         device = self.veth.link(self.veth.gateway, "media")
@@ -98,17 +102,17 @@ class XdpGateway:
     def call(self, a: int = 4, b: int = 4, worker: int = 0) -> None:
         """Alice (plain, family a) and Bob (secure, family b) through a worker."""
         name = {4: "four", 6: "six"}
-        port = self.plane.info.interfaces["four"].ports[worker].start
+        port, other = (self.plane.info.interfaces[name[family]].ports[worker].start for family in (a, b))
         common: dict[str, Any] = {"rtp": True, "rtcp": True, "latching": "off"}
         commands: list[Command] = [
             InstallCrypto(0, CM128, master_key(0), False),
             InstallCrypto(1, CM128, master_key(1), True),
             InstallFlow(0, name[a], port, remote=(FAR[a], ALICE), rtp_partner=1, rtcp_partner=1, **common),
-            InstallFlow(1, name[b], port + 2, remote=(FAR[b], BOB), rtp_partner=0, rtcp_partner=0, receive=0, send=1,
+            InstallFlow(1, name[b], other + 2, remote=(FAR[b], BOB), rtp_partner=0, rtcp_partner=0, receive=0, send=1,
                         secure=True, **common),
         ]  # fmt: skip
         assert self.control.do(*commands, worker=worker) == [0, 0, 0, 0]
-        self.ports = {"alice": (HERE[a], port), "bob": (HERE[b], port + 2)}
+        self.ports = {"alice": (HERE[a], port), "bob": (HERE[b], other + 2)}
         self.alice = inside(self.veth.far, lambda: endpoint(FAR[a], ALICE))
         self.bob = inside(self.veth.far, lambda: endpoint(FAR[b], BOB))
         self.bob_opens, self.bob_seals = session(master_key(1), send=False), session(master_key(0), send=True)

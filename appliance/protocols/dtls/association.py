@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterable
 
 from OpenSSL import SSL
 
 from appliance.calls.media import Address, DtlsMedia, Fingerprint
 from appliance.protocols.dtls import contexts, failures, fingerprints, keys, records
+from appliance.protocols.dtls.answer import Answer
 from appliance.protocols.dtls.flight import Flight
 from appliance.protocols.dtls.gate import Admitted, Gate
 from appliance.protocols.dtls.outputs import NOTHING, Failed, KeysReady, Outputs, Reason
 
 HANDSHAKE_S = 30.0  # from the first datagram to the end
 ALERT_PATIENCE_S = 1.0  # a plaintext alert may be forged: it counts when the handshake does not go on
+DOUBT_S = 1.0  # a server's flight whose signature we cannot check: it counts when no other one comes
 LINGER_S = 30.0  # a peer that did not get our last flight repeats its own so long
-_READ = 8_192  # octets at a time: pyOpenSSL makes and clears a buffer of that size
+_READ = 8_192  # octets at a time: pyOpenSSL makes a buffer of that size; a flight of ours with P-256 has 1,200
 
 
 class Association:
@@ -34,12 +37,15 @@ class Association:
         self._certificate = wish.certificate
         self._legacy = wish.legacy
         self._expected = tuple(wish.fingerprints)
+        self._matched: Fingerprint | None = None  # of them, the one that the peer's certificate has
         self._cookie, self._mtu = cookie, mtu
         self._listened = self._client or not cookie
         self._gate, self._flight = Gate(client=self._client), Flight()
         self._connection: SSL.Connection | None = None
         self._deadline: float | None = None  # of the handshake, then of the lingering
         self._alert: tuple[int, float] | None = None  # description, and when it counts
+        self._answer: Answer | None = None  # of the server; None: we are that, or it may be of an old version
+        self._doubt: float | None = None  # when a flight of it counts that cannot be checked
         self._answered = -1  # newest handshake message of the peer when our last flight was made
         self._peer = b""  # its certificate
         self._refused: Failed | None = None  # by `judge`
@@ -49,8 +55,14 @@ class Association:
     @property
     def next_timeout(self) -> float | None:
         """When `timeout` wants to be called; calling it early or late does no harm."""
-        wanted = (self._deadline, self._flight.due, self._alert[1] if self._alert else None)
-        return min((when for when in wanted if when is not None), default=None)
+        when = self._deadline
+        if self._flight.due is not None and (when is None or self._flight.due < when):
+            when = self._flight.due
+        if self._alert is not None and (when is None or self._alert[1] < when):
+            when = self._alert[1]
+        if self._doubt is not None and (when is None or self._doubt < when):
+            when = self._doubt
+        return when
 
     @property
     def begun(self) -> bool:
@@ -86,14 +98,28 @@ class Association:
             return NOTHING
         if self._connection is None and not self._accept(admitted, now):
             return self._impossible(now)
-        assert self._connection is not None
-        self._connection.bio_write(admitted.data)
-        if not self._listened and not self._listen():
-            return NOTHING
-        given = self._step(now)
+        data = admitted.data if self._answer is None else self._believed(self._answer, admitted.data, now)
+        given = self._read(data, now) if data else NOTHING
         if not given.datagrams and given.event is None and admitted.oldest is not None:
             return Outputs(self._flight.answer(now) if admitted.oldest <= self._answered else ())
         return given
+
+    def _read(self, data: bytes, now: float) -> Outputs:
+        assert self._connection is not None
+        self._connection.bio_write(data)
+        if not self._listened and not self._listen():
+            return NOTHING
+        return self._step(now)
+
+    def _believed(self, answer: Answer, data: bytes, now: float) -> bytes:
+        """Of a datagram of the server, what OpenSSL may see."""
+        taken = answer.take(data)
+        self._gate.bounded = answer.good
+        if answer.good:
+            self._doubt = None
+        elif answer.doubtful and self._doubt is None:
+            self._doubt = now + DOUBT_S
+        return taken
 
     def timeout(self, now: float) -> Outputs:
         """Whatever is due: a flight again, the end of patience, the end of what is kept."""
@@ -103,9 +129,15 @@ class Association:
             self._deadline, self._flight = None, Flight()
         if self._alert is not None and now >= self._alert[1]:
             return self._fail(failures.from_alert(self._alert[0]), now)
+        if self._doubt is not None and self._answer is not None and now >= self._doubt:
+            self._doubt = None
+            return self._read(self._answer.believe(), now)
         if self._connection is not None and self._flight.due is not None and now >= self._flight.due:
             self._renew(self._connection)
-        return Outputs(self._flight.repeat(now))
+        again = self._flight.repeat(now)
+        if again:
+            self._gate.relent()
+        return Outputs(again)
 
     def _renew(self, connection: SSL.Connection) -> None:
         """A server that has had our Finished, and whose reply was lost, takes no second record of that number for a
@@ -120,23 +152,29 @@ class Association:
     def expect(self, fingerprints: Iterable[Fingerprint], now: float) -> Outputs:
         """What the peer's certificate has to match is known now."""
         self._expected = tuple(fingerprints)
+        self._match()
         held, self._held = self._held, None
         if not self._expected or held is None:
             self._held = held
             return NOTHING
-        matched = self._match()
-        if matched is None:
+        if self._matched is None:
             return Outputs(self._farewell, _mismatch(self._expected))
-        return Outputs((), KeysReady(held.suite, held.send, held.receive, matched))
+        return Outputs((), KeysReady(held.suite, held.send, held.receive, self._matched))
 
     # ---------------------------------------------------------------- the handshake
+
+    @property
+    def content(self) -> bool:
+        """`judge` has been asked, and has nothing against the certificate."""
+        return bool(self._peer) and self._refused is None
 
     def judge(self, certificate: bytes, *, weak: bool) -> bool:
         """OpenSSL asks, before anything depends on it; a wrong one gets an alert (mission.md row D03)."""
         self._peer = certificate
+        self._match()
         if weak and not self._legacy:
             self._refused = Failed(Reason.WEAK_CERTIFICATE, "the peer's key is too short")
-        elif self._expected and self._match() is None:
+        elif self._expected and self._matched is None:
             self._refused = _mismatch(self._expected)
         return self._refused is None
 
@@ -163,7 +201,7 @@ class Association:
         if self._context is None or (self._expected and not fingerprints.deciding(self._expected)):
             return False
         self._connection = contexts.connection(self._context, self._certificate)
-        self._connection.set_app_data(self)
+        self._connection.set_app_data(weakref.proxy(self))  # 90 KiB go with us, not with the next full collection
         self._connection.set_ciphertext_mtu(self._mtu)
         if self._client:
             self._connection.set_connect_state()
@@ -194,6 +232,8 @@ class Association:
                 return NOTHING
             self._alert = None
             self._answered = self._gate.newest
+            if self._client and self._answer is None and not self._legacy and (hello := records.hello(flight[0])):
+                self._answer, self._gate.bounded = Answer(hello.random), False
             return Outputs(self._flight.send(flight, now, repeat=True))
         except SSL.Error as error:
             return self._fail(self._refused or failures.from_openssl(error), now)
@@ -208,7 +248,7 @@ class Association:
             return self._fail(Failed(Reason.NO_MASTER_SECRET, "RFC 7627 is required"), now, flight)
         material = connection.export_keying_material(keys.EXPORTER_LABEL, keys.octets(suite))
         send, receive = keys.split(suite, material, client=self._client)
-        matched = self._match()
+        matched = self._matched
         if self._expected and matched is None:  # told after the certificate had come
             return self._fail(_mismatch(self._expected), now, flight)
         ready = KeysReady(suite.name, send, receive, matched or fingerprints.of(self._peer))
@@ -220,15 +260,18 @@ class Association:
     def _written(self, connection: SSL.Connection) -> tuple[bytes, ...]:
         written = b""
         try:
-            while True:
-                written += connection.bio_read(_READ)
+            written = found = connection.bio_read(_READ)
+            while len(found) == _READ:
+                found = connection.bio_read(_READ)
+                written += found
         except SSL.WantReadError:
-            return records.pack(written, self._mtu)
+            pass
+        return records.pack(written, self._mtu)
 
     # ---------------------------------------------------------------- its end
 
-    def _match(self) -> Fingerprint | None:
-        return fingerprints.match(self._peer, self._expected) if self._peer else None
+    def _match(self) -> None:
+        self._matched = fingerprints.match(self._peer, self._expected) if self._peer else None
 
     def _fail(self, failed: Failed, now: float, flight: tuple[bytes, ...] = ()) -> Outputs:
         """The peer is told: by the alert that OpenSSL wrote, or by close_notify when it found nothing wrong."""
@@ -247,7 +290,7 @@ class Association:
     def _end(self, last: tuple[bytes, ...], now: float) -> tuple[bytes, ...]:
         """`last`: the flight that is kept. Gives it as it goes out."""
         self._free()
-        self._alert = None
+        self._alert = self._doubt = None
         self.ended, self._deadline = now, now + LINGER_S
         return self._flight.send(last, now, repeat=False)
 

@@ -37,11 +37,12 @@ class CookieFront:
 
     def _cookie(self, source: Address, epoch: int) -> bytes:
         message = f"{source.host} {source.port}".encode()
-        return hmac.digest(self._key(epoch), message, "sha256")[:OCTETS]
+        return hashlib.blake2b(message, key=self._key(epoch), digest_size=OCTETS).digest()
 
     def _key(self, epoch: int) -> bytes:
         """Rotated: the key of an epoch is derived from the secret, so nothing has to be told to anybody."""
         if epoch not in self._keys:
             self._keys = {e: key for e, key in self._keys.items() if e == epoch - 1}
-            self._keys[epoch] = hmac.digest(self._secret, epoch.to_bytes(8, "big", signed=True), hashlib.sha256)
+            number = epoch.to_bytes(8, "big", signed=True)
+            self._keys[epoch] = hashlib.blake2b(number, key=self._secret, digest_size=32).digest()
         return self._keys[epoch]

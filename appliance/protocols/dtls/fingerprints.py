@@ -23,6 +23,9 @@ def of(certificate: bytes, hash_name: str = DEFAULT_HASH) -> Fingerprint:
 
 def deciding(listed: Iterable[Fingerprint]) -> tuple[Fingerprint, ...]:
     """Those of the strongest hash that is listed; the others say nothing (section 5.1). Empty: none is usable."""
+    listed = tuple(listed)
+    if len(listed) == 1:  # as nearly always
+        return listed if listed[0].hash.lower() in HASHES else ()
     usable: dict[str, list[Fingerprint]] = {}
     for fingerprint in listed:
         usable.setdefault(fingerprint.hash.lower(), []).append(fingerprint)

@@ -28,6 +28,7 @@ class Flight:
         self._next: int | None = None  # number of the next plaintext record; None: OpenSSL's, we have repeated nothing
         self._first = self._last = 0.0
         self._waits: Sequence[float] = ()
+        self._waited = 0  # of them
         self._answers = 0
 
     def send(self, datagrams: tuple[bytes, ...], now: float, *, repeat: bool) -> tuple[bytes, ...]:
@@ -35,7 +36,7 @@ class Flight:
         self._datagrams = datagrams
         self._first = now
         self._answers = MOST_ANSWERS
-        self._waits = REPEATS_S if repeat else ()
+        self._waits, self._waited = REPEATS_S if repeat else (), 0
         self._mark(now)
         return datagrams if self._next is None else self._numbered()
 
@@ -63,8 +64,9 @@ class Flight:
 
     def _mark(self, now: float) -> None:
         self._last = now
-        self._waits = [wait for wait in self._waits if self._first + wait > now]
-        self.due = self._first + self._waits[0] if self._waits else None
+        while self._waited < len(self._waits) and self._first + self._waits[self._waited] <= now:
+            self._waited += 1
+        self.due = self._first + self._waits[self._waited] if self._waited < len(self._waits) else None
 
     def _numbered(self) -> tuple[bytes, ...]:
         """OpenSSL's numbers, or higher ones where those have been used: it knows nothing of our repeating."""

@@ -3,22 +3,22 @@ remember more than a handshake needs, are taken out here."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from appliance.protocols.dtls import records
-from appliance.protocols.dtls.records import ContentType, Record
+from appliance.protocols.dtls.records import ContentType
 
 LONGEST_MESSAGE = 16_384  # octets: a chain of certificates; OpenSSL sets so much aside at the first fragment
 HIGHEST_SEQUENCE = 20  # of a handshake message; a handshake with everything has half as many
 PLAINTEXT_RECORDS = 512  # in one association
 ENCRYPTED_RECORDS = 32  # OpenSSL keeps those that come early, 17 KiB each
 LONGEST_ENCRYPTED = 512  # octets: Finished, an alert
+AGAIN = 4  # of either kind, with each repetition of ours: who used the room up does not shut out the peer for good
 FATAL = 2
 CLOSE_NOTIFY = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Admitted:
+class Admitted(NamedTuple):
     """`data`: the records to be read. `alert`: what a plaintext alert said. `oldest`: lowest number of its handshake
     messages; None: there are none."""
 
@@ -32,7 +32,8 @@ class Gate:
 
     def __init__(self, *, client: bool) -> None:
         self.newest = -1  # highest number of a handshake message that was let in
-        self._client = client
+        self.bounded = True  # false: `Answer` keeps what comes, and has bounds of its own
+        self._not_for_us = _FROM_CLIENT if client else _FROM_SERVER
         self._plaintext = PLAINTEXT_RECORDS
         self._encrypted = ENCRYPTED_RECORDS
 
@@ -41,35 +42,44 @@ class Gate:
         sequences: list[int] = []
         alert = None
         for record in records.records(datagram):
-            if record.epoch:
-                if len(record.data) <= LONGEST_ENCRYPTED and self._encrypted:
-                    self._encrypted -= 1
-                    parts.append(record.data)
-            elif record.type == ContentType.ALERT:
+            kind, epoch, _, data = record
+            if epoch:
+                if len(data) <= LONGEST_ENCRYPTED and self._encrypted:
+                    self._encrypted -= self.bounded
+                    parts.append(data)
+            elif kind == _ALERT:
                 alert = _fatal(record.payload) if alert is None else alert
-            elif self._plaintext and (found := self._readable(record)) is not None:
-                self._plaintext -= 1
-                sequences += found
-                parts.append(record.data)
-        self.newest = max(self.newest, *sequences) if sequences else self.newest
-        return Admitted(b"".join(parts), alert, min(sequences, default=None))
+            elif self._plaintext and self._readable(kind, data, sequences):
+                self._plaintext -= self.bounded
+                parts.append(data)
+        if not sequences:
+            return Admitted(b"".join(parts), alert, None)
+        self.newest = max(self.newest, *sequences)
+        return Admitted(b"".join(parts), alert, min(sequences))
 
-    def _readable(self, record: Record) -> list[int] | None:
-        """Numbers of the messages in a plaintext record that may pass."""
-        if record.type == ContentType.CHANGE_CIPHER_SPEC:
-            return []
-        if record.type != ContentType.HANDSHAKE:
-            return None  # application data without keys
-        sequences = []
-        for message in records.messages(record.payload):
+    def relent(self) -> None:
+        """We have sent a flight again: there is room for what answers it."""
+        self._plaintext, self._encrypted = max(self._plaintext, AGAIN), max(self._encrypted, AGAIN)
+
+    def _readable(self, kind: int, data: bytes, sequences: list[int]) -> bool:
+        """Whether a plaintext record may pass; the numbers of its messages are added then."""
+        if kind == _CHANGE_CIPHER_SPEC:
+            return data[records.RECORD_HEADER :] == b"\1"  # anything else would be the end (RFC 5246 section 7.1)
+        if kind != _HANDSHAKE:
+            return False  # application data without keys
+        found = records.messages(data, records.RECORD_HEADER)
+        for message in found:
             if message is None or message.length > LONGEST_MESSAGE or message.sequence > HIGHEST_SEQUENCE:
-                return None
-            if message.type in (_FROM_CLIENT if self._client else _FROM_SERVER):
-                return None
-            sequences.append(message.sequence)
-        return sequences or None
+                return False
+            if message.type in self._not_for_us:
+                return False
+        sequences += [message.sequence for message in found if message]
+        return bool(found)
 
 
+_ALERT, _CHANGE_CIPHER_SPEC, _HANDSHAKE = (
+    int(kind) for kind in (ContentType.ALERT, ContentType.CHANGE_CIPHER_SPEC, ContentType.HANDSHAKE)
+)
 _FINISHED = 20  # never in plaintext
 _FROM_CLIENT = frozenset({1, 15, 16, _FINISHED})  # ClientHello, CertificateVerify, ClientKeyExchange
 # HelloRequest, ServerHello, HelloVerifyRequest, ticket, ServerKeyExchange, CertificateRequest, ServerHelloDone

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from appliance.calls.media import ContextSpec, MasterKey
 from appliance.protocols.srtp import suites
@@ -19,6 +20,7 @@ def offered(names: Iterable[str]) -> tuple[Suite, ...]:
     return tuple(suite for suite in wanted if suite and suite.openssl_profile)
 
 
+@lru_cache(maxsize=16)
 def by_profile(name: str) -> Suite | None:
     """The suite that OpenSSL calls so; None for "": nothing was negotiated."""
     return next((suite for suite in suites.SUITES if name and suite.openssl_profile == name), None)

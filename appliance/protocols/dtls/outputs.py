@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from appliance.calls.media import ContextSpec, Fingerprint
 
@@ -42,8 +43,7 @@ class Failed:
     detail: str = ""  # for operators; never keys
 
 
-@dataclass(frozen=True, slots=True)
-class Outputs:
+class Outputs(NamedTuple):
     """`datagrams` are for the peer, in order, each at most the MTU. An association gives one event in its life."""
 
     datagrams: tuple[bytes, ...] = ()

@@ -3,10 +3,10 @@ that knows their layout is here: DTLS 1.3 (RFC 9147 section 4) has another one, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
+from struct import Struct
+from typing import NamedTuple
 
 RECORD_HEADER = 13
 MESSAGE_HEADER = 12
@@ -24,17 +24,13 @@ SERVER_HELLO = 2
 HELLO_VERIFY_REQUEST = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """`data` is all of it, header included; `epoch` 0 is plaintext."""
 
     type: int
     epoch: int
+    number: int
     data: bytes
-
-    @property
-    def number(self) -> int:
-        return int.from_bytes(self.data[5:11], "big")
 
     @property
     def payload(self) -> bytes:
@@ -42,11 +38,10 @@ class Record:
 
     def numbered(self, number: int) -> Record:
         """With another number: nothing protects that of a plaintext record."""
-        return Record(self.type, self.epoch, self.data[:5] + number.to_bytes(6, "big") + self.data[11:])
+        return Record(self.type, self.epoch, number, self.data[:5] + number.to_bytes(6, "big") + self.data[11:])
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """Header of a handshake message, or of a fragment of one."""
 
     type: int
@@ -56,43 +51,50 @@ class Message:
     fragment: int  # octets of this fragment
 
 
-def records(datagram: bytes) -> Iterator[Record]:
+_record_header = Struct("!BBBHHIH").unpack_from  # type, version, epoch, number (16 and 32 bits), length
+_message_header = Struct("!BBHHBHBH").unpack_from  # type, sequence; length, offset and fragment have 24 bits
+
+
+def records(datagram: bytes) -> list[Record]:
     """Whole records in order. What is cut or has no known header ends the datagram (RFC 6347 section 4.1.1: a record
     does not span datagrams)."""
-    at = 0
-    while at + RECORD_HEADER <= len(datagram) and datagram[at] in _KNOWN and datagram[at + 1] == 0xFE:
-        end = at + RECORD_HEADER + int.from_bytes(datagram[at + 11 : at + 13], "big")
-        if end > len(datagram):
-            return
-        yield Record(datagram[at], int.from_bytes(datagram[at + 3 : at + 5], "big"), datagram[at:end])
-        at = end
+    found: list[Record] = []
+    start, size = 0, len(datagram)
+    while start + RECORD_HEADER <= size:
+        kind, major, _, epoch, high, low, length = _record_header(datagram, start)
+        end = start + RECORD_HEADER + length
+        if end > size or major != 0xFE or kind not in _KNOWN:
+            break
+        found.append(Record(kind, epoch, high << 32 | low, datagram[start:end]))
+        start = end
+    return found
 
 
-_KNOWN = frozenset(ContentType)
+_KNOWN = frozenset(int(kind) for kind in ContentType)
 
 
-def messages(payload: bytes) -> Iterator[Message | None]:
-    """Headers of the handshake messages in a plaintext record; None, as the last, when the rest is none."""
-    at = 0
-    while at < len(payload):
-        if at + MESSAGE_HEADER > len(payload):
-            yield None
-            return
-        field = [int.from_bytes(payload[at + start : at + end], "big") for start, end in _MESSAGE_FIELDS]
-        message = Message(*field)
-        at += MESSAGE_HEADER + message.fragment
-        if at > len(payload) or message.offset + message.fragment > message.length:
-            yield None
-            return
-        yield message
-
-
-_MESSAGE_FIELDS = ((0, 1), (1, 4), (4, 6), (6, 9), (9, 12))
+def messages(payload: bytes, start: int = 0) -> list[Message | None]:
+    """Headers of the handshake messages in a plaintext record, from an octet on; None, as the last, when the rest is
+    none."""
+    found: list[Message | None] = []
+    size = len(payload)
+    while start < size:
+        if start + MESSAGE_HEADER > size:
+            return [*found, None]
+        kind, long, length, sequence, far, offset, big, fragment = _message_header(payload, start)
+        message = Message(kind, long << 16 | length, sequence, far << 16 | offset, big << 16 | fragment)
+        start += MESSAGE_HEADER + message.fragment
+        if start > size or message.offset + message.fragment > message.length:
+            return [*found, None]
+        found.append(message)
+    return found
 
 
 def pack(flight: bytes, mtu: int) -> tuple[bytes, ...]:
     """A flight as OpenSSL's memory BIO gives it, all records glued, as datagrams of at most `mtu` octets. A record is
     never cut; OpenSSL was told the MTU and makes none that is longer."""
+    if len(flight) <= mtu:
+        return (flight,) if flight else ()
     found: list[bytes] = []
     room = 0
     for record in records(flight):
@@ -105,8 +107,7 @@ def pack(flight: bytes, mtu: int) -> tuple[bytes, ...]:
     return tuple(found)
 
 
-@dataclass(frozen=True, slots=True)
-class Hello:
+class Hello(NamedTuple):
     """The beginning of a ClientHello: what a server can know before it has any state."""
 
     random: bytes
@@ -119,15 +120,17 @@ class Hello:
 def hello(datagram: bytes) -> Hello | None:
     """A ClientHello, whole or its first fragment, at the front of a datagram. Leg, cookie front and association ask one
     after the other: the last ones are remembered."""
-    if len(datagram) <= RECORD_HEADER or datagram[RECORD_HEADER] != CLIENT_HELLO:
+    if len(datagram) < RECORD_HEADER + MESSAGE_HEADER or datagram[RECORD_HEADER] != CLIENT_HELLO:
         return None
-    record = next(records(datagram), None)
-    if record is None or record.type != ContentType.HANDSHAKE or record.epoch:
+    kind, major, _, epoch, _, _, length = _record_header(datagram)
+    end = RECORD_HEADER + length
+    if kind != ContentType.HANDSHAKE or major != 0xFE or epoch or end > len(datagram):
         return None
-    message = next(messages(record.payload), None)
-    if message is None or message.type != CLIENT_HELLO or message.offset:
+    message = next(iter(messages(datagram[:end], RECORD_HEADER)), None)
+    if message is None or message.offset:
         return None
-    body = record.payload[MESSAGE_HEADER : MESSAGE_HEADER + message.fragment]
+    at = RECORD_HEADER + MESSAGE_HEADER
+    body = datagram[at : at + message.fragment]
     session = 35 + body[34] if len(body) > 34 else len(body)  # 2 version, 32 random, 1 length, session id
     if len(body) <= session or len(body) < session + 1 + body[session]:
         return None
@@ -144,6 +147,17 @@ def verify_request(hello: Hello, cookie: bytes) -> bytes:
     )
     header = bytes([ContentType.HANDSHAKE]) + b"\xfe\xff" + hello.record_sequence
     return header + len(message).to_bytes(2, "big") + message
+
+
+def asks_to_verify(record: Record) -> bool:
+    """A whole HelloVerifyRequest, and the first message of its sender."""
+    found = messages(record.data, RECORD_HEADER)
+    if record.epoch or record.type != ContentType.HANDSHAKE or len(found) != 1 or (message := found[0]) is None:
+        return False
+    size = len(record.data) - RECORD_HEADER - MESSAGE_HEADER
+    if message != Message(HELLO_VERIFY_REQUEST, size, 0, 0, size) or size < 3:
+        return False
+    return record.data[-size + 2] == size - 3  # version and length, then the cookie
 
 
 def is_verify_request(datagram: bytes) -> bool:

@@ -6,14 +6,16 @@ Own, because the packages at hand either refuse unsorted keys or recurse without
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 
 from appliance.protocols.ng.value import Value
 
 MAX_DEPTH = 16  # the deepest message of the protocol (sdp-attr) needs 5
 MAX_ITEMS = 4_096  # strings, numbers and containers in one message; 10,000 took more than 10 ms
 
-_LENGTH = re.compile(rb"(0|[1-9][0-9]{0,8}):")
+_DICTIONARY, _LIST, _NUMBER, _END, _ZERO = b"dlie0"
+_MOST_DIGITS = 9  # of a string's length
 _INTEGER = re.compile(rb"i(-?[0-9]{1,19})e")
 
 
@@ -25,88 +27,122 @@ def decode(data: bytes) -> Value:
     """The one value that `data` is. Octet strings become str (UTF-8, surrogateescape). Of a repeated key the first
     value counts. BencodeError and nothing else."""
     reader = _Reader(data)
-    value = reader.value(MAX_DEPTH)
-    if reader.at != len(data):
+    try:
+        value, end = reader.value(0, MAX_DEPTH)
+    except IndexError:
+        raise BencodeError("truncated") from None
+    if end != len(data):
         raise BencodeError("data behind the value")
     return value
 
 
 class _Reader:
-    def __init__(self, data: bytes) -> None:
-        self.data, self.at, self.items = data, 0, 0
+    """Each method gives what begins at an offset, and the offset behind it. IndexError: the data ends before."""
 
-    def value(self, depth: int) -> Value:
-        self.items += 1
-        if depth == 0 or self.items > MAX_ITEMS:
+    __slots__ = ("_data", "_items")
+
+    def __init__(self, data: bytes) -> None:
+        self._data, self._items = data, 0
+
+    def value(self, at: int, depth: int) -> tuple[Value, int]:
+        self._items += 1
+        if not depth or self._items > MAX_ITEMS:
             raise BencodeError("nested too deeply or too many items")
-        first = self.data[self.at : self.at + 1]
-        if first == b"d":
-            return self._dictionary(depth)
-        if first == b"l":
-            self.at += 1
-            values: list[Value] = []
-            while not self._end():
-                values.append(self.value(depth - 1))
-            return values
-        if first == b"i":
-            found = _INTEGER.match(self.data, self.at)
+        first = self._data[at]
+        if first == _DICTIONARY:
+            return self._dictionary(at + 1, depth - 1)
+        if first == _LIST:
+            return self._list(at + 1, depth - 1)
+        if first == _NUMBER:
+            found = _INTEGER.match(self._data, at)
             if found is None:
                 raise BencodeError("broken integer")
-            self.at = found.end()
-            return int(found[1])
-        return self._string()
+            return int(found[1]), found.end()
+        return self._string(at)
 
-    def _dictionary(self, depth: int) -> dict[str, Value]:
-        self.at += 1
+    def _list(self, at: int, depth: int) -> tuple[list[Value], int]:
+        data, values = self._data, []
+        while data[at] != _END:
+            value, at = self.value(at, depth)
+            values.append(value)
+        return values, at + 1
+
+    def _dictionary(self, at: int, depth: int) -> tuple[dict[str, Value], int]:
+        data = self._data
         values: dict[str, Value] = {}
-        while not self._end():
-            key = self._string()
-            values.setdefault(key, self.value(depth - 1))
-        return values
+        while data[at] != _END:
+            key, at = self._string(at)
+            value, at = self.value(at, depth)
+            if key not in values:
+                values[key] = value
+        return values, at + 1
 
-    def _string(self) -> str:
-        found = _LENGTH.match(self.data, self.at)
-        if found is None:
+    def _string(self, at: int) -> tuple[str, int]:
+        data = self._data
+        colon = data.find(b":", at, at + _MOST_DIGITS + 1)
+        length = data[at:colon]
+        if colon < 0 or not length.isdigit() or (length[0] == _ZERO and len(length) > 1):
             raise BencodeError("a value was expected")
-        start = found.end()
-        self.at = start + int(found[1])
-        if self.at > len(self.data):
+        end = colon + 1 + int(length)
+        if end > len(data):
             raise BencodeError("truncated string")
-        return self.data[start : self.at].decode("utf-8", "surrogateescape")
-
-    def _end(self) -> bool:
-        if self.data[self.at : self.at + 1] != b"e":
-            return False
-        self.at += 1
-        return True
+        return data[colon + 1 : end].decode("utf-8", "surrogateescape"), end
 
 
 def encode(value: Value) -> bytes:
     """Keys in the order they stand. Bencode knows neither booleans, fractions nor null: 1/0, the decimal text, left
     out."""
-    pieces: list[bytes] = []
-    _encode(value, pieces)
-    return b"".join(pieces)
+    pieces: list[str] = []
+    _encode(value, pieces.append)
+    return "".join(pieces).encode("utf-8", "surrogateescape")
 
 
-def _encode(value: Value, pieces: list[bytes]) -> None:
-    if isinstance(value, str):
-        octets = value.encode("utf-8", "surrogateescape")
-        pieces += (b"%d:" % len(octets), octets)
+def _encode(value: Value, add: Callable[[str], None]) -> None:
+    """By the exact type where it is an ordinary one: the reply to a `delete` has some two hundred values, and to ask
+    for an abstract class is dear."""
+    kind = type(value)
+    if kind is str:
+        add(_text(value))  # type: ignore[arg-type]
+    elif kind is dict:
+        _encode_items(value, add)  # type: ignore[arg-type]
+    elif kind is list:
+        _encode_list(value, add)  # type: ignore[arg-type]
+    elif isinstance(value, str):
+        add(_text(str(value)))
     elif isinstance(value, int):
-        pieces.append(b"i%de" % value)
+        add(f"i{int(value)}e")
     elif isinstance(value, Mapping):
-        pieces.append(b"d")
-        for key, item in value.items():
-            if item is not None:
-                _encode(key, pieces)
-                _encode(item, pieces)
-        pieces.append(b"e")
+        _encode_items(value, add)
     elif isinstance(value, Sequence):
-        pieces.append(b"l")
-        for item in value:
-            if item is not None:
-                _encode(item, pieces)
-        pieces.append(b"e")
+        _encode_list(value, add)
     else:
-        _encode("" if value is None else repr(value), pieces)
+        add(_text("" if value is None else repr(value)))
+
+
+def _encode_items(value: Mapping[str, Value], add: Callable[[str], None]) -> None:
+    add("d")
+    for key, item in value.items():
+        kind = type(item)
+        if kind is int:
+            add(f"{_key(key)}i{item}e")
+        elif kind is str and item.isascii():  # type: ignore[union-attr]
+            add(f"{_key(key)}{len(item)}:{item}")  # type: ignore[arg-type]
+        elif item is not None:
+            add(_key(key))
+            _encode(item, add)
+    add("e")
+
+
+def _encode_list(value: Sequence[Value], add: Callable[[str], None]) -> None:
+    add("l")
+    for item in value:
+        if item is not None:
+            _encode(item, add)
+    add("e")
+
+
+def _text(value: str) -> str:
+    return f"{len(value) if value.isascii() else len(value.encode('utf-8', 'surrogateescape'))}:{value}"
+
+
+_key = lru_cache(maxsize=1024)(_text)

@@ -10,11 +10,13 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
+from functools import cache
 
 from appliance.protocols.ng import bencode
 from appliance.protocols.ng.value import Value, octets, text
+from appliance.values import frozen
 
 MAX_MESSAGE = 131_072  # a UDP datagram is half of it; TCP and WebSocket carry no longer SDPs than that
 MAX_COOKIE = 255
@@ -60,7 +62,7 @@ class Malformed(Exception):
         self.reason, self.cookie, self.format = reason, cookie, format
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Message:
     """One request or reply."""
 
@@ -71,13 +73,20 @@ class Message:
     def word(self, key: str) -> str:
         """A string of the body; "" when it is missing or something else. rtpengine takes spaces and underscores for
         hyphens."""
-        spellings = (key, key.replace("-", " "), key.replace("-", "_"))
-        value = next((self.body[name] for name in spellings if name in self.body), None)
-        return value if isinstance(value, str) else ""
+        for name in _spellings(key):
+            if name in self.body:
+                value = self.body[name]
+                return value if isinstance(value, str) else ""
+        return ""
 
     @property
     def sdp(self) -> bytes:
         return octets(self.body.get("sdp"))
+
+
+@cache  # of keys that stand in our source
+def _spellings(key: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(key.replace("-", sign) for sign in "- _"))
 
 
 def decode(datagram: bytes) -> Message:

@@ -57,7 +57,7 @@ COMMANDS = (
     ),
     (
         "`statistics`",
-        "rtpengine's keys; transcoding, MOS and the kernel's shares are zero",
+        "rtpengine's keys; MOS and the kernel's shares are zero",
     ),
     (
         "`block media`, `unblock media`",

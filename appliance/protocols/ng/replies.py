@@ -4,12 +4,12 @@ Plain values in."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from appliance.protocols.ng.value import Value
+from appliance.values import frozen
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StreamStats:
     """Counters of packets received on one port."""
 
@@ -24,7 +24,7 @@ class StreamStats:
         return StreamStats(self.packets + other.packets, self.bytes + other.bytes, self.errors + other.errors)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StreamReply:
     """One port of one m-line of one leg. Endpoints are (host, port)."""
 
@@ -39,7 +39,7 @@ class StreamReply:
     stats: StreamStats = StreamStats()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MediaReply:
     """One m-line of one leg. `flags` of initialized, send, recv, rtcp-mux, SDES, DTLS-SRTP, ICE."""
 
@@ -50,7 +50,7 @@ class MediaReply:
     streams: tuple[StreamReply, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class TagReply:
     """One leg."""
 

@@ -11,7 +11,12 @@ from appliance.policy.codec_wishes import CodecWishes
 from appliance.policy.options import SdesOptions
 from appliance.protocols.ng.value import Value
 
+SETS, LISTS = ("strip", "mask", "consume", "accept", "exempt"), ("offer", "order", "transcode")  # of CodecWishes
 MAX_WORDS = 512  # words taken from one value; more is no honest configuration
+
+NO_TRANSCODING = "media is relayed as it is"  # why keys and words are not to be had
+NO_RECORDING = "recording"
+NO_DTMF = "DTMF is relayed as it is"
 
 
 @dataclass(slots=True)
@@ -48,8 +53,8 @@ class Wishes:
     def codec_wishes(self, defaults: CodecWishes) -> CodecWishes:
         """The words about codecs over `defaults`."""
         named = self.codecs
-        change: dict[str, Any] = {name: frozenset(named[name]) for name in ("strip", "mask", "exempt") if name in named}
-        change |= {name: tuple(named[name]) for name in ("offer", "order") if name in named}
+        change: dict[str, Any] = {name: frozenset(named[name]) for name in SETS if name in named}
+        change |= {name: tuple(named[name]) for name in LISTS if name in named}
         return replace(defaults, **change)
 
 

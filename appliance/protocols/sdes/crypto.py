@@ -8,10 +8,11 @@ from __future__ import annotations
 import re
 from binascii import Error as Base64Error
 from binascii import a2b_base64, b2a_base64
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from appliance.protocols.srtp import suites
 from appliance.protocols.srtp.suites import Suite
+from appliance.values import frozen
 
 MAX_KEYS = 16  # master keys in one line; the field uses one, FreeSWITCH's MKI option a handful
 MAX_KEY_TEXT = 128  # base64 characters of one key; the longest suite needs 64
@@ -29,7 +30,7 @@ class InvalidCrypto(ValueError):
     """One a=crypto line is to be treated as absent (RFC 4568 section 6.1); the text says why and holds no key."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class InlineKey:
     """One `inline:` key: master key followed by master salt, `lifetime` in packets (0: not given), MKI as on the
     wire."""
@@ -39,7 +40,7 @@ class InlineKey:
     mki: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Parameters:
     """Session parameters (section 6.3). `kdr_log2` and `window` are 0 when not given."""
 
@@ -61,7 +62,7 @@ class Parameters:
 _NONE = Parameters()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Crypto:
     """One a=crypto line. `suite` is None for a well-formed line of a suite we do not know."""
 

@@ -7,6 +7,7 @@ Text is UTF-8 with surrogateescape, so octets of any other encoding survive too.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -41,11 +42,12 @@ def attribute_name(value: str) -> str:
 @dataclass(slots=True)
 class Section:
     """The session part, or one m-line with the lines below it. `number` is the line number of the first line, from
-    1."""
+    1. Lines are changed by the methods alone."""
 
     lines: list[Line]
     number: int
     end: str = "\r\n"  # line end of lines that are added
+    _named: dict[str, list[str]] | None = field(default=None, init=False, repr=False, compare=False)
 
     def value(self, type: str) -> str | None:
         """Value of the first line of this type."""
@@ -56,6 +58,7 @@ class Section:
 
     def set_value(self, type: str, value: str) -> bool:
         """Replace the value of the first line of this type; False when there is none."""
+        self._named = None
         for at, line in enumerate(self.lines):
             if line.type == type:
                 self.lines[at] = Line(type, value, line.end)
@@ -67,25 +70,32 @@ class Section:
         values = self.attributes(name)
         return values[0] if values else None
 
-    def attributes(self, name: str) -> list[str]:
+    def attributes(self, name: str) -> Sequence[str]:
         """Values of every attribute of this name, in order."""
-        prefix = name + ":"
-        skip = len(prefix)
-        return [
-            value[skip:] for type, value, _ in self.lines if type == "a" and (value.startswith(prefix) or value == name)
-        ]
+        return self._attributes().get(name) or []
 
     def has(self, name: str) -> bool:
         """True when the attribute is there, with a value or without."""
-        prefix = name + ":"
-        return any(t == "a" and (value == name or value.startswith(prefix)) for t, value, _ in self.lines)
+        return name in self._attributes()
+
+    def _attributes(self) -> dict[str, list[str]]:
+        """By name: a negotiation asks for some thirty. Found once, and again after a change."""
+        if self._named is None:
+            self._named = {}
+            for type, value, _ in self.lines:
+                if type == "a":
+                    name, _, rest = value.partition(":")
+                    self._named.setdefault(name, []).append(rest)
+        return self._named
 
     def remove(self, *names: str) -> None:
         """Take every attribute of these names out."""
+        self._named = None
         self.lines = [line for line in self.lines if line.type != "a" or attribute_name(line.value) not in names]
 
     def add(self, name: str, value: str = "") -> None:
         """Append an attribute."""
+        self._named = None
         if self.lines and not self.lines[-1].end:
             self.lines[-1] = self.lines[-1]._replace(end=self.end)
         self.lines.append(Line("a", f"{name}:{value}" if value else name, self.end))

@@ -23,6 +23,8 @@ _EXTMAP = re.compile(r"extmap:([0-9]{1,4})((?:/[a-z]+)?) +(\S+)(.*)\Z", re.DOTAL
 def extensions(media: Media) -> dict[int, str]:
     """Id -> URI, in the order written. Of an id said twice the first counts; unreadable lines are absent."""
     found: dict[int, str] = {}
+    if not media.has("extmap"):
+        return found
     for type, value, _ in media.lines:
         if type == "a" and value.startswith("extmap:") and (line := _EXTMAP.match(value)):
             found.setdefault(int(line[1]), line[3])

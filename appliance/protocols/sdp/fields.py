@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 
 from appliance.errors import InvalidSdp
+from appliance.values import frozen
 
 DIRECTIONS = {
     "sendrecv": (True, True),
@@ -42,7 +42,7 @@ def family(host: str) -> str:
     return "IP4"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Connection:
     """`c=IN IP4 host`. `host` may be a name or empty (masked samples); `literal` tells. TTL and count of multicast
     stay in `suffix`."""
@@ -74,7 +74,7 @@ class Connection:
         return f"IN {self.family} {self.host}{self.suffix}".rstrip()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class MediaLine:
     """`m=kind port[/count] proto formats`."""
 
@@ -108,7 +108,7 @@ class MediaLine:
         return f"{self.kind} {self.port}{count} {self.proto} {' '.join(self.formats)}"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Origin:
     """`o=username session-id version IN IP4 address`. Masked samples have no address."""
 

@@ -29,6 +29,7 @@ DYNAMIC = tuple(map(str, (*range(96, 128), *range(35, 64))))
 """Numbers we may give out, in the order we do (RFC 3551 section 3; 64 to 95 are RTCP's)."""
 
 NUMBERED = ("rtpmap", "fmtp", "rtcp-fb")  # attributes whose value begins with a payload type
+_EVENTS = frozenset({"telephone-event", "cn"})
 _APT = re.compile(r"(?<![\w-])(apt=)([0-9]{1,3})(?![0-9])", re.IGNORECASE)
 _RED = re.compile(r"[0-9]{1,3}(?:/[0-9]{1,3})+\Z")
 
@@ -41,6 +42,13 @@ def codecs(media: Media) -> dict[str, str]:
             number, _, name = value[7:].partition(" ")
             said.setdefault(number, _normal(name))
     return {number: said.get(number) or STATIC.get(number, "") for number in media.media.formats}
+
+
+def clock(names: Iterable[str]) -> int | None:
+    """Clock rate in Hz of these codecs, events and comfort noise aside; None: it depends on which of them comes."""
+    rates = {part[1] for part in (name.split("/") for name in names) if len(part) > 1 and part[0] not in _EVENTS}
+    rate = rates.pop() if len(rates) == 1 else ""
+    return int(rate) or None if rate.isdecimal() and len(rate) < 10 else None
 
 
 @lru_cache(maxsize=1024)  # the field knows a few dozen; a line may be long, but not by the thousands
@@ -89,6 +97,12 @@ def only(media: Media, kept: Sequence[str]) -> Media:
 def _number(value: str) -> str:
     name, _, rest = value.partition(":")
     return rest.partition(" ")[0] if name in NUMBERED else ""
+
+
+def inserted(media: Media, number: str, name: str, at: int) -> Media:
+    """The section with one more payload type, `name/clock` as rtpmap has it, at place `at`."""
+    numbers = [*media.media.formats[:at], number, *media.media.formats[at:]]
+    return _section(media, [*media.lines, Line("a", f"rtpmap:{number} {name}", media.end)], tuple(numbers))
 
 
 def with_parameters(media: Media, changed: Mapping[str, str]) -> Media:

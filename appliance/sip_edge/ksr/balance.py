@@ -17,8 +17,8 @@ import KSR
 
 from appliance.placement import algorithms
 from appliance.placement.algorithms import Candidate, Turn
-from appliance.sip_edge.ksr import read, say
-from appliance.sip_edge.ksr.routing import RoutingTable
+from appliance.sip_edge.ksr import outgoing, read, say
+from appliance.sip_edge.ksr.routing import RoutingTable, Trunk
 from appliance.sip_edge.ksr.rules import balance as rules
 from appliance.sip_edge.ksr.rules.balance import BalanceRules, Destination, DestinationSet
 
@@ -63,7 +63,7 @@ def select(table: RoutingTable, word: str) -> bool:
         say.refuse(404, "No destination", "no_destination", set=chosen_set.id)
         return False
     if chosen_set.algorithm == rules.PARALLEL:
-        _fork(targets)
+        _fork(table, targets)
         targets = targets[:1]
     KSR.pv.sets("$avp(ds_set)", f"{rules.SET}{chosen_set.id}")
     KSR.pv.sets("$avp(ds_rest)", json.dumps([target.uri for target in targets[1 : chosen_set.limit or None]]))
@@ -110,6 +110,7 @@ def local_request(table: RoutingTable) -> None:
     if any(one.uri == uri and not one.pinged for members in sets for one in members):
         KSR.set_drop()
         return
+    _leaves(table, uri)
     KSR.tm.t_set_fr(0, table.balance.ping_timeout_ms)
 
 
@@ -192,13 +193,20 @@ def _address(target: Destination) -> None:
     socket = target.attributes.get("socket")
     if socket:
         KSR.pv.sets("$fs", socket)
+    else:
+        KSR.pv.unset("$fs")  # that of another destination which was tried before
 
 
-def _fork(targets: Sequence[Destination]) -> None:
+def _fork(table: RoutingTable, targets: Sequence[Destination]) -> None:
     """A branch for each but the first, which the request itself becomes."""
     for target in targets[1:]:
         _address(target)
+        _leaves(table, target.uri)
         KSR.corex.append_branch()
+
+
+def _leaves(table: RoutingTable, uri: str) -> None:
+    outgoing.leaves(table, table.by_next_hop(uri) or Trunk(name=""), uri)
 
 
 def _count(balance: BalanceRules, target: Destination) -> None:

@@ -17,6 +17,7 @@ from appliance.sip_edge.ksr import (
     say,
     target,
     topology,
+    trickle,
 )
 from appliance.sip_edge.ksr.routing import RoutingTable, Trunk
 from appliance.sip_edge.ksr.rules.proxy import between
@@ -41,6 +42,7 @@ def new(table: RoutingTable) -> int:
         return 1
     if between(caller.mode, callee.mode):
         return proxy.begin(table, caller, callee, _leads_to(callee))
+    trickle.heard(caller)
     offered = media_flags.facts(read.text("$rb"))
     if caller.inbound.mode != "forbidden" and offered.secure:
         KSR.pv.sets("$dlg_var(secured)", say.transport())

@@ -13,6 +13,7 @@ from appliance.sip_edge.ksr import (
     identity,
     media,
     media_flags,
+    outgoing,
     proxy,
     radius,
     read,
@@ -32,20 +33,23 @@ def within(table: RoutingTable, method: str) -> int:
     if KSR.rr.loose_route() < 0:
         return _without_route(method)
     websocket.finds()
+    next_hop = KSR.pv.gete("$du") or read.text("$ru")
+    sender, receiver = _sides(table, next_hop)
+    outgoing.within(table, receiver, next_hop)
     if proxy.within(table, method):
         return 1
     topology.goes_on(table)
     hide(table)
-    next_hop = KSR.pv.gete("$du") or read.text("$ru")
-    sender, receiver = _sides(table, next_hop)
-    if receiver.listen and not KSR.pv.gete("$fs"):  # the dialog began at another edge, whose socket its route names
-        KSR.pv.sets("$fs", receiver.listen)
+    disclosure.name_again(table, sender, receiver, next_hop)
+    trickle.heard(sender)
     if method == "ACK":
         _passes(table, method, sender, receiver, next_hop)
         KSR.tm.t_relay()
         return _end_unanswered()
     KSR.tm.t_check_trans()
     if method == "REFER" and not access.permits_uris(table):  # a phone's transfer (row N07)
+        return 1
+    if method == "INFO" and not trickle.admits():
         return 1
     if method == "INFO" and trickle.is_fragment():
         return trickle.take()
@@ -122,9 +126,10 @@ def _passes(table: RoutingTable, method: str, sender: Trunk, receiver: Trunk, ne
     media.between(sender, receiver)
     identity.tell(sender, receiver, disclosure.request(table, sender, receiver, next_hop))
     if media.answers_late(method):
-        media.late_answer(sender, receiver)
+        trickle.tells(media.late_answer(sender, receiver))
     else:
         media.unasked()
+        trickle.tells()
 
 
 def _without_route(method: str) -> int:

@@ -6,19 +6,16 @@ and restores them in both directions); all other headers in every message.
 
 from __future__ import annotations
 
-import functools
-import ipaddress
-import socket
-import time
 from collections.abc import Callable
 
 import KSR
 
-from appliance.sip_edge.ksr import read, say
+from appliance.sip_edge.ksr import outgoing, read, say
 from appliance.sip_edge.ksr.routing import RoutingTable, Trunk, host_of
 from appliance.sip_edge.ksr.rules import disclosure
 from appliance.sip_edge.ksr.rules.disclosure import Sides
 
+RENAMED = "$avp(renamed)"  # the request of this transaction has From and To written by `name_again`
 NAMED = "$dlg_var(named)"  # From and To as the callee knows them, for requests of Kamailio's own
 
 
@@ -31,13 +28,33 @@ def name(table: RoutingTable, caller: Trunk, callee: Trunk, next_hop: str, *, ph
     if not phone and host_of(read.text("$ru")) in sides.ours:
         KSR.pv.sets("$ru", disclosure.at(read.text("$ru"), there, disclosure.port_of(next_hop)))
     given = read.text("$fu"), read.text("$tu")
-    told = sides.clean(given[0]), disclosure.at(given[1], there) if sides.hides(host_of(given[1])) else given[1]
-    if told[0] != given[0]:
-        KSR.uac.uac_replace_from_uri(told[0])
-    if told[1] != given[1]:
-        KSR.uac.uac_replace_to_uri(told[1])
+    told = _parties(sides, there, *given)
+    for name, old, new, uri, both in (
+        ("$fn", given[0], told[0], KSR.uac.uac_replace_from_uri, KSR.uac.uac_replace_from),
+        ("$tn", given[1], told[1], KSR.uac.uac_replace_to_uri, KSR.uac.uac_replace_to),
+    ):
+        display = str(KSR.pv.gete(name))
+        if sides.clean(display) != display:
+            both(sides.clean(display), new)
+        elif new != old:
+            uri(new)
     if told != given:
         KSR.pv.sets(NAMED, " ".join(told))
+
+
+def name_again(table: RoutingTable, sender: Trunk, receiver: Trunk, next_hop: str) -> None:
+    """From and To of a request within a dialog that this edge does not know: it began at another one, or was up when
+    this one was killed. How they were at first is lost; what is known is the receiver's own address. (uac renames
+    nobody within a dialog; tags say which dialog it is, RFC 3261 section 12.) Not where the route tells uac how they
+    were: without topoh, and where no call is."""
+    if not table.topology.addresses or KSR.pv.gete("$dlg_var(caller)") or disclosure.kept_by_uac(_head()):
+        return
+    sides = _to(table, sender, receiver, next_hop)
+    given = read.text("$hdr(From)"), read.text("$hdr(To)")
+    told = _parties(sides, host_of(next_hop) or sides.facing, *given)
+    if told != given:
+        KSR.pv.sets(RENAMED, "1")
+        _write_parties(*told)
 
 
 def request(table: RoutingTable, sender: Trunk, receiver: Trunk, next_hop: str) -> Callable[[str], str]:
@@ -57,6 +74,8 @@ def reply(table: RoutingTable, sender: Trunk, receiver: Trunk) -> Callable[[str]
     sides = Sides(sender.match, receiver.match, str(KSR.pv.gete("$si")), table.topology.ours, facing)
     _message(table, sides)
     _one_contact()
+    if KSR.pv.gete(RENAMED):
+        _write_parties(read.text("$T_req($hdr(From))"), read.text("$T_req($hdr(To))"))
     return sides.clean
 
 
@@ -66,14 +85,24 @@ def own_request() -> None:
     told = str(KSR.pv.gete(NAMED)).split(" ")
     if len(told) != 2 or KSR.pv.gete("$ft") != KSR.pv.gete("$dlg(from_tag)"):
         return
-    for header, uri, tag in (("From", told[0], "$ft"), ("To", told[1], "$tt")):
+    _write_parties(*(f"<{uri}>;tag={read.text(tag)}" for uri, tag in zip(told, ("$ft", "$tt"), strict=True)))
+
+
+def _parties(sides: Sides, there: str, sender: str, receiver: str) -> tuple[str, str]:
+    """From and To, URIs or whole values, as the receiver, who is at `there`, may know them."""
+    name, bracket, rest = receiver.rpartition("<")
+    receiver = f"{sides.clean(name)}{bracket}{rest}"
+    return sides.clean(sender), disclosure.at(receiver, there) if sides.hides(disclosure.host(receiver)) else receiver
+
+
+def _write_parties(sender: str, receiver: str) -> None:
+    for header, value in (("From", sender), ("To", receiver)):
         KSR.hdr.remove(header)
-        KSR.hdr.append(f"{header}: <{uri}>;tag={read.text(tag)}\r\n")
+        KSR.hdr.append(f"{header}: {value}\r\n")
 
 
 def _message(table: RoutingTable, sides: Sides) -> None:
-    head = read.text("$mb").partition("\r\n\r\n")[0]
-    for header, values in disclosure.changes(head, sides, lambda key, value: _ours(table, key, value)):
+    for header, values in disclosure.changes(_head(), sides, lambda key, value: _ours(table, key, value)):
         KSR.hdr.remove(header)
         for value in values:
             KSR.hdr.append(f"{header}: {value}\r\n")
@@ -88,10 +117,14 @@ def _message(table: RoutingTable, sides: Sides) -> None:
 
 def _one_contact() -> None:
     """topoh masks the first Contact of a message; of several, as in 300 (RFC 3261 section 21.3), the others go."""
-    contacts = disclosure.contacts(read.text("$mb").partition("\r\n\r\n")[0])
+    contacts = disclosure.contacts(_head())
     if len(contacts) > 1:
         KSR.hdr.remove("Contact")
         KSR.hdr.append(f"Contact: {contacts[0]}\r\n")
+
+
+def _head() -> str:
+    return read.text("$mb").partition("\r\n\r\n")[0]
 
 
 def _ours(table: RoutingTable, key: str, value: str) -> bool:
@@ -112,16 +145,4 @@ def _facing(receiver: Trunk, next_hop: str) -> str:
     chosen = str(KSR.pv.gete("$fs")) or receiver.listen
     if chosen:
         return chosen.partition(":")[2].rpartition(":")[0].strip("[]")
-    return _routed(host_of(next_hop), int(time.monotonic()))
-
-
-@functools.lru_cache(maxsize=64)
-def _routed(host: str, second: int) -> str:
-    """Our address that the kernel would use to `host`; asked once in a second (it forgets by that number)."""
-    try:
-        family = socket.AF_INET6 if ipaddress.ip_address(host).version == 6 else socket.AF_INET
-        with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            probe.connect((host, 5060))  # nothing is sent
-            return str(probe.getsockname()[0])
-    except (OSError, ValueError):
-        return ""
+    return outgoing.routed(host_of(next_hop))

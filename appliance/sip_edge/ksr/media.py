@@ -69,35 +69,34 @@ def _engage(
     return refusal.ask(*words, new_call=new_call)
 
 
-def into_branch(answerer: Trunk) -> None:
-    """The gateway's SDP in place of the offerer's. Changes of a branch end with it, so that a second attempt starts
-    from the body as it came."""
+def into_branch(answerer: Trunk) -> str:
+    """The gateway's SDP in place of the offerer's, and what it is. Changes of a branch end with it, so that a second
+    attempt starts from the body as it came."""
     leg = _kind(answerer, transport_of(KSR.pv.gete("$du") or read.text("$ru")))
     sdp = KSR.pv.gete(f"$var(sdp_{leg})" if _branch() else SDP)
-    if sdp:
-        KSR.textops.set_body(sdp, say.SDP_TYPE)
+    return _into_body(sdp) if sdp else ""
 
 
-def into_reply(table: RoutingTable) -> None:
-    """The gateway's SDP in place of the answerer's."""
+def into_reply(table: RoutingTable) -> str:
+    """The gateway's SDP in place of the answerer's, and what it is."""
     status = int(KSR.pv.get("$rs") or 0)
     if not 180 <= status < 300:
         unasked()
-        return
+        return ""
     if not read.text("$rb"):
-        return
+        return ""
     if not has_sdp():
         _disable(media_flags.unreadable(KSR.pv.gete("$cT"))[2] if status >= 200 else "")
-        return
+        return ""
     try:
         engaged = _engage_reply(table)
     except Exception as error:  # whatever it was, the reply must not leave as it came
         say.event("error", error=repr(error))
         engaged = False
-    if engaged:
-        KSR.textops.set_body(KSR.pv.gete(SDP), say.SDP_TYPE)
-    else:
+    if not engaged:
         _disable(_why_unanswered(table) if status >= 200 else "")
+        return ""
+    return _into_body(KSR.pv.gete(SDP))
 
 
 def answers_late(method: str) -> bool:
@@ -117,17 +116,18 @@ def has_sdp() -> bool:
     return bool(KSR.textops.has_body_type(say.SDP_TYPE) > 0)
 
 
-def late_answer(answerer: Trunk, offerer: Trunk) -> None:
-    """The SDP of such a request, from `answerer` to `offerer` (the sides of the dialog)."""
+def late_answer(answerer: Trunk, offerer: Trunk) -> str:
+    """The SDP of such a request, from `answerer` to `offerer` (the sides of the dialog): the gateway's in its place,
+    and what it is."""
     KSR.pv.sets("$dlg_var(late)", "")
     if not has_sdp():  # row C08
         _disable(media_flags.unreadable(KSR.pv.gete("$cT"))[2])
-        return
+        return ""
     flags = media_flags.answer_flags(answerer, offerer, transport_of(KSR.pv.gete("$du") or read.text("$ru")))
-    if put_to_gateway(KSR.rtpengine.rtpengine_answer, flags):
-        KSR.textops.set_body(KSR.pv.gete(SDP), say.SDP_TYPE)
-    else:
+    if not put_to_gateway(KSR.rtpengine.rtpengine_answer, flags):
         _disable("answer_not_acceptable")
+        return ""
+    return _into_body(KSR.pv.gete(SDP))
 
 
 def put_to_gateway(verb: Callable[[str], int], flags: str) -> bool:
@@ -186,6 +186,11 @@ def _engage_reply(table: RoutingTable) -> bool:
         return False
     KSR.pv.sets("$dlg_var(late)", offerer.name or "?")
     return put_to_gateway(KSR.rtpengine.rtpengine_offer, flags)
+
+
+def _into_body(sdp: str) -> str:
+    KSR.textops.set_body(sdp, say.SDP_TYPE)
+    return sdp
 
 
 def _kind(trunk: Trunk, transport: str) -> str:

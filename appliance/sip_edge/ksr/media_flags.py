@@ -179,11 +179,12 @@ def answer_flags(answerer: Trunk, offerer: Trunk, transport: str = "udp") -> str
 def quirks(sender: Trunk, receiver: Trunk) -> list[str]:
     """The trunks' own words for an SDP on its way: plain SDES and DTLS words shape what `receiver` gets, `SDES-from-`
     and `DTLS-reverse-` ones say how the lines of `sender` are judged, and how they are answered. A codec passes both
-    legs, so the stricter word about it holds."""
+    legs, so the stricter word about it holds; what may be transcoded may be so from and to either."""
     judged = [f"{FROM[word[:5]]}{word[5:]}" for word in sender.flags if word[:5] in FROM]
     judged += sender.judging
     vbr = "allow" if sender.vbr == receiver.vbr == "allow" else "forbid"
-    return [*receiver.flags, *judged, f"vbr={vbr}"]
+    made = dict.fromkeys((*receiver.transcode, *sender.transcode))
+    return [*receiver.flags, *judged, *(f"codec-transcode-{name}" for name in made), f"vbr={vbr}"]
 
 
 def secure_form(callee: Trunk) -> list[str]:

@@ -60,6 +60,7 @@ class Trunk:
     trust_identity: bool = False  # its P-Asserted-Identity and Remote-Party-ID are believed
     send_identity: str = "none"  # pai, rpid
     vbr: str = "forbid"  # variable bit rate codecs on secured media
+    transcode: tuple[str, ...] = ()  # PCMA, PCMU: offered besides, made of each other
     sockets: tuple[str, ...] = ()  # of ours that its requests arrive on ("udp:10.0.0.1:5060"); empty: any
     realm: str = ""  # whose users its are; empty: as sip_auth says
     mode: str = "b2bua"  # or proxy: calls between two such trunks are only passed on
@@ -74,6 +75,7 @@ class RoutingTable:
     """Every trunk, and what the whole edge has to know."""
 
     trunks: tuple[Trunk, ...] = ()
+    sockets: tuple[str, ...] = ()  # ours, without those for WebSocket: "udp:10.0.0.1:5060"
     sdes_requires_tls: bool = True
     user_agent: str = "srtpgw"
     ng: tuple[str, ...] = ()  # "127.0.0.1:2223"
@@ -132,6 +134,12 @@ def host_of(uri: str) -> str:
     """Host part of a SIP URI without brackets; empty when it is none."""
     found = _URI.match(uri.strip().strip("<>"))
     return found[1].strip("[]") if found else ""
+
+
+def port_of(uri: str) -> str:
+    """Of a SIP URI; empty when it has none."""
+    found = _URI.match(uri.strip().strip("<>"))
+    return (found[2] or "") if found else ""
 
 
 def transport_of(uri: str) -> str:

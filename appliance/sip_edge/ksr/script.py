@@ -47,6 +47,7 @@ from appliance.sip_edge.ksr import (  # noqa: E402
     target,
     tls_peer,
     topology,
+    trickle,
     websocket,
 )  # fmt: skip
 
@@ -118,18 +119,20 @@ class Kamailio:
         caller, callee = media.sides(self.table)
         clean = disclosure.request(self.table, caller, callee, target.next_hop())
         identity.tell(caller, callee, clean)
-        media.into_branch(callee)
+        trickle.tells(media.into_branch(callee))
         return 1
 
     def ksr_reply(self, message: Any) -> int:
         self._back()
         websocket.answers()
-        media.into_reply(self.table)
+        trickle.heard(media.sides(self.table)[1])
+        trickle.tells(media.into_reply(self.table))
         call.progress()
         return 1
 
     def ksr_reply_other(self, message: Any) -> int:
         self._back()
+        trickle.tells()
         media.unasked()
         return 1
 

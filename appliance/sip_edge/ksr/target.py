@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import KSR
 
-from appliance.sip_edge.ksr import access, balance, media, read, registrar, say
+from appliance.sip_edge.ksr import access, balance, media, outgoing, read, registrar, say
 from appliance.sip_edge.ksr.routing import RoutingTable, Trunk
 
 REGISTRAR = "registrar"  # a destination: where the called user is registered
@@ -40,10 +40,9 @@ def aim(table: RoutingTable, word: str) -> Trunk | None:
 
 
 def leave(table: RoutingTable) -> Trunk:
-    """The trunk of the next hop, by the socket that its settings name."""
+    """The trunk of the next hop, and our socket towards it."""
     callee = table.by_next_hop(next_hop()) or media.NOBODY
-    if callee.listen:
-        KSR.pv.sets("$fs", callee.listen)
+    outgoing.leaves(table, callee, next_hop())
     return callee
 
 

@@ -34,7 +34,9 @@ class PermissionFiles:
         for one, other, path in self.names():
             if (one, other) == (subject, side):
                 return path
-        raise NotFound(f"there are no permission files {subject}.{side} (sip_access.{subject})")
+        asked = f"{subject}.{side}".strip(".")
+        known = ", ".join(f"{one}.{other}" for one, other, _ in self.names()) or "none"
+        raise NotFound(f"the settings name no permission file {asked!r}; they name: {known}")
 
     async def text(self, subject: str, side: str) -> str:
         """What it says; empty when it is not there. NotFound, InvalidRequest when it cannot be read."""

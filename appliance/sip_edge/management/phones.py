@@ -51,6 +51,9 @@ class Block:
             return ""
 
 
+OFF = "the registrar is off (sip_registrar.enabled)"  # Kamailio does not know what it is asked for
+
+
 class Phones:
     """What Kamailio's registrar has in memory."""
 
@@ -62,8 +65,8 @@ class Phones:
         """Of all users. NotFound without a registrar; RpcUnavailable."""
         try:
             domains = (await self._edge.rpc.dump("ul.dump"))["Domains"]
-        except RpcRefused as error:
-            raise NotFound(f"no registrar: {error.message}") from None
+        except RpcRefused:
+            raise NotFound(OFF) from None
         return [contact for one in domains for aor in one["Domain"]["AoRs"] for contact in _contacts(aor["Info"])]
 
     async def deregister(self, who: str, user: str) -> None:
@@ -77,8 +80,8 @@ class Phones:
         """Those that hold now. NotFound without a registrar; RpcUnavailable."""
         try:
             slots = await self._edge.rpc.dump("htable.dump", BLOCKS)
-        except RpcRefused as error:
-            raise NotFound(f"no registrar: {error.message}") from None
+        except RpcRefused:
+            raise NotFound(OFF) from None
         now = int(time.time())
         found = (self._block(one["name"], str(one["value"])) for entry in slots for one in entry["slot"])
         return sorted((one for one in found if one.until > now), key=lambda one: one.key)

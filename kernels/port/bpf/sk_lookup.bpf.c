@@ -13,9 +13,16 @@
 #define FAMILY_IPV6 10
 
 struct settings { /* kernels/port/steering.py writes these */
-	__u32 first; /* lowest media port */
-	__u32 span; /* media ports of an address */
+	__u32 first; /* lowest media port of all */
+	__u32 span; /* from there to the highest */
+	__u32 stride; /* entries of an interface */
 	__u32 interfaces;
+};
+
+struct local {
+	__u32 interface;
+	__u32 first; /* its lowest media port */
+	__u32 span;
 };
 
 struct address {
@@ -33,7 +40,7 @@ struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 32);
 	__type(key, struct address);
-	__type(value, __u32);
+	__type(value, struct local);
 } locals SEC(".maps");
 
 struct {
@@ -57,7 +64,8 @@ int steer(struct bpf_sk_lookup *ctx)
 	struct address to = {};
 	struct settings *set;
 	struct bpf_sock *receiver;
-	__u32 first = 0, *interface, key, offset, ip4;
+	struct local *local;
+	__u32 first = 0, key, offset, ip4;
 	__u64 *entry;
 
 	if (ctx->protocol != IPPROTO_UDP)
@@ -65,8 +73,7 @@ int steer(struct bpf_sk_lookup *ctx)
 	set = bpf_map_lookup_elem(&settings, &first);
 	if (!set)
 		return SK_PASS;
-	offset = ctx->local_port - set->first;
-	if (offset >= set->span)
+	if (ctx->local_port - set->first >= set->span)
 		return SK_PASS;
 	if (ctx->family == FAMILY_IPV4) {
 		((__u8 *)to.words)[10] = 0xff;
@@ -80,14 +87,17 @@ int steer(struct bpf_sk_lookup *ctx)
 		to.words[2] = ctx->local_ip6[2];
 		to.words[3] = ctx->local_ip6[3];
 	}
-	interface = bpf_map_lookup_elem(&locals, &to);
-	if (!interface)
+	local = bpf_map_lookup_elem(&locals, &to);
+	if (!local)
 		return SK_PASS;
-	key = *interface * set->span + offset;
+	offset = ctx->local_port - local->first;
+	if (offset >= local->span)
+		return SK_PASS;
+	key = local->interface * set->stride + offset;
 	entry = bpf_map_lookup_elem(&ports, &key);
 	if (!entry || !*entry)
 		return SK_PASS;
-	key = (*entry - 1) * set->interfaces + *interface;
+	key = (*entry - 1) * set->interfaces + local->interface;
 	receiver = bpf_map_lookup_elem(&receivers, &key);
 	if (!receiver)
 		return SK_PASS;

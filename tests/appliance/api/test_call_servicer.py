@@ -72,6 +72,7 @@ async def test_options_reach_the_call_service(stub: calls_pb2_grpc.CallServiceSt
         sdes=["nopad", "mki-2"],
         sdes_from=["legacy-192", "roc-reset"],
         vbr="allow",
+        transcode=["PCMA", "PCMU"],
     )
     await stub.Offer(calls_pb2.OfferRequest(options=options, **OFFER))
     request = calls.requests[0]
@@ -85,6 +86,7 @@ async def test_options_reach_the_call_service(stub: calls_pb2_grpc.CallServiceSt
     assert (found.rtcp_mux, found.replace, found.latching) == ({"demux"}, {"origin"}, Latching.OFF)
     assert (found.sdes.pad, found.sdes.mki_keys, found.vbr) == (False, 2, Vbr.ALLOW)
     assert found.sdes_from is not None and (found.sdes_from.legacy_192, found.sdes_from.roc) == (True, RocPolicy.RESET)
+    assert found.codecs.transcode == ("PCMA", "PCMU")
     assert found.sdes_requires_tls  # the safe side unless the caller says that signalling is secure
 
 

@@ -11,7 +11,7 @@ from appliance.calls.views import CallState
 from appliance.errors import UnknownCall
 from appliance.state.store import Loaded
 from kernels.control.commands import InstallFlow
-from tests.appliance.calls.test_service import offer, session, up
+from tests.appliance.calls.test_service import answer, offer, session, up
 from tests.appliance.rig import Rig
 
 
@@ -115,3 +115,15 @@ async def test_worker_that_comes_back_is_told_everything() -> None:
     assert adoption.audit(rig.calls.ledger, index, reinstall=True) == 1
     await asyncio.sleep(0.01)
     assert worker.flows[flow.slot] == flow and 77 not in worker.flows
+
+
+async def test_tags_that_are_no_utf8_survive_in_a_record() -> None:
+    """F1: they come in as surrogates, which the fast encoder of records refuses; what it encoded before stays."""
+    old, odd = Rig(), "\udcff\udc80"
+    await answer(old, await offer(old, "c", odd), "c", odd)
+    new, report = await restarted(old)
+    assert (report.adopted, report.skipped) == (1, [])
+    assert new.calls.get("c").from_tag == odd
+    await offer(new, "c", odd, to_tag="b")
+    third, report = await restarted(new)
+    assert report.adopted == 1 and third.calls.get("c").from_tag == odd

@@ -6,13 +6,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from appliance.calls import adoption, persistence
 from appliance.calls.key_watch import KeyWatch
-from appliance.calls.keyed import Seat
+from appliance.calls.keyed import Seat, mute
 from appliance.calls.keying import LINGER_S, MOST_TRIES, SECOND_CHANCE_S, Keying
 from appliance.calls.keying_install import Installer
 from appliance.calls.media import (
@@ -28,10 +29,12 @@ from appliance.calls.media import (
     StreamMedia,
 )
 from appliance.calls.views import CallEvent, EventKind, SessionRequest
+from appliance.config.dtls import Dtls
 from appliance.placement.injector import Injector
 from appliance.protocols.dtls.outputs import Failed, KeysReady, Reason
 from appliance.protocols.stun import message as stun
-from appliance.state.store import Loaded
+from appliance.state.store import CallStore, Loaded
+from appliance.state.vault import Vault
 from tests.appliance.fake_plane import FakePlane
 from tests.appliance.rig import MemoryStore, Rig
 
@@ -423,6 +426,39 @@ async def test_a_failure_ends_the_call_where_that_is_wanted() -> None:
     assert house.rig.everything_is_free()
 
 
+def test_the_default_is_to_end_it() -> None:
+    """Nobody hears anything in such a call; the signalling learns it by its end, as of a wrong certificate."""
+    assert Dtls().end_failed
+
+
+async def test_a_failure_for_rtcp_alone_ends_nothing() -> None:
+    """Many phones have no DTLS on their RTCP port; the conversation has keys."""
+    house = House(end_failed=lambda: True)
+    await house.up(leg(wish(), mux=False))
+    rtp, rtcp = sorted(house.associations.opened)
+    await house.arrives("dtls", PEER, hello(1))
+    await house.says(PEER, keys(1), rtp)
+    beside = (PEER[0], PEER[1] + 1)
+    await house.arrives("dtls", beside, hello(2), "b_rtcp")
+    await house.says(beside, Failed(Reason.NO_CERTIFICATE), rtcp)
+    await house.turn(SECOND_CHANCE_S)
+    assert [event.kind for event in house.told()] == [EventKind.KEYED, EventKind.HANDSHAKE_FAILED]
+    assert house.branch.media[0].b.receive is not None
+
+
+@pytest.mark.parametrize(("failed", "ended"), [
+    ((), False), ((0,), False), ((1,), False), ((0, 1), True), ((0, 1, 2), True),
+])  # fmt: skip
+def test_which_failures_leave_nothing(failed: tuple[int, ...], ended: bool) -> None:
+    """Of two streams with DTLS the last one that fails ends the call."""
+    plain = LegMedia("default", Address("127.0.0.1", 40000), Address("127.0.0.1", 40001))
+    streams = {line: StreamMedia("audio", plain, leg(wish())) for line in (0, 1)}
+    seats = {Seat(line, "b", "rtp") for line in failed}
+    assert mute(streams, seats) is ended
+    assert not mute(streams | {2: StreamMedia("video", plain, plain)}, seats)
+    assert not mute({}, seats) and not mute(streams, {Seat(line, "b", "rtcp") for line in (0, 1)})
+
+
 async def test_the_active_role_tries_again(house: House) -> None:
     """Without ICE an alert may be forged: a few times, then it is told."""
     await house.up(leg(wish(True)))
@@ -597,3 +633,30 @@ async def test_secrets_stay_where_they_are(house: House) -> None:
     shown = repr((house.rig.calls.get("c"), house.told(), house.branch.keyed, house.branch.media, call))
     for secret in (repr(bytes([7]) * 16)[2:-1], repr(bytes([8]) * 16)[2:-1], "pwd of", "private key"):
         assert secret not in shown
+
+
+async def test_keys_are_in_the_record_before_the_peer_can_use_them(tmp_path: Path) -> None:
+    """F1: when our last flight leaves, and with it the peer's leave to send, a control process that dies there leaves
+    a record that has the keys. However fast the worker answers, and with others' keys in the same turn."""
+    plane, vault = FakePlane(), Vault(bytes(32))
+    house = House(plane, CallStore(tmp_path / "calls.db", vault))  # type: ignore[arg-type]
+    store: Any = house.rig.store
+    seen: list[str] = []
+
+    def inject(worker: int, flow: int, data: bytes, to: tuple[str, int], *, wake: bool = True) -> None:
+        name = data.decode()
+        row = store._db.execute("SELECT record FROM calls WHERE name = ?", (name.encode(),)).fetchone()
+        call = persistence.from_record(name, vault.open(row[0], name.encode()), lambda count: bytes(count))
+        seen.extend(f"{name} {seat.side}" for branch in call.branches for seat in branch.keyed)
+
+    for name in ("c", "d"):
+        await house.up(leg(wish(), remote=True), call_id=name)
+    await asyncio.sleep(0.02)
+    plane.inject = inject  # type: ignore[method-assign]
+    for number, name in enumerate(("c", "d")):
+        key = list(house.associations.opened)[number]
+        house.keying.event(key, Address(*PEER), keys(2 * number + 1))
+        house.keying.datagram(key, Address(*PEER), name.encode())
+    await asyncio.sleep(0.05)
+    assert seen == ["c b", "d b"]
+    store.close()

@@ -60,9 +60,10 @@ def test_only_what_changed_is_told(change: dict[str, object], names: list[str]) 
     assert all(event.level == logging.INFO for event in found if event.name != "srtp_keys")
 
 
-async def test_a_whole_call_logs_its_keys_and_shows_none() -> None:
+async def test_a_whole_call_logs_its_keys_and_shows_none(caplog: pytest.LogCaptureFixture) -> None:
     """C11, H3: one line for each context of the call, under its Call-ID."""
     rig = Rig()
+    caplog.set_level(logging.DEBUG)
     with structlog.testing.capture_logs() as lines:
         offered = (await rig.calls.offer(OfferRequest("c1", "a", OFFER, SECURE))).sdp
         await rig.calls.answer(AnswerRequest("c1", "a", "b", answer_to(offered), PLAIN))

@@ -97,6 +97,16 @@ def test_rtcp_attribute_written() -> None:
         assert read(text).media[0].attributes("rtcp") == expected
 
 
+@pytest.mark.parametrize("passes", [True, False])
+def test_extended_reports_by_policy(passes: bool) -> None:
+    """G12: what a phone says of them goes as they do, or is taken out, of an m-line and of the session part."""
+    line = "a=rtcp-xr:voip-metrics"
+    text = sdp(ALICE, media(8000, "RTP/AVP", line, "a=ptime:20"), session=[line])
+    said = read(Call().offer(text, options(rtcp_xr=passes)).sdp)
+    assert said.media[0].has("rtcp-xr") == said.session.has("rtcp-xr") == passes
+    assert said.media[0].attribute("ptime") == "20"
+
+
 @pytest.mark.parametrize("ice", list(Ice))
 def test_hop_attributes_do_not_pass(ice: Ice) -> None:
     """G16-G20 towards an SDES or plain leg: no foreign ICE, no DTLS, no BUNDLE, no foreign keys; everything else passes

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from appliance.calls import adoption
+from appliance.calls import adoption, subscribing
 from appliance.calls.views import AnswerRequest, OfferRequest, Party, SubscribeReply, SubscribeRequest
 from appliance.errors import (
     CryptoRequired,
@@ -411,3 +411,17 @@ async def test_no_dtls_towards_a_recorder(wishes: MediaOptions) -> None:
     with pytest.raises(NotAcceptable):
         await subscribe(rig, options=wishes)
     rig.stop()
+
+
+@pytest.mark.parametrize(
+    ("lines", "rate"),
+    [
+        ("m=audio 5000 RTP/AVP 0 101\r\na=rtpmap:101 telephone-event/8000", 8000),
+        ("m=audio 5000 RTP/AVP 96\r\na=rtpmap:96 Opus/48000/2\r\na=fmtp:96 useinbandfec=1", 48_000),
+        ("m=audio 5000 RTP/AVP 96 0\r\na=rtpmap:96 opus/48000/2", None),
+        ("m=audio 5000 RTP/AVP 96\r\na=rtpmap:96", None),
+    ],
+)
+def test_the_clock_of_what_a_party_was_told(lines: str, rate: int | None) -> None:
+    ((_, text),) = subscribing.codecs(f"v=0\r\n{lines}\r\n".encode())
+    assert subscribing.clock(text) == rate

@@ -101,7 +101,8 @@ def test_permission_files(acl: Acl, tmp_path: Path) -> None:
     assert "say what it is for" in acl("import", other, code=Exit.USAGE)
     acl("import", other, "--as", "uri")
     assert acl("file", "uri.allow") == "ALL : ALL\n"
-    assert "no permission files" in acl("file", "nothing.allow", code=Exit.NOT_FOUND)
+    refused = acl("file", "nothing.allow", code=Exit.NOT_FOUND)
+    assert "no permission file 'nothing.allow'; they name: routing.allow, routing.deny" in refused
 
 
 def test_what_would_happen(acl: Acl) -> None:

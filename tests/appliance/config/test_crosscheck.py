@@ -36,6 +36,16 @@ ERRORS = [
     ("[sip]\nenabled=true\nlisten=['tcp:0.0.0.0:9090']\n[http]\nlisten='127.0.0.1:9090'\n",
      "http.listen: tcp 127.0.0.1:9090 is already used by sip.listen"),
     ("[ng]\nlisten=['127.0.0.1:30100']\n", "ng.listen[0]: 127.0.0.1:30100 lies in media.ports 30000-39999"),
+    # P08: an interface's own ports, and two interfaces that would open the same ones
+    ("[[interfaces]]\nname='a'\naddress='127.0.0.1'\nports='40001-40999'\n",
+     "interfaces[0].ports: must begin with an even port"),
+    ("[media]\ncores=[0, 1]\n[[interfaces]]\nname='a'\naddress='127.0.0.1'\nports='40000-40005'\n",
+     "interfaces[0].ports: has 6 ports for 2 worker(s)"),
+    ("[[interfaces]]\nname='a'\naddress='127.0.0.1'\nports='2222-2299'\n[ng]\nlisten=['127.0.0.1:2224']\n",
+     "ng.listen[0]: 127.0.0.1:2224 lies in interfaces[0].ports 2222-2299"),
+    ("[[interfaces]]\nname='a'\naddress='127.0.0.1'\nports='40000-40999'\n"
+     "[[interfaces]]\nname='b'\naddress='127.0.0.1'\nports='40500-41999'\n",
+     "interfaces[1].address: 127.0.0.1 is also the address of 'a'"),
 ]  # fmt: skip
 
 ERRORS += [

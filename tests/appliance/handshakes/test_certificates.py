@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from appliance.handshakes import certificates as module
 from appliance.handshakes.certificate_file import UnusableCertificate, load
 from appliance.handshakes.certificates import CertificatePool, Certificates
 from appliance.protocols.dtls import contexts
+from appliance.protocols.dtls.certificates import make as made_of
 from tests.appliance.handshakes.test_processes import until
 
 pytestmark = pytest.mark.row("DTLS-19")
@@ -37,6 +42,26 @@ async def test_old_ones_are_thrown_away(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(module, "FRESH", timedelta(0))
     assert pool.take() not in waiting
     await pool.stop()
+
+
+def test_what_is_in_them() -> None:
+    """Any parser reads them and finds what the library would have written (RFC 5280); the signature is the key's own.
+    Twenty: a signature has 70 to 72 octets, and each field that varies has its beginning in the same place."""
+    now = datetime(2026, 11, 26, 1, 59, 58, tzinfo=UTC)
+    made = [made_of(now) for _ in range(20)]
+    for one in made:
+        found = x509.load_der_x509_certificate(one.certificate)
+        found.verify_directly_issued_by(found)
+        key = serialization.load_der_private_key(one.key, None)
+        assert isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.name == "secp256r1"
+        assert found.public_key() == key.public_key()
+        assert found.version == x509.Version.v3 and len(found.extensions) == 0
+        assert found.subject == found.issuer and found.subject.rfc4514_string() == "CN=WebRTC"
+        assert found.not_valid_before_utc == datetime(2026, 11, 25, 1, tzinfo=UTC)
+        assert found.not_valid_after_utc == datetime(2026, 12, 26, 1, tzinfo=UTC)
+        assert found.serial_number.bit_length() == 127
+        assert x509.load_der_x509_certificate(one.certificate).public_bytes(Encoding.DER) == one.certificate
+    assert len({x509.load_der_x509_certificate(one.certificate).serial_number for one in made}) == 20
 
 
 def test_a_trunk_keeps_its_own(tmp_path: Path) -> None:

@@ -120,7 +120,7 @@ async def test_nothing_outlives_it() -> None:
     made = Handshakes(2, lambda *sent: None, lambda *event: None)
     await made.start()
     pids = made.pids
-    await until(lambda: all(b"worker" in _words(pid)[2] for pid in pids))
+    await until(lambda: all(b"appliance.handshakes.worker" in _words(pid) for pid in pids))
     for pid in pids:
         _, _, _, descriptor, mtu, end = _words(pid)
         assert descriptor.isdigit() and mtu == b"1200" and end == b""

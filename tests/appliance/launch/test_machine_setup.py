@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from appliance.config.schema import Settings
-from appliance.launch import machine_setup
+from appliance.config.schema import Interface, Settings
+from appliance.launch import machine_setup, programs
 from firmware_iface import simulated
 from kernels.control.sockets import divide
 
@@ -26,6 +26,23 @@ def test_shares_are_those_of_the_holder(tmp_path: Path) -> None:
     (nic,) = machine_setup.wanted(settings(tmp_path), MACHINE, {"192.0.2.1": "enp1s0"}).nics
     assert tuple(share.ports for share in nic.shares) == divide(30000, 30999, 2)
     assert dict(nic.cores) == {0: 1, 1: 2}
+
+
+@pytest.mark.row("P08")
+def test_an_interface_with_ports_of_its_own(tmp_path: Path) -> None:
+    """Each address is steered by its own range, shared by the workers as the holder does; the holder is told it."""
+    both = settings(tmp_path).model_copy(update={"interfaces": (
+        Interface(name="access", address="192.0.2.1"), Interface(name="core", address="192.0.2.2", ports="40000-40099"),
+    )})  # fmt: skip
+    (nic,) = machine_setup.wanted(both, MACHINE, {"192.0.2.1": "enp1s0", "192.0.2.2": "enp1s0"}).nics
+    steered = {(share.address, share.queue): share.ports for share in nic.shares}
+    assert steered == {
+        (address, queue): ports
+        for address, span in (("192.0.2.1", (30000, 30999)), ("192.0.2.2", (40000, 40099)))
+        for queue, ports in enumerate(divide(*span, 2))
+    }
+    told = programs.holder_config(both)
+    assert (told["ports"], [one.get("ports") for one in told["interfaces"]]) == ([30000, 30999], [None, [40000, 40099]])
 
 
 def test_off_and_undo_plan_nothing(tmp_path: Path) -> None:

@@ -41,6 +41,7 @@ class FakeKSR:
         self.dropped = False
         self.pv = SimpleNamespace(
             get=self.variables.get, gete=lambda name: self.variables.get(name, ""), sets=self.variables.__setitem__,
+            unset=lambda name: self.variables.pop(name, None),
         )
         self.notice = self.log.append
         self.setflag = self.flags.add

@@ -105,3 +105,31 @@ def test_the_same_user_elsewhere(uri: str, host: str, port: str, wanted: str) ->
 @pytest.mark.parametrize(("uri", "port"), [("sip:h:5070;lr", ":5070"), ("sip:h", ""), ("sip:[::1]:1", ":1"), ("x", "")])
 def test_ports(uri: str, port: str) -> None:
     assert disclosure.port_of(uri) == port
+
+
+@pytest.mark.parametrize(
+    ("line", "kept"),
+    [
+        ("Route: <sip:9.9.9.9;lr;vsf=AAA-;ftag=1>", True),
+        ("route : <sip:9.9.9.9;lr>,\r\n\t<sip:9.9.9.8;lr;vst=AAA->", True),
+        ("Route: <sip:9.9.9.9;lr;ftag=1>", False),
+        ("X-Route: <sip:9.9.9.9;lr;vsf=AAA->", False),
+        ("Record-Route: <sip:9.9.9.9;lr;vst=AAA->", False),
+    ],
+)
+def test_who_knows_the_parties_of_a_dialog(line: str, kept: bool) -> None:
+    """uac, by what it wrote into the route."""
+    assert disclosure.kept_by_uac(f"BYE sip:a@9.9.9.9 SIP/2.0\r\n{line}\r\nMax-Forwards: 70") is kept
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ('"Alice" <sip:alice@10.1.2.3:5070>;tag=1', "10.1.2.3"),
+        ("sips:[fd00::9]", "fd00::9"),
+        ("<sip:example.org>", "example.org"),
+        ("<tel:+49301>", ""),
+    ],
+)
+def test_the_host_of_a_party(text: str, found: str) -> None:
+    assert disclosure.host(text) == found

@@ -103,6 +103,16 @@ def test_a_trunks_quirks_shape_what_it_gets_and_judge_what_it_sent() -> None:
     assert "SDES-from-srtcp-tag-as-srtp" in media_flags.answer_flags(odd, plain).split()
 
 
+@pytest.mark.row("P06")
+def test_g711_is_transcoded_from_and_to_a_trunk_that_says_so() -> None:
+    """Whoever offers: the callee may re-INVITE."""
+    plain, both = Trunk("plain"), Trunk("both", transcode=("PCMA", "PCMU"))
+    words = ["codec-transcode-PCMA", "codec-transcode-PCMU"]
+    assert media_flags.quirks(both, plain)[:-1] == media_flags.quirks(plain, both)[:-1] == words
+    assert media_flags.quirks(both, Trunk("other", transcode=("PCMU",)))[:-1] == words[::-1]
+    assert media_flags.quirks(plain, plain)[:-1] == []
+
+
 def test_variable_rate_passes_only_where_both_trunks_let_it() -> None:
     """H09: a codec is heard on both legs."""
     strict, lax = Trunk("strict"), Trunk("lax", vbr="allow")

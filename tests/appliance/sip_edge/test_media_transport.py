@@ -88,6 +88,7 @@ def test_dtls_is_offered(settings: Settings, secure: str, next_hop: str) -> None
         ({"rtcp_mux": "offer"}, {"rtcp_mux": {"demux", "offer"}}, {}),
         ({"rtcp_mux": "require"}, {"rtcp_mux": {"demux", "require"}}, {}),
         ({"rtcp_mux": "off"}, {}, {"rtcp_mux": {"demux", "reject"}}),
+        ({"rtcp_xr": "remove"}, {"rtcp_xr": False}, {}),
     ],
 )
 def test_ice_and_rtcp_mux(
@@ -95,8 +96,8 @@ def test_ice_and_rtcp_mux(
 ) -> None:
     """G20, G23: words about our offer to it, words about its own; neither speaks about the other trunk."""
     mine, plain = trunk(settings, **values), trunk(settings)
-    names = ("ice", "ice_rejected", "rtcp_mux")
-    usual = {"ice": Ice.REMOVE, "ice_rejected": False, "rtcp_mux": {"demux"}}
+    names = ("ice", "ice_rejected", "rtcp_mux", "rtcp_xr")
+    usual = {"ice": Ice.REMOVE, "ice_rejected": False, "rtcp_mux": {"demux"}, "rtcp_xr": True}
     for options, change in ((offered(plain, mine), towards), (offered(mine, plain), judged)):
         assert {name: getattr(options, name) for name in names} == {**usual, **change}
 

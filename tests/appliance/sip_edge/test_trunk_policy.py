@@ -201,6 +201,20 @@ def test_vbr_by_trunk() -> None:
     Edge.of({"vbr": "allow"}, secure | {"vbr": "allow"}).call(text)
 
 
+@pytest.mark.row("P06")
+def test_transcoding_by_trunk() -> None:
+    """A-law alone on one side, mu-law alone on the other: only where one of the trunks says so."""
+    text = sdp(ALICE, media(8000, "RTP/AVP", "a=rtpmap:101 telephone-event/8000", formats="0 101"))
+    answer = sdp(BOB, media(9000, "RTP/AVP", formats="8"))
+    for one, other in (({"transcode": ["PCMA"]}, {}), ({}, {"transcode": ["PCMU", "PCMA"]})):
+        edge = Edge.of(one, other)
+        call, offered = edge.call(text)
+        assert read(offered.sdp).media[0].media.formats == ("0", "8", "101")
+        assert read(edge.answer(call, answer)).media[0].media.formats == ("0",)
+    _, offered = Edge.of({}, {}).call(text)
+    assert read(offered.sdp).media[0].media.formats == ("0", "101")
+
+
 def test_keys_with_mki_by_trunk() -> None:
     """C06: towards the trunk that wants them, in offers and answers, and not towards the other."""
     two = {"rtp_secure_media": "true", "sdes_mki": 2, "sdes_lifetime_log2": 31}

@@ -6,6 +6,8 @@ import asyncio
 import os
 import random
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -89,7 +91,9 @@ def test_one_bad_record_costs_one(tmp_path: Path) -> None:
     records = make(tmp_path / "calls.db")
     with sqlite3.connect(tmp_path / "calls.db") as db:
         db.execute("UPDATE calls SET record = zeroblob(50) WHERE name = ?", (b"call7",))
-    loaded = CallStore(tmp_path / "calls.db", VAULT).load()
+    store = CallStore(tmp_path / "calls.db", VAULT)
+    loaded = store.load()
+    store.close()
     assert loaded.skipped == ["call7"] and len(loaded.records) == len(records) - 1
     again = CallStore(tmp_path / "calls.db", VAULT).load()
     assert again.records == loaded.records and not again.skipped
@@ -114,3 +118,28 @@ def test_failed_writes_are_kept_and_tried_again(tmp_path: Path) -> None:
     store._db.execute("PRAGMA query_only = OFF")
     store.flush()
     assert store.load().records == {"c": b"1"}
+
+
+def test_a_file_that_somebody_reads_is_no_damaged_one(tmp_path: Path) -> None:
+    """F17: an operator's sqlite3 has it open while a control process starts. Records are read, and written."""
+    records = make(tmp_path / "calls.db")
+    reader = sqlite3.connect(tmp_path / "calls.db")
+    assert reader.execute("SELECT count(*) FROM calls").fetchone() == (len(records),)
+    store = CallStore(tmp_path / "calls.db", VAULT)
+    assert (store.load().records, store.load().note) == (records, "")
+    store.put("new", b"fresh")
+    store.close()
+    reader.close()
+    assert CallStore(tmp_path / "calls.db", VAULT).load().records == {**records, "new": b"fresh"}
+
+
+def test_the_next_process_takes_over_from_one_that_was_killed(tmp_path: Path) -> None:
+    """F1: its locks end with it; what it had written is there, replaced records in their last form."""
+    script = (
+        "import os, pathlib, sys; from appliance.state.store import CallStore; from appliance.state.vault import Vault;"
+        "store = CallStore(pathlib.Path(sys.argv[1]), Vault(bytes(32)));"
+        "[(store.put('c%d' % (i % 5), b'%d' % i), store.flush()) for i in range(50)];"
+        "os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", script, str(tmp_path / "calls.db")], check=False)
+    assert CallStore(tmp_path / "calls.db", VAULT).load().records == {f"c{i}": b"%d" % (45 + i) for i in range(5)}

@@ -18,10 +18,12 @@ from appliance.calls.views import (
     EventKind,
     LegView,
     LocalPorts,
+    ReportView,
     StreamView,
 )  # fmt: skip
+from appliance.protocols.rtcp.voip_metrics import VoipMetrics
 from appliance.sip_edge.management.news import EdgeEvent
-from appliance.telemetry import call_records
+from appliance.telemetry import call_records, e_model
 from appliance.telemetry.call_records import PATIENCE_S, CallRecords
 
 PORTS = LocalPorts("192.0.2.1", 30000, 30001)
@@ -148,3 +150,34 @@ def test_a_disk_that_refuses_stops_no_call(tmp_path: Path) -> None:
     rig.sip("HANGUP")
     rig.media()
     assert rig.records.written == 1
+
+
+def metrics(discarded: float, buffer_ms: int) -> VoipMetrics:
+    """Of a phone that says nothing else."""
+    unknown = (None,) * 7
+    return VoipMetrics(1, 0.0, discarded, 0.0, 0.0, 0, 0, 0, 0, *unknown, buffer_ms, buffer_ms, buffer_ms)
+
+
+@pytest.mark.row("J12", "G12")
+@pytest.mark.parametrize(
+    ("callee", "caller_trip", "phone", "percent", "one_way"),
+    [
+        (None, None, None, 5 / 105 * 100, 0),  # nobody reports: what we lost of it
+        (ReportView(1, 0, 5, 80, 40.0, 10.0), None, None, 5 / 105 * 100, 20 + 20),  # the same five packets, no others
+        (ReportView(1, 0, 21, 80, 40.0, 10.0), 60.0, None, 20, 50 + 20),  # 16 more behind us, of 105
+        (ReportView(1, 0, 21, 80, None, None), 60.0, None, 20, 30),
+        (ReportView(1, 0, -3, 80, 40.0, 10.0), None, None, 5 / 105 * 100, 40),  # it counts duplicates
+        (ReportView(1, 0, 21, 80, 40.0, 10.0), 60.0, metrics(0.25, 70), 40, 50 + 70),  # a quarter came too late
+    ],
+)
+def test_mos_of_what_the_other_side_hears(
+    callee: ReportView | None, caller_trip: float | None, phone: VoipMetrics | None, percent: float, one_way: float
+) -> None:
+    said = None if caller_trip is None else ReportView(1, 0, 0, 0, caller_trip)
+    caller = LegView("access", PORTS, rtp=Counters(100, 17_200, 0, 0, 5), report=said)
+    heard = LegView("core", PORTS, rtp=Counters(0, 0, 100, 17_200), report=callee, voip_metrics=phone)
+    record, other = call_records._media(CallView("c", CallState.ANSWERED, 0, 0, 1, 0, streams=(
+        StreamView(0, "audio", caller, heard),
+    )))  # fmt: skip
+    assert record.mos == e_model.heard(percent, one_way)
+    assert other.mos == 0.0  # nothing came from it

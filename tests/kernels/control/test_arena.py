@@ -11,11 +11,11 @@ from tests.kernels.rig import LocalPlane
 
 
 def test_octets_per_call() -> None:
-    """Issue 2: at most 16 KiB of arena per call (4 flows, 5 cryptos, 6 keys, 9 SSRCs). It is 14,004 now, 2,048 of them
-    for ICE agents, 1,024 for streams that share a port, 256 to 512 for next hops."""
+    """Issue 2: at most 16 KiB of arena per call (4 flows, 5 cryptos, 6 keys, 9 SSRCs). It is 14,260 now, 2,048 of them
+    for ICE agents, 1,024 for streams that share a port, 256 for reports, 256 to 512 for next hops."""
     per_call = (footprint(1, 6000, 64) - footprint(1, 1000, 64)) / 5000
     assert PER_CALL == {"flows": 4, "cryptos": 5, "keys": 6, "streams": 9}
-    assert per_call <= 14_100
+    assert per_call <= 14_350
 
 
 def test_two_workers_need_twice_the_room_and_what_joins_them() -> None:

@@ -46,11 +46,22 @@ def test_contract_example() -> None:
         ({"interfaces": [{"name": "a"}]}, "interfaces"),
         ({"interfaces": [{"name": "a", "address": "localhost"}]}, "interfaces: a"),
         ({"interfaces": [{"name": "a", "address": "::1"}, {"name": "b", "address": "0:0::1"}]}, "interfaces: b"),
+        ({"interfaces": [{"name": "a", "address": "::1", "ports": [80, 90]}]}, "interfaces: a: ports"),
+        ({"interfaces": [{"name": "a", "address": "::1", "ports": "4000-4999"}]}, "interfaces: a: ports"),
+        ({"interfaces": [{"name": "a", "address": "::1", "ports": [4000, 4001]}]}, "interfaces: a: ports: fewer"),
     ],
 )
 def test_mistakes(change: dict[str, Any], named: str) -> None:
     with pytest.raises(ConfigurationError, match=named):
         check_configuration(GOOD | change)
+
+
+@pytest.mark.row("P08")
+def test_ports_of_an_interface() -> None:
+    """Its own, else those of all."""
+    two = [{"name": "a", "address": "127.0.0.1"}, {"name": "b", "address": "::1", "ports": [4000, 4999]}]
+    found = check_configuration(GOOD | {"interfaces": two}).interfaces
+    assert [one.ports for one in found] == [(30000, 39999), (4000, 4999)]
 
 
 @pytest.mark.parametrize("key", ["socket", "cores", "interfaces", "ports", "calls"])

@@ -106,7 +106,8 @@ def test_without_privileges_there_is_a_socket_for_each_port(tmp_path: Path) -> N
     program = (
         "import json; from kernels.control.configuration import Configuration, Interface;"
         "from kernels.control.sockets import open_media;"
-        f"c = Configuration('', (Interface('a', '127.0.0.1'),), ({PORT}, {PORT + 9}), (0,), 1, port='udp-wildcard');"
+        f"ports = ({PORT}, {PORT + 9});"
+        "c = Configuration('', (Interface('a', '127.0.0.1', ports),), ports, (0,), 1, port='udp-wildcard');"
         "m = open_media(c); print(json.dumps([m.kind, m.why, len(m.fds[0])]))"
     )
     prefix = ["setpriv", "--bounding-set", "-all", "--inh-caps", "-all"]
@@ -120,7 +121,7 @@ def test_without_privileges_there_is_a_socket_for_each_port(tmp_path: Path) -> N
 def test_a_build_without_bpf(monkeypatch: pytest.MonkeyPatch) -> None:
     """clang was missing when the package was made: said so."""
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    here = (Interface("a", "127.0.0.1"),)
+    here = (Interface("a", "127.0.0.1", (PORT, PORT + 9)),)
     media = open_media(Configuration("", here, (PORT, PORT + 9), (0,), 1, port="udp-wildcard"))
     try:
         assert media.kind == "udp-sockets"

@@ -73,7 +73,7 @@ def by_sockets(address: str, tos: tuple[int, int]) -> Iterator[Rig]:
 
 @contextlib.contextmanager
 def by_wildcard(address: str, tos: tuple[int, int]) -> Iterator[Rig]:
-    steering = Steering([address], [range(PORT, PORT + 2)])
+    steering = Steering([address], [[range(PORT, PORT + 2)]])
     yield Rig(address, UdpPort([], os.eventfd(0, os.EFD_NONBLOCK), range(0), steering.wildcard(0)), tos)
     steering.close()
 

@@ -29,7 +29,7 @@ class Rig:
 
     def __init__(self, address: str, pairs: int) -> None:
         self.address, count = address, 2 * pairs
-        self.steering = Steering([address], [range(PORT, PORT + count)])
+        self.steering = Steering([address], [[range(PORT, PORT + count)]])
         self.phones = [endpoint(address) for _ in range(count)]
         memory = os.memfd_create("test")
         os.ftruncate(memory, footprint(1, pairs, count))
@@ -115,7 +115,7 @@ def test_a_port_of_another_program_stays_its_own(address: str) -> None:
 def test_nothing_is_left_when_it_is_closed(address: str) -> None:
     """Ports are free, packets go to whoever binds them."""
     before = len(list(Path("/proc/self/fd").iterdir()))
-    Steering([address], [range(PORT, PORT + 8)]).close()
+    Steering([address], [[range(PORT, PORT + 8)]]).close()
     assert len(list(Path("/proc/self/fd").iterdir())) == before
     assert busy_ports(address, PORT, 8) == set()
     with endpoint(address, PORT) as owner:
@@ -135,7 +135,7 @@ def test_the_receivers_own_port_is_no_way_in(rig: Rig) -> None:
 def test_the_receivers_own_port_is_no_way_into_a_flow_of_that_number() -> None:
     """Its number lies in the media range, where a call of another address lives: the address decides."""
     ports = range(*map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()))
-    steering = Steering(["127.0.0.9"], [ports])
+    steering = Steering(["127.0.0.9"], [[ports]])
     memory = os.memfd_create("test")
     os.ftruncate(memory, footprint(1, 1, len(ports)))
     arena = Arena(memory)
@@ -159,13 +159,15 @@ def test_the_receivers_own_port_is_no_way_into_a_flow_of_that_number() -> None:
 
 @pytest.mark.parametrize("workers", [1, 2, 3])
 def test_each_worker_gets_its_ports(workers: int) -> None:
-    """Several addresses, several workers: the entry of every port leads to the right receiver."""
+    """Several addresses, each with ports of its own, several workers: the entry of every port leads to the right
+    receiver."""
     addresses = ["127.0.0.1", "127.0.0.2", "::1"]
-    ranges = divide(PORT, PORT + 29, workers)
+    ranges = [divide(PORT + 40 * n, PORT + 40 * n + 29 - 10 * n, workers) for n in range(len(addresses))]
     steering = Steering(addresses, ranges)
     try:
-        for worker, ports in enumerate(ranges):
+        for worker in range(workers):
             for index, address in enumerate(addresses):
+                ports = ranges[index][worker]
                 with endpoint(address) as phone:
                     for port in ports:
                         phone.sendto(str(port).encode(), (address, port))

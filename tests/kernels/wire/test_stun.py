@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import zlib
 from typing import Any
 
 import aioice.stun
@@ -49,6 +50,17 @@ def test_samples_verify(section: str) -> None:
     assert stun.signed(data, PASSWORD)
     assert not stun.signed(data, PASSWORD + b"x")
     assert data == bytes.fromhex(SAMPLES[section]["hex"])  # the length that the signature is made over was put back
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_crc_of_every_length(plain: bool) -> None:
+    """RFC 8489 section 14.7, beside zlib: by carry-less multiplication and without it, whatever the alignment."""
+    data = random.Random(SEED).randbytes(700)
+    for octets in range(600):
+        start = octets % 17
+        part = data[start : start + octets]
+        assert stun.crc32(memoryview(data)[start : start + octets], plain) == zlib.crc32(part), octets
+    assert stun.crc32(b"123456789", plain) == 0xCBF43926
 
 
 def test_sample_with_long_term_credentials() -> None:

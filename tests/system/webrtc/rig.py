@@ -66,7 +66,8 @@ interface = "core"
 rtp_secure_media = "forbidden"
 [[trunks]]
 name = "secure"
-match = ["10.77.2.3/32"]
+match = ["10.77.2.3/32", "10.77.2.2/32"]
+sockets = ["tls:{core}:5061"]
 destination = "registrar"
 uri = "sip:10.77.2.3:5061;transport=tls"
 interface = "core"

@@ -25,6 +25,7 @@ _TAKEN_CARE_OF = frozenset({
     "date", "timestamp",
 })  # fmt: skip
 SIPFRAG = "message/sipfrag"
+_KEPT_BY_UAC = re.compile(r"^Route[ \t]*:[^\r]*;vs[ft]=", re.IGNORECASE | re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,11 @@ def body(kind: str, text: str, sides: Sides) -> str:
     return text
 
 
+def kept_by_uac(head: str) -> bool:
+    """Whether Kamailio's uac wrote From or To of this dialog into its route (vsf, vst): it restores them by itself."""
+    return _KEPT_BY_UAC.search(re.sub(r"\r\n[ \t]+", " ", head)) is not None
+
+
 def contacts(head: str) -> list[str]:
     """Every value of the Contact headers, in order."""
     lines = (line.partition(":") for line in re.sub(r"\r\n[ \t]+", " ", head).split("\r\n")[1:])
@@ -116,6 +122,12 @@ def at(uri: str, host: str, port: str = "") -> str:
     """The same user at another host."""
     named = f"[{host}]" if ":" in host else host
     return _HOST.sub(lambda found: f"{found[1]}{named}{port}", uri, count=1)
+
+
+def host(text: str) -> str:
+    """Of the first URI in it; empty when there is none."""
+    found = _HOST.search(text)
+    return found[2].strip("[]") if found else ""
 
 
 def port_of(uri: str) -> str:

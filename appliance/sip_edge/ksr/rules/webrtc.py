@@ -10,7 +10,7 @@ from appliance.sip_edge.ksr.rules.websocket import TRANSPORTS
 # Profile, ICE, multiplexing and keying as browsers insist on them; mid for BUNDLE (RFC 9143).
 OFFERED = (
     "transport-protocol=UDP/TLS/RTP/SAVPF", "ICE=force", "rtcp-mux-accept", "rtcp-mux-offer", "rtcp-mux-require",
-    "generate-mid", "no-rtcp-attribute", "SDES-off",
+    "generate-mid", "no-rtcp-attribute", "SDES-off", "trickle-ICE",
 )  # fmt: skip
 # Towards everybody else: all of that ends here.
 REMOVED = ("ICE=remove", "rtcp-mux-demux", "DTLS=off")

@@ -3,6 +3,8 @@ DTLS-17, DTLS-20; attacks A4, D1, D4 to D7)."""
 
 from __future__ import annotations
 
+import gc
+import weakref
 from itertools import product
 
 import pytest
@@ -284,6 +286,8 @@ def test_a_real_alert() -> None:
     pytest.param(record(23, b"application data before Finished", number=9), id="data"),
     pytest.param(record(24, b"\1\x40\0", number=9), id="heartbeat"),  # CVE-2014-0160
     pytest.param(record(20, b"\1", number=9), id="ccs"),  # CVE-2014-0224
+    pytest.param(record(20, b"\2", number=9), id="ccs-2"),
+    pytest.param(record(22, message(3, b"\xfe\xff\x20abc"), number=9), id="verify-cut"),
     pytest.param(record(22, message(11, bytes(40), 15, length=0xFFFFFF), number=9), id="long"),
     pytest.param(record(22, message(11, bytes(40), 0xFFFF), number=9), id="far"),
     pytest.param(record(22, bytes(600), epoch=1, number=9), id="long-epoch-1"),
@@ -321,6 +325,34 @@ def test_memory_is_bounded() -> None:
     two.association._connection = connection
     wire.run(until=100.0)
     assert isinstance(two.events[0], Failed)
+
+
+@pytest.mark.parametrize("forged", [record(22, bytes(60), epoch=1, number=9), record(20, b"\1", number=9)])
+@pytest.mark.parametrize("attacked", ["client", "server"])
+def test_room_comes_again(forged: bytes, attacked: str) -> None:
+    """Who uses up all that may be kept delays a handshake by a repetition, no more."""
+    one, two = pair(wire := Wire())
+    one.start()
+    wire.run(until=0.015)
+    for _ in range(600):
+        (one if attacked == "client" else two).receive(forged)
+    wire.run(until=5.0)
+    assert one.keys.send == two.keys.receive
+
+
+@pytest.mark.parametrize("when", [0.005, 0.015, 0.025, 1.0, 40.0])
+def test_nothing_holds_on_to_it(when: float) -> None:
+    """Dropped at any time, it is gone at once with its 90 KiB: no cycle waits for the garbage collector."""
+    gc.disable()
+    try:
+        one, two = pair(wire := Wire())
+        one.start()
+        wire.run(until=when)
+        dropped = [weakref.ref(end.association) for end in (one, two)]
+        del one.association, two.association
+        assert [gone() for gone in dropped] == [None, None]
+    finally:
+        gc.enable()
 
 
 class _Counting:

@@ -108,6 +108,10 @@ class Bare:
     def judge(self, certificate: bytes, *, weak: bool) -> bool:
         return True
 
+    @property
+    def content(self) -> bool:
+        return False
+
     def start(self) -> None:
         if self._client:
             self.receive(b"")

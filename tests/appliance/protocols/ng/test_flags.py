@@ -209,6 +209,10 @@ KEY_EFFECTS: dict[str, tuple[Any, dict[str, Any]]] = {
     "codec-except": (CODECS, {"codecs": CodecWishes(exempt=frozenset(CODECS))}),
     "codec-offer": (CODECS, {"codecs": CodecWishes(offer=tuple(CODECS))}),
     "codec-order": (CODECS, {"codecs": CodecWishes(order=tuple(CODECS))}),
+    "codec-transcode": (CODECS, {"codecs": CodecWishes(transcode=tuple(CODECS))}),
+    "transcode": ("PCMA", {"codecs": CodecWishes(transcode=("PCMA",))}),
+    "codec-accept": (CODECS, {"codecs": CodecWishes(accept=frozenset(CODECS))}),
+    "codec-consume": (CODECS, {"codecs": CodecWishes(consume=frozenset(CODECS))}),
     "passthrough": ("off", {}),
     "ptime": (20, {"unavailable": ("ptime=20",)}),
     "sdp-attr": ({"audio": {"add": ["x"]}}, {"unavailable": ("sdp-attr",)}),
@@ -245,6 +249,7 @@ WORD_EFFECTS: dict[str, dict[str, Any]] = {
     "sip-source-address": {"use_received_from": True},
     "asymmetric": {"latching": Latching.OFF},
     "no-rtcp-attribute": {"rtcp_attribute": False},
+    "no-rtcp-xr": {"rtcp_xr": False},
     "pad-crypto": sdes(pad=True),
     "signalling-secure": {"signalling_secure": True},
     "signalling-secure-out": {"signalling_secure_out": True},
@@ -255,6 +260,7 @@ WORD_EFFECTS: dict[str, dict[str, Any]] = {
     "reject-ice": {"ice_rejected": True},
     "ice-reject": {"ice_rejected": True},
     "no-tls-id": {"dtls": DtlsOptions(tls_id=False)},
+    "always-transcode": {"codecs": CodecWishes(accept=frozenset({"all"}))},
 }  # fmt: skip
 FOR_THE_READER = frozenset(
     ["full-rtcp-attribute", "fragment", "generate-mid", "loop-protect", "new-branch", "fatal", "fast", "all", "opaque"]

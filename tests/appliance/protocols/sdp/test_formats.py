@@ -88,3 +88,21 @@ def test_there_and_back(numbers: dict[str, str], name: str) -> None:
         return
     there = formats.renumbered(media, here)
     assert str(formats.renumbered(there, {new: number for number, new in here.items()})) == str(media)
+
+
+@pytest.mark.parametrize(
+    ("names", "rate"),
+    [
+        (["pcmu/8000", "g722/8000", "telephone-event/8000"], 8000),
+        (["opus/48000/2", "telephone-event/8000", "cn/8000"], 48_000),
+        (["opus/48000/2", "pcmu/8000"], None),
+        (["telephone-event/8000"], None),
+        (["", "pcmu/8000"], 8000),
+        (["x/0"], None),
+        (["x/-1"], None),
+        ([f"x/{'9' * 5000}"], None),
+        ([], None),
+    ],
+)
+def test_the_clock_of_a_stream(names: list[str], rate: int | None) -> None:
+    assert formats.clock(names) == rate

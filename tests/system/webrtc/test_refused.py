@@ -4,7 +4,6 @@ SDP is not that of the certificate on the media path. No media, and both ends he
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -19,33 +18,6 @@ from tests.system.webrtc.chromium import Chromium
 from tests.system.webrtc.rig import DeskPhone
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(90)]
-
-
-@pytest.fixture(scope="module")
-def authority(laboratory: labs.Lab, sip_programs: None) -> Authority:
-    if missing := chromium.available():
-        pytest.skip(missing)
-    return Authority(laboratory.directory / "ca")
-
-
-@pytest.fixture(scope="module")
-def gateway(laboratory: labs.Lab, authority: Authority) -> Iterator[Gateway]:
-    with rig.gateway(laboratory, authority) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def registered(laboratory: labs.Lab, authority: Authority, gateway: Gateway) -> Iterator[Chromium]:
-    with chromium.browser(laboratory, "access", 21, authority) as browser:
-        rig.register(browser)
-        yield browser
-
-
-@pytest.fixture
-def browser(registered: Chromium) -> Iterator[Chromium]:
-    registered.run("events.length = 0")
-    yield registered
-    registered.run("forged = ''")
 
 
 def events(gateway: Gateway, name: str) -> list[dict[str, Any]]:
