@@ -65,10 +65,12 @@ def answered(
     offered at a shared port stays there, whatever the answer's groups say."""
     stream_of = {at: stream for stream, at in taken.items()}
     found = [streams for group in groups if (streams := [stream_of[at] for at in group if at in stream_of])]
+    for streams in found:  # a port that was offered as shared is the group's, whoever is named first
+        streams.sort(key=lambda stream: lines[stream].leg(side).carrier is None)
     apart = set(taken) - {stream for streams in found for stream in streams}
     for stream in sorted(apart):
         carrier = lines[stream].leg(side).carrier
-        mates = [streams for streams in found if lines[streams[0]].leg(side).carrier == carrier]
+        mates = [streams for streams in found if any(lines[one].leg(side).carrier == carrier for one in streams)]
         if carrier is not None and mates:
             mates[0].append(stream)
         elif carrier is not None:
@@ -76,7 +78,18 @@ def answered(
     apart -= {stream for streams in found for stream in streams}
     now = ports(found, apart, Exchange(tuple(lines)), side)
     out = shared([line if at in now else _alone(line, side) for at, line in enumerate(lines)], now, side)
-    return carried(settled(out, other(side)))
+    out = settled(out, other(side))
+    return carried([_lone(out, at) for at in range(len(out))])
+
+
+def _lone(lines: Sequence[StreamLine], at: int) -> StreamLine:
+    """The stream, which carries nobody where nobody else is at its port."""
+    line = lines[at]
+    for side in SIDES:
+        mates = [one for one, mate in enumerate(lines) if mate.live and mate.leg(side).carrier == at]
+        if mates == [at]:
+            line = _alone(line, side)
+    return line
 
 
 def _alone(line: StreamLine, side: str) -> StreamLine:
@@ -169,16 +182,19 @@ def waits(agreed: Exchange, stream: int, line: StreamLine) -> bool:
 
 
 def one_hop(lines: Sequence[StreamLine]) -> list[StreamLine]:
-    """Streams of an offer beside agreed ones, which go on as they were: who carries them now is what counts."""
+    """Streams of an offer beside agreed ones, which go on as they were: who carries them now is what counts, and
+    carries one more."""
     out = list(lines)
     for at, line in enumerate(lines):
         for side in SIDES:
             carrier = line.leg(side).carrier
-            if line.live and carrier is not None and carrier != at:
-                again = lines[carrier].leg(side).carrier if lines[carrier].live else carrier
-                if again != carrier:
-                    leg = out[at].leg(side)
-                    out[at] = out[at].with_leg(side, replace(leg, carrier=carrier if again is None else again))
+            if not line.live or carrier in (None, at) or not lines[carrier].live:
+                continue
+            there = lines[carrier].leg(side)
+            if there.carrier is None:
+                out[carrier] = out[carrier].with_leg(side, replace(there, carrier=carrier))
+            elif there.carrier != carrier:
+                out[at] = out[at].with_leg(side, replace(out[at].leg(side), carrier=there.carrier))
     return out
 
 

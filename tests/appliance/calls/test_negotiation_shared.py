@@ -206,6 +206,20 @@ def test_member_is_added_and_ends(call: Call) -> None:
 
 
 @pytest.mark.row("SDP-15")
+def test_picture_is_added_to_a_call(call: Call) -> None:
+    """A group of one becomes one of two, on its port: also until it is answered, and when it is refused."""
+    _, first = calls(call, browser(line("audio", "0"), group="0"))
+    assert carriers(first) == {0: None}
+    offered = call.offer(both(2), SIP)
+    assert carriers(offered) == {0: (0, False), 1: (0, True)} and legs(offered)[0].ice == legs(first)[0].ice
+    refused = call.answer(rejecting(phone(offered.sdp), 1))
+    assert carriers(refused) == {0: None} and legs(refused) == legs(first)
+    done = call.answer(phone(offered.sdp))
+    assert carriers(done) == {0: (0, False), 1: (0, True)} and legs(done)[0].ice == legs(first)[0].ice
+    assert numbers(done.sdp) == [numbers(first.sdp)[0]] * 2
+
+
+@pytest.mark.row("SDP-15")
 def test_group_falls_apart_and_forms(call: Call) -> None:
     """A line that leaves the group begins a session and an association at its own port (RFC 9143 section 7.5.3)."""
     _, first = calls(call, both())
