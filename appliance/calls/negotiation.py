@@ -181,6 +181,7 @@ class Negotiation:
             lines.append(line)
             sections.append(media)
         lines = sharing.answered(lines, taken, [group.lines for group in bundles], answerer)
+        lines = sharing.renewed(lines, state.agreed)
         slots = tuple(
             slot.now(taken=taken.get(slot.stream) == at) for at, slot in enumerate(state.pending.slots(answerer))
         )
@@ -330,6 +331,9 @@ class Negotiation:
             was[side] = replace(was[side], fixed=False)
         far = other(side)
         grouped = line.target.profile.dtls and bundle.offers(options, line.target.profile.token)
+        transport = was[side]
+        if (port := carried.get(stream)) and stream == port.tagged and port.known not in (None, stream):
+            transport = Before(self._known.lines[port.known or 0].leg(side), fixed=True)
         if before and not grouped and not sharing.stays(before.leg(far), stream, None):
             was[far] = replace(was[far], fixed=False)
         said = numbers.offered(
@@ -338,13 +342,16 @@ class Negotiation:
         )  # fmt: skip
         own = legs.offerers(line, options, interfaces[side], was[side], draw, said)
         theirs = legs.others(line, line.target, options, interfaces[far], was[far], draw, said)
+        shared = sharing.carries(self._known, stream, far) if grouped else None
         if line.transcoding:
             said = replace(said, source=transcode.extended(said.source, line.transcoding))
             numbered = transcode.known(theirs.known, line.transcoding)
             theirs = replace(theirs, transcoding=line.transcoding, known=numbered)
         made = {
-            side: transports[side].offerers(own, line, options, was[side]),
-            far: transports[far].others(stream, theirs, line, line.target, options, was[far]),
+            side: transports[side].offerers(own, line, options, transport),
+            far: transports[far].others(
+                stream, theirs, line, line.target, options, Before(shared, fixed=True) if shared else was[far]
+            ),
         }
         if line.alone is not None and was[side].leg is None:
             apart = legs.offerers(line.alone, options, interfaces[side], was[side], draw, said)
@@ -352,6 +359,8 @@ class Negotiation:
             made[side] = replace(made[side], apart=apart)
         if grouped and before is not None:
             made[far] = replace(made[far], carrier=before.leg(far).carrier)
+        elif grouped and shared is not None:
+            made[far] = replace(made[far], carrier=stream)
         return StreamLine(line.kind, made["a"], made["b"], place), said.source
 
     def _numbers(self, earlier: Sequence[StreamLine], stream: int, side: str) -> dict[str, str]:
@@ -377,6 +386,8 @@ class Negotiation:
                 if line.live and new is not None and line.leg(side).also and leg.remote is not None:
                     agreed = agreed.with_leg(side, replace(leg, also=(new,)))
                 line = replace(agreed, placement=line.placement or agreed.placement)
+            elif sharing.waits(self._state.agreed, stream, line):
+                line = self._state.agreed.lines[stream]
             lines.append(line)
         return sharing.one_hop(lines)
 

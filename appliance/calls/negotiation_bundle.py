@@ -36,6 +36,7 @@ class Member:
     mid: str
     mux: bool
     port: int
+    tagged: bool = True  # it is to stand first
     dtls: bool = True  # others may be with it
 
 
@@ -205,9 +206,10 @@ def members(lines: Sequence[Member], *, offer: bool) -> list[tuple[str, ...]]:
         return []
     if offer:
         ports = [line.port for line in able]
-        return [tuple(line.mid for line in sorted(able, key=lambda line: ports.count(line.port) < 2))]
+        able = sorted(able, key=lambda line: (ports.count(line.port) < 2, not line.tagged))
+        return [tuple(line.mid for line in able)]
     shared: dict[int, list[str]] = {}
-    for line in able:
+    for line in sorted(able, key=lambda line: not line.tagged):
         shared.setdefault(line.port, []).append(line.mid)
     return [tuple(mids) for mids in shared.values() if len(mids) > 1 or len(lines) == 1]
 

@@ -130,7 +130,7 @@ def _rare(leg: LegLine) -> dict[str, Any]:
         rare["also"] = [crypto.emit(line) for line in leg.also]
     if leg.sending_mki:
         rare["sending_mki"] = leg.sending_mki.hex()
-    for name in ("mid", "told", "ids", "payload_types", "transcode"):
+    for name in ("mid", "tag", "told", "ids", "payload_types", "transcode"):
         if value := getattr(leg, name):
             rare[name] = value
     if leg.transcoding:
@@ -217,6 +217,7 @@ def _read_leg(record: Mapping[str, Any]) -> LegLine:
         quirks=_read_quirks(*record["quirks"]),
         osrtp=record.get("osrtp", False),
         mid=record.get("mid", ""),
+        tag=record.get("tag", ""),
         sending_mki=bytes.fromhex(record.get("sending_mki", "")),
         also=tuple(_crypto(text) for text in record.get("also", ())),
         known=_pairs(record["known"]),

@@ -21,6 +21,7 @@ class Port:
 
     carrier: int
     tagged: int
+    known: int | None = None  # one of them that has been there before
 
 
 def ports(groups: Iterable[Sequence[int]], elsewhere: Iterable[int], agreed: Exchange, side: str) -> dict[int, Port]:
@@ -30,19 +31,22 @@ def ports(groups: Iterable[Sequence[int]], elsewhere: Iterable[int], agreed: Exc
     found: dict[int, Port] = {}
     for group in groups:
         tagged = group[0]
-        was = agreed.live(tagged)
-        carrier = was.leg(side).carrier if was else None
-        if carrier is None or carrier in apart or any(port.carrier == carrier for port in found.values()):
-            carrier = tagged
+        known = next((stream for stream in group if agreed.live(stream)), None)
+        carrier = tagged if known is None else _port(agreed.lines[known].leg(side), known)
+        if carrier in apart or any(port.carrier == carrier for port in found.values()):
+            known, carrier = None, tagged
         if len(group) > 1 or carrier != tagged:
-            found.update({stream: Port(carrier, tagged) for stream in group})
+            found.update({stream: Port(carrier, tagged, known) for stream in group})
     return found
+
+
+def _port(leg: LegLine, stream: int) -> int:
+    return stream if leg.carrier is None else leg.carrier
 
 
 def stays(before: LegLine, stream: int, port: Port | None) -> bool:
     """The stream's transport is at the same port as before."""
-    was = stream if before.carrier is None else before.carrier
-    return was == (stream if port is None else port.carrier)
+    return _port(before, stream) == (stream if port is None else port.carrier)
 
 
 def able(pending: Exchange, side: str, at: int) -> bool:
@@ -61,10 +65,12 @@ def answered(
     offered at a shared port stays there, whatever the answer's groups say."""
     stream_of = {at: stream for stream, at in taken.items()}
     found = [streams for group in groups if (streams := [stream_of[at] for at in group if at in stream_of])]
+    for streams in found:  # a port that was offered as shared is the group's, whoever is named first
+        streams.sort(key=lambda stream: lines[stream].leg(side).carrier is None)
     apart = set(taken) - {stream for streams in found for stream in streams}
     for stream in sorted(apart):
         carrier = lines[stream].leg(side).carrier
-        mates = [streams for streams in found if lines[streams[0]].leg(side).carrier == carrier]
+        mates = [streams for streams in found if any(lines[one].leg(side).carrier == carrier for one in streams)]
         if carrier is not None and mates:
             mates[0].append(stream)
         elif carrier is not None:
@@ -72,12 +78,23 @@ def answered(
     apart -= {stream for streams in found for stream in streams}
     now = ports(found, apart, Exchange(tuple(lines)), side)
     out = shared([line if at in now else _alone(line, side) for at, line in enumerate(lines)], now, side)
-    return carried(settled(out, other(side)))
+    out = settled(out, other(side))
+    return carried([_lone(out, at) for at in range(len(out))])
+
+
+def _lone(lines: Sequence[StreamLine], at: int) -> StreamLine:
+    """The stream, which carries nobody where nobody else is at its port."""
+    line = lines[at]
+    for side in SIDES:
+        mates = [one for one, mate in enumerate(lines) if mate.live and mate.leg(side).carrier == at]
+        if mates == [at]:
+            line = _alone(line, side)
+    return line
 
 
 def _alone(line: StreamLine, side: str) -> StreamLine:
     leg = line.leg(side)
-    return line if leg.carrier is None else line.with_leg(side, replace(leg, carrier=None))
+    return line if leg.carrier is None else line.with_leg(side, replace(leg, carrier=None, tag=""))
 
 
 def shared(lines: Sequence[StreamLine], ports: Mapping[int, Port], side: str) -> list[StreamLine]:
@@ -93,8 +110,8 @@ def shared(lines: Sequence[StreamLine], ports: Mapping[int, Port], side: str) ->
 
 def _moved_in(leg: LegLine, tagged: LegLine, carrier: int) -> LegLine:
     return replace(
-        leg, carrier=carrier, ice=tagged.ice, dtls=tagged.dtls, mux=tagged.mux, rtp=tagged.rtp, rtcp=tagged.rtcp,
-        latching=tagged.latching,
+        leg, carrier=carrier, tag=tagged.mid, ice=tagged.ice, dtls=tagged.dtls, mux=tagged.mux,
+        rtp=tagged.rtp, rtcp=tagged.rtcp, latching=tagged.latching,
     )  # fmt: skip
 
 
@@ -111,11 +128,35 @@ def settled(lines: Sequence[StreamLine], side: str) -> list[StreamLine]:
         assert tagged is not None
         for at in mine:
             leg = _moved_in(out[at].leg(side), tagged, first)
-            out[at] = out[at].with_leg(side, leg if len(mine) > 1 else replace(leg, carrier=None))
+            out[at] = out[at].with_leg(side, leg if len(mine) > 1 else replace(leg, carrier=None, tag=""))
     return [
         line.with_leg(side, replace(line.leg(side), apart=None)) if line.leg(side).apart is not None else line
         for line in out
     ]
+
+
+def renewed(lines: Sequence[StreamLine], agreed: Exchange) -> list[StreamLine]:
+    """Where another m-line is tagged now another association is wanted, in the ICE session that goes on. RFC 9143 lets
+    the transport live; Chromium's (156) belongs to the first mid of the group: with another one first it has new
+    sockets under the same user fragment, and no DTLS yet, and says nothing. A peer that writes tls-id is taken by its
+    word."""
+    out = list(lines)
+    for side in SIDES:
+        before = {_port(line.leg(side), at): line.leg(side) for at, line in enumerate(agreed.lines) if line.live}
+        for at, line in enumerate(lines):
+            leg = line.leg(side)
+            old = before.get(_port(leg, at)) if line.live else None
+            if old is None or old.dtls is None or leg.dtls is None or leg.dtls.peer_tls_id:
+                continue
+            anew = f"{leg.dtls.association}+"
+            same = old.dtls.association == leg.dtls.association
+            if (same and _tag(old) != _tag(leg)) or old.dtls.association == anew:  # the latter: the same answer again
+                out[at] = out[at].with_leg(side, replace(leg, dtls=replace(leg.dtls, association=anew)))
+    return out
+
+
+def _tag(leg: LegLine) -> str:
+    return leg.tag or leg.mid
 
 
 def carried(lines: Sequence[StreamLine]) -> list[StreamLine]:
@@ -127,17 +168,33 @@ def carried(lines: Sequence[StreamLine]) -> list[StreamLine]:
     ]
 
 
+def carries(agreed: Exchange, stream: int, side: str) -> LegLine | None:
+    """The leg of one that is at the port of a stream which has ended itself."""
+    if agreed.live(stream):
+        return None
+    legs = (line.leg(side) for line in agreed.lines if line.live)
+    return next((leg for leg in legs if leg.carrier == stream), None)
+
+
+def waits(agreed: Exchange, stream: int, line: StreamLine) -> bool:
+    """Whether a stream that comes back with another transport has to wait for the answer: others are at its port."""
+    return any(carries(agreed, stream, side) and line.leg(side).carrier != stream for side in SIDES)
+
+
 def one_hop(lines: Sequence[StreamLine]) -> list[StreamLine]:
-    """Streams of an offer beside agreed ones, which go on as they were: who carries them now is what counts."""
+    """Streams of an offer beside agreed ones, which go on as they were: who carries them now is what counts, and
+    carries one more."""
     out = list(lines)
     for at, line in enumerate(lines):
         for side in SIDES:
             carrier = line.leg(side).carrier
-            if line.live and carrier is not None and carrier != at:
-                again = lines[carrier].leg(side).carrier if lines[carrier].live else carrier
-                if again != carrier:
-                    leg = out[at].leg(side)
-                    out[at] = out[at].with_leg(side, replace(leg, carrier=carrier if again is None else again))
+            if not line.live or carrier in (None, at) or not lines[carrier].live:
+                continue
+            there = lines[carrier].leg(side)
+            if there.carrier is None:
+                out[carrier] = out[carrier].with_leg(side, replace(there, carrier=carrier))
+            elif there.carrier != carrier:
+                out[at] = out[at].with_leg(side, replace(out[at].leg(side), carrier=there.carrier))
     return out
 
 

@@ -95,6 +95,7 @@ class LegLine:
     dtls: DtlsLine | None = None
     bundled: bool = False  # may be in a BUNDLE group: the peer's, or ours in an offer
     carrier: int | None = None  # the stream whose port, and transport, this one shares; its own number: others share it
+    tag: str = ""  # mid of the m-line that is tagged among those at its port; "": its own
     mid_extension: int = 0  # id of the header extension that carries MID on this leg; 0: not agreed on
     apart: LegLine | None = None  # an offerer's leg as it would be without the m-line that carries it
     latching: Latching | None = None

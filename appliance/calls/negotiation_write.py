@@ -52,6 +52,7 @@ class OutLine:
     twin: bool = False  # a second m-line for the same stream
     mid: str = ""  # by which this leg knows the m-line (row G22)
     port: int = 0  # stream whose port it is
+    tagged: bool = True  # it stands first in its group
     mid_extension: int = 0  # id of MID's header extension, where it is to be written
 
 
@@ -85,6 +86,7 @@ def out_line(
         twin=twin,
         mid="" if twin else leg.mid,
         port=stream if leg.carrier is None else leg.carrier,
+        tagged=leg.tag in ("", leg.mid),
     )
 
 
@@ -180,7 +182,7 @@ def _transport_of_all(lines: Sequence[OutLine], groups: Sequence[tuple[str, ...]
 
 def _groups(lines: Sequence[OutLine], *, offer: bool) -> list[tuple[str, ...]]:
     able = [
-        bundle.Member(line.mid, line.mux, line.port, line.leg.dtls is not None)
+        bundle.Member(line.mid, line.mux, line.port, line.tagged, line.leg.dtls is not None)
         for line in lines
         if line.ports and line.leg and line.leg.bundled
     ]
@@ -189,7 +191,8 @@ def _groups(lines: Sequence[OutLine], *, offer: bool) -> list[tuple[str, ...]]:
 
 def _with_mids(line: OutLine, groups: Sequence[tuple[str, ...]], *, offer: bool) -> OutLine:
     """What says MID in packets is negotiated where there is more than one."""
-    if not line.leg or not any(line.mid in group and len(group) > 1 for group in groups):
+    shared = any(line.mid in group and len(group) > 1 for group in groups)
+    if not line.leg or not (shared or line.leg.carrier is not None):
         return line
     ids = (number for number, uri in line.leg.ids if uri == extensions.MID)
     return replace(line, mid_extension=next(ids, 0) if offer else line.leg.mid_extension)

@@ -57,7 +57,8 @@ def diff(installed: Desired, wanted: Desired) -> list[Command]:
 
     Flows that end go first (nothing may use a context that is gone), then contexts are installed, then the flows
     that use them with their ICE agents, then the routes between those that share a port, and last go the contexts that
-    nobody uses any more. A flow whose port changes is removed first, its agent and routes with it.
+    nobody uses any more. A flow whose port changes is removed first, its agent and routes with it, and whoever names it
+    has forgotten it: those are told again.
     """
     commands: list[Command] = []
     gone: set[int] = set()
@@ -69,7 +70,7 @@ def diff(installed: Desired, wanted: Desired) -> list[Command]:
     for slot, context in wanted.cryptos.items():
         commands.extend(_context_commands(installed.cryptos.get(slot), context))
     for slot, flow in wanted.flows.items():
-        if installed.flows.get(slot) != flow:
+        if installed.flows.get(slot) != flow or not gone.isdisjoint(_named(flow)):
             commands.append(flow)
     commands.extend(
         agent for slot, agent in wanted.agents.items() if slot in gone or installed.agents.get(slot) != agent
@@ -82,6 +83,11 @@ def diff(installed: Desired, wanted: Desired) -> list[Command]:
     )
     commands.extend(RemoveCrypto(slot) for slot in installed.cryptos if slot not in wanted.cryptos)
     return commands
+
+
+def _named(flow: InstallFlow) -> tuple[int | None, ...]:
+    """Slots of other flows in it."""
+    return flow.rtp_partner, flow.rtcp_partner, flow.rtp_tap, flow.rtcp_tap
 
 
 def _context_commands(before: Context | None, now: Context) -> Iterator[Command]:

@@ -156,7 +156,8 @@ class Route:
 class InstallRoutes:
     """BUNDLE (RFC 9143): which streams share the port of a flow; none: its own alone. Arriving RTP is given to a stream
     by MID, else by SSRC (learnt from the other two), else by payload type; RTCP to those whose SSRCs it speaks of.
-    ENOENT: no such flow, or a member; ENOSPC. Idempotent; SSRCs learnt stay with the places of `routes`."""
+    ENOENT: no such flow, or a member; ENOSPC. Idempotent; SSRCs learnt stay with their flows (after a move, with the
+    places of `routes`)."""
 
     slot: int  # of the flow that has the port
     routes: tuple[Route, ...]

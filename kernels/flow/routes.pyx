@@ -252,7 +252,7 @@ cdef const uint8_t *extension(const uint8_t *data, uint8_t wanted, uint8_t *octe
 # -- commands ----------------------------------------------------------------------------------------------------
 
 cdef int routes_install(Path *path, uint32_t flow, const RoutesParameters *want) noexcept nogil:
-    """SSRCs that were learnt stay with their routes' numbers. No routes at all: the table is given back."""
+    """SSRCs that were learnt stay with their streams. No routes at all: the table is given back."""
     cdef uint32_t place, i
     if flow_at(path.flows, path.flow_count, flow) == NULL or path.flows[flow].want.flags & FLOW_MEMBER:
         return ENOENT
@@ -270,9 +270,30 @@ cdef int routes_install(Path *path, uint32_t flow, const RoutesParameters *want)
     place = routes_place(path, flow)
     if place == NO_SLOT:
         return ENOSPC
+    if path.routes[place].owner == flow + 1:
+        follow(&path.routes[place], path.routes[place].heard, want)
+        follow(&path.routes[place], path.routes[place].sent, want)
     path.routes[place].want = want[0]
     own(path, flow, place)
     return 0
+
+
+cdef void follow(const Routes *routes, RouteSsrc *known, const RoutesParameters *want) noexcept nogil:
+    """To the places that their streams' flows have now; those of streams that are gone are forgotten. Slots that are
+    not known since a move keep their places: they are told of in the same order. The far end is told of MID again: it
+    may have begun anew."""
+    cdef uint32_t i, route, now
+    for i in range(ROUTE_SSRCS):
+        if known[i].route == 0:
+            continue
+        known[i].known = 0
+        route = <uint32_t>known[i].route - 1
+        now = route
+        if route < routes.want.count and routes.want.route[route].flow != NO_SLOT:
+            now = 0
+            while now < want.count and want.route[now].flow != routes.want.route[route].flow:
+                now += 1
+        known[i].route = <uint8_t>(now + 1) if now < want.count else 0
 
 
 cdef int routes_import(Path *path, uint32_t flow, const Routes *moved) noexcept nogil:

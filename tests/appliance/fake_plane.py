@@ -20,6 +20,7 @@ from kernels.control.commands import (
     InstallCrypto,
     InstallFlow,
     InstallIce,
+    InstallRoutes,
     Punt,
     RemoveCrypto,
     RemoveFlow,
@@ -47,6 +48,7 @@ class FakeWorker:
     cryptos: dict[int, InstallCrypto] = field(default_factory=dict)
     keys: dict[int, list[AddKey]] = field(default_factory=dict)
     agents: dict[int, InstallIce] = field(default_factory=dict)
+    routes: dict[int, InstallRoutes] = field(default_factory=dict)
     injected: list[tuple[int, bytes, tuple[str, int]]] = field(default_factory=list)  # flow slot, datagram, to
     log: list[Command] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)  # commands that a careful control process never sends
@@ -158,15 +160,22 @@ class FakePlane:
                 for slot in (command.receive, command.send):
                     if slot is not None and slot not in worker.cryptos:
                         worker.faults.append("flow uses a context that is not there")
-                used = [f for f in worker.flows.values() if f.slot != command.slot]
-                if any((f.interface, f.port) == (command.interface, command.port) for f in used):
-                    worker.faults.append("port used twice")
+                used = [f for f in worker.flows.values() if f.slot != command.slot and not f.member]
+                if command.member != any((f.interface, f.port) == (command.interface, command.port) for f in used):
+                    worker.faults.append("member without a port" if command.member else "port used twice")
                 worker.flows[command.slot] = command
             case InstallIce():
                 if command.slot not in worker.flows or not worker.flows[command.slot].ice:
                     worker.faults.append("agent for a flow that has none")
                 worker.agents[command.slot] = command
+            case InstallRoutes():
+                if command.slot not in worker.flows or worker.flows[command.slot].member:
+                    worker.faults.append("routes of a flow that has no port")
+                if any(route.flow not in worker.flows for route in command.routes):
+                    worker.faults.append("route to a flow that is not there")
+                worker.routes[command.slot] = command
             case RemoveFlow():
+                worker.routes.pop(command.slot, None)
                 worker.flows.pop(command.slot, None)
                 worker.agents.pop(command.slot, None)
             case RemoveCrypto():

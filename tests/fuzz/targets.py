@@ -185,7 +185,7 @@ def _encoded(body: dict[str, object]) -> bytes:
 # ---------------------------------------------------------------- offer and answer
 
 
-def _negotiate(data: bytes) -> tuple[Negotiated, Negotiated]:
+def _negotiate(data: bytes) -> tuple[Negotiated, ...]:
     """An offer through the gateway, then an answer to what the gateway offered; then a re-offer of the other party."""
     first, _, rest = data.partition(b"\n")
     wishes = WISHES.get(first.rstrip(b"\r"), MediaOptions())
@@ -199,19 +199,33 @@ def _negotiate(data: bytes) -> tuple[Negotiated, Negotiated]:
         answer = sdps.answering(offered.sdp, extra=KEYED if b"fingerprint:" in offered.sdp else ())
     answered = negotiation.answer(answer, wishes, to_tag="bob")
     again = negotiation.read_offer(answer, wishes, "bob")
-    negotiation.write_offer(again, [sdps.placement(need.line) for need in again.streams])
-    return offered, answered
+    reoffered = negotiation.write_offer(again, [sdps.placement(need.line) for need in again.streams])
+    return offered, answered, reoffered
 
 
-def _negotiated(data: bytes, both: tuple[Negotiated, Negotiated]) -> None:
+def _negotiated(data: bytes, every: tuple[Negotiated, ...]) -> None:
     """What is written for either side is SDP that we would accept ourselves; keys of ours are never those of a peer."""
-    for written in both:
+    for written in every:
         parse(written.sdp)
         for stream in written.streams:
             for leg in (stream.a, stream.b):
                 ours, theirs = ({key.key for key in spec.keys} if spec else set() for spec in (leg.send, leg.receive))
                 assert not ours & theirs, "our key is the peer's"
                 assert not leg.dtls or (leg.secure and leg.receive is None), "keyed twice"
+        _carried(written)
+
+
+def _carried(written: Negotiated) -> None:
+    """Whoever shares a port has a carrier that the data plane takes (appliance.placement.desired_bundle)."""
+    streams = dict(zip(written.lines, written.streams, strict=True))
+    for line, stream in streams.items():
+        for side in "ab":
+            bundle = stream.leg(side).bundle
+            if bundle is not None:
+                carrier = streams[bundle.carrier].leg(side).bundle
+                assert carrier is not None and not carrier.member, "a member of a member"
+                assert bundle.member == (bundle.carrier != line)
+                assert not bundle.member or (stream.leg(side).ice, stream.leg(side).dtls) == (None, None)
 
 
 KEYED = [
@@ -242,6 +256,9 @@ def _negotiation_seeds() -> list[bytes]:
         sdps.sdp(sdps.BOB, sdps.media(4000, "RTP/AVP", "a=sendonly"), sdps.media(0, "RTP/AVP", kind="video")),
         sdps.sdp(sdps.BOB, sdps.media(4000, "UDP/TLS/RTP/SAVPF", *KEYED, "a=rtcp-mux"),
                  sdps.media(4002, "UDP/TLS/RTP/SAVPF", *KEYED, kind="video")),
+        *(sdps.sdp(sdps.BOB, sdps.media(4000, "UDP/TLS/RTP/SAVPF", *KEYED, "a=rtcp-mux", "a=mid:m0"),
+                   sdps.media(port, "UDP/TLS/RTP/SAVPF", *KEYED, "a=mid:m1", kind="video"),
+                   session=["a=group:BUNDLE m1 m0" if port else "a=group:BUNDLE m0"]) for port in (4000, 0)),
     ]  # fmt: skip
     offers = [text for text in _sdp_seeds() if len(text) < 6000]
     seeds = [word + b"\n" + offer for word in WISHES for offer in offers]

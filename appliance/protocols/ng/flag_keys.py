@@ -66,8 +66,8 @@ KEYS: dict[str, Key] = {
     "rtcp-interval": Key(nothing, "interval of own RTCP", _IGNORED),
     "bundle": Key(
         subset("bundle", BUNDLE),
-        "`accept`, `offer`, `require`, `strict`, `reject`. Every stream has its ports: our group names the first "
-        "m-line alone. Without a word: on DTLS profiles",
+        "`accept`, `offer`, `require`, `strict`, `reject`. On DTLS profiles, without a word too, the m-lines of a "
+        "group share one port, ICE session and association; on others a group names one m-line alone",
     ),
     "replace": Key(rules.replaced, "what of the session part becomes ours: " + ", ".join(sorted(REPLACE))),
     "direction": Key(rules.direction, "interfaces towards this and the other side"),

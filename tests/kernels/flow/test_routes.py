@@ -167,6 +167,9 @@ def test_mid_is_said_until_the_far_end_speaks_of_the_ssrc(plane: LocalPlane) -> 
     assert leaves(plane, rtp(2, ssrc=SCREEN)) == rtp(2, ssrc=SCREEN)
     plane.send(1, rtp(1, ssrc=SCREEN, kind=AUDIO), source=BOB)  # the SSRC is the other stream's now
     assert leaves(plane, rtp(3, ssrc=SCREEN)) == named("video", rtp(3, ssrc=SCREEN))
+    assert leaves(plane, rtp(4, ssrc=BOBS_FACE)) == rtp(4, ssrc=BOBS_FACE)
+    assert plane.do(InstallRoutes(0, ROUTES, MID)) == [0]  # its SDP has changed: it may have begun anew
+    assert leaves(plane, rtp(5, ssrc=BOBS_FACE)) == named("video", rtp(5, ssrc=BOBS_FACE))
 
 
 @pytest.mark.row("G15")
@@ -328,6 +331,17 @@ def test_the_same_again_keeps_what_was_learnt(plane: LocalPlane) -> None:
     assert goes_to(plane, rtp(2, ssrc=FACE, kind=33)) == [BOB_VIDEO]
     assert plane.do(InstallRoutes(0, ())) == [0]
     assert goes_to(plane, rtp(3, ssrc=FACE, kind=33)) == [BOB]
+
+
+def test_what_was_learnt_follows_its_flow(plane: LocalPlane) -> None:
+    """A stream before it ends, others come: its place in the table is another, or somebody else's."""
+    assert goes_to(plane, with_mid("video", AUDIO, FACE)) == [BOB_VIDEO]
+    assert plane.do(InstallRoutes(0, (ROUTES[1],), MID)) == [0]
+    assert goes_to(plane, rtp(2, ssrc=FACE, kind=33)) == [BOB_VIDEO]
+    assert plane.do(InstallRoutes(0, ROUTES, MID)) == [0]
+    assert goes_to(plane, rtp(3, ssrc=FACE, kind=33)) == [BOB_VIDEO]
+    assert plane.do(InstallRoutes(0, (ROUTES[0],), MID), InstallRoutes(0, ROUTES, MID)) == [0, 0]
+    assert goes_to(plane, rtp(4, ssrc=FACE, kind=33)) == []
 
 
 def test_tables_are_a_pool_that_is_given_back() -> None:

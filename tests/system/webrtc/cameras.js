@@ -3,19 +3,24 @@
 
 var pc = null;
 var states = [];
+var own = null;
 
 async function opened(policy, cameras) {
     pc = new RTCPeerConnection({bundlePolicy: policy});
     states = [];
     pc.addEventListener("connectionstatechange", () => states.push(pc.connectionState));
     pc.addEventListener("track", (e) => shown(e.track));
-    const own = await navigator.mediaDevices.getUserMedia({audio: true, video: {width: 320, height: 240}});
+    own = await navigator.mediaDevices.getUserMedia({audio: true, video: {width: 320, height: 240}});
     pc.addTrack(own.getAudioTracks()[0], own);
     for (let n = 0; n < cameras; n++) {
-        const track = own.getVideoTracks()[0].clone();
-        pc.addTrack(track, new MediaStream([track]));
+        another();
     }
     return true;
+}
+
+function another() {
+    const track = own.getVideoTracks()[0].clone();
+    pc.addTrack(track, new MediaStream([track]));
 }
 
 // Chromium decodes a remote track only for an element that plays it.

@@ -19,6 +19,7 @@ from tests.system import lab as labs
 from tests.system.webrtc.chromium import Chromium
 
 SCRIPT = Path(__file__).with_name("cameras.js")
+HELD = {"a=inactive": "a=inactive", "a=recvonly": "a=sendonly", "a=sendonly": "a=recvonly"}  # our answers
 NUMBERS = {"audio": 0, "video": 96}  # of our offers
 CODECS = {"audio": "PCMU", "video": "VP8"}
 SR, RR, PSFB, PLI = 200, 201, 206, 1
@@ -41,6 +42,14 @@ class Page:
 
     def accept(self, sdp: str, kind: str = "answer") -> None:
         self.browser.run(f"told({json.dumps(kind)}, {json.dumps(sdp)})")
+
+    def turn(self, at: int, direction: str) -> None:
+        """Direction of an m-line; "": it ends."""
+        how = f"direction = {json.dumps(direction)}" if direction else "stop()"
+        self.browser.run(f"pc.getTransceivers()[{at}].{how}")
+
+    def add_camera(self) -> None:
+        self.browser.run("another()")
 
     def counted(self) -> dict[str, Any]:
         found: dict[str, Any] = self.browser.run("counted()")
@@ -102,15 +111,19 @@ class TwoLines:
     def answer(self, offer: str, *, refused: tuple[int, ...] = ()) -> str:
         """The first format with our codec in every m-line."""
         lines = []
-        for at, (line, section) in enumerate(zip(self.lines, re.split(r"(?m)^(?=m=)", offer)[1:], strict=True)):
-            number = int(re.search(rf"a=rtpmap:(\d+) {CODECS[line.kind]}/", section)[1])  # type: ignore[index]
-            lines += [f"m={line.kind} 0 RTP/AVPF {number}"] if at in refused else self._section(line, number)
+        for at, (line, section) in enumerate(zip(self.lines, re.split(r"(?m)^(?=m=)", offer)[1:], strict=False)):
+            found = re.search(rf"a=rtpmap:(\d+) {CODECS[line.kind]}/", section)
+            if found is None or at in refused or section.split()[1] == "0":
+                lines.append(f"m={line.kind} 0 RTP/AVPF 0")
+            else:
+                held = [f"a={way}" for way in ("inactive", "recvonly", "sendonly") if f"a={way}" in section]
+                lines += self._section(line, int(found[1])) + [HELD[one] for one in held]
         self.hear(offer)
         return self._sdp(lines)
 
     def hear(self, sdp: str) -> None:
         """Where our media goes."""
-        for line, section in zip(self.lines, re.split(r"(?m)^(?=m=)", sdp)[1:], strict=True):
+        for line, section in zip(self.lines, re.split(r"(?m)^(?=m=)", sdp)[1:], strict=False):
             port = int(section.split()[1])
             host = re.search(r"(?m)^c=IN IP4 (\S+)", section) or re.search(r"(?m)^c=IN IP4 (\S+)", sdp)
             rtcp = re.search(r"a=rtcp:(\d+)", section)
@@ -130,8 +143,12 @@ class TwoLines:
 
     # ---------------------------------------------------------------- media
 
-    def ask_keyframe(self, at: int) -> None:
-        self.lines[at].asking = True
+    def forget(self) -> None:
+        """What was heard by now."""
+        for line in self.lines:
+            line.packets = line.extended = line.keyframes = 0
+            for seen in (line.types, line.ssrcs, line.reports, line.about):
+                seen.clear()
 
     def close(self) -> None:
         self._stop = True
@@ -178,14 +195,15 @@ class TwoLines:
                 line.about.update(int.from_bytes(data[at : at + 4]) for at in range(first, first + 24 * form, 24))
             if kind == PSFB and form == PLI:
                 line.keyframes += 1
+                line.asking = True  # what we send is the browser's own picture
                 line.about.add(int.from_bytes(data[8:12]))
             data = data[length:]
 
     def _report(self, line: Line) -> None:
         """A receiver report, with a request for a keyframe where one is wanted."""
-        if not line.to_rtcp or not line.ssrcs:
+        heard = next(iter(line.ssrcs), None)
+        if not line.to_rtcp or heard is None:
             return
-        (heard,) = sorted(line.ssrcs)[:1]
         block = heard.to_bytes(4) + bytes(20)
         data = struct.pack("!BBHI", 0x81, RR, 7, line.ssrc) + block
         if line.asking:
