@@ -11,7 +11,7 @@ import ipaddress
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from typing import cast
+from itertools import count
 
 import structlog
 
@@ -61,7 +61,8 @@ class NgRequests:
         self.commands, self._now = commands, now
         self.allow = AllowList(allow)
         self._cookies = CookieCache()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[int, asyncio.Task[None]] = {}  # requests in progress
+        self._numbers = count()
         self.counts: Counter[str] = Counter()
 
     def admits(self, host: str) -> bool:
@@ -95,7 +96,8 @@ class NgRequests:
             elif stream:
                 known.waiting.append(answer)
             return
-        self._tasks.add(asyncio.get_running_loop().create_task(self._run(message, key, answer)))
+        number = next(self._numbers)
+        self._tasks[number] = asyncio.get_running_loop().create_task(self._run(number, message, key, answer))
 
     async def ask(self, data: bytes, host: str) -> bytes:
         """The reply to one message of a stream; b"" when there is none (no cookie, overload)."""
@@ -107,18 +109,18 @@ class NgRequests:
         return await reply
 
     def close(self) -> None:
-        for task in list(self._tasks):
+        for task in list(self._tasks.values()):
             task.cancel()
         self.commands.delayed.close()
 
-    async def _run(self, message: codec.Message, key: Key, answer: Answer) -> None:
+    async def _run(self, number: int, message: codec.Message, key: Key, answer: Answer) -> None:
         try:
             reply = await self._answer(message, key[0])
         except asyncio.CancelledError:
             self._cookies.forget(key)
             raise
         finally:
-            self._tasks.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+            self._tasks.pop(number, None)
         self._cookies.finish(key, reply)
         answer(reply)
 

@@ -28,7 +28,7 @@ from appliance.protocols.sdes import crypto
 from appliance.protocols.sdes.crypto import Crypto
 from appliance.protocols.sdp import formats, profiles
 from appliance.protocols.sdp.description import Media
-from appliance.protocols.sdp.fields import DIRECTIONS, Connection, MediaLine
+from appliance.protocols.sdp.fields import DIRECTIONS, Connection
 from appliance.protocols.sdp.parse import parse
 from appliance.protocols.sdp.profiles import Profile
 
@@ -90,8 +90,8 @@ def codecs(sdp: bytes) -> Codecs:
     found: list[tuple[int, list[str]]] = []
     for text in sdp.decode("utf-8", "surrogateescape").splitlines():
         if text.startswith("m="):
-            media = MediaLine.parse(text[2:], 0)
-            found.append((media.port, [" ".join(media.formats)]))
+            _, port, _, formats = text.split(" ", 3)
+            found.append((int(port), [formats]))
         elif found and text.startswith("a=") and text[2:].partition(":")[0] in CODEC_ATTRIBUTES:
             found[-1][1].append(text[2:])
     return tuple((port, "\n".join(lines)) for port, lines in found if port)
