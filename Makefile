@@ -52,8 +52,11 @@ fuzz: packages-test setup
 		--only-binary :all: 'atheris>=3' || true
 	$(BIN)/python -m tests.fuzz $(ARGS)
 
+# The editable loader reads byte code and never writes it: without this each of the hundreds of processes that the tests
+# start would compile all of ours.
 setup: $(BUILD_STAMP)
 	@$(BIN)/ninja --quiet -C $(BUILD)
+	@$(BIN)/python -m compileall -q appliance kernels firmware_iface $(BUILD)
 
 .PHONY: packages-test python
 .NOTPARALLEL:

@@ -25,7 +25,7 @@ from appliance.sip_edge.from_settings import edge_config
 from tests.system.lab import wait_for
 from tests.system.targets import HOST
 
-PATIENCE_S = 1.0
+PATIENCE_S = 5.0  # who expects silence says for how long
 
 
 class Edge:
@@ -70,7 +70,7 @@ class Edge:
         """RPC `method`; what it answered, result or error."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as link:
             link.bind("")
-            link.settimeout(2)
+            link.settimeout(5)
             link.connect(str(self.config.run / "kamailio_rpc.sock"))
             link.send(json.dumps({"jsonrpc": "2.0", "method": method, "params": list(params), "id": 1}).encode())
             reply = json.loads(link.recv(1 << 17))

@@ -148,7 +148,7 @@ def attempts(number: int, user: str = "alice", source: str = "127.0.0.3") -> lis
 def test_the_block(tmp_path: Path) -> None:
     """L01-L04, L06-L08: compressed times; replies and log texts of the reference; another user and another source are
     not affected; no transaction and no challenge for who is blocked; it survives a kill; it ends."""
-    with running(tmp_path, BLOCKED, **tables(attempts=5, window_s=60, block_s=4)) as edge:
+    with running(tmp_path, BLOCKED, **tables(attempts=5, window_s=60, block_s=60)) as edge:
         add(tmp_path, "alice")
         assert attempts(5) == ["SIP/2.0 401 Unauthorized"] * 5
         challenged, transactions = counted(edge, "auth_challenged"), edge.rpc("tm.stats")["total"]

@@ -140,7 +140,7 @@ def test_every_state_of_the_call_is_told(edge: edges.Edge, call: Call) -> None:
 
 def test_media_is_gone_after_bye(call: Call) -> None:
     """Issue 2, 7: BYE deletes the call at the media gateway."""
-    labs.wait_for(lambda: edges.calls_up() == 0, 3, "the call is still there after BYE")
+    labs.wait_for(lambda: edges.calls_up() == 0, 10, "the call is still there after BYE")
 
 
 @pytest.mark.parametrize("suite", SUITES)
@@ -154,7 +154,7 @@ def test_cancel_frees_the_media(edge: edges.Edge) -> None:
     """Issue 2, 7: CANCEL reaches the callee, the caller gets 487, nothing is left."""
     done = Call(edge.lab, caller=SCENARIOS / "caller_cancels.xml", callee=SCENARIOS / "callee_rings.xml").place_call()
     assert sipp.find(done.at_caller(), "SIP/2.0 487", sent=False)
-    labs.wait_for(lambda: edges.calls_up() == 0, 3, "the call is still there after CANCEL")
+    labs.wait_for(lambda: edges.calls_up() == 0, 10, "the call is still there after CANCEL")
 
 
 def test_the_caller_may_offer_again(edge: edges.Edge) -> None:
@@ -239,5 +239,5 @@ def test_a_killed_kamailio_comes_back_and_the_call_ends_in_order(edge: edges.Edg
     assert edges.calls_up() == 1
     edge.start()
     call.finish()
-    labs.wait_for(lambda: edges.calls_up() == 0, 3, "BYE after the restart did not delete the media")
+    labs.wait_for(lambda: edges.calls_up() == 0, 10, "BYE after the restart did not delete the media")
     Call(edge.lab, SUITES[0], length_ms=100).place_call()

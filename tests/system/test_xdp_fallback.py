@@ -135,7 +135,7 @@ class Stream:
         self._stop.set()
         self._thread.join()
         self._listener.join()
-        self._heard += drain(self.running.bob)
+        self._heard += drain(self.running.bob, 1)
         opened = [self.running.bob_opens.unprotect_rtp(packet) for packet in self._heard]
         assert all(isinstance(packet, bytes) for packet in opened)  # every one authentic: the ROC never slipped
         return self.sequence - self.first, [packet for packet in opened if isinstance(packet, bytes)]

@@ -115,7 +115,7 @@ def test_a_call_both_ways(running: HolderProcess) -> None:
     assert call.bob_in.unprotect_rtcp(call.bob.recv(2000)) == rtcp()
     call.from_bob(call.bob_out.protect_rtcp(rtcp()))
     assert call.alice.recv(2000) == rtcp()
-    time.sleep(0.2)
+    wait_for(lambda: control.plane.counters(0)["received"] == 202)  # what is published is a little older
     status = control.plane.flow(0, 0)
     assert (status.interface, status.port, status.packets_in, status.packets_out) == ("default", PORT, 101, 101)
     assert control.plane.crypto(0, 1).streams[0].roc == 1
@@ -376,10 +376,12 @@ def test_flood_from_one_socket_is_counted(running: HolderProcess) -> None:
     for number in range(40_000):
         call.from_bob(rtp(number, ssrc=number + 1))
     os.kill(worker, signal.SIGCONT)
-    wait_for(lambda: control.plane.counters(0)["received"] > 0)
-    time.sleep(0.3)
+    received = 0
+    while (now := control.plane.counters(0)["received"]) == 0 or now != received:  # until it has read all there was
+        received = now
+        time.sleep(0.3)
     call.from_bob(rtp(1))  # the kernel tells of earlier losses with the next datagram
-    time.sleep(0.3)
+    wait_for(lambda: control.plane.counters(0)["received"] == received + 1)
     counters = control.plane.counters(0)
     assert balanced(counters, DROPS)
     assert counters["received"] + counters["overflows"] == 40_001
