@@ -2,7 +2,7 @@
 <-> calls".
 
     read_offer:   parse -> decide every m-line (negotiation_read), find the stream of each (negotiation_streams)
-    write_offer:  both legs of every stream (negotiation_legs), their numbers (negotiation_numbers)
+    write_offer:  both legs of every stream (negotiation_offering: negotiation_legs, negotiation_numbers, ...)
                   -> the other leg's m-lines -> SDP for the other side (negotiation_write)
     answer:       parse -> match with what was offered -> SDP for the side that offered, in its own m-lines
 
@@ -29,9 +29,9 @@ from appliance.calls.media import LegMedia, LocalPorts, StreamMedia, StreamPlace
 from appliance.calls.negotiation_dtls import Certificates
 from appliance.calls.negotiation_endpoint import Endpoint
 from appliance.calls.negotiation_keys import KeySource
-from appliance.calls.negotiation_legs import Before
+from appliance.calls.negotiation_offering import Offering, interfaces, ports_of
 from appliance.calls.negotiation_read import LinePlan, Reading
-from appliance.calls.negotiation_state import SIDES, CallState, Exchange, LegLine, OriginState, Slot, StreamLine, other
+from appliance.calls.negotiation_state import SIDES, CallState, Exchange, OriginState, Slot, StreamLine, other
 from appliance.calls.negotiation_transport import Transports, told
 from appliance.calls.negotiation_vbr import constant
 from appliance.calls.negotiation_write import OutLine, out_line, write
@@ -125,22 +125,13 @@ class Negotiation:
         if planned is None or plan is not planned.plan or len(ports) != len(plan.streams):
             raise ValueError("write_offer needs the plan of the last read_offer and one placement per stream")
         side = plan.offerer
-        draw = KeySource(self._random, self._our_keys())
         transports = {leg: self._transports(leg) for leg in SIDES}
         placed = {need.line: place for need, place in zip(plan.streams, ports, strict=True)}
-        carried = sharing.ports(*planned.reading.bundles(), self._known, side)
-        browsers = any(line and line.target and line.target.profile.dtls for line in planned.reading.lines)
-        mid_extension = self._mid_extension(planned.reading, other(side)) if browsers else 0
-        lines: list[StreamLine] = []
-        sources: list[Media | None] = []
+        draw = KeySource(self._random, self._our_keys())
+        offering = Offering(self._state, planned.reading, planned.options, side, draw, transports)
         for stream, line_plan in enumerate(planned.reading.lines):
-            line, source = self._pending(
-                stream, line_plan, planned.options, side, placed.get(stream), draw, transports,
-                carried, lines, mid_extension,
-            )  # fmt: skip
-            lines.append(line)
-            sources.append(source)
-        lines = sharing.carried(sharing.shared(lines, carried, side))
+            offering.add(line_plan, placed.get(stream))
+        lines, sources = offering.streams(), offering.sources
         slots = places.towards(
             self._state.agreed.slots(other(side)), planned.reading.lines, lines, sources, other(side)
         )
@@ -280,100 +271,9 @@ class Negotiation:
         held = next((line.certificate for line in known if line is not None), None)
         return Transports(self._random, self._certificates, held)
 
-    def _before(self, stream: int, side: str) -> StreamLine | None:
-        """The stream as agreed; before any answer, as offered last by the same side (a repeated or forked offer keeps
-        its keys)."""
-        state = self._state
-        if state.agreed:
-            return state.agreed.live(stream)
-        return state.pending.live(stream) if state.offerer == side else None
-
-    @property
-    def _known(self) -> Exchange:
-        """As agreed; before any answer, as offered last."""
-        return self._state.agreed or self._state.pending
-
     def _need(self, stream: int, line: LinePlan, options: MediaOptions, side: str) -> StreamNeed:
-        before = self._before(stream, side)
-        wished = {side: options.interface_a, other(side): options.interface_b}
-        a, b = (wished[leg] or (before.leg(leg).interface if before else "") for leg in SIDES)
-        return StreamNeed(stream, line.kind, a, b)
-
-    def _pending(
-        self,
-        stream: int,
-        line: LinePlan | None,
-        options: MediaOptions,
-        side: str,
-        place: StreamPlacement | None,
-        draw: KeySource,
-        transports: Mapping[str, Transports],
-        carried: Mapping[int, sharing.Port],
-        earlier: Sequence[StreamLine],
-        mid_extension: int,
-    ) -> tuple[StreamLine, Media | None]:
-        """The stream until it is answered, and the section to write of it. `carried`: ports that streams of the
-        offerer's leg share; `earlier`: the streams before it in this offer; `mid_extension`: of the other leg."""
-        if place is None or line is None or line.target is None:
-            known = self._state.agreed.lines[stream] if stream < len(self._state.agreed.lines) else None
-            kind = line.kind if line else known.kind if known else ""
-            refused = LegLine(line.proto if line else "", direction="inactive")
-            kept = (known.placement or known.kept) if known else None
-            return StreamLine(kind, refused, refused, kept=kept), line.source if line else None
-        need = self._need(stream, line, options, side)
-        interfaces = {"a": need.interface_a, "b": need.interface_b}
-        before = self._before(stream, side)
-        was = {
-            leg: Before(before.leg(leg), _ports(before.placement, leg) == _ports(place, leg)) if before else Before()
-            for leg in SIDES
-        }
-        if before and not sharing.stays(before.leg(side), stream, carried.get(stream)):
-            was[side] = replace(was[side], fixed=False)
-        far = other(side)
-        grouped = line.target.profile.dtls and bundle.offers(options, line.target.profile.token)
-        transport = was[side]
-        if (port := carried.get(stream)) and stream == port.tagged and port.known not in (None, stream):
-            transport = Before(self._known.lines[port.known or 0].leg(side), fixed=True)
-        if before and not grouped and not sharing.stays(before.leg(far), stream, None):
-            was[far] = replace(was[far], fixed=False)
-        said = numbers.offered(
-            line.source, was[side].leg, was[far].leg,
-            self._numbers(earlier, stream, far) if grouped else {}, mid_extension if grouped else 0,
-        )  # fmt: skip
-        own = legs.offerers(line, options, interfaces[side], was[side], draw, said)
-        theirs = legs.others(line, line.target, options, interfaces[far], was[far], draw, said)
-        shared = sharing.carries(self._known, stream, far) if grouped else None
-        if line.transcoding:
-            said = replace(said, source=transcode.extended(said.source, line.transcoding))
-            numbered = transcode.known(theirs.known, line.transcoding)
-            theirs = replace(theirs, transcoding=line.transcoding, known=numbered)
-        made = {
-            side: transports[side].offerers(own, line, options, transport),
-            far: transports[far].others(
-                stream, theirs, line, line.target, options, Before(shared, fixed=True) if shared else was[far]
-            ),
-        }
-        if line.alone is not None and was[side].leg is None:
-            apart = legs.offerers(line.alone, options, interfaces[side], was[side], draw, said)
-            apart = transports[side].offerers(apart, line.alone, options, was[side])
-            made[side] = replace(made[side], apart=apart)
-        if grouped and before is not None:
-            made[far] = replace(made[far], carrier=before.leg(far).carrier)
-        elif grouped and shared is not None:
-            made[far] = replace(made[far], carrier=stream)
-        return StreamLine(line.kind, made["a"], made["b"], place), said.source
-
-    def _numbers(self, earlier: Sequence[StreamLine], stream: int, side: str) -> dict[str, str]:
-        """Payload types that other streams of a leg have by now."""
-        known = self._known.lines
-        others = [*earlier[:stream], *(line for at, line in enumerate(known) if at != stream and line.live)]
-        return {number: codec for line in others for number, codec in line.leg(side).known}
-
-    def _mid_extension(self, read: Reading, side: str) -> int:
-        """The id that MID gets in an offer to a leg: the one it has there, else the other leg's, else one that no
-        m-line of either has: ids mean the same in all of a group (RFC 9143 section 15.2)."""
-        known = [pair for line in self._known.lines for pair in line.leg(side).ids]
-        return bundle.extension_offered(known, [line.source for line in read.lines if line])
+        wished = interfaces(self._state, stream, options, side)
+        return StreamNeed(stream, line.kind, wished["a"], wished["b"])
 
     def _until_answered(self, pending: Sequence[StreamLine], side: str) -> list[StreamLine]:
         """Agreed streams go on unchanged until the answer, also those that the re-offer ends: it may yet be refused.
@@ -425,7 +325,7 @@ class Negotiation:
             plan = planned.reading.lines[slot.stream]
             line = lines[slot.stream]
             endpoint = plan.endpoint if plan else None
-            ports = _ports(sharing.placement(lines, slot.stream, side), side)
+            ports = ports_of(sharing.placement(lines, slot.stream, side), side)
             out.append(_outgoing(slot, sources[slot.stream], line, side, ports, endpoint, twin=slot.stream in seen))
             if slot.taken:
                 seen.add(slot.stream)
@@ -443,7 +343,7 @@ class Negotiation:
         for slot in slots:
             section = sections[slot.stream]
             media, endpoint = (section.media, section.endpoint) if section else (None, None)
-            ports = _ports(sharing.placement(lines, slot.stream, side), side)
+            ports = ports_of(sharing.placement(lines, slot.stream, side), side)
             out.append(_outgoing(slot, media, lines[slot.stream], side, ports, endpoint))
         return self._write(answer, out, options, side)
 
@@ -480,10 +380,6 @@ def _placed_anew(pending: tuple[StreamLine, ...], ports: Sequence[StreamPlacemen
         raise ValueError("answer needs one placement per stream of the offer, or none")
     placed = dict(zip(live, ports, strict=True))
     return tuple(replace(line, placement=placed[at]) if at in placed else line for at, line in enumerate(pending))
-
-
-def _ports(place: StreamPlacement | None, side: str) -> LocalPorts | None:
-    return place.leg(side) if place else None
 
 
 def _negotiated(sdp: bytes, lines: Sequence[StreamLine], unavailable: tuple[str, ...] = ()) -> Negotiated:

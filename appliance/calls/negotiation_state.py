@@ -276,6 +276,18 @@ class CallState:
     origin_a: OriginState = field(default_factory=OriginState)
     origin_b: OriginState = field(default_factory=OriginState)
 
+    @property
+    def known(self) -> Exchange:
+        """As agreed; before any answer, as offered last."""
+        return self.agreed or self.pending
+
+    def before(self, stream: int, side: str) -> StreamLine | None:
+        """The stream that an offer of `side` changes: as agreed; before any answer, as offered last by the same side (a
+        repeated or forked offer keeps its keys)."""
+        if self.agreed:
+            return self.agreed.live(stream)
+        return self.pending.live(stream) if self.offerer == side else None
+
     def origin(self, side: str) -> OriginState:
         return self.origin_a if side == "a" else self.origin_b
 
