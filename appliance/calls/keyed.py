@@ -58,8 +58,8 @@ def seats(side: str, line: int, leg: LegMedia) -> tuple[Seat, ...]:
 
 
 def mute(streams: Mapping[int, StreamMedia], failed: Container[Seat]) -> bool:
-    """Every m-line has a leg whose handshake for RTP has failed. One that still waits, or that needs none, may have
-    media; a failed one for RTCP alone takes none away."""
+    """Every m-line has a leg whose handshake for RTP has failed. One that still waits, that needs none, or that goes on
+    under earlier keys, may have media; a failed one for RTCP alone takes none away."""
     return bool(streams) and all(
         any(media.leg(side).dtls and Seat(line, side, "rtp") in failed for side in ("a", "b"))
         for line, media in streams.items()

@@ -158,6 +158,9 @@ class Installer:
             kind = EventKind.FINGERPRINT_MISMATCH if mismatch else EventKind.HANDSHAKE_FAILED
             reason = f"{transport.seat}: {transport.failure}"
             log.warning(kind.value, call_id=call.call_id, reason=reason)
+            if transport.seat in branch.keyed and transport.wish and transport.wish.supposed and not mismatch:
+                log.info("the association before lives on", call_id=call.call_id, seat=str(transport.seat))
+                continue
             if branch.keyed.pop(transport.seat, None) is not None and not mismatch:
                 await ledger.carry_out(
                     call, branch, branch.own_media, negotiated=False
@@ -169,4 +172,5 @@ class Installer:
 
 
 def _failed_seats(branch: Branch) -> set[Seat]:
-    return {seat for seat, state in branch.handshakes.items() if state.startswith(State.FAILED)}
+    failed = (seat for seat, state in branch.handshakes.items() if state.startswith(State.FAILED))
+    return {seat for seat in failed if seat not in branch.keyed}

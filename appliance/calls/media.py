@@ -109,6 +109,9 @@ class LocalCertificate:
     key: bytes = field(repr=False)
 
 
+SUPPOSED = "+"  # at the end of `DtlsMedia.association`
+
+
 @frozen
 class DtlsMedia:
     """DTLS-SRTP wanted on one leg of one stream (RFC 5763, RFC 8842): what its association has to satisfy. The keys
@@ -120,6 +123,11 @@ class DtlsMedia:
     fingerprints: tuple[Fingerprint, ...] = ()  # one must match; none known yet: keys are held back (DTLS-2)
     suites: tuple[str, ...] = ()  # canonical names with a DTLS profile, in our order; empty: all but the weak
     legacy: bool = False  # DTLS 1.0 and old ciphers, by policy of the trunk
+
+    @property
+    def supposed(self) -> bool:
+        """Nobody said that a new association is wanted; it is supposed to be: the one before may live on."""
+        return self.association.endswith(SUPPOSED)
 
 
 @frozen

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from appliance.calls.media import Bundled, StreamMedia, StreamPlacement
+from appliance.calls.media import SUPPOSED, Bundled, StreamMedia, StreamPlacement
 from appliance.calls.negotiation_state import SIDES, Exchange, LegLine, StreamLine, other
 
 
@@ -138,8 +138,8 @@ def settled(lines: Sequence[StreamLine], side: str) -> list[StreamLine]:
 def renewed(lines: Sequence[StreamLine], agreed: Exchange) -> list[StreamLine]:
     """Where another m-line is tagged now another association is wanted, in the ICE session that goes on. RFC 9143 lets
     the transport live; Chromium's (156) belongs to the first mid of the group: with another one first it has new
-    sockets under the same user fragment, and no DTLS yet, and says nothing. A peer that writes tls-id is taken by its
-    word."""
+    sockets under the same user fragment, and no DTLS yet, and says nothing. Where no handshake comes the keys of before
+    stay. A peer that writes tls-id is taken by its word."""
     out = list(lines)
     for side in SIDES:
         before = {_port(line.leg(side), at): line.leg(side) for at, line in enumerate(agreed.lines) if line.live}
@@ -148,7 +148,7 @@ def renewed(lines: Sequence[StreamLine], agreed: Exchange) -> list[StreamLine]:
             old = before.get(_port(leg, at)) if line.live else None
             if old is None or old.dtls is None or leg.dtls is None or leg.dtls.peer_tls_id:
                 continue
-            anew = f"{leg.dtls.association}+"
+            anew = f"{leg.dtls.association}{SUPPOSED}"
             same = old.dtls.association == leg.dtls.association
             if (same and _tag(old) != _tag(leg)) or old.dtls.association == anew:  # the latter: the same answer again
                 out[at] = out[at].with_leg(side, replace(leg, dtls=replace(leg.dtls, association=anew)))

@@ -529,6 +529,26 @@ async def test_a_new_association_takes_over(house: House) -> None:
     assert not house.associations.opened
 
 
+@pytest.mark.row("D12", "DTLS-12", "SDP-15")
+@pytest.mark.parametrize("supposed", [True, False])
+async def test_a_handshake_that_nobody_said_would_come(supposed: bool) -> None:
+    """Another m-line carries the group now and the peer keeps its transport (RFC 9143): its media goes on under the
+    keys of before. Where a new association was signalled and fails, nothing of the one before passes."""
+    house = House(end_failed=lambda: True)
+    await house.up(leg(wish()))
+    await house.says(PEER, keys(7))
+    await house.up(leg(wish(association="one+" if supposed else "two")))
+    house.told()
+    await house.turn(31)
+    await house.turn(SECOND_CHANCE_S)
+    assert (house.rig.calls.ledger.registry.get("c") is not None) == supposed
+    if supposed:
+        assert house.leg().receive == keys(7).receive and house.leg().send == keys(7).send
+        assert not [event for event in house.told() if event.kind is EventKind.HANDSHAKE_FAILED]
+    assert house.rig.plane.faults() == []
+    house.rig.stop()
+
+
 @pytest.mark.row("D12", "DTLS-12")
 @pytest.mark.parametrize("after_s", [0, 119, 121])
 async def test_keys_of_the_association_before_go(house: House, after_s: int) -> None:
