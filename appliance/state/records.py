@@ -44,7 +44,7 @@ def pack(value: Mapping[str, Any]) -> bytes:
 def encode(value: Any) -> bytes:
     """A part of a record, or all of it. Octets in it are a part that was encoded before."""
     try:
-        return orjson.dumps(value, orjson.Fragment)
+        return bytes(memoryview(orjson.dumps(value, orjson.Fragment)))  # a copy: there are 8 KiB behind orjson's
     except TypeError:  # names that are octets and no UTF-8: surrogates, which orjson does not take
         return json.dumps(value, separators=(",", ":"), default=json.loads).encode()
 
