@@ -280,7 +280,10 @@ class Sip(Table):
     )
     user: str = row("", help="Account Kamailio runs as when started by root; empty: stay.", effect=Effect.RESTART)
     workers: int = row(
-        2, help="Kamailio processes per UDP socket.", unit="processes", effect=Effect.RESTART, ge=1, le=64
+        4,
+        help="Kamailio processes per UDP socket. They wait for the media gateway's answers most of the time, so there "
+        "should be more of them than cores.",
+        unit="processes", effect=Effect.RESTART, ge=1, le=64,
     )
     memory_manager: Literal["tlsf", "fm", "qm"] = row(
         "tlsf", help="How Kamailio hands out its memory: tlsf and fm in constant time, qm with checks for overruns.",

@@ -19,7 +19,7 @@ class EdgeConfig:
     table: RoutingTable
     program: str = "kamailio"
     modules: str = "/usr/lib/x86_64-linux-gnu/kamailio/modules"
-    workers: int = 2
+    workers: int = 4
     user: str = ""  # account to run as when started by root
     log_level: int = 1
     memory_manager: str = "tlsf"  # qm, its default, searches ever longer lists: 0.5 ms of each call at 100 calls/s

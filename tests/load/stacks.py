@@ -107,7 +107,7 @@ class Stack:
 
 
 @contextmanager
-def ours(place: Path, workers: int = 2, more: str = "") -> Iterator[Stack]:
+def ours(place: Path, workers: int = 4, more: str = "") -> Iterator[Stack]:
     place.mkdir(parents=True, exist_ok=True)
     config = place / "gateway.toml"
     config.write_text(CONFIG.format(place=place, workers=workers) + more)
@@ -122,7 +122,7 @@ def ours(place: Path, workers: int = 2, more: str = "") -> Iterator[Stack]:
 
 
 @contextmanager
-def peer(place: Path, workers: int = 2) -> Iterator[Stack]:
+def peer(place: Path, workers: int = 4) -> Iterator[Stack]:
     """Kamailio's own configuration language, and Debian's rtpengine."""
     place.mkdir(parents=True, exist_ok=True)
     config = place / "kamailio.cfg"
