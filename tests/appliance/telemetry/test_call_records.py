@@ -70,6 +70,16 @@ def answered(rig: Rig, call_id: str = "c1") -> None:
     rig.now += 60
 
 
+def test_ringing_that_is_told_late(rig: Rig) -> None:
+    """J12: 180 and 200 were handled by two processes of Kamailio."""
+    rig.sip("NEW")
+    rig.sip("ANSWERED", status=200)
+    rig.sip("RINGING", status=180)
+    rig.sip("HANGUP")
+    rig.media()
+    assert (rig.lines[0]["status"], rig.lines[0]["ringing"] > 0) == (200, True)
+
+
 @pytest.mark.parametrize("media_first", [False, True])
 def test_a_call_is_one_line(rig: Rig, media_first: bool) -> None:
     """J12: trunks, times, status, and of each leg suite, packets and failures."""
