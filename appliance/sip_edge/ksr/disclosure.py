@@ -47,7 +47,7 @@ def name_again(table: RoutingTable, sender: Trunk, receiver: Trunk, next_hop: st
     this one was killed. How they were at first is lost; what is known is the receiver's own address. (uac renames
     nobody within a dialog; tags say which dialog it is, RFC 3261 section 12.) Not where the route tells uac how they
     were: without topoh, and where no call is."""
-    if not table.topology.addresses or KSR.pv.gete("$dlg_var(caller)") or disclosure.kept_by_uac(_head()):
+    if not table.topology.addresses or KSR.pv.gete("$dlg_var(caller)") or disclosure.kept_by_uac(read.head()):
         return
     sides = _to(table, sender, receiver, next_hop)
     given = read.text("$hdr(From)"), read.text("$hdr(To)")
@@ -102,7 +102,7 @@ def _write_parties(sender: str, receiver: str) -> None:
 
 
 def _message(table: RoutingTable, sides: Sides) -> None:
-    for header, values in disclosure.changes(_head(), sides, lambda key, value: _ours(table, key, value)):
+    for header, values in disclosure.changes(read.head(), sides, lambda key, value: _ours(table, key, value)):
         KSR.hdr.remove(header)
         for value in values:
             KSR.hdr.append(f"{header}: {value}\r\n")
@@ -117,14 +117,10 @@ def _message(table: RoutingTable, sides: Sides) -> None:
 
 def _one_contact() -> None:
     """topoh masks the first Contact of a message; of several, as in 300 (RFC 3261 section 21.3), the others go."""
-    contacts = disclosure.contacts(_head())
+    contacts = disclosure.contacts(read.head())
     if len(contacts) > 1:
         KSR.hdr.remove("Contact")
         KSR.hdr.append(f"Contact: {contacts[0]}\r\n")
-
-
-def _head() -> str:
-    return read.text("$mb").partition("\r\n\r\n")[0]
 
 
 def _ours(table: RoutingTable, key: str, value: str) -> bool:

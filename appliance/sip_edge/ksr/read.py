@@ -10,6 +10,11 @@ def socket() -> str:
     return f"{str(KSR.pv.gete('$proto')).lower()}:{KSR.pv.gete('$Ri')}:{KSR.pv.gete('$Rp')}"
 
 
+def head() -> str:
+    """The message without its body."""
+    return text("$mb").partition("\r\n\r\n")[0]
+
+
 def text(name: str) -> str:
     """The pseudo-variable `name` ("$ua"), "" when it has no value. What is no UTF-8 reads as Latin-1."""
     try:

@@ -16,6 +16,7 @@ from appliance.sip_edge.ksr.rules import trickle
 from appliance.sip_edge.ksr.rules.trickle import FRAGMENT, TO_GATEWAY, TRICKLE
 
 CALLER, CALLEE = "caller", "callee"
+OTHER = {CALLER: CALLEE, CALLEE: CALLER}
 REJECTED = "reject-ICE"  # of a trunk: its ICE is answered without
 
 
@@ -26,18 +27,18 @@ def heard(sender: Trunk) -> None:
     side = _sender()
     if media.has_sdp():
         _mark(side, trickle.said(read.text("$rb")) and REJECTED not in sender.judging)
-    packages = trickle.words(_head(), "Recv-Info")
+    packages = trickle.words(read.head(), "Recv-Info")
     if packages is not None:  # an empty one takes back those before (RFC 6086 section 5.2.3)
         KSR.pv.sets(_packages(side), ",".join(packages))
 
 
 def tells(sdp: str = "") -> None:
     """A message that goes on, with `sdp` of the gateway's, if any."""
-    for name, values in trickle.without(_head()):
+    for name, values in trickle.without(read.head()):
         KSR.hdr.remove(name)
         if values:
             KSR.hdr.append(f"{name}: {', '.join(values)}\r\n")
-    side = CALLEE if _sender() == CALLER else CALLER
+    side = OTHER[_sender()]
     if sdp:
         _mark(side, trickle.said(sdp))
     if KSR.pv.gete(_trickles(side)) and _opens():
@@ -61,7 +62,7 @@ def admits() -> bool:
     if not package or not KSR.pv.gete("$dlg_var(caller)"):
         return True
     sender = _sender()
-    taken = str(KSR.pv.gete(_packages(CALLEE if sender == CALLER else CALLER))).split(",")
+    taken = str(KSR.pv.gete(_packages(OTHER[sender]))).split(",")
     taken = [name for name in taken if name and name != TRICKLE]
     taken += [TRICKLE] if KSR.pv.gete(_trickles(sender)) else []
     if package in taken:
@@ -105,7 +106,3 @@ def _trickles(side: str) -> str:
 
 def _packages(side: str) -> str:
     return f"$dlg_var(info_{side})"
-
-
-def _head() -> str:
-    return read.text("$mb").partition("\r\n\r\n")[0]

@@ -48,8 +48,6 @@ origins = ["{origin}"]
 enabled = true
 domains = ["{domain}"]
 trunk = "browsers"
-[dtls]
-end_failed = true
 [security]
 sdes_requires_tls = true
 [[trunks]]
