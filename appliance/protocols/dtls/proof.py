@@ -16,7 +16,7 @@ from appliance.protocols.dtls.collector import Collector, Whole, as_records
 from appliance.protocols.dtls.signatures import Verdict
 
 CERTIFICATE, CERTIFICATE_VERIFY, CLIENT_KEY_EXCHANGE = 11, 15, 16
-DOUBT_S = 3.0  # a flight that nothing can be said about counts when no other one comes; peers repeat theirs after one
+DOUBT_S = 2.0  # a flight that nothing can be said about counts when no other one comes; peers repeat theirs after one
 
 
 class Proof:
