@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[3]
 PATHS = {
     "control/worker": {
         "worker_loop", "worker_wanted", "worker_turn", "burst", "take_over", "adopt_handoffs",
-        "housekeeping", "take_commands", "take_injections",
+        "housekeeping", "take_orders", "command_due", "take_command", "take_injection",
         "follow_homes", "send_injection", "publish", "tell_control", "worker_attach", "adopt_flows", "adopt_counters",
     },
     "control/execute": {
