@@ -257,6 +257,7 @@ cdef int worker_attach(Loop *w, uint8_t *base, const Capacities *c, WorkerBlock 
         memset(w.path.routes, 0, <uint64_t>c.calls * sizeof(Routes))
     samples_adopt(w.path.samples, fresh)
     adopt_flows(w)
+    adopt_sockets(w)
     adopt_handoffs(w)
     adopt_rings(w)
     adopt_counters(w)
@@ -285,6 +286,14 @@ cdef void adopt_flows(Loop *w) noexcept nogil:
             ice_adopt(&w.path, i)
         if flow.used and flow.want.socket < w.path.socket_count and not flow.want.flags & FLOW_MEMBER:
             w.path.sockets[flow.want.socket] = i
+
+
+cdef void adopt_sockets(Loop *w) noexcept nogil:
+    """What the last worker took from kernel sockets and died before it counted."""
+    cdef uint64_t received = counted(w.path.counters, COUNTER_RECEIVED)
+    cdef uint64_t taken = w.port.cut_received + w.port.cut_taken
+    if w.port.cut_taken and taken > received:
+        count(w.path.counters, COUNTER_RECEIVED, taken - received)  # interrupted, as adopt_counters will find
 
 
 cdef void adopt_handoffs(Loop *w) noexcept nogil:
@@ -325,6 +334,7 @@ cdef void adopt_counters(Loop *w) noexcept nogil:
         count(counters, COUNTER_INTERRUPTED, received - ended)
     w.busy_base_ns = counted(counters, COUNTER_BUSY_NS)
     w.overflow_base = counted(counters, COUNTER_OVERFLOWS)
+    w.overflow_base -= min(w.overflow_base, w.port.overflows)       # a port that goes on counting has them in it
     w.behind = True
 
 
