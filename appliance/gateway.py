@@ -26,7 +26,7 @@ from appliance.api.ng_http import tls_context
 from appliance.api.ng_rules import NgRules
 from appliance.api.ng_server import NgServer
 from appliance.api.server import ApiServer
-from appliance.calls import adoption
+from appliance.calls import adoption, statistics
 from appliance.calls.housekeeping import Housekeeping
 from appliance.calls.key_watch import KeyWatch
 from appliance.calls.service import CallService, Facts
@@ -257,15 +257,14 @@ class Gateway:
 
     async def _report(self) -> None:
         """Tell systemd and health clients how we are; the watchdog is fed only while every worker's heart beats."""
-        figures = self.calls.statistics()
-        running = sum(worker.heartbeat_age_s < HEART_LATE_S for worker in figures.workers)
-        self.notifier.notify(
-            f"STATUS={figures.calls} calls, {running} of {len(figures.workers)} workers, {figures.port_kind}"
-        )
-        well = running == len(figures.workers)
+        ledger = self.calls.ledger
+        workers, port_kind = statistics.workers(ledger), self.plane.info.port_kind
+        running = sum(worker.heartbeat_age_s < HEART_LATE_S for worker in workers)
+        self.notifier.notify(f"STATUS={len(ledger.registry)} calls, {running} of {len(workers)} workers, {port_kind}")
+        well = running == len(workers)
         if well:
             self.notifier.notify("WATCHDOG=1")
-        await self.api.health.set(serving=well and not figures.draining, data_plane=well)
+        await self.api.health.set(serving=well and not ledger.draining, data_plane=well)
 
     @contextlib.contextmanager
     def _signals(self, loop: asyncio.AbstractEventLoop) -> Iterator[None]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from OpenSSL import SSL
 
 from appliance.calls.media import Address, DtlsMedia, Fingerprint
-from appliance.protocols.dtls import contexts, failures, fingerprints, keys, records
+from appliance.protocols.dtls import contexts, failures, fingerprints, keys, native, records
 from appliance.protocols.dtls.answer import Answer
 from appliance.protocols.dtls.flight import Flight
 from appliance.protocols.dtls.gate import Admitted, Gate
@@ -244,7 +244,7 @@ class Association:
         suite = keys.by_profile(connection.get_selected_srtp_profile().decode())
         if suite is None:
             return self._fail(Failed(Reason.NO_PROFILE, "the peer accepted no SRTP profile of ours"), now, flight)
-        if not self._legacy and not contexts.extended_master_secret(connection):
+        if not self._legacy and not native.extended_master_secret(connection):
             return self._fail(Failed(Reason.NO_MASTER_SECRET, "RFC 7627 is required"), now, flight)
         material = connection.export_keying_material(keys.EXPORTER_LABEL, keys.octets(suite))
         send, receive = keys.split(suite, material, client=self._client)
