@@ -103,6 +103,7 @@ class Dispatcher:
         self._retry: asyncio.TimerHandle | None = None
         self.on_punt, self.on_worker, self.on_command, self.on_port = on_punt, on_worker, on_command, on_port
         self.on_ban = on_ban
+        self.held: Callable[[int], bool] = lambda worker: False  # datagrams wait that must leave before what we submit
         self.late_replies = 0
 
     def send(self, worker: int, commands: Sequence[Command]) -> Batch:
@@ -165,7 +166,7 @@ class Dispatcher:
     def _fill(self, worker: int, queue: deque[tuple[Command, Batch]]) -> bool:
         """Whether anything was submitted."""
         submit, submitted = self._rings.submit, False
-        while queue:
+        while queue and not self.held(worker):
             command, batch = queue[0]
             try:
                 self._open[worker, submit(worker, command, wake=False)] = batch
