@@ -11,6 +11,7 @@ from appliance.calls import negotiation_dtls as by_dtls
 from appliance.calls import negotiation_ice as by_ice
 from appliance.calls import negotiation_keys as keys
 from appliance.calls import negotiation_streams as places
+from appliance.calls import negotiation_together as together
 from appliance.calls import negotiation_transcode as transcode
 from appliance.calls.media import RocPolicy
 from appliance.calls.negotiation_dtls import NoDtls
@@ -185,6 +186,7 @@ def _line(
         if not (transcoding.added or transcode.speaks(source)):
             return _refused(media, "no codec is left of it")
     towards = target(profile, options, before.leg(other(side)) if before else None)
+    source = together.usable(source, profile.token, towards.profile.token)
     if crypto is not None or dtls is not None or towards.secure:
         source, why = constant(source, options.vbr)
         if why:
