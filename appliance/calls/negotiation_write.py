@@ -53,6 +53,7 @@ class OutLine:
     port: int = 0  # stream whose port it is
     tagged: bool = True  # it stands first in its group
     far: str = ""  # profile of the other leg
+    feedback: bool = False  # passes between them
     mid_extension: int = 0  # id of MID's header extension, where it is to be written
 
 
@@ -69,7 +70,7 @@ def out_line(
 ) -> OutLine:
     """The m-line towards `side`, whose LegLine says keys and mux; `offered`: as it was said to or by this leg, which
     gives the profile. `twin`: the plain alternative behind a secure m-line of the same stream."""
-    leg = line.leg(side)
+    leg, far = line.leg(side), line.leg(other(side))
     zero = endpoint is not None and endpoint.zero
     formats = source.media.formats if source else offered.formats
     port = ports.rtp if ports else 0
@@ -87,7 +88,8 @@ def out_line(
         mid="" if twin else leg.mid,
         port=stream if leg.carrier is None else leg.carrier,
         tagged=leg.tag in ("", leg.mid),
-        far=line.leg(other(side)).proto,
+        far=far.proto,
+        feedback=leg.feedback and far.feedback,
     )
 
 
@@ -226,7 +228,7 @@ def _passed(out: OutLine, options: MediaOptions, end: str) -> list[str]:
     """The other side's lines that mean the same on this side."""
     if out.source is None:
         return []
-    drop = _dropped(out.media.proto, out.far, options.rtcp_xr)
+    drop = _dropped(out.media.proto, out.far, options.rtcp_xr, feedback=out.feedback)
     kept, named = [], False
     for type, value, _ in out.source.lines:
         if type in ("m", "c", "i", "k", ""):
@@ -248,10 +250,10 @@ def _passed(out: OutLine, options: MediaOptions, end: str) -> list[str]:
 
 
 @lru_cache(maxsize=64)
-def _dropped(proto: str, far: str, rtcp_xr: bool) -> frozenset[str]:
+def _dropped(proto: str, far: str, rtcp_xr: bool, *, feedback: bool) -> frozenset[str]:
     """Attributes that do not go to a leg of this profile from one of the profile `far`; `rtcp_xr`: what is said of
     extended reports does."""
-    dropped = HOP_ATTRIBUTES | together.dropped(proto, far)
+    dropped = HOP_ATTRIBUTES | together.dropped(proto, far, feedback=feedback)
     return dropped if rtcp_xr else dropped | EXTENDED_REPORTS
 
 

@@ -49,6 +49,8 @@ def _sip_uri(value: str) -> str:
 SecureMediaWords = Annotated[str, AfterValidator(_policy)]
 SuiteList = Annotated[str, AfterValidator(_suites)]
 SecureIn = Annotated[str, AfterValidator(_secure_in)]
+
+
 def _target(value: str) -> str:
     return value if value == "registrar" or DESTINATION_SET.match(value) else _sip_uri(value)
 
@@ -226,6 +228,13 @@ class Trunk(Table):
         "accept",
         help="RTP and RTCP on one port: taken where it offers it (accept); also offered to it (offer), or with no port "
         "for RTCP at all (require); not taken (off).",
+        effect=Effect.NEXT_CALL,
+    )
+    rtcp_feedback: Literal["profile", "attribute"] = row(
+        "profile",
+        help="RTCP feedback (requests for keyframes and retransmissions, RFC 4585) from and to it: where its SDP says "
+        "RTP/AVPF or RTP/SAVPF (profile), or also where it has a=rtcp-fb under RTP/AVP, as many video phones write "
+        "it, which is offered to it then (attribute). Video between browsers and phones needs it.",
         effect=Effect.NEXT_CALL,
     )
     rtcp_xr: Literal["pass", "remove"] = row(

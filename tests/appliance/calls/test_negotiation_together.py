@@ -3,14 +3,16 @@ extensions of either (G13). With the offer of Chromium 156 as it was recorded.""
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
 
+from appliance.calls.negotiation import Negotiation
 from appliance.protocols.ng.flags import read as ng
 from appliance.protocols.sdp import formats
 
-from .sdps import ALICE, BOB, Call, Pool, media, options, read, sdp
+from .sdps import ALICE, BOB, Call, Pool, counting, media, options, read, sdp
 from .test_negotiation_bundle import REPLACE, SIP, WEBRTC, phone, recorded, to_phone
 
 AVPF = ng({"transport protocol": "RTP/AVPF", "ICE": "remove", "rtcp-mux": ["demux"], "DTLS": "off", **REPLACE})
@@ -96,6 +98,40 @@ def test_a_phone_whose_profile_has_no_feedback_speaks_of_it() -> None:
     done = call.answer(answer.replace(b"a=rtpmap:96", f"a=extmap:3 {CONGESTION}\r\na=rtpmap:96".encode()))
     assert b"rtcp-fb" not in done.sdp and CONGESTION not in uris(done.sdp, 1)
     assert 3 not in {number for number, _ in done.streams[1].a.extensions or ()}
+
+
+@pytest.mark.row("A22", "G02", "G24")
+@pytest.mark.parametrize("takes_it", [True, False])
+def test_rtp_avp_with_feedback_is_offered_where_it_is_asked_for(takes_it: bool) -> None:
+    """`AVP-feedback-offer`: the phone gets a=rtcp-fb under RTP/AVP; its answer says whether it has feedback."""
+    call = Call(certificates=Pool())
+    wishes = ng({"transport protocol": "RTP/AVP", "ICE": "remove", "DTLS": "off", "flags": ["AVP-feedback-offer"]})
+    offered = call.offer(chromium(), wishes).sdp
+    section = read(offered).media[1]
+    assert section.media.proto == "RTP/AVP"
+    assert "96 nack pli" in section.attributes("rtcp-fb") and "97 apt=96" in section.attributes("fmtp")
+    assert CONGESTION in uris(offered, 1)
+    answer = phone(offered)
+    if takes_it:
+        answer = answer.replace(b"a=rtpmap:96", b"a=rtcp-fb:96 nack pli\r\na=rtpmap:96")
+    record = json.loads(json.dumps(call.negotiation.to_record()))  # a control process that has begun anew
+    call.negotiation = Negotiation.from_record(record, counting(), Pool())
+    done = call.answer(answer)
+    assert read(done.sdp).media[1].attributes("rtcp-fb") == (["96 nack pli"] if takes_it else [])
+    assert [stream.b.feedback for stream in done.streams] == [False, takes_it]  # line by line: not its audio
+    assert all(stream.a.feedback for stream in done.streams)
+
+
+@pytest.mark.row("A22", "G02", "G24")
+@pytest.mark.parametrize("word", ["AVP-feedback-accept", "AVP-feedback-offer", ""])
+def test_rtp_avp_with_feedback_is_taken_where_it_is_asked_for(word: str) -> None:
+    """`AVP-feedback-accept`: of the side whose SDP it is; the words about the other side say nothing of it."""
+    lines = ["a=rtpmap:96 H264/90000", "a=rtcp-fb:* nack pli", "a=rtpmap:97 rtx/90000", "a=fmtp:97 apt=96"]
+    plain = sdp(BOB, media(4002, "RTP/AVP"), media(4000, "RTP/AVP", *lines, kind="video", formats="96 97"))
+    taken = word == "AVP-feedback-accept"
+    offered = Call(certificates=Pool()).offer(plain, ng({"flags": ["WebRTC", word], **REPLACE}))
+    assert (b"a=rtcp-fb:* nack pli" in offered.sdp) == (b"apt=96" in offered.sdp) == taken
+    assert [stream.a.feedback for stream in offered.streams] == [False, taken]
 
 
 @pytest.mark.row("G25")
