@@ -33,6 +33,15 @@ async def test_what_is_put_off_is_done_once_in_order_at_the_end() -> None:
     assert done == ["first", "second", "second"]
 
 
+async def test_what_fails_keeps_nothing_else_from_being_done() -> None:
+    turn, done = Turn(), list[object]()
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: done.append(type(context["exception"])))
+    for what in (lambda: 1 / 0, lambda: done.append("second")):
+        assert turn.at_end(what)
+    await asyncio.sleep(0)
+    assert done == [ZeroDivisionError, "second"]
+
+
 def test_without_an_event_loop_the_caller_is_told() -> None:
     assert not Turn().at_end(lambda: None)
 
