@@ -137,6 +137,23 @@ async def test_a_session_calls_a_desk_phone(edge: Edge, gateway: NoteTaker) -> N
         assert not {"ICE", "DTLS", "rtcp-mux"} & set(gateway.last("answer"))
 
 
+@pytest.mark.row("I09", "K03")
+@pytest.mark.parametrize(("size", "status"), [(12_288, 200), (12_289, 413)])
+async def test_an_offer_with_many_candidates(edge: Edge, gateway: NoteTaker, size: int, status: int) -> None:
+    """Whole to the media gateway; a desk phone's may not be so long."""
+    line = "a=candidate:1 1 udp 2122260223 2001:db8:1:2:3:4:5:6 50000 typ host generation 0 network-id 1\r\n"
+    offer = (WEBRTC + line * ((size - len(WEBRTC)) // len(line))).ljust(size - 2, "x") + "\r\n"
+    async with websocket_phone(URL, "bob") as phone:
+        if status == 200:
+            assert (await phone.call(WORD, offer)).startswith("SIP/2.0 200")
+            assert gateway.last("offer")["sdp"] == offer
+        else:
+            assert (await phone.ask(phone.request("INVITE", body=offer))).startswith(f"SIP/2.0 {status}")
+    with Phone(PORT, CALLER) as caller:
+        invite = caller.request("INVITE", "alice", headers=["Content-Type: application/sdp"], body=offer[:8193])
+        assert await asyncio.to_thread(caller.status, invite, 3.0) == 413
+
+
 @pytest.mark.row("I09", "L01")
 async def test_the_callees_bye_and_a_session_that_ended(edge: Edge) -> None:
     """Requests of the callee find the caller; when the session is over the user is not registered any more."""

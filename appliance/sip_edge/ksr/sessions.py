@@ -12,6 +12,8 @@ the old session, follow it.
 
 from __future__ import annotations
 
+import hashlib
+
 import KSR
 
 from appliance.sip_edge.ksr.routing import RoutingTable, host_of, port_of
@@ -26,7 +28,7 @@ def remember(uri: str, contact: str) -> None:
     binding = str(KSR.pv.gete("$xavp(rcd=>ruid)"))
     if not binding:  # it unregistered
         return
-    peer, name = _peer(), f"{uri} {contact}"
+    peer, name = _peer(), hashlib.sha256(f"{uri} {contact}".encode()).hexdigest()
     before = str(KSR.htable.sht_gete(SESSIONS, name))
     for key, value in ((peer, f"{uri} {binding}"), (binding, peer), (name, peer)):
         KSR.htable.sht_sets(SESSIONS, key, value)
