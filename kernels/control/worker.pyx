@@ -97,7 +97,6 @@ cdef void housekeeping(Loop *w, uint32_t received) noexcept nogil:
     cdef bint more
     store_release_u64(&w.block.heartbeat_ns, w.path.now)
     count(w.path.counters, COUNTER_TURNS, 1)
-    w.port.rang = 0
     more = take_orders(w)
     follow_homes(w)
     w.behind |= received > 0 or w.told or more
@@ -157,10 +156,10 @@ cdef bint take_command(Loop *w, Command *command) noexcept nogil:
 
 
 cdef void take_injection(Loop *w, Inject *record) noexcept nogil:
-    """Send it. One that nobody can send is counted, no more."""
+    """Send it. One that nobody can send is counted, no more: nobody is woken for it."""
     count(w.path.counters, COUNTER_INJECTED if send_injection(w, record) else COUNTER_INJECT_FAILED, 1)
     ring_release(w.injects)
-    w.told = True
+    w.behind = True
 
 
 cdef void follow_homes(Loop *w) noexcept nogil:
@@ -335,7 +334,7 @@ cdef void adopt_counters(Loop *w) noexcept nogil:
     w.busy_base_ns = counted(counters, COUNTER_BUSY_NS)
     w.overflow_base = counted(counters, COUNTER_OVERFLOWS)
     w.overflow_base -= min(w.overflow_base, w.port.overflows)       # a port that goes on counting has them in it
-    w.behind = True
+    w.told = True
 
 
 cdef int handoffs_attach(Handoffs *handoffs, uint8_t *base, uint32_t me) noexcept nogil:

@@ -1,5 +1,5 @@
-"""A gateway without its SIP edge in a namespace of its own, phones and attackers at the far end of a veth pair, whatever
-kind of port the media plane has. Who attacks says how much he has sent; the gateway says how much of it came."""
+"""A gateway without its SIP edge in a namespace of its own, phones and attackers at the far end of a veth pair, any
+kind of port. Who attacks says how much he has sent; the gateway says how much of it came."""
 
 from __future__ import annotations
 
@@ -43,15 +43,11 @@ class FarPlain:
     """A phone with plain RTP; to be made inside the far namespace."""
 
     def __init__(self) -> None:
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.bind((FAR[4], 0))
-        self.socket.settimeout(2)
+        self.socket = far_socket(FAR[4])
 
     def sdp(self) -> str:
         port = self.socket.getsockname()[1]
-        return (
-            f"v=0\r\no=- 1 1 IN IP4 {FAR[4]}\r\ns=-\r\nc=IN IP4 {FAR[4]}\r\nt=0 0\r\nm=audio {port} RTP/AVP 0\r\n"
-        )
+        return f"v=0\r\no=- 1 1 IN IP4 {FAR[4]}\r\ns=-\r\nc=IN IP4 {FAR[4]}\r\nt=0 0\r\nm=audio {port} RTP/AVP 0\r\n"
 
     def close(self) -> None:
         self.socket.close()
@@ -85,6 +81,15 @@ class Attacked(House):
         """What the far end has sent and received."""
         (link,) = json.loads(ip("-n", self.veth.far, "-s", "-j", "link", "show", "far").stdout)
         return link["stats64"]["tx"]["bytes"], link["stats64"]["rx"]["bytes"]
+
+    def resident_kib(self) -> int:
+        """Of all processes of the gateway."""
+        pids = [int(pid) for pid in ip("netns", "pids", self.veth.gateway).stdout.split()]
+        pages = [Path(f"/proc/{pid}/smaps_rollup").read_text() for pid in pids]
+        return sum(int(line.split()[1]) for text in pages for line in text.splitlines() if line.startswith("Pss:"))
+
+    def flood(self, port: int, count: int, rate: int) -> Flood:
+        return Flood(self.veth, port, count, rate)
 
     def attacker(self, host: str, rate: int) -> Attacker:
         return Attacker(self, host, rate)
@@ -125,6 +130,41 @@ class Attacker:
         self._say(line)
         assert self._process.stdout is not None
         return self._process.stdout.readline()
+
+
+class Flood:
+    """Forged sources, from the far end. A context: it is ready when entered."""
+
+    def __init__(self, veth: Veth, port: int, count: int, rate: int) -> None:
+        words = ["ip", "netns", "exec", veth.far, sys.executable, "-m", "tests.system.spoofed_hellos", HERE[4]]
+        words += [str(port), str(count), str(rate)]
+        self._process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+
+    def __enter__(self) -> Flood:
+        assert self._process.stdout is not None and self._process.stdout.readline() == "ready\n"
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait(5)
+
+    def start(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write("\n")
+
+    def wait(self) -> tuple[int, float]:
+        """How many were sent, in how many seconds."""
+        assert self._process.stdout is not None
+        sent, seconds = self._process.stdout.readline().split()
+        return int(sent), float(seconds)
+
+
+def far_socket(host: str) -> socket.socket:
+    """To be made inside the far namespace."""
+    made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    made.bind((host, 0))
+    made.settimeout(2)
+    return made
 
 
 def our_port(sdp: str) -> tuple[str, int]:
