@@ -51,6 +51,7 @@ from appliance.telemetry import logs, metrics
 from appliance.telemetry.endpoint import MetricsEndpoint
 from appliance.telemetry.key_log import KeyLog
 from appliance.telemetry.keying_metrics import KeyingMetrics
+from appliance.turn import Turn
 from firmware_iface import cpu
 from firmware_iface.clock import core_hertz
 from firmware_iface.nexthop import Change
@@ -76,8 +77,10 @@ class Gateway:
     def __init__(self, settings: Settings, plane: MediaPlane) -> None:
         self.settings, self.plane = settings, plane
         run = settings.paths.run
-        self.store = CallStore(run / "calls.db", Vault(load_key(run / "calls.key")), on_error=_store_failed)
-        self.dispatcher = Dispatcher(plane)
+        turn = Turn()
+        vault = Vault(load_key(run / "calls.key"))
+        self.store = CallStore(run / "calls.db", vault, on_error=_store_failed, turn=turn)
+        self.dispatcher = Dispatcher(plane, turn=turn)
         self.inventory = Inventory(plane.info, rules=self.rules, nodes=core_nodes(), hertz=core_hertz)
         self.reconciler = Reconciler(self.inventory, self.dispatcher, plane)
         self.snapshots = Snapshots(plane, self.inventory)
@@ -118,6 +121,7 @@ class Gateway:
             ),
             connections=settings.ng.connections,
             idle_s=settings.ng.idle_s,
+            turn=turn,
         )
         observe = metrics.ApiMetrics(registry).observe
         self.hardware = Hardware(

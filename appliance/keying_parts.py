@@ -55,7 +55,7 @@ class KeyingParts:
         self.pairs = Pairs(calls.ledger)
         agents = IceAgents(self.keying, self.pairs, counts)
         self.handshakes = Handshakes(self._processes(), self.keying.datagram, self.keying.event, dtls.mtu)
-        self.keying.on_stun = agents.stun
+        self.keying.on_stun, self.keying.on_expired = agents.stun, agents.expired
         self.keying.associations = self.handshakes
         calls.trickling.agents = agents
         calls.ledger.keying = Following(self.keying, agents, calls.trickling)

@@ -785,6 +785,25 @@ def test_reoffer_by_the_other_side() -> None:
     assert done.streams[0].b.remote_rtp == Address(BOB, 4000)
 
 
+@pytest.mark.parametrize("mid", ["", "a=mid:audio"])
+@pytest.mark.parametrize("setup", ["active", "passive"])
+def test_phones_without_mids(setup: str, mid: str) -> None:
+    """DTLS-13: a phone that knows no BUNDLE answers our offer of a group without a=mid, or names its m-line as it
+    likes; with either side's re-offers its association goes on: no ClientHello out of the blue."""
+    call, text = towards_bob()
+    assert read(text).media[0].has("mid")
+    before = call.answer(bob(text, *keyed(setup, 2))).streams[0].b.dtls
+    lines = [*keyed("actpass", 2), *([mid] if mid else [])]
+    for _ in range(2):
+        offered = call.offer(
+            sdp(BOB, media(4000, UDP_TLS[1], *lines)), options(transport_protocol="RTP/AVP"), tag="bob"
+        )
+        assert offered.streams[0].b.dtls == before
+        assert call.answer(sdp(ALICE, media(8000, "RTP/AVP")), tag="alice").streams[0].b.dtls == before
+    offered = call.offer(sdp(ALICE, media(8000, "RTP/AVP")), options(transport_protocol=UDP_TLS[1]))
+    assert call.answer(bob(offered.sdp, *keyed(setup, 2))).streams[0].b.dtls == before
+
+
 def test_from_sdes_to_dtls_and_back() -> None:
     """D07, B5: the way of keying may change with a re-offer; a key that was left is not offered again."""
     call = gate()

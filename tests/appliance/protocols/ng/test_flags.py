@@ -252,6 +252,8 @@ WORD_EFFECTS: dict[str, dict[str, Any]] = {
     "asymmetric": {"latching": Latching.OFF},
     "no-rtcp-attribute": {"rtcp_attribute": False},
     "no-rtcp-xr": {"rtcp_xr": False},
+    "avp-feedback-offer": {"avp_feedback": True},
+    "avp-feedback-accept": {"avp_feedback_from": True},
     "pad-crypto": sdes(pad=True),
     "signalling-secure": {"signalling_secure": True},
     "signalling-secure-out": {"signalling_secure_out": True},
