@@ -54,7 +54,7 @@ def unshared(lines: Sequence[StreamLine]) -> bool:
     to do with all this."""
     for line in lines:
         a, b = line.a, line.b
-        if not (line.kept is a.carrier is a.apart is b.carrier is b.apart is None):
+        if line.kept or not (a.carrier is b.carrier is None and a.apart is b.apart is None):
             return False
     return True
 
