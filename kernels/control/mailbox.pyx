@@ -86,6 +86,7 @@ cdef class Mailbox:
             raise
         self.block.next_ticket = self.block.next_ticket + 1 or 1
         record.ticket = self.block.next_ticket
+        record.after = (<Ring *>self.at(self.block.injects)).head
         self.pending.add(record.ticket)
         ticket = record.ticket                          # the record is the worker's after this
         ring_submit(ring)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 RECORD_HEADER = 13
 MESSAGE_HEADER = 12
+HIGHEST_NUMBER = 2**48 - 1  # of a record
 
 
 class ContentType(IntEnum):
