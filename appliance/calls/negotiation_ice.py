@@ -47,16 +47,18 @@ class IceLine:
 
 
 def read(sdp: Description, media: Media) -> Said | None:
-    """None where there is no ICE, or none that checks could be made with."""
-    ufrag, pwd = sdp.attribute(media, "ice-ufrag"), sdp.attribute(media, "ice-pwd")
-    if ufrag is None or pwd is None or not _UFRAG.match(ufrag) or not _PWD.match(pwd):
+    """None where there is no ICE, or none that checks could be made with; `ice-mismatch` in an answer: an ALG has put
+    another address into our offer, and the peer does without (RFC 8839 section 5.3). Read with tolerance: `ice-lite`
+    of an m-line, spaces, commas between options."""
+    ufrag, pwd = ((sdp.attribute(media, name) or "").strip() for name in ("ice-ufrag", "ice-pwd"))
+    if not _UFRAG.match(ufrag) or not _PWD.match(pwd) or media.has("ice-mismatch"):
         return None
     said = [*media.attributes("ice-options"), *sdp.session.attributes("ice-options")]
-    trickle = any("trickle" in options.split() for options in said)
+    trickle = any("trickle" in options.lower().replace(",", " ").split() for options in said)
     ended = media.has("end-of-candidates") or sdp.session.has("end-of-candidates")
     return Said(
         IceCredentials(ufrag, pwd),
-        sdp.session.has("ice-lite"),
+        sdp.session.has("ice-lite") or media.has("ice-lite"),
         trickle,
         tuple(media.attributes("candidate")[:MOST_CANDIDATES]),
         ended or not trickle,
