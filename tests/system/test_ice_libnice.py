@@ -125,6 +125,11 @@ async def test_a_full_agent_calls(call: Any, options: tuple[str, ...], words: di
     for component in range(1, components + 1):
         await made.peer.connect(component)
     await made.talk(1)
+    found = (await made.ask("query"))["tags"]["a"]["medias"][0]
+    assert {"ICE", "ICE-lite self"} & set(found["flags"]) == {"ICE", *["ICE-lite self"] * (words["ICE-lite"] == "both")}
+    for line, stream in zip(made.peer.candidates, found["streams"], strict=True):
+        _, _, _, _, host, port, *_ = line.split()
+        assert (stream["endpoint"]["address"], stream["endpoint"]["port"]) == (host, int(port))
 
 
 @pytest.mark.row("G20", "ICE-1", "ICE-2", "ICE-4")
