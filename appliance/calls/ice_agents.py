@@ -13,7 +13,7 @@ import heapq
 import os
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count
 from typing import Protocol
 
@@ -55,7 +55,8 @@ class _Leg:
     call: Call
     agent: Agent
     bases: dict[str, Base]  # by component
-    transports: dict[str, Transport] = field(default_factory=dict)
+    transports: dict[str, Transport]
+    role: bool  # that negotiation gave it; a conflict may have given it the other one
     told: tuple[IceCredentials, tuple[str, ...], bool] | None = None  # what the agent knows of the peer
     due: float = 0.0  # of its newest entry in the heap; 0: none
 
@@ -125,17 +126,20 @@ class IceAgents:
                 ice.local, list(bases.values()), controlling=ice.controlling, random=self._random, pacer=self._pacer,
                 answering=False,
             )  # fmt: skip
-            leg = _Leg(call, agent, bases)
+            leg = _Leg(call, agent, bases, transports, ice.controlling)
         elif leg.agent.local != ice.local or _restarted(leg, ice):
             leg.told = None
             leg.transports = transports
-            self._do(leg, leg.agent.restart(ice.local, controlling=ice.controlling, now=now))
+            role = leg.agent.controlling if leg.role == ice.controlling else ice.controlling
+            self._do(leg, leg.agent.restart(ice.local, controlling=role, now=now))
         leg.transports = transports
         said = None if ice.remote is None else (ice.remote, ice.candidates, ice.complete)
         if said is not None and said != leg.told:
             leg.told = said
             remote, lines, complete = said
-            leg.agent.take_role(ice.controlling)
+            if leg.role != ice.controlling:
+                leg.role = ice.controlling
+                leg.agent.take_role(ice.controlling)
             self._do(leg, leg.agent.set_remote(remote, lines, complete=complete, now=now))
         return leg
 

@@ -76,7 +76,7 @@ def offered(said: Said, options: MediaOptions, old: IceLine | None, moved: bool,
     lite = options.ice_lite in ("backward", "both") or not (options.ice_lite == "off" or said.lite)
     session = IceMedia(
         _credentials(random), said.credentials, lite,
-        controlling=said.lite and not lite,  # the offerer is, unless it is lite (section 6.1.1)
+        controlling=_role(old, lite, said.lite, said.lite and not lite),  # the offerer is, unless it is lite
         earlier=(old.session.local,) if old is not None else (),
         candidates=said.candidates, complete=said.complete,
     )  # fmt: skip
@@ -100,9 +100,16 @@ def ours(options: MediaOptions, old: IceLine | None, moved: bool, random: Random
     lite = options.ice_lite != "off"
     earlier = (old.session.local,) if old is not None else ()
     remote = old.session.remote if old is not None else None
-    return IceLine(
-        IceMedia(_credentials(random), remote, lite, not lite, earlier, complete=False), trickle=options.trickle
-    )
+    controlling = _role(old, lite, old is not None and old.peer_lite, not lite)
+    session = IceMedia(_credentials(random), remote, lite, controlling, earlier, complete=False)
+    return IceLine(session, trickle=options.trickle)
+
+
+def _role(old: IceLine | None, lite: bool, peer_lite: bool, first: bool) -> bool:
+    """Who controls is settled by the first offer (`first`). A restart, whoever offers it, changes that only where one
+    of both becomes lite or full (RFC 8445 section 6.1.1)."""
+    kept = old is not None and (old.session.lite, old.peer_lite) == (lite, peer_lite)
+    return old.session.controlling if kept and old is not None else first
 
 
 def answered(line: IceLine, said: Said | None) -> IceLine | None:

@@ -187,6 +187,27 @@ async def test_a_restart_and_one_that_is_refused(call: Any, words: dict[str, Any
     await made.talk(500)
 
 
+@pytest.mark.row("ICE-5", "ICE-2")
+@pytest.mark.parametrize("words", [FULL, LITE])
+async def test_a_restart_of_the_one_who_was_called(call: Any, words: dict[str, Any]) -> None:
+    """It offers now; full, both keep the roles that they had or settle the conflict (RFC 8445 section 7.3.1.1)."""
+    made = await call(controlling=words is LITE, words=words)
+    await made.we_call()
+    await made.peer.connect()
+    await made.talk(1)
+    await made.peer.restart()
+    made.peer.states.clear()
+    both = {"from_tag": "b", "to_tag": "a"}
+    offered = await made.ask("offer", sdp=made.peer.sdp(), **both, **PLAIN, **{"ICE-lite": words["ICE-lite"]})
+    made.plain.hear(offered["sdp"])
+    await made.talk(100)
+    done = await made.ask("answer", sdp=made.plain.sdp(), **both, **words)
+    await made.talk(200)
+    await made.peer.hear(done["sdp"])
+    await made.peer.connect()
+    await made.talk(300)
+
+
 @pytest.mark.row("G20", "D11", "ICE-1")
 @pytest.mark.parametrize("words", [FULL, LITE])
 async def test_candidates_of_every_kind(call: Any, words: dict[str, Any]) -> None:

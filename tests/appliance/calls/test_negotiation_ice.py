@@ -306,6 +306,19 @@ def test_roles_stay_through_reoffers_of_the_other_side() -> None:
     assert done.streams[0].b.ice == first.streams[0].b.ice
 
 
+@pytest.mark.row("ICE-2", "ICE-5")
+@pytest.mark.parametrize("lite_then", [False, True])
+def test_roles_stay_through_restarts(lite_then: bool) -> None:
+    """RFC 8445 section 6.1.1: the answerer's restart does not make it control, unless one became lite or full."""
+    call, wishes = Call(), options(ice=Ice.FORCE, ice_lite="off")
+    first = call.answer(answering(call.offer(sdp(ALICE, media(8000, "RTP/AVP")), wishes).sdp, extra=agent()))
+    assert session_of(first.streams[0].b).controlling
+    lines = media(4000, "RTP/AVP", *agent("new1", "n" * 24))
+    call.offer(sdp(BOB, lines, session=("a=ice-lite",) if lite_then else ()), options(ice_lite="off"), tag="bob")
+    after = session_of(call.answer(answering(first.sdp, host=ALICE), tag="alice").streams[0].b)
+    assert (after.remote, after.controlling) == (IceCredentials("new1", "n" * 24), True)
+
+
 # ---------------------------------------------------------------- trickle, addresses that are none
 
 
