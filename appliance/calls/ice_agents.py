@@ -43,9 +43,10 @@ class Keying(Protocol):
 
 
 class Counts(Protocol):
-    """Who counts datagrams that changed nothing."""
+    """Who counts datagrams that changed nothing, and components that have no way any more."""
 
     def ignored(self, what: str) -> None: ...
+    def lost(self, why: str) -> None: ...
 
 
 @dataclass(slots=True, eq=False)
@@ -192,6 +193,7 @@ class IceAgents:
 
     def _lost(self, call: Call, transport: Transport, far: Address) -> None:
         log.warning("ICE consent lost", call_id=call.call_id, seat=str(transport.seat), far=str(far))
+        self._counts.lost("consent")
         self._pairs.tell(call, EventKind.CONSENT_LOST, f"{transport.seat}: no consent of {far} for 30 s")
 
     def _failed(self, leg: _Leg, failed: Failed) -> None:
@@ -199,6 +201,7 @@ class IceAgents:
         for component, transport in leg.transports.items():
             if COMPONENTS[component] in failed.components:
                 log.warning("ICE failed", call_id=leg.call.call_id, seat=str(transport.seat))
+                self._counts.lost("failed")
                 self._pairs.tell(leg.call, EventKind.ICE_FAILED, f"{transport.seat}: no pair of candidates is valid")
 
     # ---------------------------------------------------------------- time
