@@ -7,6 +7,7 @@ import os
 from appliance.calls.following import Following
 from appliance.calls.ice_agents import IceAgents
 from appliance.calls.ice_pairs import Pairs
+from appliance.calls.keyframes import Keyframes
 from appliance.calls.keying import Keying
 from appliance.calls.keying_install import Installer
 from appliance.calls.media import Address
@@ -44,9 +45,11 @@ class KeyingParts:
             ssrc_limit=lambda: media.ssrc_limit,
             end_failed=lambda: dtls.end_failed,
         )
+        injector = Injector(plane)
+        calls.keyframes = Keyframes(calls.ledger, plane, injector.inject)
         self.keying = Keying(
             installer,
-            Injector(plane).inject,
+            injector.inject,
             counts,
             timeout_s=lambda: dtls.timeout_s,
             pair_of=self._pair_of,

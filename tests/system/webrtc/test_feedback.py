@@ -21,6 +21,10 @@ from tests.system.webrtc.video_phone import NACK, PLI, PSFB, RR, RTPFB, SR, Vide
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(90)]
 LOSS = 0.1
+UPDATE = (
+    '<?xml version="1.0" encoding="utf-8" ?>\r\n<media_control>\r\n <vc_primitive>\r\n  <to_encoder>\r\n'
+    "   <picture_fast_update>\r\n   </picture_fast_update>\r\n  </to_encoder>\r\n </vc_primitive>\r\n</media_control>"
+)  # as RFC 5168 section 5 and the field's phones write it
 ATTRIBUTE = ["AVP-feedback-offer", "AVP-feedback-accept"]
 
 
@@ -135,7 +139,8 @@ def test_video_phones_of_the_field(gateway: Gateway, browser: Chromium, called: 
 
 @pytest.mark.row("A22", "G02")
 def test_a_phone_without_feedback_gets_none(gateway: Gateway, browser: Chromium) -> None:
-    """RTP/AVP: the browser asks for keyframes nevertheless (Chromium does so unasked); reports pass, that does not."""
+    """RTP/AVP: the browser asks for keyframes nevertheless (Chromium does so unasked); reports pass, that does not. The
+    phone asks by SIP INFO (RFC 5168), which its proxy hands to us, and gets its picture."""
     phone = VideoPhone("core", "RTP/AVP", feedback=False)
     phone.loss = 1.0  # so that the browser misses the first keyframe
     with call(browser, phone) as page:
@@ -146,6 +151,10 @@ def test_a_phone_without_feedback_gets_none(gateway: Gateway, browser: Chromium)
             15,
             lambda: f"{page.counted()} {phone.arrived}",
         )
+        assert phone.pictures == 0
+        ng("offer", **{"call-id": "RTP/AVP-False-False", "from-tag": "b"}, flags=["media-control"], sdp=UPDATE)
+        labs.wait_for(lambda: phone.pictures > 10, 10, lambda: f"{page.counted()} {phone.arrived}")
+        assert numbers(page, "outbound")["pliCount"] == 1
         assert phone.arrived.parts[RR, 0] and not any(kind in (RTPFB, PSFB) for kind, _ in phone.arrived.parts)
 
 
