@@ -57,11 +57,11 @@ class KeyingParts:
         self.pairs = Pairs(calls.ledger)
         agents = IceAgents(self.keying, self.pairs, counts)
         self.handshakes = Handshakes(self._processes(), self.keying.datagram, self.keying.event, dtls.mtu)
-        self.keying.on_stun = agents.stun
+        self.keying.on_stun, self.keying.on_expired = agents.stun, agents.expired
         self.keying.associations = self.handshakes
         calls.trickling.agents = agents
         calls.ledger.keying = Following(self.keying, agents, calls.trickling)
-        dispatcher.on_punt = self.keying.punt
+        dispatcher.on_punt, dispatcher.held = self.keying.punt, injector.waits
 
     async def start(self) -> None:
         await self.pool.start()

@@ -35,7 +35,7 @@ def call(view: CallView) -> calls_pb2.Call:
         call_id=view.call_id,
         state=_STATES[view.state],
         revision=view.revision,
-        worker=view.worker,
+        worker=view.worker if view.worker >= 0 else None,  # nothing of it is placed: an offer that was refused
         from_tag=view.from_tag,
         to_tag=view.to_tag,
         label=view.label,
@@ -213,6 +213,9 @@ def _ice(view: IceView | None) -> calls_pb2.Ice | None:
         consent_age_s=view.consent_age_s,
         checks_answered=view.checks_answered,
         checks_refused=view.checks_refused,
+        controlling=view.controlling,
+        state=view.state,
+        refused=view.refused,
     )
 
 

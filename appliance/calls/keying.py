@@ -22,7 +22,7 @@ from appliance.calls.keying_wishes import continues, silence, wanted
 from appliance.calls.media import Address, DtlsMedia, LegMedia
 from appliance.calls.pinholes import Pinholes
 from appliance.calls.registry import Branch, Call
-from appliance.protocols.dtls.outputs import Failed, KeysReady, Reason
+from appliance.protocols.dtls.outputs import PROVEN, Failed, KeysReady, Reason
 from kernels.control.commands import Punt
 
 LINGER_S = 32.0  # a finished association answers repetitions of the peer's last flight (RFC 6347 section 4.2.4)
@@ -58,6 +58,7 @@ class Keying:
         self.pinholes = Pinholes(now)
         installer.on_settled = self._let_go
         self.on_stun: Callable[[Transport, Punt], None] = lambda transport, punt: None  # of legs with full ICE
+        self.on_expired: Callable[[Transport, Address], None] = lambda transport, far: None  # consent, says a worker
 
     # ---------------------------------------------------------------- what calls want
 
@@ -173,7 +174,8 @@ class Keying:
         elif punt.kind == "dtls":
             self._record(transport, punt)
         elif punt.kind == "ice":
-            self.paired(transport, Address(*punt.source))
+            told = self.on_expired if punt.data == b"expired" else self.paired
+            told(transport, Address(*punt.source))
         elif punt.kind == "stun":
             self._stun(transport, punt)
 
@@ -253,7 +255,7 @@ class Keying:
         if failed.reason is Reason.PROCESS and transport.wish is not None:
             self._open(transport, transport.wish)  # with the same certificate; a peer that begins again is served
             self._start(transport, transport.wish)
-        elif transport.begun if transport.ice is not None else not transport.mismatch:
+        elif transport.begun if transport.ice is not None else not (transport.mismatch or failed.reason in PROVEN):
             # others who were validated are under way: the wrong ones of several answerers. Or, without ICE, anybody
             # could send an alert in the peer's name
             transport.failed_at = self._now()

@@ -150,13 +150,15 @@ def renewed(lines: Sequence[StreamLine], agreed: Exchange) -> list[StreamLine]:
                 continue
             anew = f"{leg.dtls.association}{SUPPOSED}"
             same = old.dtls.association == leg.dtls.association
-            if (same and _tag(old) != _tag(leg)) or old.dtls.association == anew:  # the latter: the same answer again
+            if (same and _retagged(old, leg)) or old.dtls.association == anew:  # the latter: the same answer again
                 out[at] = out[at].with_leg(side, replace(leg, dtls=replace(leg.dtls, association=anew)))
     return out
 
 
-def _tag(leg: LegLine) -> str:
-    return leg.tag or leg.mid
+def _retagged(old: LegLine, leg: LegLine) -> bool:
+    """Of a port that is, or was, a group's. That a peer alone on its port does not repeat our mid says nothing."""
+    grouped = old.carrier is not None or leg.carrier is not None
+    return grouped and (old.tag or old.mid) != (leg.tag or leg.mid)
 
 
 def carried(lines: Sequence[StreamLine]) -> list[StreamLine]:

@@ -212,10 +212,11 @@ class Trunk(Table):
     dtls_legacy: bool = row(
         False, help="DTLS 1.0 and the ciphers of its time on this trunk (Jitsi of old).", effect=Effect.NEXT_CALL
     )
-    dtls_certificate: Literal["call", "trunk"] = row(
-        "call",
-        help="The certificate that we show it: a new one for every call, or one that stays, so that it can notice a "
-        "change (RFC 5763 section 8.4).",
+    dtls_certificate: Literal["auto", "call", "trunk"] = row(
+        "auto",
+        help="The certificate that we show it: a new one for every call, so that calls cannot be told to be of one "
+        "gateway (call), one that stays, so that it can notice a change (trunk; RFC 5763 section 8.4), or the first "
+        "for WebRTC legs and the second for others (auto; RFC 8827 section 6.5).",
         effect=Effect.NEXT_CALL,
     )
     ice: Literal["accept", "offer", "off"] = row(

@@ -52,6 +52,7 @@ class Leg:
         self.done = False  # it has its keys: nobody else needs to come
         self.refused = 0  # newcomers for whom there was no room
         self._wish, self._cookie, self._remote, self._mtu = wish, cookie, remote, mtu
+        self._wary = False  # records that belong to nothing have come in the peer's name
 
     @property
     def half_open(self) -> int:
@@ -91,6 +92,7 @@ class Leg:
         found = self._of(source, hello)
         if not found:
             if hello is None or self.done:
+                self._wary |= source == self._remote or not self._cookie
                 return []
             verdict: bytes | Literal[True] | None = front.hello(data, source, now) if self._cookie else True
             if verdict is not True:
@@ -98,7 +100,8 @@ class Leg:
             if not self._make_room(source, now, room):
                 self.refused += 1
                 return []
-            association = Association(self._wish, cookie=self._cookie, mtu=self._mtu, now=now)
+            wary = self._wary or bool(self.entries)
+            association = Association(self._wish, cookie=self._cookie, mtu=self._mtu, now=now, wary=wary)
             found = [Entry(association, source, hello.random, now)]
             self.entries += found
         told: Told = []

@@ -396,6 +396,62 @@ def test_forged_alerts_in_mid_call(gateway: House) -> None:
     gateway.end(name)
 
 
+@pytest.mark.row("A3", "D4", "D5")
+@pytest.mark.parametrize("when", ["before the hello", "before the flight"])
+@pytest.mark.parametrize("ice", [False, True], ids=["no ICE", "ICE"])
+def test_forged_flights_in_the_phones_name(gateway: House, when: str, ice: bool) -> None:
+    """Who can send from the phone's address sends its own certificate, key exchange and signature, whole and in pieces,
+    under every message number that may be next. Nobody is told of anything but keys."""
+    forged = flights_of_somebody()
+    phone, plain = gateway.phone(), gateway.plain()
+    name, offered = gateway.offer(plain.sdp(), **({"ICE": "force"} if ice else {}))
+    answered = gateway.answer(name, phone.sdp(more=ICE_LINES if ice else ""))
+    if ice:
+        check(phone.socket, offered)
+    if when == "before the flight":
+        hold = phone.pull()  # the ClientHello
+        while not (waiting := [data for data in hold if data[13] != 1]):
+            for data in hold:
+                phone.socket.sendto(data, our_port(offered))
+            phone.socket.settimeout(2)
+            data, _ = phone.socket.recvfrom(4096)
+            if 20 <= data[0] < 64:
+                phone.push(data)
+            hold = phone.pull()
+    else:
+        waiting = []
+    for data in forged:
+        phone.socket.sendto(data, our_port(offered))
+    for data in waiting:
+        phone.socket.sendto(data, our_port(offered))
+    phone.handshake(our_port(offered))
+    talk(plain, phone, media_port(answered), our_port(offered))
+    assert not {"FINGERPRINT_MISMATCH", "HANDSHAKE_FAILED", "FAILED"} & set(gateway.events.of(name))
+    gateway.end(name)
+
+
+def flights_of_somebody() -> list[bytes]:
+    """What a client answers a server with, its message numbers from 1 and from 2, at once and record by record."""
+    ends = DtlsPhone("active"), DtlsPhone("passive")
+    try:
+        for data in ends[0].pull():
+            ends[1].push(data)
+        for data in ends[1].pull():
+            ends[0].push(data)
+        flight = b"".join(ends[0].pull())
+    finally:
+        for end in ends:
+            end.close()
+    records, at = [], 0
+    while at < len(flight):
+        size = 13 + int.from_bytes(flight[at + 11 : at + 13], "big")
+        records.append(flight[at : at + size])
+        at += size
+    assert [one[13] for one in records[:3]] == [11, 16, 15]
+    later = [one[:18] + bytes([one[18] + 1]) + one[19:] for one in records[:3]]
+    return [*records, *later, b"".join(records), b"".join(later)]
+
+
 # --- STUN, ICE -----------------------------------------------------------------------------------------------------
 
 

@@ -8,15 +8,16 @@ from collections.abc import Iterable
 from OpenSSL import SSL
 
 from appliance.calls.media import Address, DtlsMedia, Fingerprint
-from appliance.protocols.dtls import contexts, failures, fingerprints, keys, records
+from appliance.protocols.dtls import answer, contexts, failures, fingerprints, keys, native, proof, records
 from appliance.protocols.dtls.answer import Answer
+from appliance.protocols.dtls.collector import LONGEST_FLIGHT
 from appliance.protocols.dtls.flight import Flight
 from appliance.protocols.dtls.gate import Admitted, Gate
 from appliance.protocols.dtls.outputs import NOTHING, Failed, KeysReady, Outputs, Reason
+from appliance.protocols.dtls.proof import Proof
 
 HANDSHAKE_S = 30.0  # from the first datagram to the end
 ALERT_PATIENCE_S = 1.0  # a plaintext alert may be forged: it counts when the handshake does not go on
-DOUBT_S = 1.0  # a server's flight whose signature we cannot check: it counts when no other one comes
 LINGER_S = 30.0  # a peer that did not get our last flight repeats its own so long
 _READ = 8_192  # octets at a time: pyOpenSSL makes a buffer of that size; a flight of ours with P-256 has 1,200
 
@@ -28,9 +29,10 @@ class Association:
     connection (90 KiB) lives as long as the handshake. Afterwards only the last flight is kept, and for `LINGER_S`:
     everything that comes then, alerts and renegotiation included, changes nothing (security-and-faults D5).
 
-    `cookie`: datagrams begin with a ClientHello that CookieFront has accepted. ValueError: our certificate is none."""
+    `cookie`: datagrams begin with a ClientHello that CookieFront has accepted. `wary`: somebody has sent records in the
+    peer's name already. ValueError: our certificate is none."""
 
-    def __init__(self, wish: DtlsMedia, *, cookie: bool, mtu: int = 1200, now: float) -> None:
+    def __init__(self, wish: DtlsMedia, *, cookie: bool, mtu: int = 1200, now: float, wary: bool = False) -> None:
         self.ended: float | None = None  # when its event, or its keys held back, came about
         self._client = bool(wish.active)
         self._context = contexts.context(wish.suites, wish.legacy)
@@ -38,13 +40,15 @@ class Association:
         self._legacy = wish.legacy
         self._expected = tuple(wish.fingerprints)
         self._matched: Fingerprint | None = None  # of them, the one that the peer's certificate has
-        self._cookie, self._mtu = cookie, mtu
+        self._cookie, self._mtu, self._wary = cookie, mtu, wary
         self._listened = self._client or not cookie
         self._gate, self._flight = Gate(client=self._client), Flight()
         self._connection: SSL.Connection | None = None
         self._deadline: float | None = None  # of the handshake, then of the lingering
         self._alert: tuple[int, float] | None = None  # description, and when it counts
-        self._answer: Answer | None = None  # of the server; None: we are that, or it may be of an old version
+        self._heard: list[records.Opened] = []  # by the server until its first flight
+        self._room = LONGEST_FLIGHT  # octets, in it
+        self._other: Answer | Proof | None = None  # what the peer is believed; None: all, it may be of an old version
         self._doubt: float | None = None  # when a flight of it counts that cannot be checked
         self._answered = -1  # newest handshake message of the peer when our last flight was made
         self._peer = b""  # its certificate
@@ -94,11 +98,17 @@ class Association:
         admitted = self._gate.admit(datagram)
         if admitted.alert is not None and self._alert is None and self.begun:
             self._alert = (admitted.alert, now + ALERT_PATIENCE_S)
-        if not admitted.data:
+        if not admitted.found:
             return NOTHING
         if self._connection is None and not self._accept(admitted, now):
             return self._impossible(now)
-        data = admitted.data if self._answer is None else self._believed(self._answer, admitted.data, now)
+        if self._other is not None:
+            data = self._believed(self._other, admitted.found, now)
+        else:
+            data = admitted.data
+            self._room -= len(data)
+            if self._room >= 0:
+                self._heard += admitted.found
         given = self._read(data, now) if data else NOTHING
         if not given.datagrams and given.event is None and admitted.oldest is not None:
             return Outputs(self._flight.answer(now) if admitted.oldest <= self._answered else ())
@@ -111,14 +121,14 @@ class Association:
             return NOTHING
         return self._step(now)
 
-    def _believed(self, answer: Answer, data: bytes, now: float) -> bytes:
-        """Of a datagram of the server, what OpenSSL may see."""
-        taken = answer.take(data)
-        self._gate.bounded = answer.good
-        if answer.good:
+    def _believed(self, other: Answer | Proof, found: list[records.Opened], now: float) -> bytes:
+        """Of a datagram of the peer, what OpenSSL may see."""
+        taken = other.take(found)
+        self._gate.bounded = other.good
+        if other.good:
             self._doubt = None
-        elif answer.doubtful and self._doubt is None:
-            self._doubt = now + DOUBT_S
+        elif other.doubtful and self._doubt is None:
+            self._doubt = now + (answer.DOUBT_S if self._client else proof.DOUBT_S)
         return taken
 
     def timeout(self, now: float) -> Outputs:
@@ -129,9 +139,10 @@ class Association:
             self._deadline, self._flight = None, Flight()
         if self._alert is not None and now >= self._alert[1]:
             return self._fail(failures.from_alert(self._alert[0]), now)
-        if self._doubt is not None and self._answer is not None and now >= self._doubt:
+        if self._doubt is not None and self._other is not None and now >= self._doubt:
             self._doubt = None
-            return self._read(self._answer.believe(), now)
+            self._gate.bounded = True
+            return self._read(self._other.believe(), now)
         if self._connection is not None and self._flight.due is not None and now >= self._flight.due:
             self._renew(self._connection)
         again = self._flight.repeat(now)
@@ -152,6 +163,8 @@ class Association:
     def expect(self, fingerprints: Iterable[Fingerprint], now: float) -> Outputs:
         """What the peer's certificate has to match is known now."""
         self._expected = tuple(fingerprints)
+        if isinstance(self._other, Proof):
+            self._other.expected = self._expected
         self._match()
         held, self._held = self._held, None
         if not self._expected or held is None:
@@ -232,19 +245,28 @@ class Association:
                 return NOTHING
             self._alert = None
             self._answered = self._gate.newest
-            if self._client and self._answer is None and not self._legacy and (hello := records.hello(flight[0])):
-                self._answer, self._gate.bounded = Answer(hello.random), False
+            if self._other is None and not self._legacy:
+                self._doubt_from_now_on(flight)
             return Outputs(self._flight.send(flight, now, repeat=True))
         except SSL.Error as error:
             return self._fail(self._refused or failures.from_openssl(error), now)
         return self._complete(connection, now)
+
+    def _doubt_from_now_on(self, flight: tuple[bytes, ...]) -> None:
+        """Our first flight: what answers it in plaintext has to show that it does."""
+        if not self._client:
+            self._other = Proof(self._heard, flight, self._expected, wary=self._wary)
+        elif hello := records.hello(flight[0]):
+            self._other = Answer(hello.random)
+        self._gate.bounded = self._other is None
+        self._heard = []
 
     def _complete(self, connection: SSL.Connection, now: float) -> Outputs:
         flight = self._written(connection)
         suite = keys.by_profile(connection.get_selected_srtp_profile().decode())
         if suite is None:
             return self._fail(Failed(Reason.NO_PROFILE, "the peer accepted no SRTP profile of ours"), now, flight)
-        if not self._legacy and not contexts.extended_master_secret(connection):
+        if not self._legacy and not native.extended_master_secret(connection):
             return self._fail(Failed(Reason.NO_MASTER_SECRET, "RFC 7627 is required"), now, flight)
         material = connection.export_keying_material(keys.EXPORTER_LABEL, keys.octets(suite))
         send, receive = keys.split(suite, material, client=self._client)

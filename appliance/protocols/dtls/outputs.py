@@ -25,6 +25,10 @@ class Reason(StrEnum):
     PROCESS = "process"  # the handshake process that had it died
 
 
+PROVEN = frozenset((Reason.NO_PROFILE, Reason.NO_MASTER_SECRET))
+"""Found out when the peer's Finished has come, or before anything has: nobody else can have brought them about."""
+
+
 @dataclass(frozen=True, slots=True)
 class KeysReady:
     """The handshake is complete and the peer's certificate is the one that was signalled."""

@@ -8,8 +8,9 @@ import grpc
 import pytest
 
 from appliance import errors
+from appliance.api import show
 from appliance.calls.media import Latching, RocPolicy
-from appliance.calls.views import CallState, CallView, OfferRequest, Party, SubscribeRequest
+from appliance.calls.views import CallEvent, CallState, CallView, EventKind, OfferRequest, Party, SubscribeRequest
 from appliance.diagnosis.causes import ADVICE, Cause
 from appliance.policy.options import DtlsOptions, Ice, Vbr
 from appliance.policy.secure_media import Mode
@@ -272,6 +273,13 @@ async def test_watch_snapshot_sync_changes(stub: calls_pb2_grpc.CallServiceStub,
     assert (ended.kind, ended.call.state) == (kinds.ENDED, calls_pb2.Call.ENDED)
     assert not ended.HasField("worker")
     watch.cancel()
+
+
+def test_a_call_that_nothing_is_placed_of() -> None:
+    """Its first offer was refused: it is shown, and its events are, without a worker."""
+    view = CallView("c1", CallState.ENDED, 1.0, 2.0, 1, worker=-1)
+    shown = show.event(CallEvent(EventKind.FAILED, 2.0, "c1", view, "nothing in this offer is acceptable"))
+    assert (shown.call.call_id, shown.call.worker, shown.HasField("worker")) == ("c1", 0, False)
 
 
 async def test_watch_ends_with_its_client(stub: calls_pb2_grpc.CallServiceStub, calls: FakeCalls) -> None:

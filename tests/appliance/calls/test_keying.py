@@ -110,7 +110,7 @@ class House:
         self.now = 1000.0
         self.counts, self.associations = FakeCounts(), FakeAssociations()
         ledger = self.rig.calls.ledger
-        installer = Installer(ledger, self.counts, now=lambda: self.now, alert_s=0, **words)
+        installer = Installer(ledger, self.counts, now=lambda: self.now, **words)
         self.pairs: dict[tuple[int, int], Address] = {}
         self.keying = Keying(
             installer, Injector(self.rig.plane).inject, self.counts, now=lambda: self.now,
@@ -407,14 +407,33 @@ async def test_a_forged_alert_does_not_end_it(house: House) -> None:
 async def test_a_failure_that_stands_is_told_and_nothing_passes(house: House) -> None:
     await house.up(leg(wish()))
     await house.arrives("dtls", PEER, hello(1))
-    await house.says(PEER, Failed(Reason.NO_PROFILE, "none of ours"))
+    await house.says(PEER, Failed(Reason.CIPHER, "none of ours"))
+    assert house.told() == []
     await house.turn(SECOND_CHANCE_S)
     (event,) = house.told()
-    assert event.kind is EventKind.HANDSHAKE_FAILED and "no_profile: none of ours" in event.reason
-    assert house.branch.handshakes == {Seat(0, "b", "rtp"): "failed: no_profile: none of ours"}
+    assert event.kind is EventKind.HANDSHAKE_FAILED and "cipher: none of ours" in event.reason
+    assert house.branch.handshakes == {Seat(0, "b", "rtp"): "failed: cipher: none of ours"}
     assert house.flow().receive is None and house.flow().secure
     await house.turn(100)
     assert house.told() == []
+
+
+@pytest.mark.row("D08", "DTLS-7", "D6")
+@pytest.mark.parametrize("active", [True, False])
+@pytest.mark.parametrize("reason", [Reason.NO_PROFILE, Reason.NO_MASTER_SECRET])
+async def test_a_failure_that_only_the_peer_can_cause_is_told_at_once(
+    house: House, active: bool, reason: Reason
+) -> None:
+    """A peer that speaks DTLS and no SRTP has finished its handshake: no second chance, and no other ClientHello to a
+    server that takes one connection at a time."""
+    await house.up(leg(wish(active)))
+    await house.arrives("dtls", PEER, hello(1))
+    went = len(house.associations.went)
+    await house.says(PEER, Failed(reason))
+    (event,) = house.told()
+    assert event.kind is EventKind.HANDSHAKE_FAILED and str(reason) in event.reason
+    await house.turn(SECOND_CHANCE_S)
+    assert len(house.associations.went) == went and house.flow().receive is None and house.flow().secure
 
 
 async def test_a_failure_ends_the_call_where_that_is_wanted() -> None:

@@ -18,10 +18,12 @@ from cryptography.x509.oid import NameOID
 from appliance.calls.media import LocalCertificate
 from appliance.handshakes.table import Table
 from appliance.protocols.dtls import records
-from appliance.protocols.dtls.answer import LONGEST_FLIGHT, MOST_MESSAGES, Collector, Verdict, verdict
-from appliance.protocols.dtls.association import DOUBT_S, HANDSHAKE_S
+from appliance.protocols.dtls.answer import DOUBT_S, verdict
+from appliance.protocols.dtls.association import HANDSHAKE_S
+from appliance.protocols.dtls.collector import LONGEST_FLIGHT, MOST_MESSAGES, Collector
 from appliance.protocols.dtls.flight import REPEATS_S
 from appliance.protocols.dtls.outputs import KeysReady, Reason
+from appliance.protocols.dtls.signatures import Verdict
 from tests.appliance.protocols.dtls.wire import (
     CLIENT,
     NOW,
@@ -231,6 +233,8 @@ def test_what_is_kept_is_bounded() -> None:
     source, collector = Random(7), Collector()
     for _ in range(3000):
         size = source.randrange(1, 16_384)
-        collector.add(record(22, message(source.choice([2, 11, 12]), b"x", source.randrange(21), length=size)))
+        collector.add(
+            records.records(record(22, message(source.choice([2, 11, 12]), b"x", source.randrange(21), length=size)))
+        )
         assert len(collector._messages) <= MOST_MESSAGES
         assert sum(len(one.octets) for one in collector._messages.values()) <= LONGEST_FLIGHT

@@ -106,6 +106,8 @@ def sdes(**change: Any) -> dict[str, Any]:
         ({"flags": ["DTLS-sha1", "DTLS-certificate:trunk-7", "DTLS-fingerprint-peer", "no tls id"]},
          {"dtls": DtlsOptions(sha1=True, certificate="trunk-7", fingerprint="peer", tls_id=False),
           "flags": frozenset({"no-tls-id"})}),
+        ({"DTLS": ["fresh:always", "certificate:../etc", "fresh:often"]},
+         {"dtls": DtlsOptions(fresh="always"), "unknown": ("DTLS=certificate:../etc", "DTLS=fresh:often")}),
         ({"flags": ["DTLS-reverse-passive", "DTLS-reverse-legacy", "DTLS-reverse-fingerprint:SHA-1"]},
          {"dtls_from": DtlsOptions(role="passive", legacy=True, fingerprint="sha-1")}),
         ({"DTLS-reverse": ["off", "what"], "DTLS-fingerprint": "MD5"},
