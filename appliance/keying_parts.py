@@ -7,6 +7,7 @@ import os
 from appliance.calls.following import Following
 from appliance.calls.ice_agents import IceAgents
 from appliance.calls.ice_pairs import Pairs
+from appliance.calls.keyframes import Keyframes
 from appliance.calls.keying import Keying
 from appliance.calls.keying_install import Installer
 from appliance.calls.media import Address
@@ -44,6 +45,7 @@ class KeyingParts:
             end_failed=lambda: self.settings.dtls.end_failed,
         )
         injector = Injector(plane)
+        calls.keyframes = Keyframes(calls.ledger, plane, injector.inject)
         self.keying = Keying(
             installer,
             injector.inject,

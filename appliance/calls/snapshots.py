@@ -212,15 +212,15 @@ class Snapshots:
     def _context(self, worker: int, spec: ContextSpec | None, slot: int | None, counters: bool) -> ContextView | None:
         if spec is None:
             return None
-        known = ContextView(suite=spec.suite, keys=len(spec.keys), mki_octets=len(spec.keys[0].mki) if spec.keys else 0)
+        mki_octets = len(spec.keys[0].mki) if spec.keys else 0
         status = self.crypto(worker, slot) if counters else None
         if status is None:
-            return known
+            return ContextView(suite=spec.suite, keys=len(spec.keys), mki_octets=mki_octets)
         newest = max(status.streams, key=lambda stream: stream.last_ns, default=None)
         return ContextView(
-            suite=known.suite,
+            suite=spec.suite,
             keys=status.keys,
-            mki_octets=known.mki_octets,
+            mki_octets=mki_octets,
             ssrcs=status.stream_count,
             roc=newest.roc if newest else 0,
             newest_index=(newest.rtp_newest or 0) if newest else 0,

@@ -14,6 +14,7 @@ from appliance.sip_edge.ksr import (
     media,
     media_flags,
     outgoing,
+    picture,
     proxy,
     radius,
     read,
@@ -53,6 +54,8 @@ def within(table: RoutingTable, method: str) -> int:
         return 1
     if method == "INFO" and trickle.is_fragment():
         return trickle.take()
+    if method == "INFO" and picture.is_ours(receiver, next_hop):
+        return picture.take()
     if method == "BYE":
         media.delete()
         radius.account(table)
