@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -225,6 +226,32 @@ async def test_a_session_that_is_replaced_in_mid_call(edge: Edge) -> None:
                     assert heard.startswith(f"{method} ")
                     await again.session.send_str(replied(heard, 200, again))
                     assert (await asyncio.to_thread(_final, caller)).startswith("SIP/2.0 200")
+
+
+@pytest.mark.row("I09", "L01", "H01")
+async def test_the_edge_is_killed_in_mid_call(edge: Edge) -> None:
+    """Every session ends with it; pages open others, and their calls go on."""
+    with Phone(PORT, CALLER) as caller:
+        async with websocket_phone(URL, "carol") as phone:
+            assert (await phone.register(WORD)).startswith("SIP/2.0 200")
+            invite = caller.request("INVITE", "carol")
+            caller.send(invite)
+            heard = await phone.receive()
+            await phone.session.send_str(replied(heard, 200, phone))
+            answered = await asyncio.to_thread(_final, caller)
+            caller.send(within("ACK", answered, caller, invite))
+            assert (await phone.receive()).startswith("ACK ")
+            await asyncio.sleep(2.5)  # of a binding: areas/registrar.WRITE_BACK_S
+            edge.stop(signal.SIGKILL)
+        edge.start()
+        async with websocket_phone(URL, "carol") as again:
+            again.contact = phone.contact
+            assert (await again.register(WORD)).startswith("SIP/2.0 200")
+            caller.send(within("BYE", answered, caller, invite))
+            heard = await again.receive()
+            assert heard.startswith("BYE ")
+            await again.session.send_str(replied(heard, 200, again))
+            assert (await asyncio.to_thread(_final, caller)).startswith("SIP/2.0 200")
 
 
 @pytest.mark.row("L01", "G06")

@@ -43,13 +43,15 @@ def register(table: RoutingTable) -> int:
     if ours.block.enabled:  # before `save` answers: the phone's next request may be handled by another process
         KSR.htable.sht_rm(BLOCKS, counted)
     in_session = say.transport() in TRANSPORTS
+    contact, before = read.text("$(ct{nameaddr.uri})"), ""
     if in_session:  # calls go to where it really is (RFC 7118 section 5: its Contact is a name that nobody looks up)
+        before = sessions.known(f"sip:{user}@{domain}", contact)
         KSR.nathelper.fix_nated_register()
     if KSR.registrar.save(LOCATION, 0) < 0:  # it has answered
         say.count("register_not_saved")
         return 1
     if in_session:
-        sessions.remember(f"sip:{user}@{domain}", read.text("$(ct{nameaddr.uri})"))
+        sessions.remember(f"sip:{user}@{domain}", contact, before)
     return 1
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 
 from appliance.sip_edge.ksr.rules.websocket import TRANSPORTS
 
-
 HEAD = 4096  # octets of request line and headers that the longest body over WebSocket may have before it
 
 
