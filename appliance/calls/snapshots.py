@@ -87,13 +87,13 @@ class Snapshots:
 
     def consent_lost_ns(self, branch: Branch) -> int:
         """CLOCK_MONOTONIC when a peer last consented that does so no longer (RFC 7675), of several the first one; 0:
-        all consent, or never did."""
+        all consent, or never did. Who never asks for consent is judged by its media, and may be on hold: not here."""
         if branch.placement is None:
             return 0
         worker = branch.placement.worker
         agents = (reading.ice for slot, flow in branch.placement.installed.flows.items()
                   if not flow.tap and (reading := self._flow(worker, slot)) is not None)  # fmt: skip
-        lost = (agent.consent_ns for agent in agents if agent is not None and not agent.consent)
+        lost = (one.consent_ns for one in agents if one and not one.consent and (one.asks or not one.lite))
         return min(filter(None, lost), default=0)
 
     def worker(self, index: int, calls: int) -> WorkerView:

@@ -280,7 +280,8 @@ cdef object ice_seen(const IceAgent *agent, const Flow *flow):
         tuple((peer_address(&agent.sources[i].peer), agent.sources[i].heard_ns) for i in range(<uint32_t>ICE_SOURCES)
               if agent.sources[i].peer.family),
         agent.answered, agent.nominations,
-        {REFUSAL_NAMES[i]: agent.refused[i] for i in range(<uint32_t>REFUSALS) if agent.refused[i]})
+        {REFUSAL_NAMES[i]: agent.refused[i] for i in range(<uint32_t>REFUSALS) if agent.refused[i]},
+        bool(agent.flags & ICE_ASKS))
 
 
 cdef object crypto_seen(uint32_t slot, const CryptoNumbers *n):

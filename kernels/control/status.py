@@ -70,6 +70,7 @@ class IceStatus:
     answered: int  # checks, with success
     nominations: int  # changes of the selected pair
     refused: dict[str, int]  # by reason, those above 0: malformed, user, integrity, attribute, unexpected, unanswered
+    asks: bool = True  # of a lite one: its peer asks for consent (RFC 7675); phones of RFC 5245 never do
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from appliance.sip_edge.areas.area import Area, Places
 from appliance.sip_edge.ksr.rules.streams import USED, StreamRules
 
 LOOKS = 4  # how often within the time for a first message
+PINGS = 3  # times of keepalive_s: the second is when Kamailio gives a silent peer up
 TIMER = "streams"
 
 
@@ -41,4 +42,7 @@ def rules(settings: Settings) -> StreamRules:
     tcp, tls = settings.sip_tcp, settings.sip_tls
     enabled = any(socket.transport != "udp" for socket in settings.sip.listen)
     every = max(1, min(tcp.first_request_s, tls.handshake_s) // LOOKS)
-    return StreamRules(enabled, (tcp.first_request_s, tcp.idle_s), (tls.handshake_s, tls.idle_s), every)
+    return StreamRules(
+        enabled, (tcp.first_request_s, tcp.idle_s), (tls.handshake_s, tls.idle_s),
+        PINGS * settings.sip_websocket.keepalive_s, every,
+    )  # fmt: skip

@@ -38,6 +38,7 @@ def area(settings: Settings, places: Places) -> Area:
             ("websocket", "event_callback", "ksr_websocket_event"),
             ("websocket", "keepalive_mechanism", PING),
             ("websocket", "keepalive_timeout", keepalive),
+            ("websocket", "ping_application_data", settings.sip.user_agent),  # else Kamailio's name and version
             ("websocket", "keepalive_interval", 1),
             ("websocket", "sub_protocols", SIP),
             ("websocket", "rm_delay_interval", 1),  # seconds until what was closed is told (websocket:closed)

@@ -65,14 +65,20 @@ async def test_calls_on_hold_are_not_silent() -> None:
 
 
 @pytest.mark.row("D09", "F25")
-@pytest.mark.parametrize(("consent", "over"), [(False, True), (True, False)])
-async def test_a_peer_that_is_gone(consent: bool, over: bool) -> None:
-    """A closed page consents no longer (RFC 7675); the desk phone goes on talking to nobody."""
+@pytest.mark.parametrize(
+    ("lite", "consent", "asks", "over"),
+    [(True, False, True, True), (True, True, True, False), (True, False, False, False), (False, False, False, True)],
+)
+async def test_a_peer_that_is_gone(lite: bool, consent: bool, asks: bool, over: bool) -> None:
+    """A closed page consents no longer (RFC 7675); the desk phone goes on talking to nobody. A phone that never asked
+    for consent is on hold."""
     rig = Rig()
     clock = Clock(rig)
     await up(rig)
     slot, *_ = rig.plane.flows(0)
-    rig.plane.ices[slot] = IceStatus(True, ("192.0.2.1", 4000), True, int(clock.now * 1e9), consent, (), 3, 1, {})
+    rig.plane.ices[slot] = IceStatus(
+        lite, ("192.0.2.1", 4000), True, int(clock.now * 1e9), consent, (), 3, 1, {}, asks
+    )  # fmt: skip
     for seconds in (59, 2):
         rig.plane.last_ns = int((clock.now + seconds) * 1e9)
         assert len(rig.calls.list(10)) == 1

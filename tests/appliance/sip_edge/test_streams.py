@@ -40,6 +40,14 @@ def test_octets_do_not_lengthen_it_and_messages_do() -> None:
     assert watch.overdue([connection(1), connection(2, lifetime=3605)], 10.0) == [1]
 
 
+def test_a_sessions_peer_answers_pings() -> None:
+    """So silence is the end sooner than on a connection where nobody need say anything."""
+    rules = StreamRules(True, (10, 3605), (20, 3600), session_s=15)
+    assert [rules.times(name) for name in ("tcp", "TLS", "WS", "wss", "udp")] == [
+        (10, 3605), (20, 3600), (10, 15), (20, 21), None,
+    ]  # fmt: skip
+
+
 def test_what_is_gone_is_forgotten() -> None:
     watch = Watch(RULES)
     watch.overdue([connection(1)], 0.0)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from appliance.config.schema import Settings
 from appliance.sip_edge.areas import websocket as area
+from appliance.sip_edge.areas.area import Places
 from appliance.sip_edge.ksr.routing import RoutingTable
 from appliance.sip_edge.ksr.rules.websocket import Handshake, WebsocketRules, judge
 from tests.appliance.sip_edge.fake_ksr import FakeKSR
@@ -124,3 +126,11 @@ def test_sockets_for_websocket_come_last() -> None:
     assert area.core_sockets(settings.sip.listen) == (
         "udp:192.0.2.1:5060", "tls:198.51.100.1:5061", "tls:192.0.2.1:443",
     )  # fmt: skip
+
+
+def test_pings_do_not_tell_what_we_are(tmp_path: Path) -> None:
+    """Kamailio's own text is its name and version."""
+    (tmp_path / "websocket.so").touch()
+    settings = Settings.model_validate({"sip": {"listen": ["ws:192.0.2.1:80"], "user_agent": "a gateway"}})
+    found = area.area(settings, Places(tmp_path, tmp_path, "")).parameters
+    assert ("websocket", "ping_application_data", "a gateway") in found

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from appliance.sip_edge.ksr.rules.websocket import TRANSPORTS
+
 USED = "streams"  # htable: connections that brought a good message, by their peer
 PLAIN, PROTECTED = ("tcp", "ws"), ("tls", "wss")
 
@@ -13,17 +15,20 @@ PLAIN, PROTECTED = ("tcp", "ws"), ("tls", "wss")
 @dataclass(frozen=True)
 class StreamRules:
     """`enabled`: there are sockets for streams. Pairs: seconds until the first good message, and without any after it.
-    `every_s`: how often connections are looked at."""
+    `session_s`: without an octet in a WebSocket session, whose peer answers pings; Kamailio (5.6) forgets one that does
+    not, and leaves its connection open. `every_s`: how often connections are looked at."""
 
     enabled: bool = False
     plain: tuple[int, int] = (30, 3605)
     protected: tuple[int, int] = (30, 3600)
+    session_s: int = 90
     every_s: int = 7
 
     def times(self, transport: str) -> tuple[int, int] | None:
         """None: that is no stream."""
         name = transport.lower()
-        return self.plain if name in PLAIN else self.protected if name in PROTECTED else None
+        found = self.plain if name in PLAIN else self.protected if name in PROTECTED else None
+        return found if found is None or name not in TRANSPORTS else (found[0], max(self.session_s, found[0] + 1))
 
 
 @dataclass
