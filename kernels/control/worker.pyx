@@ -9,6 +9,7 @@ from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy, memset
 
+from kernels.cipher.hmac cimport hmac_key
 from kernels.clib.linux cimport CLOCK_MONOTONIC, CLOCK_THREAD_CPUTIME_ID, clock_ns, explicit_bzero, write
 from kernels.control.arena cimport Arena
 from kernels.control.execute cimport command_execute
@@ -22,7 +23,8 @@ from kernels.control.ring cimport Ring, ring_footprint, ring_peek, ring_release,
 from kernels.control.sequence cimport sequence_begin, sequence_end
 from kernels.control.worker cimport IDLE_MS, ORDERS_A_TURN, PUBLISH_NS, SETTLE_MS, Loop
 from kernels.flow.counters cimport (
-    COUNTER_BUSY_NS, COUNTER_COMMANDS, COUNTER_COMMANDS_REFUSED, COUNTER_COUNT, COUNTER_FORWARDED, COUNTER_HANDED_OVER,
+    COUNTER_BUSY_NS, COUNTER_COMMANDS, COUNTER_COMMANDS_REFUSED, COUNTER_COOKIES, COUNTER_COUNT, COUNTER_FORWARDED,
+    COUNTER_HANDED_OVER,
     COUNTER_ICE_ANSWERED, COUNTER_ICE_REFUSED, COUNTER_INJECT_FAILED, COUNTER_INJECTED, COUNTER_INTERRUPTED,
     COUNTER_OVERFLOWS, COUNTER_PUNTED, COUNTER_RECEIVED, COUNTER_RING_RECEIVED, COUNTER_TAKEN_OVER, COUNTER_TURNS,
     COUNTER_WORK_NS, count, counted,
@@ -339,6 +341,7 @@ cdef void adopt_counters(Loop *w) noexcept nogil:
     cdef uint32_t drop
     ended += counted(counters, COUNTER_INTERRUPTED) + counted(counters, COUNTER_HANDED_OVER)
     ended += counted(counters, COUNTER_ICE_ANSWERED) + counted(counters, COUNTER_ICE_REFUSED)
+    ended += counted(counters, COUNTER_COOKIES)
     for drop in range(<uint32_t>DROP_COUNT):
         ended += counters[<uint32_t>COUNTER_COUNT + drop]
     if received > ended:
@@ -418,6 +421,7 @@ cdef class Worker:
         if self.loop.path.budgets == NULL:
             raise MemoryError
         self.loop.path.secret = <uint32_t>int.from_bytes(os.urandom(4))
+        hmac_key(&self.loop.path.cookie_key, arena.header().cookie_secret, sizeof(arena.header().cookie_secret))
         self.loop.news = news
         self.loop.path.window_ns = learning_ms * 1000000
         arena.block(index)                              # IndexError
