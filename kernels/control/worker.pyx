@@ -16,7 +16,7 @@ from kernels.control.layout cimport (
     STATE_FAIL, STATE_HALT, STATE_RUN, ArenaHeader, Capacities, Transfer, WorkerBlock, engine_sizes,
 )
 from kernels.control.records cimport (
-    COMMAND_NONE, FLOW_ICE, FLOW_MEMBER, HANDOFF_OCTETS, HANDOFF_SLOTS, Command, Inject, ReplyRecord,
+    COMMAND_NONE, FLOW_ICE, FLOW_MEMBER, FLOW_SECURE, HANDOFF_OCTETS, HANDOFF_SLOTS, Command, Inject, ReplyRecord,
 )
 from kernels.control.ring cimport Ring, ring_footprint, ring_peek, ring_release, ring_reserve, ring_submit
 from kernels.control.sequence cimport sequence_begin, sequence_end
@@ -38,9 +38,12 @@ from kernels.flow.samples cimport Samples, samples_adopt
 from kernels.flow.table cimport LEARN_OPEN, Flow, flow_at
 from kernels.port.port cimport AnyPort
 from kernels.srtp.context cimport EngineSizes
-from kernels.srtp.engine cimport engine_attach, engine_detach
+from kernels.srtp.engine cimport engine_attach, engine_detach, engine_seal
 from kernels.wire.atomics cimport load_acquire_u8, load_acquire_u32, store_release_u32, store_release_u64
-from kernels.wire.packet cimport BATCH, DATAGRAM, DROP_COUNT, DROP_NONE, FRAME, NO_SLOT, Packet
+from kernels.wire.packet cimport (
+    BATCH, DATAGRAM, DROP_COUNT, DROP_NONE, DROP_NOT_KEYED, FRAME, KIND_RTCP, NO_SLOT, Packet,
+)
+from kernels.wire.rtp cimport classify, rtcp_check
 
 import os
 
@@ -183,7 +186,8 @@ cdef void follow_homes(Loop *w) noexcept nogil:
 
 
 cdef bint send_injection(Loop *w, Inject *record) noexcept nogil:
-    """Straight out of the ring's record, from the socket of its flow. With ICE, where its agent lets it (ICE-8)."""
+    """Straight out of the ring's record, from the socket of its flow. With ICE, where its agent lets it (ICE-8). RTCP
+    of a secure leg leaves as SRTCP, or not at all."""
     cdef Packet packet
     cdef Packet *batch = &packet
     cdef Flow *flow = flow_at(w.path.flows, w.path.flow_count, record.flow)
@@ -199,6 +203,14 @@ cdef bint send_injection(Loop *w, Inject *record) noexcept nogil:
     packet.crypto = NO_SLOT
     packet.peer = record.to
     packet.peer.tos = flow.want.tos
+    if flow.want.flags & FLOW_SECURE and classify(packet.data, packet.length) == KIND_RTCP:
+        packet.kind = KIND_RTCP
+        packet.crypto = flow.want.send
+        packet.received_ns = w.path.now
+        packet.drop = DROP_NOT_KEYED if packet.crypto == NO_SLOT else rtcp_check(packet.data, packet.length)
+        engine_seal(w.path.engine, &batch, 1)
+        if packet.drop != DROP_NONE:
+            return False
     w.port.transmit(w.port, &batch, 1)
     return packet.drop == DROP_NONE
 
