@@ -43,7 +43,7 @@ from kernels.srtp.context cimport EngineSizes
 from kernels.srtp.engine cimport engine_attach, engine_detach, engine_seal
 from kernels.wire.atomics cimport load_acquire_u8, load_acquire_u32, store_release_u32, store_release_u64
 from kernels.wire.packet cimport (
-    BATCH, DATAGRAM, DROP_COUNT, DROP_NONE, DROP_NOT_KEYED, FRAME, KIND_RTCP, NO_SLOT, Packet,
+    BATCH, DATAGRAM, DROP_COUNT, DROP_NONE, DROP_NOT_KEYED, FRAME, HEADROOM, KIND_RTCP, NO_SLOT, Packet,
 )
 from kernels.wire.rtp cimport classify, rtcp_check
 
@@ -189,7 +189,8 @@ cdef void follow_homes(Loop *w) noexcept nogil:
 
 cdef bint send_injection(Loop *w, Inject *record) noexcept nogil:
     """Straight out of the ring's record, from the socket of its flow. With ICE, where its agent lets it (ICE-8). RTCP
-    of a secure leg leaves as SRTCP, or not at all."""
+    of a secure leg leaves as SRTCP, or not at all: sealed in a copy, as a successor may find the record again."""
+    cdef uint8_t frame[FRAME]
     cdef Packet packet
     cdef Packet *batch = &packet
     cdef Flow *flow = flow_at(w.path.flows, w.path.flow_count, record.flow)
@@ -206,6 +207,9 @@ cdef bint send_injection(Loop *w, Inject *record) noexcept nogil:
     packet.peer = record.to
     packet.peer.tos = flow.want.tos
     if flow.want.flags & FLOW_SECURE and classify(packet.data, packet.length) == KIND_RTCP:
+        memcpy(frame + HEADROOM, record.data, record.length)
+        packet.data = frame + HEADROOM
+        packet.capacity = FRAME - HEADROOM
         packet.kind = KIND_RTCP
         packet.crypto = flow.want.send
         packet.received_ns = w.path.now
