@@ -27,10 +27,15 @@ class Turn:
         return True
 
     def end(self) -> None:
-        """Do what was put off, in the order in which it was."""
+        """Do what was put off, in the order in which it was. What fails keeps nothing else from being done."""
         due, self._due = self._due, {}
         for what in due:
-            what()
+            try:
+                what()
+            except Exception as error:
+                asyncio.get_running_loop().call_exception_handler(
+                    {"message": "put off to the end of a turn, and failed", "exception": error}
+                )
 
     def begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None] | None:
         """Run `work` as a turn of its own, to where it first has to wait; the task of the rest, if there is one.

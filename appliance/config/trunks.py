@@ -231,6 +231,13 @@ class Trunk(Table):
         "for RTCP at all (require); not taken (off).",
         effect=Effect.NEXT_CALL,
     )
+    rtcp_feedback: Literal["profile", "attribute"] = row(
+        "profile",
+        help="RTCP feedback (requests for keyframes and retransmissions, RFC 4585) from and to it: where its SDP says "
+        "RTP/AVPF or RTP/SAVPF (profile), or also where it has a=rtcp-fb under RTP/AVP, as many video phones write "
+        "it, which is offered to it then (attribute). Video between browsers and phones needs it.",
+        effect=Effect.NEXT_CALL,
+    )
     rtcp_xr: Literal["pass", "remove"] = row(
         "pass",
         help="What the other side says of extended RTCP reports (a=rtcp-xr, RFC 3611) reaches it (pass), or not "

@@ -133,6 +133,8 @@ class MediaOptions:
     rtcp_mux: frozenset[str] = frozenset()  # "offer", "require", "demux", "accept", "reject"
     codecs: CodecWishes = field(default_factory=CodecWishes)  # what of this side's codecs the other side is offered
     rtcp_attribute: bool = True  # false: never write a=rtcp
+    avp_feedback: bool = False  # a=rtcp-fb is offered to the other side under RTP/AVP too, and taken from its answer
+    avp_feedback_from: bool = False  # it is taken from this side's SDP under RTP/AVP
     rtcp_xr: bool = True  # false: a=rtcp-xr (RFC 3611 section 5) does not pass to the other side
     replace: frozenset[str] = frozenset({"origin", "session-connection"})  # NG words; what of the session part is ours
     interface_a: str = ""  # towards this side ("" : default)

@@ -86,11 +86,13 @@ QUIRKS: tuple[tuple[str, object, str], ...] = (
     ("rtcp_mux", "offer", "rtcp-mux-offer"),
     ("rtcp_mux", "require", "rtcp-mux-require"),
     ("rtcp_xr", "remove", "no-rtcp-xr"),
+    ("rtcp_feedback", "attribute", "AVP-feedback-offer"),
 )
 # What is said of a trunk only while it is the one whose SDP comes.
 JUDGING: tuple[tuple[str, object, str], ...] = (
     ("ice", "off", "reject-ICE"),
     ("rtcp_mux", "off", "rtcp-mux-reject"),
+    ("rtcp_feedback", "attribute", "AVP-feedback-accept"),
 )
 FRESH = {"call": "always", "trunk": "never"}  # dtls_certificate -> DTLS-fresh, which is "webrtc" else
 NUMBERS = (  # the same with a number behind the word; 0 says nothing

@@ -33,6 +33,15 @@ async def test_what_is_put_off_is_done_once_in_order_at_the_end() -> None:
     assert done == ["first", "second", "second"]
 
 
+async def test_what_fails_keeps_nothing_else_from_being_done() -> None:
+    turn, done = Turn(), list[object]()
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: done.append(type(context["exception"])))
+    for what in (lambda: 1 / 0, lambda: done.append("second")):
+        assert turn.at_end(what)
+    await asyncio.sleep(0)
+    assert done == [ZeroDivisionError, "second"]
+
+
 def test_without_an_event_loop_the_caller_is_told() -> None:
     assert not Turn().at_end(lambda: None)
 
@@ -153,4 +162,20 @@ async def test_other_news_that_is_found_is_told_in_a_turn_of_its_own(tmp_path: P
     assert house.ask("offer", sdp=OFFER) and told == []
     await asyncio.sleep(0)
     assert [punt.data for punt in told] == [b"x"]
+    house.rig.stop()
+
+
+async def test_two_requests_about_one_call_are_carried_out_one_after_the_other(tmp_path: Path) -> None:
+    house = _House(tmp_path)
+    house.rig.plane.silent = True
+    offer, delete = house.ask("offer", sdp=OFFER), house.ask("delete")
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert offer == delete == []
+    house.rig.plane.speak()
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert b"6:result2:ok" in offer[0] and b"6:result2:ok" in delete[0]
+    assert house.rig.calls.statistics().calls == 0 and house.rig.everything_is_free()
+    assert house.store.load().records == {}
     house.rig.stop()

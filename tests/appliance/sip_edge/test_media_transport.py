@@ -90,6 +90,7 @@ def test_dtls_is_offered(settings: Settings, secure: str, next_hop: str) -> None
         ({"rtcp_mux": "require"}, {"rtcp_mux": {"demux", "require"}}, {}),
         ({"rtcp_mux": "off"}, {}, {"rtcp_mux": {"demux", "reject"}}),
         ({"rtcp_xr": "remove"}, {"rtcp_xr": False}, {}),
+        ({"rtcp_feedback": "attribute"}, {"avp_feedback": True}, {"avp_feedback_from": True}),
     ],
 )
 def test_ice_and_rtcp_mux(
@@ -97,10 +98,10 @@ def test_ice_and_rtcp_mux(
 ) -> None:
     """G20, G23: words about our offer to it, words about its own; neither speaks about the other trunk."""
     mine, plain = trunk(settings, **values), trunk(settings)
-    names = ("ice", "ice_rejected", "rtcp_mux", "rtcp_xr")
-    usual = {"ice": Ice.REMOVE, "ice_rejected": False, "rtcp_mux": {"demux"}, "rtcp_xr": True}
+    usual = {"ice": Ice.REMOVE, "ice_rejected": False, "rtcp_mux": {"demux"}, "rtcp_xr": True,
+             "avp_feedback": False, "avp_feedback_from": False}  # fmt: skip
     for options, change in ((offered(plain, mine), towards), (offered(mine, plain), judged)):
-        assert {name: getattr(options, name) for name in names} == {**usual, **change}
+        assert {name: getattr(options, name) for name in usual} == {**usual, **change}
 
 
 @pytest.mark.parametrize("transport", ["udp", "wss"])

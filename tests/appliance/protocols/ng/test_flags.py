@@ -252,6 +252,8 @@ WORD_EFFECTS: dict[str, dict[str, Any]] = {
     "asymmetric": {"latching": Latching.OFF},
     "no-rtcp-attribute": {"rtcp_attribute": False},
     "no-rtcp-xr": {"rtcp_xr": False},
+    "avp-feedback-offer": {"avp_feedback": True},
+    "avp-feedback-accept": {"avp_feedback_from": True},
     "pad-crypto": sdes(pad=True),
     "signalling-secure": {"signalling_secure": True},
     "signalling-secure-out": {"signalling_secure_out": True},
@@ -265,7 +267,8 @@ WORD_EFFECTS: dict[str, dict[str, Any]] = {
     "always-transcode": {"codecs": CodecWishes(accept=frozenset({"all"}))},
 }  # fmt: skip
 FOR_THE_READER = frozenset(
-    ["full-rtcp-attribute", "fragment", "generate-mid", "loop-protect", "new-branch", "fatal", "fast", "all", "opaque"]
+    ["full-rtcp-attribute", "fragment", "media-control", "generate-mid", "loop-protect", "new-branch", "fatal", "fast",
+     "all", "opaque"]
 )
 """Words with an effect where they are looked up in `flags`: tests of negotiation and of the NG commands."""
 
