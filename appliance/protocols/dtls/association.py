@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from OpenSSL import SSL
 
 from appliance.calls.media import Address, DtlsMedia, Fingerprint
-from appliance.protocols.dtls import answer, contexts, failures, fingerprints, keys, proof, records
+from appliance.protocols.dtls import answer, contexts, failures, fingerprints, finished, keys, proof, records
 from appliance.protocols.dtls.answer import Answer
 from appliance.protocols.dtls.collector import LONGEST_FLIGHT
 from appliance.protocols.dtls.flight import Flight
@@ -138,7 +138,8 @@ class Association:
             self._doubt = None
             self._gate.bounded = True
             return self._read(self._other.believe(), now)
-        if self._connection is not None and self._flight.due is not None and now >= self._flight.due:
+        due = self._flight.due is not None and now >= self._flight.due
+        if due and self._connection is not None and not self._flight.sealed:
             self._renew(self._connection)
         again = self._flight.repeat(now)
         if again:
@@ -242,7 +243,8 @@ class Association:
             self._answered = self._gate.newest
             if self._other is None and not self._legacy:
                 self._doubt_from_now_on(flight)
-            return Outputs(self._flight.send(flight, now, repeat=True))
+            seal = finished.sealing(connection, flight) if self._client else None
+            return Outputs(self._flight.send(flight, now, repeat=True, seal=seal))
         except SSL.Error as error:
             return self._fail(self._refused or failures.from_openssl(error), now)
         return self._complete(connection, now)

@@ -3,13 +3,15 @@
 RFC 6347 begins with one second, and so does OpenSSL, whose timer cannot be set. A call is not to wait so long for a
 lost datagram, so we begin with a tenth. Repetitions have record numbers of their own: a peer that has seen a record
 before it could use it (a ChangeCipherSpec that overtook the message before it) takes no second one of that number.
-Those of encrypted records only OpenSSL can change: `renew` takes the copies it makes when its own timer is over."""
+An encrypted record is sealed again for that (`finished`); where we cannot, `renew` takes the copies that OpenSSL makes
+when its own timer is over."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from appliance.protocols.dtls import records
+from appliance.protocols.dtls.finished import FIRST_NUMBER
 
 # After the flight was sent first: a second, then doubling as RFC 6347 wants it, but four seconds at most, because the
 # whole handshake has thirty. At 30 % loss both ways one flight in 3,000 is not answered within them. A little after 1,
@@ -30,15 +32,27 @@ class Flight:
         self._waits: Sequence[float] = ()
         self._waited = 0  # of them
         self._answers = 0
+        self._seal: Callable[[int], bytes] | None = None
+        self._sealed = FIRST_NUMBER
 
-    def send(self, datagrams: tuple[bytes, ...], now: float, *, repeat: bool) -> tuple[bytes, ...]:
-        """A new flight, as it goes out. `repeat`: a reply is awaited; else it is only sent again when the peer asks."""
-        self._datagrams = datagrams
+    @property
+    def sealed(self) -> bool:
+        """It has an encrypted record, and we can seal it again."""
+        return self._seal is not None
+
+    def send(
+        self, datagrams: tuple[bytes, ...], now: float, *, repeat: bool, seal: Callable[[int], bytes] | None = None
+    ) -> tuple[bytes, ...]:
+        """A new flight, as it goes out. `repeat`: a reply is awaited; else it is only sent again when the peer asks.
+        `seal` makes its encrypted record under another number."""
+        self._datagrams, self._seal = datagrams, None
         self._first = now
         self._answers = MOST_ANSWERS
         self._waits, self._waited = REPEATS_S if repeat else (), 0
         self._mark(now)
-        return datagrams if self._next is None else self._numbered()
+        out = datagrams if self._next is None else self._numbered()
+        self._seal = seal
+        return out
 
     def renew(self, datagrams: tuple[bytes, ...]) -> None:
         """The same flight, its encrypted records with new numbers."""
@@ -78,4 +92,8 @@ class Flight:
                 number = max(self._next or 0, record.number)
                 self._next = number + 1
                 record = record.numbered(number)
+            elif self._seal is not None:
+                yield self._seal(self._sealed)
+                self._sealed += 1
+                continue
             yield record.data
