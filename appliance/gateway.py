@@ -26,7 +26,7 @@ from appliance.api.ng_http import tls_context
 from appliance.api.ng_rules import NgRules
 from appliance.api.ng_server import NgServer
 from appliance.api.server import ApiServer
-from appliance.calls import adoption
+from appliance.calls import adoption, statistics
 from appliance.calls.housekeeping import Housekeeping
 from appliance.calls.key_watch import KeyWatch
 from appliance.calls.service import CallService, Facts
@@ -51,6 +51,7 @@ from appliance.telemetry import logs, metrics
 from appliance.telemetry.endpoint import MetricsEndpoint
 from appliance.telemetry.key_log import KeyLog
 from appliance.telemetry.keying_metrics import KeyingMetrics
+from appliance.turn import Turn
 from firmware_iface import cpu
 from firmware_iface.clock import core_hertz
 from firmware_iface.nexthop import Change
@@ -76,8 +77,10 @@ class Gateway:
     def __init__(self, settings: Settings, plane: MediaPlane) -> None:
         self.settings, self.plane = settings, plane
         run = settings.paths.run
-        self.store = CallStore(run / "calls.db", Vault(load_key(run / "calls.key")), on_error=_store_failed)
-        self.dispatcher = Dispatcher(plane)
+        turn = Turn()
+        vault = Vault(load_key(run / "calls.key"))
+        self.store = CallStore(run / "calls.db", vault, on_error=_store_failed, turn=turn)
+        self.dispatcher = Dispatcher(plane, turn=turn)
         self.inventory = Inventory(plane.info, rules=self.rules, nodes=core_nodes(), hertz=core_hertz)
         self.reconciler = Reconciler(self.inventory, self.dispatcher, plane)
         self.snapshots = Snapshots(plane, self.inventory)
@@ -118,6 +121,7 @@ class Gateway:
             ),
             connections=settings.ng.connections,
             idle_s=settings.ng.idle_s,
+            turn=turn,
         )
         observe = metrics.ApiMetrics(registry).observe
         self.hardware = Hardware(
@@ -257,15 +261,14 @@ class Gateway:
 
     async def _report(self) -> None:
         """Tell systemd and health clients how we are; the watchdog is fed only while every worker's heart beats."""
-        figures = self.calls.statistics()
-        running = sum(worker.heartbeat_age_s < HEART_LATE_S for worker in figures.workers)
-        self.notifier.notify(
-            f"STATUS={figures.calls} calls, {running} of {len(figures.workers)} workers, {figures.port_kind}"
-        )
-        well = running == len(figures.workers)
+        ledger = self.calls.ledger
+        workers, port_kind = statistics.workers(ledger), self.plane.info.port_kind
+        running = sum(worker.heartbeat_age_s < HEART_LATE_S for worker in workers)
+        self.notifier.notify(f"STATUS={len(ledger.registry)} calls, {running} of {len(workers)} workers, {port_kind}")
+        well = running == len(workers)
         if well:
             self.notifier.notify("WATCHDOG=1")
-        await self.api.health.set(serving=well and not figures.draining, data_plane=well)
+        await self.api.health.set(serving=well and not ledger.draining, data_plane=well)
 
     @contextlib.contextmanager
     def _signals(self, loop: asyncio.AbstractEventLoop) -> Iterator[None]:

@@ -44,9 +44,10 @@ class KeyingParts:
             ssrc_limit=lambda: media.ssrc_limit,
             end_failed=lambda: dtls.end_failed,
         )
+        injector = Injector(plane)
         self.keying = Keying(
             installer,
-            Injector(plane).inject,
+            injector.inject,
             counts,
             timeout_s=lambda: dtls.timeout_s,
             pair_of=self._pair_of,
@@ -54,11 +55,11 @@ class KeyingParts:
         self.pairs = Pairs(calls.ledger)
         agents = IceAgents(self.keying, self.pairs, counts)
         self.handshakes = Handshakes(self._processes(), self.keying.datagram, self.keying.event, dtls.mtu)
-        self.keying.on_stun = agents.stun
+        self.keying.on_stun, self.keying.on_expired = agents.stun, agents.expired
         self.keying.associations = self.handshakes
         calls.trickling.agents = agents
         calls.ledger.keying = Following(self.keying, agents, calls.trickling)
-        dispatcher.on_punt = self.keying.punt
+        dispatcher.on_punt, dispatcher.held = self.keying.punt, injector.waits
 
     async def start(self) -> None:
         await self.pool.start()

@@ -32,7 +32,7 @@ def query(view: CallView, only: Collection[str] = ()) -> Body:
 def _media(stream: StreamView, leg: LegView, created: int) -> replies.MediaReply:
     words = ["initialized"] if leg.remote_rtp or leg.remote_rtcp else []
     words += ["send"] * leg.may_receive + ["recv"] * leg.may_send
-    words += ["rtcp-mux"] * leg.mux + ["SDES"] * leg.secure
+    words += ["rtcp-mux"] * leg.mux + _key_words(leg) + _ice_words(leg)
     suite = leg.receive.suite if leg.receive else leg.send.suite if leg.send else ""
     last = created if leg.last_packet_age_s is None else int(time.time() - leg.last_packet_age_s)
     errors = sum(leg.drops.values())
@@ -61,6 +61,19 @@ def _media(stream: StreamView, leg: LegView, created: int) -> replies.MediaReply
         stats=replies.StreamStats(leg.rtcp.received_packets, leg.rtcp.received_octets),
     )
     return replies.MediaReply(stream.index + 1, stream.kind, _protocol(leg), tuple(words), (rtp, rtcp))
+
+
+def _key_words(leg: LegView) -> list[str]:
+    if leg.dtls is None:
+        return ["SDES"] * leg.secure
+    role = {"client": ["DTLS role active"], "server": ["DTLS role passive"]}
+    return ["DTLS-SRTP", *role.get(leg.dtls.role, [])]
+
+
+def _ice_words(leg: LegView) -> list[str]:
+    if leg.ice is None:
+        return []
+    return ["ICE", *["ICE controlling"] * leg.ice.controlling, *["ICE-lite self"] * leg.ice.lite]
 
 
 def _stream_words(kind: list[str], endpoint: Address | None, counters: Counters) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from appliance.api.ng_cookies import CookieCache, Key
 from appliance.api.ng_fields import Body
 from appliance.errors import Draining, GatewayError, IncompleteSdp, InvalidSdp, NoCapacity, Overloaded
 from appliance.protocols.ng import codec
+from appliance.turn import Turn
 
 MOST_IN_PROGRESS = 4096  # requests at one time; beyond it a request is dropped and its client repeats it
 REMEMBERED_SOURCES = 4096
@@ -56,12 +57,17 @@ class NgRequests:
     """All NG requests of the gateway, whatever they came by. `counts`: what was served and dropped, by name."""
 
     def __init__(
-        self, commands: NgCommands, allow: Iterable[str | Network], *, now: Callable[[], float] = time.monotonic
+        self,
+        commands: NgCommands,
+        allow: Iterable[str | Network],
+        *,
+        now: Callable[[], float] = time.monotonic,
+        turn: Turn | None = None,
     ) -> None:
-        self.commands, self._now = commands, now
+        self.commands, self._now, self._turn = commands, now, turn or Turn()
         self.allow = AllowList(allow)
         self._cookies = CookieCache()
-        self._tasks: dict[int, asyncio.Task[None]] = {}  # requests in progress
+        self._tasks: dict[int, asyncio.Task[None]] = {}  # requests that wait for something
         self._numbers = count()
         self.counts: Counter[str] = Counter()
 
@@ -97,7 +103,9 @@ class NgRequests:
                 known.waiting.append(answer)
             return
         number = next(self._numbers)
-        self._tasks[number] = asyncio.get_running_loop().create_task(self._run(number, message, key, answer))
+        task = self._turn.begin(self._run(number, message, key, answer))
+        if task is not None:
+            self._tasks[number] = task
 
     async def ask(self, data: bytes, host: str) -> bytes:
         """The reply to one message of a stream; b"" when there is none (no cookie, overload)."""

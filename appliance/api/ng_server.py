@@ -16,6 +16,7 @@ from appliance.api.ng_requests import Network, NgRequests
 from appliance.api.ng_rules import NgRules
 from appliance.api.ng_tcp import NgConnection
 from appliance.calls.service import CallService
+from appliance.turn import Turn
 
 RECEIVE_BUFFER = 4 << 20  # octets: a burst of call set-ups waits in the kernel, not in a retransmission timer
 
@@ -57,8 +58,9 @@ class NgServer:
         *,
         connections: int = 256,
         idle_s: float = 10.0,
+        turn: Turn | None = None,
     ) -> None:
-        self._requests = NgRequests(NgCommands(calls, rules), allow)
+        self._requests = NgRequests(NgCommands(calls, rules), allow, turn=turn)
         self._most, self._idle_s = connections, idle_s
         self._udp: list[asyncio.DatagramTransport] = []
         self._tcp: list[asyncio.Server] = []

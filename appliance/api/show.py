@@ -213,6 +213,9 @@ def _ice(view: IceView | None) -> calls_pb2.Ice | None:
         consent_age_s=view.consent_age_s,
         checks_answered=view.checks_answered,
         checks_refused=view.checks_refused,
+        controlling=view.controlling,
+        state=view.state,
+        refused=view.refused,
     )
 
 

@@ -151,6 +151,12 @@ class IceAgents:
             return
         self._do(leg, leg.agent.receive(base, (punt.source[0], punt.source[1]), punt.data, self._now()))
 
+    def expired(self, transport: Transport, far: Address) -> None:
+        """A worker sends nothing more to the pair that it selected itself: its peer has not been heard for 30 s. One
+        that is heard again is sent to again."""
+        if transport.ice is not None and transport.ice.lite:
+            self._lost(transport.call, transport, far)
+
     # ---------------------------------------------------------------- what agents say
 
     def _do(self, leg: _Leg, outputs: list[Output]) -> None:
@@ -177,9 +183,12 @@ class IceAgents:
             self._keying.paired(transport, far)
             self._pairs.select(leg.call, transport.branch, transport.seat, far)
         else:
-            log.warning("ICE consent lost", call_id=leg.call.call_id, seat=str(transport.seat), far=str(far))
             self._pairs.select(leg.call, transport.branch, transport.seat, None)
-            self._pairs.tell(leg.call, EventKind.CONSENT_LOST, f"{transport.seat}: no consent of {far} for 30 s")
+            self._lost(leg.call, transport, far)
+
+    def _lost(self, call: Call, transport: Transport, far: Address) -> None:
+        log.warning("ICE consent lost", call_id=call.call_id, seat=str(transport.seat), far=str(far))
+        self._pairs.tell(call, EventKind.CONSENT_LOST, f"{transport.seat}: no consent of {far} for 30 s")
 
     def _failed(self, leg: _Leg, failed: Failed) -> None:
         """The old pair, if there is one, goes on. Keys that never come are told of by keying."""

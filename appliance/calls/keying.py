@@ -58,6 +58,7 @@ class Keying:
         self.pinholes = Pinholes(now)
         installer.on_settled = self._let_go
         self.on_stun: Callable[[Transport, Punt], None] = lambda transport, punt: None  # of legs with full ICE
+        self.on_expired: Callable[[Transport, Address], None] = lambda transport, far: None  # consent, says a worker
 
     # ---------------------------------------------------------------- what calls want
 
@@ -173,7 +174,8 @@ class Keying:
         elif punt.kind == "dtls":
             self._record(transport, punt)
         elif punt.kind == "ice":
-            self.paired(transport, Address(*punt.source))
+            told = self.on_expired if punt.data == b"expired" else self.paired
+            told(transport, Address(*punt.source))
         elif punt.kind == "stun":
             self._stun(transport, punt)
 

@@ -24,8 +24,6 @@ from appliance.values import changed
 
 log = structlog.get_logger(__name__)
 
-ALERT_S = 0.02  # the alert is in the worker's ring; commands that take its port away would overtake it
-
 Media = dict[int, StreamMedia]
 Ready = tuple[KeysReady, Address, float | None]  # what, from where, first record
 
@@ -51,9 +49,7 @@ class Installer:
         ssrc_limit: Callable[[], int] = lambda: 16,
         end_failed: Callable[[], bool] = lambda: False,
         now: Callable[[], float] = time.monotonic,
-        alert_s: float = ALERT_S,
     ) -> None:
-        self._alert_s = alert_s
         self._ledger, self._counts, self._keyed, self._now = ledger, counts, keyed, now
         self._window, self._ssrc_limit, self._end_failed = window, ssrc_limit, end_failed
         self._ready: dict[Call, dict[Transport, Ready]] = {}
@@ -171,7 +167,6 @@ class Installer:
                 )  # nothing of the association before passes
             ledger.publish(kind, call, reason)
             if mismatch or (self._end_failed() and mute(branch.media, _failed_seats(branch))):
-                await asyncio.sleep(self._alert_s)
                 ledger.tally.failed += 1
                 ledger.end(call, [branch], kind.value, EventKind.FAILED)
 

@@ -15,8 +15,8 @@ from appliance.protocols.sdp.description import Description, Media
 from appliance.values import frozen
 
 Random = Callable[[int], bytes]
-Certificates = Callable[[str], LocalCertificate]
-"""Name -> certificate with its key: "" a fresh one, else the one that stays under this name (DTLS-19)."""
+Certificates = Callable[[str | None], LocalCertificate]
+"""Name -> certificate with its key: None a fresh one, "" the gateway's own, else the one of this name (DTLS-19)."""
 
 TLS_ID_OCTETS = 15  # 120 bits at least (RFC 8842 section 4): 20 characters
 _TLS_ID = re.compile(r"[A-Za-z0-9+/_-]{20,255}\Z")
@@ -63,6 +63,13 @@ class DtlsLine:
         return DtlsMedia(
             self.association, self.certificate, self.active, self.fingerprints, self.suites, self.legacy
         )  # fmt: skip
+
+
+def shown(options: DtlsOptions, *, webrtc: bool) -> str | None:
+    """Which of our certificates a leg gets, as `Certificates` knows it. A WebRTC leg's must not tell who else is called
+    through this gateway; others may want to know us again (RFC 8827 section 6.5, RFC 5763 section 8.4; DTLS-19)."""
+    fresh = options.fresh == "always" or (options.fresh == "webrtc" and webrtc)
+    return None if fresh else options.certificate
 
 
 def this_side(options: MediaOptions) -> DtlsOptions:
@@ -157,7 +164,7 @@ def offered(
     old: DtlsLine | None,
     transport: str,
     random: Random,
-    certificate: Certificates,
+    certificate: Callable[[], LocalCertificate],
 ) -> DtlsLine:
     """Our answer to an offer that said `said`. `old`: the leg as it was, if its own transport did not move."""
     if old is not None and old.fingerprints:
@@ -169,7 +176,7 @@ def offered(
             )  # fmt: skip
     active, tls_id = _role(said.setup, None, options.role), _text(random)
     return DtlsLine(
-        certificate(options.certificate) if old is None else old.certificate,
+        certificate() if old is None else old.certificate,
         said.fingerprints[0].hash if options.fingerprint == "peer" else options.fingerprint or "sha-256",
         tls_id,
         tls_id,
@@ -191,7 +198,7 @@ def ours(
     suites: tuple[str, ...],
     old: DtlsLine | None,
     random: Random,
-    certificate: Certificates,
+    certificate: Callable[[], LocalCertificate],
 ) -> DtlsLine:
     """Our offer. What was agreed with the peer (`old`) goes on unless it says otherwise."""
     if old is not None:
@@ -202,7 +209,7 @@ def ours(
     tls_id = _text(random)
     wish = options.fingerprint
     return DtlsLine(
-        certificate(options.certificate), wish if wish and wish != "peer" else "sha-256", tls_id, tls_id,
+        certificate(), wish if wish and wish != "peer" else "sha-256", tls_id, tls_id,
         telling=options.tls_id, suites=suites, sha1=options.sha1, legacy=options.legacy,
     )  # fmt: skip
 

@@ -74,6 +74,7 @@ def offerers(
         known=said.own,
         ids=said.own_ids,
         mid_extension=bundle.extension(line.source),
+        speaks_feedback=line.both.spoken,
     )
 
 
@@ -117,6 +118,7 @@ def others(
         known=said.known,
         told=said.told,
         ids=said.ids,
+        speaks_feedback=line.both.asked,
     )
 
 
@@ -158,6 +160,7 @@ def answered(
         leg, rtp=there.rtp, rtcp=there.rtcp, mux=leg.mux_required or (leg.mux and there.mux),
         direction=there.direction, local=local, remote=remote,
         also=tuple(earlier for earlier in leg.also if remote and not keys.same_keys(earlier, remote)),
+        speaks_feedback=leg.speaks_feedback and media.has("rtcp-fb"),
     )  # fmt: skip
     return line.with_leg(side, leg), there
 

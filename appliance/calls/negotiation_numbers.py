@@ -43,10 +43,11 @@ def offered(
     theirs: LegLine | None,
     elsewhere: Mapping[str, str] | None = None,
     mid_extension: int = 0,
+    barred: Collection[str] = (),
 ) -> Said:
     """An offer made on the leg `ours`, to be written for the leg `theirs` (None: nothing was said there yet).
     `elsewhere`: numbers of the other m-lines that may share a port with this one (BUNDLE); `mid_extension`: what MID
-    is to be on that leg."""
+    is to be on that leg; `barred`: header extensions that do not go there."""
     codecs = formats.codecs(source)
     known = dict(theirs.known) if theirs else {}
     moved = _moved(codecs, known, elsewhere or {}) if known or elsewhere else {}
@@ -60,7 +61,7 @@ def offered(
         if type == "a" and value.startswith(("mid:", "extmap:")):
             mid, mapped = (mid or value[4:], mapped) if value[0] == "m" else (mid, True)
     if mapped:
-        source, our_ids, ids = _extensions_offered(source, theirs.ids if theirs else ())
+        source, our_ids, ids = _extensions_offered(source, theirs.ids if theirs else (), barred)
     if mid_extension:
         ids += ((mid_extension, extensions.MID),)
     return Said(
@@ -179,10 +180,10 @@ def _pairs(pairs: Iterable[tuple[str, str]]) -> tuple[tuple[int, int], ...]:
 # ---------------------------------------------------------------- header extensions (rows G13 to G15)
 
 
-def _extensions_offered(source: Media, known: Ids) -> tuple[Media, Ids, Ids]:
+def _extensions_offered(source: Media, known: Ids, barred: Collection[str]) -> tuple[Media, Ids, Ids]:
     """The section to write, what the offerer says by it, and what the other leg is told."""
     own = {number: uri for number, uri in extensions.extensions(source).items() if uri != extensions.ENCRYPTED}
-    said = {number: uri for number, uri in own.items() if uri != extensions.MID}
+    said = {number: uri for number, uri in own.items() if uri != extensions.MID and uri not in barred}
     there = {uri: number for number, uri in known}
     taken = {number for number, _ in known} | set(said)
     clashing = {number for number, uri in known if said.get(number, uri) != uri}
@@ -201,14 +202,16 @@ def _extensions_offered(source: Media, known: Ids) -> tuple[Media, Ids, Ids]:
 
 
 def _extensions_answered(media: Media, mine: LegLine, offerer: LegLine) -> tuple[Media, LegLine, LegLine]:
-    """Only what the offerer offered and the answerer took up passes, and MID never; a placeholder of the offer (4096
-    and more) gets the answerer's number."""
-    theirs = {uri: number for number, uri in offerer.ids if uri != extensions.MID}
+    """Only what the offerer offered, and the answerer was told and took up, passes, and MID never; a placeholder of the
+    offer (4096 and more) gets the answerer's number."""
+    every = {uri: number for number, uri in offerer.ids if uri != extensions.MID}
+    told = {uri for _, uri in mine.ids}
+    theirs = {uri: number for uri, number in every.items() if uri in told}
     said = {number: uri for number, uri in extensions.extensions(media).items() if uri in theirs}
     own = {number: theirs[uri] if theirs[uri] <= extensions.LARGEST else number for number, uri in said.items()}
     media = extensions.rewritten(media, lambda number, uri: own.get(number) if said.get(number) == uri else None)
     mid = any(uri == extensions.MID for _, uri in (*offerer.ids, *mine.ids))
-    untouched = not mid and len(said) == len(theirs) and all(number == new for number, new in own.items())
+    untouched = not mid and len(said) == len(every) and all(number == new for number, new in own.items())
     towards_offerer = None if untouched else tuple(own.items())
     towards_answerer = None if untouched else tuple((new, number) for number, new in own.items())
     answerers = tuple(said.items())

@@ -16,6 +16,7 @@ from appliance.calls.negotiation_legs import Before
 from appliance.calls.negotiation_read import LinePlan, Reading
 from appliance.calls.negotiation_state import SIDES, CallState, LegLine, StreamLine, other
 from appliance.calls.negotiation_target import Target
+from appliance.calls.negotiation_together import barred
 from appliance.calls.negotiation_transport import Transports
 from appliance.policy.options import MediaOptions
 from appliance.protocols.sdp.description import Media
@@ -80,6 +81,7 @@ class Offering:
         said = numbers.offered(
             plan.source, was[side].leg, was[far].leg,
             self._numbers(stream) if grouped else {}, self._mid_extension if grouped else 0,
+            barred(plan.both),
         )  # fmt: skip
         own = legs.offerers(plan, options, wished[side], was[side], self._draw, said)
         theirs = legs.others(plan, target, options, wished[far], was[far], self._draw, said)

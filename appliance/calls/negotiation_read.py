@@ -17,6 +17,7 @@ from appliance.calls.negotiation_dtls import NoDtls
 from appliance.calls.negotiation_endpoint import Endpoint, endpoint
 from appliance.calls.negotiation_state import NO_TRANSCODING, Exchange, LegLine, Slot, Transcoding, other
 from appliance.calls.negotiation_target import CLEARTEXT, Target, target
+from appliance.calls.negotiation_together import Together, together, usable
 from appliance.calls.negotiation_vbr import constant
 from appliance.errors import CryptoRequired, NotAcceptable
 from appliance.policy import suites as suite_policy
@@ -48,6 +49,7 @@ class LinePlan:
     tagged: bool = False  # it is that m-line
     alone: LinePlan | None = None  # as it would be with its own; None: it has none
     target: Target | None = None
+    both: Together = Together()
     transcoding: Transcoding = NO_TRANSCODING
     unavailable: tuple[str, ...] = ()  # what of the request's wishes it cannot have
 
@@ -185,6 +187,8 @@ def _line(
         if not (transcoding.added or transcode.speaks(source)):
             return _refused(media, "no codec is left of it")
     towards = target(profile, options, before.leg(other(side)) if before else None)
+    both = together(media, profile, towards.profile, options)
+    source = usable(source, both)
     if crypto is not None or dtls is not None or towards.secure:
         source, why = constant(source, options.vbr)
         if why:
@@ -199,6 +203,7 @@ def _line(
         ice=ice,
         bundled=bundle.accepts(options, media.media.proto) and bundle.grouped(offer, media),
         target=towards,
+        both=both,
         transcoding=transcoding,
         unavailable=unavailable,
     )

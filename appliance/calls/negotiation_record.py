@@ -143,6 +143,8 @@ def _rare(leg: LegLine) -> dict[str, Any]:
         rare["dtls"] = _dtls(leg.dtls)
     if leg.bundled:
         rare["bundled"] = True
+    if leg.speaks_feedback:
+        rare["speaks_feedback"] = True
     if leg.carrier is not None:
         rare["carrier"] = leg.carrier
     if leg.mid_extension:
@@ -230,6 +232,7 @@ def _read_leg(record: Mapping[str, Any]) -> LegLine:
         ice=_read_ice(record["ice"]) if "ice" in record else None,
         dtls=_read_dtls(record["dtls"]) if "dtls" in record else None,
         bundled=record.get("bundled", False),
+        speaks_feedback=record.get("speaks_feedback", False),
         carrier=record.get("carrier"),
         mid_extension=record.get("mid_extension", 0),
         apart=_read_leg(record["apart"]) if "apart" in record else None,

@@ -96,6 +96,7 @@ class LegLine:
     bundled: bool = False  # may be in a BUNDLE group: the peer's, or ours in an offer
     carrier: int | None = None  # the stream whose port, and transport, this one shares; its own number: others share it
     tag: str = ""  # mid of the m-line that is tagged among those at its port; "": its own
+    speaks_feedback: bool = False  # a=rtcp-fb without the F, and its trunk may (negotiation_together)
     mid_extension: int = 0  # id of the header extension that carries MID on this leg; 0: not agreed on
     apart: LegLine | None = None  # an offerer's leg as it would be without the m-line that carries it
     latching: Latching | None = None
@@ -116,7 +117,7 @@ class LegLine:
     @property
     def feedback(self) -> bool:
         profile = profiles.find(self.proto)
-        return profile is not None and profile.feedback
+        return self.speaks_feedback or (profile is not None and profile.feedback)
 
     @property
     def unspent(self) -> tuple[Crypto, ...]:

@@ -4,6 +4,7 @@ randomness and certificates are handed in."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from appliance.calls import negotiation_bundle as bundle
 from appliance.calls import negotiation_dtls as dtls
@@ -16,9 +17,11 @@ from appliance.calls.negotiation_state import LegLine
 from appliance.calls.negotiation_target import Target
 from appliance.errors import CryptoRequired
 from appliance.policy import suites as suite_policy
-from appliance.policy.options import Ice, MediaOptions
+from appliance.policy.options import DtlsOptions, Ice, MediaOptions
 from appliance.protocols.sdp.description import Description, Media
 from appliance.values import changed
+
+WEBRTC = "UDP/TLS/RTP/SAVPF"  # RFC 8834; a leg with ICE counts as one too
 
 
 class Transports:
@@ -29,11 +32,12 @@ class Transports:
     ) -> None:
         self._random, self._certificates, self._held = random, certificates, held
 
-    def _certificate(self, name: str) -> LocalCertificate:
+    def _certificate(self, options: DtlsOptions, leg: LegLine, session: ice.IceLine | None) -> LocalCertificate:
         if self._held is None:
             if self._certificates is None:
                 raise RuntimeError("DTLS-SRTP was negotiated without certificates")
-            self._held = self._certificates(name)
+            webrtc = session is not None or leg.proto.upper() == WEBRTC
+            self._held = self._certificates(dtls.shown(options, webrtc=webrtc))
         return self._held
 
     def offerers(self, leg: LegLine, line: LinePlan, options: MediaOptions, before: Before) -> LegLine:
@@ -45,10 +49,11 @@ class Transports:
         keyed = None
         if line.dtls is not None:
             ufrag = line.ice.credentials.ufrag if line.ice else ""
+            own = dtls.this_side(options)
             keyed = dtls.offered(
-                line.dtls, dtls.this_side(options), suite_policy.dtls(options.inbound) or (),
+                line.dtls, own, suite_policy.dtls(options.inbound) or (),
                 old.dtls if old and before.fixed else None,
-                dtls.transport(ufrag, leg.rtp), self._random, self._certificate,
+                dtls.transport(ufrag, leg.rtp), self._random, partial(self._certificate, own, leg, session),
             )  # fmt: skip
         if session is None and keyed is None and leg.bundled == line.bundled:
             return leg
@@ -67,7 +72,7 @@ class Transports:
         if target.dtls:
             keyed = dtls.ours(
                 options.dtls, suite_policy.dtls(options.outbound) or (), old.dtls if old and before.fixed else None,
-                self._random, self._certificate,
+                self._random, partial(self._certificate, options.dtls, leg, session),
             )  # fmt: skip
         grouped = bundle.offers(options, leg.proto)
         mid = leg.mid or (f"m{stream}" if grouped or "generate-mid" in options.flags else "")

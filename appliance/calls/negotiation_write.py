@@ -11,9 +11,10 @@ from functools import lru_cache
 from appliance.calls import negotiation_bundle as bundle
 from appliance.calls import negotiation_dtls as dtls
 from appliance.calls import negotiation_ice as ice
+from appliance.calls import negotiation_together as together
 from appliance.calls.media import LocalPorts
 from appliance.calls.negotiation_endpoint import Endpoint
-from appliance.calls.negotiation_state import LegLine, OriginState, StreamLine
+from appliance.calls.negotiation_state import LegLine, OriginState, StreamLine, other
 from appliance.policy.options import MediaOptions
 from appliance.protocols.sdes import crypto
 from appliance.protocols.sdp import extensions, profiles
@@ -29,9 +30,7 @@ ICE = (
 TRANSPORT = ("rtcp", "rtcp-mux", "rtcp-mux-only", "bundle-only")
 CAPABILITIES = ("tcap", "acap", "pcfg", "acfg", "csup", "creq")  # RFC 5939: alternatives that we did not read
 HOP_ATTRIBUTES = frozenset((*KEYING, *ICE, *TRANSPORT, *CAPABILITIES))
-FEEDBACK_ATTRIBUTES = frozenset(("rtcp-fb", "rtcp-rsize"))  # meaningless without AVPF (row G24)
 EXTENDED_REPORTS = frozenset(("rtcp-xr",))  # RFC 3611 section 5; goes as the reports do unless it is asked not to
-BROWSER_ATTRIBUTES = frozenset(("msid", "msid-semantic", "ssrc", "ssrc-group"))  # of a WebRTC leg only (row G18)
 OWN_ORIGIN = frozenset(("origin", "sdp-version", "force-increment-sdp-ver"))
 
 
@@ -53,6 +52,8 @@ class OutLine:
     mid: str = ""  # by which this leg knows the m-line (row G22)
     port: int = 0  # stream whose port it is
     tagged: bool = True  # it stands first in its group
+    far: str = ""  # profile of the other leg
+    feedback: bool = False  # passes between them
     mid_extension: int = 0  # id of MID's header extension, where it is to be written
 
 
@@ -69,7 +70,7 @@ def out_line(
 ) -> OutLine:
     """The m-line towards `side`, whose LegLine says keys and mux; `offered`: as it was said to or by this leg, which
     gives the profile. `twin`: the plain alternative behind a secure m-line of the same stream."""
-    leg = line.leg(side)
+    leg, far = line.leg(side), line.leg(other(side))
     zero = endpoint is not None and endpoint.zero
     formats = source.media.formats if source else offered.formats
     port = ports.rtp if ports else 0
@@ -87,6 +88,8 @@ def out_line(
         mid="" if twin else leg.mid,
         port=stream if leg.carrier is None else leg.carrier,
         tagged=leg.tag in ("", leg.mid),
+        far=far.proto,
+        feedback=leg.feedback and far.feedback,
     )
 
 
@@ -149,7 +152,8 @@ def _session(base: Description, options: MediaOptions, host: str, *, sip: bool, 
     """Session part below o=, and the host its c= line says afterwards ("" without one). `sip`: no WebRTC leg;
     `names_hold`: groups name m-lines as this leg does."""
     end, connection, kept = base.session.end, "", []
-    unwanted = (BROWSER_ATTRIBUTES if sip else frozenset()) | (frozenset() if options.rtcp_xr else EXTENDED_REPORTS)
+    unwanted = together.BROWSER_ATTRIBUTES if sip else frozenset[str]()
+    unwanted |= frozenset() if options.rtcp_xr else EXTENDED_REPORTS
     for line in base.session.lines:
         value = line.value
         if line.type in ("v", "o", "k", "") or _of_the_hop(line, HOP_ATTRIBUTES):
@@ -224,7 +228,7 @@ def _passed(out: OutLine, options: MediaOptions, end: str) -> list[str]:
     """The other side's lines that mean the same on this side."""
     if out.source is None:
         return []
-    drop = _dropped(out.media.proto, options.rtcp_xr)
+    drop = _dropped(out.media.proto, out.far, options.rtcp_xr, feedback=out.feedback)
     kept, named = [], False
     for type, value, _ in out.source.lines:
         if type in ("m", "c", "i", "k", ""):
@@ -246,12 +250,10 @@ def _passed(out: OutLine, options: MediaOptions, end: str) -> list[str]:
 
 
 @lru_cache(maxsize=64)
-def _dropped(proto: str, rtcp_xr: bool) -> frozenset[str]:
-    """Attributes that do not go to a leg of this profile; `rtcp_xr`: what is said of extended reports does."""
-    profile = profiles.find(proto)
-    dropped = HOP_ATTRIBUTES if profile and profile.dtls else HOP_ATTRIBUTES | BROWSER_ATTRIBUTES
-    if not (profile and profile.feedback):
-        dropped |= FEEDBACK_ATTRIBUTES
+def _dropped(proto: str, far: str, rtcp_xr: bool, *, feedback: bool) -> frozenset[str]:
+    """Attributes that do not go to a leg of this profile from one of the profile `far`; `rtcp_xr`: what is said of
+    extended reports does."""
+    dropped = HOP_ATTRIBUTES | together.dropped(proto, far, feedback=feedback)
     return dropped if rtcp_xr else dropped | EXTENDED_REPORTS
 
 

@@ -170,6 +170,16 @@ class DtlsView:
     age_s: float | None = None  # since the keys came
 
 
+class IceState(StrEnum):
+    """How far the ICE of a leg's RTP is."""
+
+    NO_CHECKS = "no checks"  # none of its peer has come
+    REFUSED = "refused"  # those that came had a wrong user fragment or password
+    CHECKED = "checked"  # some were answered, no pair is selected yet
+    CONNECTED = "connected"
+    CONSENT_LOST = "consent lost"  # nothing is sent
+
+
 @frozen
 class IceView:
     """The agent of a leg."""
@@ -181,6 +191,9 @@ class IceView:
     consent_age_s: float | None = None  # None: never
     checks_answered: int = 0
     checks_refused: int = 0
+    controlling: bool = False
+    state: IceState = IceState.NO_CHECKS
+    refused: Mapping[str, int] = field(default_factory=dict)  # by reason: malformed, user, integrity, attribute
 
 
 @frozen

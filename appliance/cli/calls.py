@@ -207,11 +207,16 @@ def _path_row(stream: Any, side: str) -> tuple[object, ...]:
         state or "-",
         dtls.suite or "-",
         f"{dtls.fingerprint_hash} {dtls.fingerprint[:11]}..." if dtls.fingerprint else "-",
-        ("lite" if ice.lite else "full") if leg.HasField("ice") else "-",
+        f"{'lite' if ice.lite else 'full'}, {ice.state}" if leg.HasField("ice") else "-",
         ", ".join(pairs) or "-",
         consent + ("" if ice.consent or consent == "-" else ", lost"),
-        f"{ice.checks_answered}/{ice.checks_refused}",
+        f"{ice.checks_answered}/{ice.checks_refused}{_reasons(ice.refused)}",
     )
+
+
+def _reasons(refused: Any) -> str:
+    """Of checks that were refused."""
+    return f" ({', '.join(f'{reason} {number}' for reason, number in sorted(refused.items()))})" if refused else ""
 
 
 REPORT_COLUMNS = (

@@ -49,6 +49,8 @@ def _sip_uri(value: str) -> str:
 SecureMediaWords = Annotated[str, AfterValidator(_policy)]
 SuiteList = Annotated[str, AfterValidator(_suites)]
 SecureIn = Annotated[str, AfterValidator(_secure_in)]
+
+
 def _target(value: str) -> str:
     return value if value == "registrar" or DESTINATION_SET.match(value) else _sip_uri(value)
 
@@ -210,10 +212,11 @@ class Trunk(Table):
     dtls_legacy: bool = row(
         False, help="DTLS 1.0 and the ciphers of its time on this trunk (Jitsi of old).", effect=Effect.NEXT_CALL
     )
-    dtls_certificate: Literal["call", "trunk"] = row(
-        "call",
-        help="The certificate that we show it: a new one for every call, or one that stays, so that it can notice a "
-        "change (RFC 5763 section 8.4).",
+    dtls_certificate: Literal["auto", "call", "trunk"] = row(
+        "auto",
+        help="The certificate that we show it: a new one for every call, so that calls cannot be told to be of one "
+        "gateway (call), one that stays, so that it can notice a change (trunk; RFC 5763 section 8.4), or the first "
+        "for WebRTC legs and the second for others (auto; RFC 8827 section 6.5).",
         effect=Effect.NEXT_CALL,
     )
     ice: Literal["accept", "offer", "off"] = row(
@@ -226,6 +229,13 @@ class Trunk(Table):
         "accept",
         help="RTP and RTCP on one port: taken where it offers it (accept); also offered to it (offer), or with no port "
         "for RTCP at all (require); not taken (off).",
+        effect=Effect.NEXT_CALL,
+    )
+    rtcp_feedback: Literal["profile", "attribute"] = row(
+        "profile",
+        help="RTCP feedback (requests for keyframes and retransmissions, RFC 4585) from and to it: where its SDP says "
+        "RTP/AVPF or RTP/SAVPF (profile), or also where it has a=rtcp-fb under RTP/AVP, as many video phones write "
+        "it, which is offered to it then (attribute). Video between browsers and phones needs it.",
         effect=Effect.NEXT_CALL,
     )
     rtcp_xr: Literal["pass", "remove"] = row(

@@ -122,6 +122,8 @@ def _other_source(stream: StreamFacts, leg: LegFacts) -> Iterator[Finding]:
     if not number or not sources:
         return
     expected = view.learnt_rtp or view.remote_rtp
+    if sources[-1] == expected:
+        return  # they came before it was known, or before ICE had a pair
     matters = words.matters(leg, "source")
     yield words.finding(
         stream, leg, Cause.OTHER_SOURCE if matters else Cause.STRAY_PACKETS,

@@ -11,6 +11,10 @@ class Cause(StrEnum):
 
     WORKER_DOWN = "worker-down"
     WAITING_FOR_ANSWER = "waiting-for-answer"
+    ICE_CREDENTIALS = "ice-credentials"
+    ICE_NO_CHECKS = "ice-no-checks"
+    ICE_NO_PAIR = "ice-no-pair"
+    ICE_CONSENT_LOST = "ice-consent-lost"
     KEYS_MISSING = "keys-missing"
     KEY_EXPIRED = "key-expired"
     # proven by trial on kept packets
@@ -66,6 +70,24 @@ ADVICE: dict[Cause, str] = {
         "worker is back."
     ),
     Cause.WAITING_FOR_ANSWER: "Nothing to do before the callee answers; media of this kind starts with the answer.",
+    Cause.ICE_CREDENTIALS: (
+        "The peer checks with another a=ice-ufrag or a=ice-pwd than our last SDP to it had, or than its own had: "
+        "of a fork, or of a re-INVITE that did not arrive. Compare the SDP that it got with the one that we sent."
+    ),
+    Cause.ICE_NO_CHECKS: (
+        "No connectivity check reached our port: UDP is blocked in front of the peer or of us, or our candidate is "
+        "not reachable from there (behind a NAT set the interface's `advertised` address). Take a trace at the port "
+        "shown here."
+    ),
+    Cause.ICE_NO_PAIR: (
+        "Checks come and go, and the peer nominates none: as a rule our answers do not reach it (a firewall that lets "
+        "UDP through in one direction), or it uses ICE with another relay in between. Take a trace at the port shown "
+        "here."
+    ),
+    Cause.ICE_CONSENT_LOST: (
+        "The peer was reached and is silent since: its network went, it ended without BYE, or it has to restart ICE. "
+        "Nothing is sent to it before it checks again (RFC 7675)."
+    ),
     Cause.KEYS_MISSING: (
         "The last offer/answer brought no key for this direction: look at its a=crypto lines and at the "
         "trunk's secure_media. With DTLS keys come by a handshake between the media ports: look whether its datagrams "
@@ -141,7 +163,7 @@ ADVICE: dict[Cause, str] = {
     Cause.WRONG_PORT: "RTP and RTCP arrive at each other's port: the peer ignores a=rtcp or a=rtcp-mux of our SDP.",
     Cause.OTHER_SOURCE: (
         "The peer sends from another address than it signalled (NAT, or a relay). Let it signal the right "
-        'one, or set latching = "once" on its trunk.'
+        'one, or set latching = "once" on its trunk. With ICE only pairs that were checked are heard.'
     ),
     Cause.MALFORMED: "What arrives is no RTP. Take a trace at the port and look who sends it.",
     Cause.SEQUENCE_REPEATED: (

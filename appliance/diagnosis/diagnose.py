@@ -1,7 +1,8 @@
 """From the facts of a call to its findings.
 
     call        worker, answer
-    each stream each leg: keys, address, direction          (state)
+    each stream each leg: ICE                               (connectivity)
+                keys, address, direction                    (state)
                 failed packets, by trial and by their names (arrival, crypto)
                 silence                                     (silence)
                 nothing found: media flows
@@ -12,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from appliance.calls.views import CallState
-from appliance.diagnosis import arrival, silence, state, words
+from appliance.diagnosis import arrival, connectivity, silence, state, words
 from appliance.diagnosis.causes import Cause, Confidence, Finding, ordered
 from appliance.diagnosis.facts import CallFacts, LegFacts, StreamFacts
 
@@ -64,9 +65,13 @@ def _waiting(call: CallFacts, stream: StreamFacts) -> Iterator[Finding]:
 def _leg(call: CallFacts, stream: StreamFacts, leg: LegFacts) -> Iterator[Finding]:
     """Everything about what this leg's peer sends, and about sending to it."""
     answered = call.view.state is not CallState.OFFERED
-    yield from state.left(stream, leg, answered=answered)
-    failed = list(arrival.failed(call, stream, leg))
-    yield from failed
+    unconnected = connectivity.broken(stream, leg) if answered else None
+    found = [*state.left(stream, leg, answered=answered), *(failed := list(arrival.failed(call, stream, leg)))]
+    if unconnected is not None:
+        yield unconnected
+        yield from (finding for finding in found if finding.cause not in connectivity.HIDES)
+        return
+    yield from found
     silent = silence.silence(stream, leg) if answered and silence.expected(stream, leg) else None
     if silent is not None and not any(finding.fault for finding in failed):
         yield silent

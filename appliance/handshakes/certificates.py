@@ -1,4 +1,4 @@
-"""Where certificates of ours come from: a fresh one for each call that wants to be anonymous, or the one that a trunk
+"""Where certificates of ours come from: a fresh one for each call that wants to be anonymous, or the one that a peer
 knows (RFC 8827 section 6.5, RFC 5763 sections 6.1 and 8.4)."""
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from appliance.protocols.dtls import certificates
 
 POOL = 64  # certificates at hand
 BATCH = 8  # made by a thread in one go, half a millisecond: going there and back takes longer than making one
+OWN = "_gateway"  # no trunk can have this name
 FRESH = timedelta(hours=12)  # those that have waited longer are thrown away
 
 
@@ -66,16 +67,17 @@ def _make(count: int) -> list[tuple[datetime, LocalCertificate]]:
 
 
 class Certificates:
-    """What negotiation asks: `of("")` is one of the pool, `of(trunk)` that trunk's, the same after every restart."""
+    """What negotiation asks: `of(None)` is one of the pool, `of(trunk)` that trunk's, `of("")` the gateway's own; the
+    same after every restart."""
 
     def __init__(self, pool: CertificatePool, folder: Path) -> None:
         self._pool, self._folder = pool, folder
-        self._trunks: dict[str, LocalCertificate] = {}
+        self._staying: dict[str, LocalCertificate] = {}
 
-    def of(self, trunk: str) -> LocalCertificate:
-        """UnusableCertificate, OSError: of a trunk's file."""
-        if not trunk:
+    def of(self, name: str | None) -> LocalCertificate:
+        """UnusableCertificate, OSError: of the file of one that stays."""
+        if name is None:
             return self._pool.take()
-        if trunk not in self._trunks:
-            self._trunks[trunk] = load(self._folder / f"{trunk}.pem")
-        return self._trunks[trunk]
+        if name not in self._staying:
+            self._staying[name] = load(self._folder / f"{name or OWN}.pem")
+        return self._staying[name]

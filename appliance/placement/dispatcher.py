@@ -15,6 +15,7 @@ from typing import Protocol
 from appliance.errors import GatewayError, InvalidRequest, MediaUnavailable, NoCapacity
 from appliance.placement.deadlines import Deadlines
 from appliance.placement.doorbells import Doorbells
+from appliance.turn import Turn
 from kernels.control.commands import BanReply, Command, PortNews, Punt, Reply, WorkerNews
 from kernels.control.errors import RingFull
 
@@ -36,10 +37,11 @@ class Rings(Protocol):
 class Batch:
     """The commands of one operation, on their way. `wait` ends when all are answered."""
 
-    __slots__ = ("_deadlines", "_done", "_left", "error", "refused", "worker")
+    __slots__ = ("_deadlines", "_done", "_left", "_look", "error", "refused", "worker")
 
-    def __init__(self, worker: int, count: int, deadlines: Deadlines) -> None:
-        self.worker, self._deadlines = worker, deadlines
+    def __init__(self, worker: int, count: int, deadlines: Deadlines, look: Callable[[], None]) -> None:
+        """`look`: for answers that are there already."""
+        self.worker, self._deadlines, self._look = worker, deadlines, look
         self.error: GatewayError | None = None
         self.refused = ""  # errno name, where it was the worker that said no
         self._left = count
@@ -47,6 +49,8 @@ class Batch:
 
     async def wait(self, timeout_s: float) -> None:
         """Raises the first error of the batch; MediaUnavailable when the worker does not answer in time."""
+        if self._left and self.error is None:
+            self._look()
         if self._left and self.error is None:
             self._done = asyncio.get_running_loop().create_future()
             self._deadlines.add(self, timeout_s)
@@ -95,19 +99,22 @@ class Dispatcher:
         on_command: Callable[[int, Command], None] | None = None,
         on_port: Callable[[PortNews], None] | None = None,
         on_ban: Callable[[BanReply], None] | None = None,
+        turn: Turn | None = None,
     ) -> None:
         """`on_command(worker, command)` is told of every command that went down."""
-        self._rings, self._doorbells, self._deadlines = rings, Doorbells(rings), Deadlines()
+        self._turn = turn or Turn()
+        self._rings, self._doorbells, self._deadlines = rings, Doorbells(rings, self._turn), Deadlines()
         self._open: dict[tuple[int, int], Batch] = {}
         self._waiting: dict[int, deque[tuple[Command, Batch]]] = {}
         self._retry: asyncio.TimerHandle | None = None
         self.on_punt, self.on_worker, self.on_command, self.on_port = on_punt, on_worker, on_command, on_port
         self.on_ban = on_ban
+        self.held: Callable[[int], bool] = lambda worker: False  # datagrams wait that must leave before what we submit
         self.late_replies = 0
 
     def send(self, worker: int, commands: Sequence[Command]) -> Batch:
         """Hand the commands over without waiting. MediaUnavailable when too many wait already; then none is sent."""
-        batch = Batch(worker, len(commands), self._deadlines)
+        batch = Batch(worker, len(commands), self._deadlines, self._look)
         waiting = self._waiting.get(worker)
         if waiting and len(waiting) + len(commands) > BACKLOG:
             raise MediaUnavailable(f"worker {worker} does not keep up")
@@ -124,22 +131,9 @@ class Dispatcher:
         """Take everything that came up, wake who waits for it, then refill the rings."""
         for news in self._rings.poll():
             if isinstance(news, Reply):
-                batch = self._open.pop((news.worker, news.ticket), None)
-                if batch is None:
-                    self.late_replies += 1
-                else:
-                    batch.answered(news.error or "")
-            elif isinstance(news, WorkerNews):
-                if self.on_worker:
-                    self.on_worker(news)
-            elif isinstance(news, PortNews):
-                if self.on_port:
-                    self.on_port(news)
-            elif isinstance(news, BanReply):
-                if self.on_ban:
-                    self.on_ban(news)
-            elif self.on_punt:
-                self.on_punt(news)
+                self._answered(news)
+            else:
+                self._tell(news)
         self._refill()
 
     @property
@@ -151,6 +145,43 @@ class Dispatcher:
         """The ring of a worker was emptied without being read: whoever waits for it is told."""
         for key in [key for key in self._open if key[0] == worker]:
             self._open.pop(key).fail(MediaUnavailable(f"worker {worker} was replaced"))
+
+    def _look(self) -> None:
+        """What an operation of a turn of its own does instead of waiting: the workers are woken and the records written
+        now, and often the answers are there then. Everything else that is there is told afterwards."""
+        if not self._turn.alone:
+            return
+        self._turn.end()
+        try:
+            found = self._rings.poll()
+        except ConnectionError:  # the plane stays readable: `pump` says it to who must know
+            return
+        for news in found:
+            if isinstance(news, Reply):
+                self._answered(news)
+            else:
+                asyncio.get_running_loop().call_soon(self._tell, news)
+        self._refill()
+
+    def _answered(self, reply: Reply) -> None:
+        batch = self._open.pop((reply.worker, reply.ticket), None)
+        if batch is None:
+            self.late_replies += 1
+        else:
+            batch.answered(reply.error or "")
+
+    def _tell(self, news: Punt | WorkerNews | PortNews | BanReply) -> None:
+        if isinstance(news, WorkerNews):
+            if self.on_worker:
+                self.on_worker(news)
+        elif isinstance(news, PortNews):
+            if self.on_port:
+                self.on_port(news)
+        elif isinstance(news, BanReply):
+            if self.on_ban:
+                self.on_ban(news)
+        elif self.on_punt:
+            self.on_punt(news)
 
     def _push(self, worker: int, queue: deque[tuple[Command, Batch]]) -> None:
         """Move the queue into the ring as far as it has room, and wake the worker once; the rest waits."""
@@ -165,7 +196,7 @@ class Dispatcher:
     def _fill(self, worker: int, queue: deque[tuple[Command, Batch]]) -> bool:
         """Whether anything was submitted."""
         submit, submitted = self._rings.submit, False
-        while queue:
+        while queue and not self.held(worker):
             command, batch = queue[0]
             try:
                 self._open[worker, submit(worker, command, wake=False)] = batch

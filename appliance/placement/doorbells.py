@@ -3,9 +3,10 @@ waking is two switches."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from typing import Protocol
+
+from appliance.turn import Turn
 
 
 class Wakes(Protocol):
@@ -17,19 +18,15 @@ class Wakes(Protocol):
 class Doorbells:
     """Wakes at the end of the turn; without a running loop at once."""
 
-    def __init__(self, plane: Wakes) -> None:
-        self._plane = plane
+    def __init__(self, plane: Wakes, turn: Turn | None = None) -> None:
+        self._plane, self._turn = plane, turn or Turn()
         self._due: set[int] = set()
 
     def ring(self, worker: int) -> None:
         """Something waits in the rings of this worker."""
-        if not self._due:
-            try:
-                asyncio.get_running_loop().call_soon(self._flush)
-            except RuntimeError:
-                self._plane.wake(worker)
-                return
         self._due.add(worker)
+        if not self._turn.at_end(self._flush):
+            self._flush()
 
     def _flush(self) -> None:
         due, self._due = self._due, set()

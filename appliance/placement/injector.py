@@ -12,7 +12,7 @@ from appliance.placement.doorbells import Doorbells
 from kernels.control.errors import RingFull
 
 RETRY_S = 0.001  # a worker empties its ring in less
-MOST_WAITING = 4096  # of all workers; what is beyond is lost as on a wire, and sent again by whoever misses it
+MOST_WAITING = 4096  # of a worker; what is beyond is lost as on a wire, and sent again by whoever misses it
 
 
 class Injects(Protocol):
@@ -23,23 +23,30 @@ class Injects(Protocol):
 
 
 class Injector:
-    """Keeps the order per worker when its ring is full."""
+    """Keeps the order per worker when its ring is full; `waits` is for those whose commands come after."""
 
     def __init__(self, plane: Injects) -> None:
         self._plane, self._doorbells = plane, Doorbells(plane)
-        self._waiting: deque[tuple[int, int, bytes, Address]] = deque()
+        self._waiting: dict[int, deque[tuple[int, bytes, Address]]] = {}
+        self._retry: asyncio.TimerHandle | None = None
         self.lost = 0
 
     def inject(self, worker: int, slot: int, data: bytes, to: Address) -> None:
         """One datagram. An address that the plane cannot send to is nobody's to reach."""
-        if not self._waiting and self._sent(worker, slot, data, to):
+        waiting = self._waiting.get(worker)
+        if waiting is None and self._sent(worker, slot, data, to):
             return
-        if len(self._waiting) >= MOST_WAITING:
+        if waiting is None:
+            waiting = self._waiting[worker] = deque()
+        if len(waiting) >= MOST_WAITING:
             self.lost += 1
             return
-        self._waiting.append((worker, slot, data, to))
-        if len(self._waiting) == 1:
-            self._retry_later()
+        waiting.append((slot, data, to))
+        self._retry_later()
+
+    def waits(self, worker: int) -> bool:
+        """Whether datagrams for this worker found its ring full."""
+        return worker in self._waiting
 
     def _sent(self, worker: int, slot: int, data: bytes, to: Address) -> bool:
         try:
@@ -53,11 +60,16 @@ class Injector:
         return True
 
     def _again(self) -> None:
-        while self._waiting and self._sent(*self._waiting[0]):
-            self._waiting.popleft()
+        self._retry = None
+        for worker, waiting in list(self._waiting.items()):
+            while waiting and self._sent(worker, *waiting[0]):
+                waiting.popleft()
+            if not waiting:
+                del self._waiting[worker]
         if self._waiting:
             self._retry_later()
 
     def _retry_later(self) -> None:
-        with contextlib.suppress(RuntimeError):
-            asyncio.get_running_loop().call_later(RETRY_S, self._again)
+        if self._retry is None:
+            with contextlib.suppress(RuntimeError):
+                self._retry = asyncio.get_running_loop().call_later(RETRY_S, self._again)

@@ -11,7 +11,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 EVERYTHING = frozenset({"all", "full"})
-COMPANIONS = frozenset({"telephone-event", "cn", "red", "rtx"})  # of no use alone: they follow what is kept
+COMPANIONS = frozenset({"telephone-event", "cn", "red", "rtx", "ulpfec", "flexfec", "flexfec-03"})
+"""Of no use alone: they follow what is kept."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import field
 from enum import StrEnum
+from typing import Literal
 
 from appliance.calls.media import Latching, RocPolicy
 from appliance.policy.codec_wishes import CodecWishes
@@ -90,6 +91,9 @@ class SdesOptions:
     ssrc_limit: int = 16  # sources per receive context
 
 
+Fresh = Literal["webrtc", "always", "never"]
+
+
 @frozen
 class DtlsOptions:
     """DTLS-SRTP on one leg (RFC 5763)."""
@@ -100,7 +104,8 @@ class DtlsOptions:
     sha1: bool = False  # the peer's SHA-1 fingerprint will do
     legacy: bool = False  # DTLS 1.0 and ciphers that are as old
     tls_id: bool = True  # offer a=tls-id (RFC 8842); answered where it is offered
-    certificate: str = ""  # name of one that stays (key continuity); "": a new one for the call
+    certificate: str = ""  # name of the one that stays (key continuity); "": the gateway's own
+    fresh: Fresh = "webrtc"  # which calls are shown a new one of their own instead
 
 
 @frozen
@@ -128,6 +133,8 @@ class MediaOptions:
     rtcp_mux: frozenset[str] = frozenset()  # "offer", "require", "demux", "accept", "reject"
     codecs: CodecWishes = field(default_factory=CodecWishes)  # what of this side's codecs the other side is offered
     rtcp_attribute: bool = True  # false: never write a=rtcp
+    avp_feedback: bool = False  # a=rtcp-fb is offered to the other side under RTP/AVP too, and taken from its answer
+    avp_feedback_from: bool = False  # it is taken from this side's SDP under RTP/AVP
     rtcp_xr: bool = True  # false: a=rtcp-xr (RFC 3611 section 5) does not pass to the other side
     replace: frozenset[str] = frozenset({"origin", "session-connection"})  # NG words; what of the session part is ours
     interface_a: str = ""  # towards this side ("" : default)

@@ -86,12 +86,15 @@ QUIRKS: tuple[tuple[str, object, str], ...] = (
     ("rtcp_mux", "offer", "rtcp-mux-offer"),
     ("rtcp_mux", "require", "rtcp-mux-require"),
     ("rtcp_xr", "remove", "no-rtcp-xr"),
+    ("rtcp_feedback", "attribute", "AVP-feedback-offer"),
 )
 # What is said of a trunk only while it is the one whose SDP comes.
 JUDGING: tuple[tuple[str, object, str], ...] = (
     ("ice", "off", "reject-ICE"),
     ("rtcp_mux", "off", "rtcp-mux-reject"),
+    ("rtcp_feedback", "attribute", "AVP-feedback-accept"),
 )
+FRESH = {"call": "always", "trunk": "never"}  # dtls_certificate -> DTLS-fresh, which is "webrtc" else
 NUMBERS = (  # the same with a number behind the word; 0 says nothing
     ("sdes_lifetime_log2", "SDES-lifetime"),
     ("sdes_lifetime_floor_log2", "SDES-lifetime-floor"),
@@ -171,7 +174,8 @@ def quirk_flags(row: TrunkSettings) -> tuple[str, ...]:
     flags += [f"OSRTP-{word}" for word in row.osrtp]
     flags += ["DTLS-active"] if (row.dtls, row.dtls_role) == ("offer", "active") else []
     flags += [f"DTLS-fingerprint:{row.dtls_fingerprint}"] if row.dtls_fingerprint != "sha-256" else []
-    flags += [f"DTLS-certificate:{row.name}"] if row.dtls_certificate == "trunk" else []
+    flags += [f"DTLS-certificate:{row.name}"] if row.dtls_certificate != "call" else []
+    flags += [f"DTLS-fresh:{FRESH[row.dtls_certificate]}"] if row.dtls_certificate in FRESH else []
     if row.media_address:
         flags.append(f"media-address={row.media_address}")
     return (*flags, *row.flags)

@@ -6,7 +6,6 @@ transaction. Records are sealed (`vault`): the file holds no key and no damage p
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import sqlite3
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from appliance.state.vault import Unsealable, Vault
+from appliance.turn import Turn
 
 DAMAGE = (sqlite3.Error, UnicodeError)  # sqlite3 stumbles over its own messages when they quote a damaged schema
 # the row stays where it is: a third of the cost of INSERT OR REPLACE, which would delete it and its place in the index
@@ -37,28 +37,34 @@ class Loaded:
 class CallStore:
     """One table, name -> sealed record. The event loop's thread is the only user."""
 
-    def __init__(self, path: Path, vault: Vault, *, on_error: Callable[[Exception], None] | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        vault: Vault,
+        *,
+        on_error: Callable[[Exception], None] | None = None,
+        turn: Turn | None = None,
+    ) -> None:
         """`on_error` hears of writes that fail (disk full, F16); calls go on without, and the batch is tried again."""
         self._path, self._vault = path, vault
         self._on_error = on_error or (lambda error: None)
         self._pending: dict[str, bytes | None] = {}
-        self._scheduled = False
+        self._turn = turn or Turn()
         self.failed_writes = 0
         self._note = ""
         self._db = self._open()
 
     def put(self, name: str, record: bytes) -> None:
-        """Write or replace a record with the next batch."""
+        """Write or replace a record with the next batch; without an event loop (start, tools) the caller flushes."""
         self._pending[name] = record
-        self._schedule()
+        self._turn.at_end(self.flush)
 
     def remove(self, name: str) -> None:
         self._pending[name] = None
-        self._schedule()
+        self._turn.at_end(self.flush)
 
     def flush(self) -> None:
         """Write what is pending, now."""
-        self._scheduled = False
         pending, self._pending = self._pending, {}
         if not pending:
             return
@@ -109,14 +115,6 @@ class CallStore:
     def close(self) -> None:
         self.flush()
         self._db.close()
-
-    def _schedule(self) -> None:
-        if not self._scheduled:
-            try:
-                asyncio.get_running_loop().call_soon(self.flush)
-            except RuntimeError:
-                return  # no loop (start, tools): the caller flushes
-            self._scheduled = True
 
     def _open(self) -> sqlite3.Connection:
         try:

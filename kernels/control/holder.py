@@ -32,6 +32,7 @@ from kernels.control.ring_choice import choose_rings
 from kernels.control.sockets import MediaSockets, open_media
 from kernels.control.team import Place, Team, ignore_signals
 from kernels.port.port import AnyPort
+from kernels.port.udp import keep
 
 TICK_MS = 250
 STOP_S = 2.0
@@ -68,8 +69,9 @@ class Holder:
         self._watched = "WATCHDOG_USEC" in os.environ
         sockets = [fd for fds in self._media.fds for fd in fds]
         own = self._media.share * len(self._media.interfaces)
+        kept = keep(len(configuration.cores), len(sockets))
         places = [
-            Place(i, core, sockets, range(i * own, (i + 1) * own), self._doorbells[i], self._media.wildcard(i))
+            Place(i, core, sockets, range(i * own, (i + 1) * own), self._doorbells[i], self._media.wildcard(i), kept[i])
             for i, core in enumerate(configuration.cores)
         ]
         self._team = Team(

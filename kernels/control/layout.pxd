@@ -25,7 +25,7 @@ from kernels.wire.packet cimport DROP_COUNT, Peer
 
 cdef enum:
     ARENA_MAGIC = 0x53475741    # "SGWA"
-    ARENA_VERSION = 7           # raise it when a meaning changes and no size does
+    ARENA_VERSION = 8           # raise it when a meaning changes and no size does
     STRUCTS = 24
     HOME_MOVING = 0x80          # in a home: the worker in the other bits is about to take the socket, nobody reads it
     MOST_WORKERS = 127

@@ -15,7 +15,7 @@ from kernels.control.records cimport (
 from kernels.control.ring cimport Ring, ring_footprint, ring_peek, ring_release, ring_reserve, ring_submit
 from kernels.control.sequence cimport sequence_changed, sequence_read
 from kernels.flow.counters cimport COUNTER_BUSY_NS, COUNTER_COUNT, COUNTERS
-from kernels.flow.ice_table cimport ICE_CONSENT_NS, ICE_SOURCES, REFUSALS, IceAgent
+from kernels.flow.ice_table cimport ICE_ASKS, ICE_CONSENT_NS, ICE_SOURCES, REFUSALS, IceAgent
 from kernels.flow.pipeline cimport MARK_INSTALLED
 from kernels.flow.reception cimport reception_lost
 from kernels.flow.samples cimport SAMPLE_OCTETS, SAMPLES, Sample, Samples
@@ -86,6 +86,7 @@ cdef class Mailbox:
             raise
         self.block.next_ticket = self.block.next_ticket + 1 or 1
         record.ticket = self.block.next_ticket
+        record.after = (<Ring *>self.at(self.block.injects)).head
         self.pending.add(record.ticket)
         ticket = record.ticket                          # the record is the worker's after this
         ring_submit(ring)
@@ -268,11 +269,14 @@ cdef object report_seen(const Reports *reports):
 cdef object ice_seen(const IceAgent *agent, const Flow *flow):
     cdef bint judged = agent.want.flags & (ICE_LITE | ICE_RESPONSES) != 0
     cdef bint consent = flow.current.family != 0
-    if judged and clock_ns(CLOCK_MONOTONIC) >= agent.consent_ns + ICE_CONSENT_NS:
+    cdef uint64_t heard = agent.consent_ns
+    if consent and agent.want.flags & ICE_LITE and not agent.flags & ICE_ASKS:
+        heard = max(heard, flow.last_in_ns)             # as ice_hears judges
+    if judged and clock_ns(CLOCK_MONOTONIC) >= heard + ICE_CONSENT_NS:
         consent = False
     return seen.IceStatus(
         bool(agent.want.flags & ICE_LITE), peer_address(&flow.current),
-        not agent.want.flags & ICE_LITE or agent.under == agent.want.local.key.inner[0] | 1, agent.consent_ns, consent,
+        not agent.want.flags & ICE_LITE or agent.under == agent.want.local.key.inner[0] | 1, heard, consent,
         tuple((peer_address(&agent.sources[i].peer), agent.sources[i].heard_ns) for i in range(<uint32_t>ICE_SOURCES)
               if agent.sources[i].peer.family),
         agent.answered, agent.nominations,

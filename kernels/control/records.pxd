@@ -124,7 +124,7 @@ cdef struct Command:
     uint32_t ticket
     uint32_t kind               # CommandKind
     uint32_t slot
-    uint32_t reserved
+    uint32_t after              # position in the ring of injected datagrams: those before it leave first
     CommandBody body
 
 cdef struct ReplyRecord:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import mmap
 import os
 import signal
 import time
@@ -40,6 +41,7 @@ class Place:
     own: range  # numbers of those in this worker's port range
     doorbell: int
     wildcard: Wildcard | None = None  # instead of descriptors by number
+    kept: tuple[mmap.mmap, mmap.mmap] | None = None  # what its port leaves to the next one
     pid: int = 0  # 0: nobody
     started_ns: int = 0
     restarts: int = -1
@@ -167,7 +169,7 @@ class Team:
             pin(place.core, self._journal)
             forbid_dumps()
             self._arena.protect()
-            sockets = UdpPort(place.fds, place.doorbell, place.own, place.wildcard)
+            sockets = UdpPort(place.fds, place.doorbell, place.own, place.wildcard, place.kept)
             port = self._port(place.index, sockets)
             doorbells = [other.doorbell for other in self._places]
             Worker(self._arena, place.index, port, self._news, self._learning_ms, doorbells).run()

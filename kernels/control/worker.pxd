@@ -8,7 +8,7 @@ from kernels.srtp.engine cimport Engine
 from kernels.wire.packet cimport BATCH, Packet
 
 cdef enum:
-    COMMANDS_A_TURN = 8
+    ORDERS_A_TURN = 8           # commands, and as many injected datagrams
     IDLE_MS = 100               # longest sleep: the heartbeat's pace
     SETTLE_MS = 10              # sleep while published counters are behind
     PUBLISH_NS = 10000000

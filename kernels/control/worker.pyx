@@ -5,7 +5,7 @@ Allocates nothing, locks nothing, logs nothing. Everything that must outlive it 
 rebuilt by the next worker (`Worker(...)` adopts what a dead one left).
 """
 from libc.errno cimport ENOMEM
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy, memset
 
@@ -20,7 +20,7 @@ from kernels.control.records cimport (
 )
 from kernels.control.ring cimport Ring, ring_footprint, ring_peek, ring_release, ring_reserve, ring_submit
 from kernels.control.sequence cimport sequence_begin, sequence_end
-from kernels.control.worker cimport COMMANDS_A_TURN, IDLE_MS, PUBLISH_NS, SETTLE_MS, Loop
+from kernels.control.worker cimport IDLE_MS, ORDERS_A_TURN, PUBLISH_NS, SETTLE_MS, Loop
 from kernels.flow.counters cimport (
     COUNTER_BUSY_NS, COUNTER_COMMANDS, COUNTER_COMMANDS_REFUSED, COUNTER_COUNT, COUNTER_FORWARDED, COUNTER_HANDED_OVER,
     COUNTER_ICE_ANSWERED, COUNTER_ICE_REFUSED, COUNTER_INJECT_FAILED, COUNTER_INJECTED, COUNTER_INTERRUPTED,
@@ -98,8 +98,7 @@ cdef void housekeeping(Loop *w, uint32_t received) noexcept nogil:
     store_release_u64(&w.block.heartbeat_ns, w.path.now)
     count(w.path.counters, COUNTER_TURNS, 1)
     w.port.rang = 0
-    more = take_commands(w)
-    more |= take_injections(w)
+    more = take_orders(w)
     follow_homes(w)
     w.behind |= received > 0 or w.told or more
     if w.behind and (received == 0 or w.path.now - w.published_ns >= PUBLISH_NS):
@@ -109,44 +108,59 @@ cdef void housekeeping(Loop *w, uint32_t received) noexcept nogil:
     w.wait_ms = 0 if more else SETTLE_MS if w.behind else IDLE_MS
 
 
-cdef bint take_commands(Loop *w) noexcept nogil:
-    """At most a few. A command leaves the ring, wiped, only after its reply is in the other: a worker that dies in
-    between is followed by one that does it again. Its kind goes before its key: half wiped it must not be obeyed.
-    True when more wait (and could be taken)."""
-    cdef uint32_t _taken
+cdef bint take_orders(Loop *w) noexcept nogil:
+    """What the control process put into its two rings, in the order in which it did (`Command.after`): an alert leaves
+    before the command that takes its port away, a check after the one that installs its agent. At most a few; True when
+    more wait (and could be taken).
+
+    The datagram is looked for first: whatever was submitted before it can then be seen."""
+    cdef uint32_t commands = 0, injections = 0
     cdef Command *command
-    cdef ReplyRecord *reply
-    for _taken in range(COMMANDS_A_TURN):
-        command = <Command *>ring_peek(w.commands)
-        if command == NULL:
-            return False
-        reply = <ReplyRecord *>ring_reserve(w.replies)
-        if reply == NULL:
-            return False                                # nobody reads replies: commands wait
-        reply.ticket = command.ticket
-        reply.error = command_execute(&w.path, command)
-        count(w.path.counters, COUNTER_COMMANDS, 1)
-        count(w.path.counters, COUNTER_COMMANDS_REFUSED, reply.error != 0)
-        ring_submit(w.replies)
-        store_release_u32(&command.kind, COMMAND_NONE)
-        explicit_bzero(command, sizeof(Command))
-        ring_release(w.commands)
-        w.told = True
-    return ring_peek(w.commands) != NULL
-
-
-cdef bint take_injections(Loop *w) noexcept nogil:
-    """Send what the control process put in: as many as commands a turn. True when more wait."""
-    cdef uint32_t _taken
     cdef Inject *record
-    for _taken in range(COMMANDS_A_TURN):
+    while commands < ORDERS_A_TURN and injections < ORDERS_A_TURN:
         record = <Inject *>ring_peek(w.injects)
-        if record == NULL:
+        command = <Command *>ring_peek(w.commands)
+        if command != NULL and command_due(w, command):
+            if not take_command(w, command):
+                return False                            # nobody reads replies: commands wait, and what comes after
+            commands += 1
+        elif record != NULL:
+            take_injection(w, record)
+            injections += 1
+        elif command == NULL:
             return False
-        count(w.path.counters, COUNTER_INJECTED if send_injection(w, record) else COUNTER_INJECT_FAILED, 1)
-        ring_release(w.injects)
-        w.told = True
     return True
+
+
+cdef inline bint command_due(const Loop *w, const Command *command) noexcept nogil:
+    """Nothing that was injected before it waits. One that is half wiped was carried out."""
+    return <int32_t>(command.after - w.injects.tail) <= 0 or command.kind == COMMAND_NONE
+
+
+cdef bint take_command(Loop *w, Command *command) noexcept nogil:
+    """A command leaves the ring, wiped, only after its reply is in the other: a worker that dies in between is followed
+    by one that does it again. Its kind goes before its key: half wiped it must not be obeyed. False: no room to
+    reply."""
+    cdef ReplyRecord *reply = <ReplyRecord *>ring_reserve(w.replies)
+    if reply == NULL:
+        return False
+    reply.ticket = command.ticket
+    reply.error = command_execute(&w.path, command)
+    count(w.path.counters, COUNTER_COMMANDS, 1)
+    count(w.path.counters, COUNTER_COMMANDS_REFUSED, reply.error != 0)
+    ring_submit(w.replies)
+    store_release_u32(&command.kind, COMMAND_NONE)
+    explicit_bzero(command, sizeof(Command))
+    ring_release(w.commands)
+    w.told = True
+    return True
+
+
+cdef void take_injection(Loop *w, Inject *record) noexcept nogil:
+    """Send it. One that nobody can send is counted, no more."""
+    count(w.path.counters, COUNTER_INJECTED if send_injection(w, record) else COUNTER_INJECT_FAILED, 1)
+    ring_release(w.injects)
+    w.told = True
 
 
 cdef void follow_homes(Loop *w) noexcept nogil:
@@ -243,6 +257,7 @@ cdef int worker_attach(Loop *w, uint8_t *base, const Capacities *c, WorkerBlock 
         memset(w.path.routes, 0, <uint64_t>c.calls * sizeof(Routes))
     samples_adopt(w.path.samples, fresh)
     adopt_flows(w)
+    adopt_sockets(w)
     adopt_handoffs(w)
     adopt_rings(w)
     adopt_counters(w)
@@ -271,6 +286,14 @@ cdef void adopt_flows(Loop *w) noexcept nogil:
             ice_adopt(&w.path, i)
         if flow.used and flow.want.socket < w.path.socket_count and not flow.want.flags & FLOW_MEMBER:
             w.path.sockets[flow.want.socket] = i
+
+
+cdef void adopt_sockets(Loop *w) noexcept nogil:
+    """What the last worker took from kernel sockets and died before it counted."""
+    cdef uint64_t received = counted(w.path.counters, COUNTER_RECEIVED)
+    cdef uint64_t taken = w.port.cut_received + w.port.cut_taken
+    if w.port.cut_taken and taken > received:
+        count(w.path.counters, COUNTER_RECEIVED, taken - received)  # interrupted, as adopt_counters will find
 
 
 cdef void adopt_handoffs(Loop *w) noexcept nogil:
@@ -311,6 +334,7 @@ cdef void adopt_counters(Loop *w) noexcept nogil:
         count(counters, COUNTER_INTERRUPTED, received - ended)
     w.busy_base_ns = counted(counters, COUNTER_BUSY_NS)
     w.overflow_base = counted(counters, COUNTER_OVERFLOWS)
+    w.overflow_base -= min(w.overflow_base, w.port.overflows)       # a port that goes on counting has them in it
     w.behind = True
 
 

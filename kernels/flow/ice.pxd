@@ -28,7 +28,9 @@ cdef void ice_wipe(Path *path, uint32_t flow) noexcept nogil
 # Tell the control process once that the selected pair has not been heard.
 cdef void ice_tell_expiry(Path *path, uint32_t flow) noexcept nogil
 # May the control process send this to there? STUN to anybody; everything else to a validated source that consents.
-cdef bint ice_may_inject(const Path *path, uint32_t flow, const Peer *to, int first_octet) noexcept nogil
+cdef bint ice_may_inject(Path *path, uint32_t flow, const Peer *to, int first_octet) noexcept nogil
+# Of a lite agent whose checks stopped: does its peer never ask for consent, and did media of it come lately?
+cdef bint ice_hears(Path *path, uint32_t flow) noexcept nogil
 
 cdef inline uint32_t ice_find(const IceAgent *agent, const Peer *source) noexcept nogil:
     """Index of a validated source, or ICE_NONE."""
@@ -48,6 +50,7 @@ cdef inline bint ice_judges(const IceAgent *agent) noexcept nogil:
     """Whether consent shows here: checks come to a lite agent, a full one knows the password of its responses."""
     return agent.want.flags & (ICE_LITE | ICE_RESPONSES) != 0
 
-cdef inline bint ice_consents(const Path *path, uint32_t flow) noexcept nogil:
+cdef inline bint ice_consents(Path *path, uint32_t flow) noexcept nogil:
     """Was the far end of the selected pair heard in the last 30 s (spec ICE-7, ICE-8)?"""
-    return path.now < path.ices[flow].consent_ns + ICE_CONSENT_NS or not ice_judges(&path.ices[flow])
+    return (path.now < path.ices[flow].consent_ns + ICE_CONSENT_NS or not ice_judges(&path.ices[flow])
+            or ice_hears(path, flow))

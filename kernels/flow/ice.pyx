@@ -6,6 +6,10 @@
     3. validate   the source is one that media may come from; it consents to be sent to
     4. select     lite: USE-CANDIDATE makes it the selected pair (RFC 8445 section 8.1.1)
     5. answer     over the request; it leaves by the ordinary transmit
+
+Peers of RFC 5245 (PJSIP, baresip, Linphone) do not know consent: once connected they send indications, and those only
+where no media goes (section 10). For a lite agent's own rule of 30 s these and media count as long as the peer has
+never asked for consent; of one that does, its checks alone.
 """
 from libc.errno cimport EINVAL, ENOENT
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
@@ -15,18 +19,21 @@ from kernels.cipher.hmac cimport HmacKey
 from kernels.clib.linux cimport explicit_bzero
 from kernels.clib.openssl cimport SHA1_Final, SHA1_Init, SHA1_Update, SHA_CTX
 from kernels.control.records cimport (
-    FLOW_ICE, ICE_PEER_KNOWN, ICE_UFRAG, NEWS_EXPIRED, NEWS_NOMINATED, NEWS_VALID, IceCredential,
+    FLOW_ICE, FLOW_ROUTES, ICE_PEER_KNOWN, ICE_UFRAG, NEWS_EXPIRED, NEWS_NOMINATED, NEWS_VALID, IceCredential,
 )
 from kernels.control.sequence cimport sequence_begin, sequence_end
 from kernels.flow.ice_table cimport (
-    ICE_EXPIRY_TOLD, ICE_NOMINATION_TOLD, REFUSAL_ATTRIBUTE, REFUSAL_INTEGRITY, REFUSAL_MALFORMED, REFUSAL_UNANSWERED,
-    REFUSAL_UNEXPECTED, REFUSAL_USER, IceRefusal, IceSource,
+    ICE_ASKS, ICE_ASKS_NS, ICE_EXPIRY_TOLD, ICE_FORSAKEN_NS, ICE_NOMINATION_TOLD, ICE_TOGETHER_NS, REFUSAL_ATTRIBUTE,
+    REFUSAL_INTEGRITY, REFUSAL_MALFORMED, REFUSAL_UNANSWERED, REFUSAL_UNEXPECTED, REFUSAL_USER, IceRefusal, IceSource,
 )
 from kernels.flow.pipeline cimport MARK_ANSWERED, MARK_PUNTED, MARK_REFUSED
 from kernels.flow.punts cimport BUDGET_ERRORS, budget_take, punt, punt_news
+from kernels.flow.routes cimport routes_flow
+from kernels.flow.routes_table cimport ROUTES
 from kernels.flow.table cimport LEARN_FIXED, Flow, flow_at
 from kernels.wire.atomics cimport store_release_u8, store_release_u64
-from kernels.wire.packet cimport DROP_NONE, DROP_STUN, DROP_TOO_LONG
+from kernels.wire.octets cimport load_be32
+from kernels.wire.packet cimport DROP_NONE, DROP_STUN, DROP_TOO_LONG, NO_SLOT
 from kernels.wire.stun cimport (
     STUN_REQUEST, STUN_SUCCESS, STUN_INDICATION, StunMessage, stun_fingerprint_ok, stun_names, stun_parse, stun_refuse,
     stun_signed, stun_success,
@@ -44,7 +51,9 @@ cdef Drop ice_receive(Path *path, Packet *packet) noexcept nogil:
         return ignore(agent, REFUSAL_MALFORMED)
     if message.type == STUN_REQUEST:
         return request(path, agent, packet, &message)
-    if message.type == STUN_INDICATION or agent.want.flags & ICE_LITE:
+    if message.type == STUN_INDICATION:
+        return keepalive(path, agent, packet, &message)
+    if agent.want.flags & ICE_LITE:
         return ignore(agent, REFUSAL_UNEXPECTED)
     return response(path, agent, packet, &message)
 
@@ -69,8 +78,8 @@ cdef Drop request(Path *path, IceAgent *agent, Packet *packet, const StunMessage
         return refuse(path, agent, packet, message, REFUSAL_ATTRIBUTE, 420, &ours.key)
     source = validate(path, agent, packet, ours, False)
     if agent.want.flags & ICE_LITE:
-        if message.use_candidate and selectable(agent, ours):
-            select(path, packet.flow, source, mark(ours))
+        if selectable(agent, ours):
+            nominate(path, packet, message, source, mark(ours))
     else:
         punt(path, packet, True)                        # the full agent: triggered checks, role conflicts, nomination
     tell(path, packet.flow, source)
@@ -81,6 +90,17 @@ cdef Drop request(Path *path, IceAgent *agent, Packet *packet, const StunMessage
     packet.marks |= MARK_ANSWERED
     agent.answered += 1
     return DROP_NONE
+
+
+cdef Drop keepalive(Path *path, IceAgent *agent, const Packet *packet, const StunMessage *message) noexcept nogil:
+    """An indication (RFC 5245 section 10, RFC 8445 section 11) is not signed: all that it may do is to show that a
+    peer which never asks for consent is still where it was."""
+    if not message.fingerprint or ice_find(agent, &packet.peer) == ICE_NONE:
+        return ignore(agent, REFUSAL_UNEXPECTED)
+    if (agent.want.flags & ICE_LITE and not agent.flags & ICE_ASKS
+            and peer_equal(&packet.peer, &path.flows[packet.flow].current)):
+        consent(agent, path.now)
+    return DROP_STUN
 
 
 cdef Drop response(Path *path, IceAgent *agent, Packet *packet, const StunMessage *message) noexcept nogil:
@@ -152,6 +172,8 @@ cdef uint32_t validate(Path *path, IceAgent *agent, const Packet *packet, const 
     store_release_u64(&agent.sources[i].heard_ns, path.now)
     # a full agent's consent comes of responses to its own checks alone (RFC 7675 section 5.1)
     if (response or agent.want.flags & ICE_LITE) and peer_equal(&packet.peer, &path.flows[packet.flow].current):
+        if path.now >= agent.selected_ns + ICE_ASKS_NS:
+            agent.flags |= ICE_ASKS
         consent(agent, path.now)
     return i
 
@@ -199,15 +221,41 @@ cdef inline bint selectable(const IceAgent *agent, const IceCredential *ours) no
     return ours == &agent.want.local or agent.selected == ICE_NONE or agent.under != mark(&agent.want.local)
 
 
-cdef void select(Path *path, uint32_t flow, uint32_t source, uint32_t under) noexcept nogil:
+cdef void nominate(Path *path, const Packet *packet, const StunMessage *message, uint32_t source,
+                   uint32_t under) noexcept nogil:
+    """A check under `under`: whether it makes the pair of its source the selected one."""
+    cdef IceAgent *agent = &path.ices[packet.flow]
+    cdef uint32_t priority = load_be32(packet.data + message.priority) if message.priority else 0
+    if message.use_candidate:
+        if agent.selected == source and agent.under == under:
+            agent.nominated_ns = path.now               # again: consent checks may carry it too
+        elif agent.selected == ICE_NONE or agent.under != under or meant(agent, priority, path.now):
+            select(path, packet.flow, source, under, priority)
+    elif agent.selected != source and agent.under == under and forsaken(agent, path.now):
+        select(path, packet.flow, source, under, priority)
+
+
+cdef inline bint meant(const IceAgent *agent, uint32_t priority, uint64_t now) noexcept nogil:
+    """A later nomination counts. Of several at once, as peers of RFC 5245 make them (aggressive nomination), it is the
+    one of the highest priority (section 8.1.1.2 there), whatever the order they arrive in."""
+    return priority > agent.priority or now >= agent.nominated_ns + ICE_TOGETHER_NS
+
+
+cdef inline bint forsaken(const IceAgent *agent, uint64_t now) noexcept nogil:
+    """A peer behind a NAT that has bound its port anew does not know: it goes on asking for consent on the pair that it
+    selected, and nominates nothing. Its checks come from elsewhere, and none from where they came from."""
+    return (agent.selected != ICE_NONE and agent.flags & ICE_ASKS
+            and now >= agent.sources[agent.selected].heard_ns + ICE_FORSAKEN_NS)
+
+
+cdef void select(Path *path, uint32_t flow, uint32_t source, uint32_t under, uint32_t priority) noexcept nogil:
     """Media goes there from now on."""
     cdef IceAgent *agent = &path.ices[flow]
-    if agent.selected == source and agent.under == under:
-        return                                          # again: consent checks may carry it too
     sequence_begin(&agent.sequence)
-    agent.selected, agent.under = <uint8_t>source, under
+    agent.selected, agent.under, agent.priority = <uint8_t>source, under, priority
+    agent.selected_ns = agent.nominated_ns = path.now
     agent.nominations += 1
-    agent.flags &= ~<uint8_t>ICE_NOMINATION_TOLD
+    agent.flags &= ~<uint8_t>(ICE_NOMINATION_TOLD | ICE_ASKS)
     sequence_end(&agent.sequence)
     ice_follow(path, flow)
 
@@ -251,12 +299,33 @@ cdef void ice_tell_expiry(Path *path, uint32_t flow) noexcept nogil:
         agent.flags |= ICE_EXPIRY_TOLD
 
 
-cdef bint ice_may_inject(const Path *path, uint32_t flow, const Peer *to, int first_octet) noexcept nogil:
+cdef bint ice_hears(Path *path, uint32_t flow) noexcept nogil:
+    cdef IceAgent *agent = &path.ices[flow]
+    cdef uint64_t heard = ice_media_ns(path, flow)
+    if not agent.want.flags & ICE_LITE or agent.flags & ICE_ASKS or path.now >= heard + ICE_CONSENT_NS:
+        return False
+    consent(agent, heard)
+    return True
+
+
+cdef uint64_t ice_media_ns(const Path *path, uint32_t flow) noexcept nogil:
+    """When media was last accepted at the port (CLOCK_MONOTONIC), for whichever of its streams."""
+    cdef uint64_t heard = path.flows[flow].last_in_ns
+    cdef uint32_t route, member
+    if path.flows[flow].want.flags & FLOW_ROUTES:
+        for route in range(ROUTES):
+            member = routes_flow(path, flow, route)
+            if member != NO_SLOT:
+                heard = max(heard, path.flows[member].last_in_ns)
+    return heard
+
+
+cdef bint ice_may_inject(Path *path, uint32_t flow, const Peer *to, int first_octet) noexcept nogil:
     cdef const IceAgent *agent = &path.ices[flow]
     cdef uint32_t i
     if first_octet <= 3:
         return True
-    if not ice_judges(agent) and peer_equal(to, &path.flows[flow].current):
+    if peer_equal(to, &path.flows[flow].current) and ice_consents(path, flow):
         return True
     i = ice_find(agent, to)
     return i != ICE_NONE and path.now < agent.sources[i].heard_ns + ICE_CONSENT_NS

@@ -9,6 +9,9 @@ cdef enum:
     ICE_SOURCES = 7             # validated ones of a flow: the longest silent gives way
     ICE_NONE = 255              # of IceAgent.selected
     ICE_CONSENT_NS = 30000000000    # RFC 7675 section 5.1
+    ICE_ASKS_NS = 3000000000    # a check of the selected pair so long after it was selected: the peer asks for consent
+    ICE_FORSAKEN_NS = 10000000000   # a selected pair that a peer who asks has not checked for so long: it is elsewhere
+    ICE_TOGETHER_NS = 1000000000    # nominations so close together are one: the pair of the highest priority is meant
 
 cdef enum IceRefusal:           # IceAgent.refused; named in mailbox.pyx
     REFUSAL_MALFORMED = 0       # structure, fingerprint, or what a check must carry
@@ -22,6 +25,7 @@ cdef enum IceRefusal:           # IceAgent.refused; named in mailbox.pyx
 cdef enum:                      # IceAgent.flags
     ICE_NOMINATION_TOLD = 1     # the control process knows of the selected pair
     ICE_EXPIRY_TOLD = 2         # and that consent for it has ended
+    ICE_ASKS = 4                # the peer checks the selected pair again and again (RFC 7675): its checks are consent
 
 cdef struct IceSource:
     Peer peer                   # family 0: empty
@@ -40,6 +44,7 @@ cdef struct IceAgent:
     uint32_t refused[REFUSALS]
     uint32_t under              # mark of the credentials that the pair was selected under
     IceParameters want
-    uint32_t reserved
+    uint32_t priority           # PRIORITY of the check that nominated the selected pair
     IceSource sources[ICE_SOURCES]
-    uint8_t pad[16]
+    uint64_t selected_ns        # CLOCK_MONOTONIC: since when the selected pair is that
+    uint64_t nominated_ns       # and when a check last nominated it

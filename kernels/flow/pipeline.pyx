@@ -37,6 +37,7 @@ from kernels.flow.pipeline cimport (
 from kernels.flow.punts cimport punt
 from kernels.flow.reception cimport reception_count
 from kernels.flow.reports cimport reports_heard
+from kernels.flow.restart cimport restart_back
 from kernels.flow.routes cimport carrier_of, routes_flow, routes_rtcp, routes_rtp
 from kernels.flow.routes_table cimport ROUTES
 from kernels.flow.samples cimport SAMPLE_HEADER, SAMPLE_OCTETS, sample_as_received, sample_due, sample_take
@@ -181,6 +182,8 @@ cdef inline Drop accept(Path *path, Packet *packet, uint32_t i) noexcept nogil:
         return verdict
     if not heed(path, flow, packet):
         return DROP_SOURCE
+    if rare(not rtp and flow.want.send != NO_SLOT and not flow.want.flags & FLOW_OPAQUE):
+        restart_back(path.engine, flow.want.send, packet.data, packet.length)
     if rare(flow.want.flags & FLOW_ROUTES):
         flow = distribute(path, packet)
         if flow == NULL:

@@ -19,7 +19,9 @@ ctypedef struct Port:
     # Read a socket from now on, or no longer: its home changed. Again is no error. NULL: the port does not read by
     # socket (what arrives here for another worker is handed over).
     void (*serve)(Port *port, uint32_t socket, bint on) noexcept nogil
-    uint64_t overflows          # datagrams that the kernel could not queue for us
+    uint64_t overflows          # datagrams that the kernel could not queue for us, and for predecessors as far as known
+    uint64_t cut_received       # when COUNTER_RECEIVED said so,
+    uint32_t cut_taken          # a predecessor took so many datagrams from sockets, and may have died before it counted
     uint32_t from_rings         # of the last `receive`: frames taken from AF_XDP rings, the first ones of its batch
     uint32_t ring_taken         # frames that earlier workers took from the rings, modulo 2^32
     uint32_t rang               # the doorbell rang since this was last cleared

@@ -5,6 +5,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from kernels.clib.linux cimport epoll_event, iovec, mmsghdr, sockaddr_storage
 from kernels.port.numbering cimport Numbering
 from kernels.port.port cimport AnyPort, Port
+from kernels.wire.atomics cimport store_release_u32
 from kernels.wire.packet cimport (
     BATCH, DATAGRAM, DROP_NONE, DROP_TOO_LONG, FRAME, HEADROOM, NO_SLOT, Packet, Peer,
 )
@@ -24,7 +25,6 @@ cdef enum:
 cdef struct Socket:
     int fd                      # -1: another program has this port
     uint32_t turn               # that read it last
-    uint32_t overflowed         # last value of SO_RXQ_OVFL
     uint32_t last_of            # transmit: its last packet in this burst
     # transmit: burst that last used it; 64 bits: a number that came round again would join strange packets
     uint64_t burst_of
@@ -33,7 +33,6 @@ cdef struct Local:              # an interface of a wildcard
     Peer address                # port 0
     int receiver
     int sender
-    uint32_t overflowed
 
 cdef struct Spare:
     uint32_t number
@@ -47,6 +46,20 @@ cdef struct Wild:
     Spare spares[SPARES]
     uint8_t headers[BATCH][OUTER]
 
+# What outlives a worker at its place: how far it had come with reading. A system call that was begun is finished before
+# a signal kills, and tells in `messages` (msg_namelen) what it took; so nothing is taken from a socket that a successor
+# could not find here, whenever the worker died.
+cdef struct Kept:
+    uint64_t received           # COUNTER_RECEIVED before the turn that `messages` is of
+    uint64_t overflows          # what Port.overflows said last
+    uint32_t reach              # so many of `messages` were read into, or are about to be
+    uint32_t reserved
+    mmsghdr messages[BATCH]
+    uint32_t overflowed[INTERFACES]     # last value of SO_RXQ_OVFL of each receiver of the wildcard
+
+cdef enum:
+    UNTOUCHED = 128             # in msg_namelen: sizeof(sockaddr_storage), which no datagram leaves there
+
 cdef struct Udp:
     Port port                   # first: a Port * is a Udp *
     int epoll
@@ -58,7 +71,9 @@ cdef struct Udp:
     uint8_t *frames             # BATCH frames
     Packet packets[BATCH]
     epoll_event events[BATCH]
-    mmsghdr incoming[BATCH]
+    Kept *kept
+    mmsghdr *incoming           # kept.messages
+    uint32_t *overflowed        # by socket number: last value of SO_RXQ_OVFL; of all workers, as sockets move
     iovec incoming_data[BATCH]
     sockaddr_storage sources[BATCH]
     uint8_t control[BATCH][CONTROL]
@@ -81,8 +96,17 @@ cdef inline void udp_describe(Udp *udp, uint32_t index, uint32_t number, uint32_
     packet.marks = 0
     packet.received_ns = now
 
+cdef inline void udp_reach(Udp *udp, uint32_t first, uint32_t depth) noexcept nogil:
+    """Datagrams are about to come into messages from `first` on, so many at most."""
+    cdef uint32_t i
+    for i in range(first, first + depth):
+        udp.incoming[i].msg_hdr.msg_namelen = UNTOUCHED
+    store_release_u32(&udp.kept.reach, first + depth)
+
 cdef class UdpPort(AnyPort):
     cdef Udp *udp
     cdef object keep            # what `wild` points into
+    cdef object kept            # what `kept` and `overflowed` point into
+    cdef open_kept(self, kept)
     cdef watch(self, int fd, uint32_t name)
     cdef open_wildcard(self, wildcard)

@@ -16,13 +16,17 @@ from kernels.clib.linux cimport (
     CLOCK_MONOTONIC, EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLLIN, clock_ns, close, epoll_create1, epoll_ctl,
     epoll_event, epoll_wait, read,
 )
+from kernels.flow.counters cimport COUNTER_RECEIVED, counted
 from kernels.port.address cimport peer_parse
 from kernels.port.numbering cimport numbering_fill, numbering_span
 from kernels.port.port cimport AnyPort, Port
-from kernels.port.udp cimport DOORBELL, FOREIGN, INTERFACES, SPARES, WILDCARD, Local, Socket, Udp
+from kernels.port.udp cimport DOORBELL, FOREIGN, INTERFACES, SPARES, UNTOUCHED, WILDCARD, Kept, Local, Socket, Udp
 from kernels.port.udp_sockets cimport sockets_read, sockets_send
 from kernels.port.wildcard cimport STRIDE, wildcard_read, wildcard_send, wildcard_serve
+from kernels.wire.atomics cimport store_release_u32
 from kernels.wire.packet cimport BATCH, DATAGRAM, FRAME, HEADROOM, Packet
+
+import mmap
 
 
 cdef uint32_t udp_receive(Port *port, Packet **batch, uint32_t room, int wait_ms) noexcept nogil:
@@ -36,6 +40,7 @@ cdef uint32_t udp_receive(Port *port, Packet **batch, uint32_t room, int wait_ms
         return 0
     now = clock_ns(CLOCK_MONOTONIC)
     udp.turn += 1
+    kept_begin(udp)
     room = min(room, BATCH)
     share = max(1, room // <uint32_t>ready)
     for i in range(<uint32_t>ready):
@@ -43,6 +48,13 @@ cdef uint32_t udp_receive(Port *port, Packet **batch, uint32_t room, int wait_ms
     for i in range(filled):
         batch[i] = &udp.packets[i]
     return filled
+
+
+cdef inline void kept_begin(Udp *udp) noexcept nogil:
+    """What was read before is counted by now."""
+    store_release_u32(&udp.kept.reach, 0)
+    if udp.port.counters != NULL:
+        udp.kept.received = counted(udp.port.counters, COUNTER_RECEIVED)
 
 
 cdef uint32_t udp_read(Udp *udp, uint32_t name, uint32_t first, uint32_t room, uint64_t now) noexcept nogil:
@@ -93,11 +105,12 @@ cdef void udp_serve(Port *port, uint32_t socket, bint on) noexcept nogil:
 cdef class UdpPort(AnyPort):
     """Sockets by number (`fds[i]` is socket i, of all workers), which of them this worker reads (None: all), and its
     doorbell. It may send from any. With a `wildcard` (kernels.port.steering.Wildcard) there are no sockets by number.
+    `kept`: of its place, by `keep`; without it nothing is known of a predecessor.
 
     The descriptors stay the caller's. OSError when epoll refuses, MemoryError, ValueError.
     """
 
-    def __cinit__(self, list fds, int doorbell, own=None, wildcard=None):
+    def __cinit__(self, list fds, int doorbell, own=None, wildcard=None, kept=None):
         cdef Udp *udp = <Udp *>calloc(1, sizeof(Udp))
         cdef uint32_t i
         if udp == NULL:
@@ -120,6 +133,7 @@ cdef class UdpPort(AnyPort):
         if udp.epoll < 0:
             raise OSError(errno, "epoll_create1")
         udp.port.ready = udp.epoll
+        self.open_kept(kept or keep(1, udp.count)[0])
         prepare_messages(udp)
         for number, fd in enumerate(fds):
             udp.sockets[number].fd = fd
@@ -136,6 +150,22 @@ cdef class UdpPort(AnyPort):
         event.data.u32 = name
         if epoll_ctl(self.udp.epoll, EPOLL_CTL_ADD, fd, &event) < 0:
             raise OSError(errno, "epoll_ctl")
+
+    cdef open_kept(self, kept):
+        """Take note of what a predecessor left, and go on from there."""
+        cdef Udp *udp = self.udp
+        cdef uint8_t[::1] mine = kept[0], sockets = kept[1]
+        cdef uint32_t i
+        if len(mine) < sizeof(Kept) or len(sockets) < udp.count * sizeof(uint32_t):
+            raise ValueError("kept for fewer sockets")
+        self.kept = (mine, sockets)
+        udp.kept, udp.overflowed = <Kept *>&mine[0], <uint32_t *>&sockets[0]
+        udp.incoming = udp.kept.messages
+        udp.port.overflows = udp.kept.overflows
+        udp.port.cut_received = udp.kept.received
+        for i in range(min(udp.kept.reach, BATCH)):
+            if udp.incoming[i].msg_hdr.msg_namelen != UNTOUCHED:
+                udp.port.cut_taken += 1
 
     cdef open_wildcard(self, wildcard):
         """Take over what kernels.port.steering.Wildcard describes."""
@@ -172,6 +202,12 @@ cdef class UdpPort(AnyPort):
         free(udp.sockets)
         free(udp.frames)
         free(udp)
+
+
+def keep(int places, int sockets):
+    """Memory that outlives the ports of so many places, to be made before they are forked: a pair for each."""
+    shared = mmap.mmap(-1, max(1, sockets) * sizeof(uint32_t))
+    return [(mmap.mmap(-1, sizeof(Kept)), shared) for _ in range(places)]
 
 
 cdef void prepare_messages(Udp *udp) noexcept:

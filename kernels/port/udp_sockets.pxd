@@ -9,7 +9,7 @@ from kernels.clib.linux cimport (
     recvfrom, recvmmsg, sendmmsg, sendmsg, sendto, sockaddr, sockaddr_storage, socklen_t,
 )
 from kernels.port.address cimport peer_read, peer_write
-from kernels.port.udp cimport CONTROL, DEEPEST, LISTEN, Socket, Udp, udp_describe
+from kernels.port.udp cimport CONTROL, DEEPEST, LISTEN, Socket, Udp, udp_describe, udp_reach
 from kernels.wire.packet cimport BATCH, DATAGRAM, DROP_NONE, DROP_SEND, NO_SLOT, Packet, Peer
 
 cdef enum:
@@ -32,10 +32,11 @@ cdef inline uint32_t sockets_read(
     return sockets_read_deep(udp, number, first, depth, now)
 
 cdef inline uint32_t sockets_read_one(Udp *udp, uint32_t number, uint32_t index, uint64_t now) noexcept nogil:
-    cdef socklen_t size = sizeof(sockaddr_storage)
-    cdef ssize_t got = recvfrom(
+    cdef ssize_t got
+    udp_reach(udp, index, 1)
+    got = recvfrom(
         udp.sockets[number].fd, udp.incoming_data[index].iov_base, DATAGRAM, MSG_DONTWAIT | MSG_TRUNC,
-        <sockaddr *>&udp.sources[index], &size)
+        <sockaddr *>&udp.sources[index], &udp.incoming[index].msg_hdr.msg_namelen)
     if got < 0:
         return 0
     udp_describe(udp, index, number, <uint32_t>got, now)
@@ -48,8 +49,8 @@ cdef inline uint32_t sockets_read_deep(
     cdef uint32_t i
     cdef int got
     for i in range(depth):
-        messages[i].msg_hdr.msg_namelen = sizeof(sockaddr_storage)
         messages[i].msg_hdr.msg_controllen = CONTROL
+    udp_reach(udp, first, depth)
     got = recvmmsg(udp.sockets[number].fd, messages, depth, MSG_DONTWAIT | MSG_TRUNC, NULL)
     if got < 0:
         return 0
@@ -57,7 +58,7 @@ cdef inline uint32_t sockets_read_deep(
         udp_describe(udp, first + i, number, messages[i].msg_len, now)
         peer_read(&udp.packets[first + i].peer, &udp.sources[first + i])
         if messages[i].msg_hdr.msg_controllen:
-            sockets_control(udp, &messages[i].msg_hdr, &udp.sockets[number].overflowed)
+            sockets_control(udp, &messages[i].msg_hdr, &udp.overflowed[number])
     return <uint32_t>got
 
 cdef inline void sockets_control(Udp *udp, msghdr *message, uint32_t *overflowed) noexcept nogil:
@@ -73,6 +74,7 @@ cdef inline void sockets_overflowed(Udp *udp, cmsghdr *header, uint32_t *overflo
     cdef uint32_t lost
     memcpy(&lost, CMSG_DATA(header), sizeof(lost))
     udp.port.overflows += <uint32_t>(lost - overflowed[0])
+    udp.kept.overflows = udp.port.overflows
     overflowed[0] = lost
 
 # -- sending -----------------------------------------------------------------------------------------------------------

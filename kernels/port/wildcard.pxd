@@ -13,7 +13,7 @@ from kernels.clib.linux cimport (
 )
 from kernels.port.address cimport peer_read, peer_write
 from kernels.port.numbering cimport Numbering, numbering_interface, numbering_number, numbering_port, numbering_span
-from kernels.port.udp cimport CONTROL, SPARES, Local, Spare, Udp, udp_describe
+from kernels.port.udp cimport CONTROL, SPARES, Local, Spare, Udp, udp_describe, udp_reach
 from kernels.port.udp_sockets cimport sockets_overflowed, sockets_send_one
 from kernels.wire.checksum cimport checksum_add, checksum_end, checksum_pseudo
 from kernels.wire.octets cimport store_be16
@@ -37,13 +37,13 @@ cdef inline uint32_t wildcard_read(
     cdef uint32_t i, port, number
     cdef int got
     for i in range(room):
-        messages[i].msg_hdr.msg_namelen = sizeof(sockaddr_storage)
         messages[i].msg_hdr.msg_controllen = CONTROL
+    udp_reach(udp, first, room)
     got = recvmmsg(local.receiver, messages, room, MSG_DONTWAIT | MSG_TRUNC, NULL)
     if got < 0:
         return 0
     for i in range(<uint32_t>got):
-        port = wildcard_control(udp, local, &messages[i].msg_hdr)
+        port = wildcard_control(udp, local, &messages[i].msg_hdr, &udp.kept.overflowed[interface])
         number = numbering_number(&udp.wild.numbering, interface, port)
         udp_describe(udp, first + i, number, messages[i].msg_len, now)
         peer_read(&udp.packets[first + i].peer, &udp.sources[first + i])
@@ -52,14 +52,15 @@ cdef inline uint32_t wildcard_read(
             udp.packets[first + i].drop = DROP_NO_FLOW
     return <uint32_t>got
 
-cdef inline uint32_t wildcard_control(Udp *udp, Local *local, msghdr *message) noexcept nogil:
+cdef inline uint32_t wildcard_control(
+        Udp *udp, const Local *local, msghdr *message, uint32_t *overflowed) noexcept nogil:
     """The port of our address that a datagram was sent to, 0: unknown, or another address. Losses are counted."""
     cdef cmsghdr *header = CMSG_FIRSTHDR(message)
     cdef uint32_t port = 0
     cdef Peer to
     while header != NULL:
         if header.cmsg_level == SOL_SOCKET and header.cmsg_type == SO_RXQ_OVFL:
-            sockets_overflowed(udp, header, &local.overflowed)
+            sockets_overflowed(udp, header, overflowed)
         elif (header.cmsg_level == IPPROTO_IP and header.cmsg_type == IP_ORIGDSTADDR
               or header.cmsg_level == IPPROTO_IPV6 and header.cmsg_type == IPV6_ORIGDSTADDR):
             peer_read(&to, <const sockaddr_storage *>CMSG_DATA(header))

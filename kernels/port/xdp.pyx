@@ -64,6 +64,7 @@ cdef uint32_t xdp_receive(Port *port, Packet **batch, uint32_t room, int wait_ms
     x.port.from_rings = filled
     if due:
         x.looked_ns = x.now
+        x.inner.counters = port.counters
         filled += x.inner.receive(x.inner, batch + filled, room - filled, 0)
         port.overflows = x.inner.overflows
         port.rang |= x.inner.rang
@@ -339,6 +340,8 @@ cdef class XdpPort(AnyPort):
         x.port.receive, x.port.transmit, x.port.release = xdp_receive, xdp_transmit, xdp_release
         x.port.serve = xdp_serve
         x.inner, x.busy = other.port, busy
+        x.port.overflows = x.inner.overflows
+        x.port.cut_received, x.port.cut_taken = x.inner.cut_received, x.inner.cut_taken
         x.next_hops, x.next_hop_count, x.wanted = hops.rows, hops.count, hops.wanted
         numbering_fill(&x.numbering, numbering[0], numbering[1])
         self.set_locals(locals)

@@ -49,6 +49,7 @@ cdef struct StunMessage:
     uint16_t username_octets        # 0: none
     uint16_t integrity              # offset of the attribute, 0: none
     uint16_t fingerprint            # offset of the attribute, 0: none
+    uint16_t priority               # offset of the value, 0: none
     uint8_t use_candidate
     uint8_t unknown_count           # attributes that had to be understood
     uint16_t unknown[STUN_MOST_UNKNOWN]
@@ -103,6 +104,8 @@ cdef inline bint stun_note(StunMessage *message, uint16_t kind, uint32_t at, uin
         message.fingerprint = <uint16_t>at
         return octets == 4
     if kind == STUN_PRIORITY:
+        if not message.priority:
+            message.priority = <uint16_t>(at + 4)
         return octets == 4
     if kind == STUN_USE_CANDIDATE:
         message.use_candidate = 1

@@ -12,6 +12,7 @@ from appliance.calls.snapshots import Snapshots
 from appliance.placement.dispatcher import Dispatcher
 from appliance.placement.inventory import Inventory
 from appliance.placement.reconciler import Reconciler
+from appliance.turn import Turn
 from tests.appliance.fake_plane import FakePlane
 
 OFFER = b"""v=0\r
@@ -46,12 +47,12 @@ class Rig:
 
     def __init__(
         self, plane: FakePlane | None = None, store: MemoryStore | None = None, timeout_s: float = 0.2,
-        random: Callable[[int], bytes] | None = None,
+        random: Callable[[int], bytes] | None = None, turn: Turn | None = None,
     ) -> None:  # fmt: skip
         self.plane = plane or FakePlane()
         self.store = store or MemoryStore()
         self.now = 100.0
-        self.dispatcher = Dispatcher(self.plane)
+        self.dispatcher = Dispatcher(self.plane, turn=turn)
         self.inventory = Inventory(self.plane.info)
         self.reconciler = Reconciler(
             self.inventory, self.dispatcher, self.plane, timeout_s=timeout_s, now=lambda: self.now

@@ -49,6 +49,7 @@ from appliance.state.store import CallStore
 from appliance.state.vault import Vault
 from appliance.telemetry import logs
 from appliance.telemetry.keying_metrics import KeyingMetrics
+from appliance.turn import Turn
 from tests.appliance.packet_plane import PacketPlane
 
 PEER, FINGERPRINT = Address("127.0.0.1", 50_000), Fingerprint("sha-256", bytes(range(32)))
@@ -126,9 +127,10 @@ class _Bench:
         self.used: dict[str, list[float]] = defaultdict(list)
         self.profile, self._profiled = cProfile.Profile(), profiled
         self.plane = _Plane()
-        dispatcher, inventory = Dispatcher(self.plane), Inventory(self.plane.info, 0.0)
+        turn = Turn()
+        dispatcher, inventory = Dispatcher(self.plane, turn=turn), Inventory(self.plane.info, 0.0)
         reconciler = Reconciler(inventory, dispatcher, self.plane)  # type: ignore[arg-type]
-        self.store = CallStore(folder / "calls.db", Vault(bytes(32)))
+        self.store = CallStore(folder / "calls.db", Vault(bytes(32)), turn=turn)
         ours = certificates.make(datetime.now(UTC))
         calls = CallService(
             reconciler, self.store, Snapshots(self.plane, inventory), Facts(default_interface="default"),
@@ -142,7 +144,7 @@ class _Bench:
         calls.ledger.keying = self.keying
         self.calls = calls
         defaults = media_options(Security(), window=128, ssrc_limit=16)
-        self.ng = NgRequests(NgCommands(calls, NgRules(lambda: defaults)), ["127.0.0.1"])
+        self.ng = NgRequests(NgCommands(calls, NgRules(lambda: defaults)), ["127.0.0.1"], turn=turn)
         asyncio.get_running_loop().add_reader(self.plane.fileno(), dispatcher.pump)
 
     async def call(self, kind: str, number: int) -> None:

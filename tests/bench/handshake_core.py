@@ -2,9 +2,10 @@
 [HANDSHAKES]`. CPU time of our side only; the other end is a client of pyOpenSSL in the same process, not timed.
 
 openssl: a server of pyOpenSSL with a certificate of its own that does nothing but the handshake. table: a leg from
-`open` to its keys, with a cookie and a fresh certificate, as a call without ICE has it. process: the same, with the
-messages to and from a handshake process. certificate: a fresh one with its fingerprint. Rounds alternate; the median
-of them is told, and its ratio to openssl."""
+`open` to its keys, with a cookie and a certificate that stays, as a call without ICE has it. fresh: the same with a
+certificate of the call's own, which is made beforehand. process: as table, with the messages to and from a handshake
+process. certificate: a fresh one with its fingerprint. Rounds alternate; the median of them is told, and its ratio to
+openssl."""
 
 from __future__ import annotations
 
@@ -94,10 +95,12 @@ class Bare:
 
 
 class Leg:
-    """One leg after another of a table of many. `packed`: through the messages of a handshake process."""
+    """One leg after another of a table of many. `packed`: through the messages of a handshake process. `fresh`: each
+    with a certificate of its own."""
 
-    def __init__(self, client: Client, *, packed: bool) -> None:
-        self._packed, self._key, self._now = packed, 0, 0.0
+    def __init__(self, client: Client, *, packed: bool = False, fresh: bool = False) -> None:
+        self._packed, self._fresh, self._key, self._now = packed, fresh, 0, 0.0
+        self._own = certificates.make(NOW)
         self._expected = (fingerprints.of(client.identity.certificate),)
         self._sent: list[bytes] = []
         self._told: list[KeysReady | Failed] = []
@@ -110,8 +113,9 @@ class Leg:
         else:
             self._table = Table(bytes(32), self._send, self._event)
 
-    def fresh(self) -> None:
-        self._wish = DtlsMedia("1", certificates.make(NOW), False, self._expected)
+    def prepare(self) -> None:
+        own = certificates.make(NOW) if self._fresh else self._own
+        self._wish = DtlsMedia("1", own, False, self._expected)
 
     def begin(self) -> None:
         self._key += 1
@@ -157,7 +161,7 @@ def timed_us(count: int, client: Client, served: Bare | Leg) -> float:
 
     for _ in range(count):
         if isinstance(served, Leg):
-            served.fresh()
+            served.prepare()
         began = time.thread_time_ns()
         served.begin()
         spent += time.thread_time_ns() - began
@@ -178,7 +182,8 @@ def main(count: int) -> None:
     client = Client()
     kinds: dict[str, Callable[[], float]] = {
         "openssl": lambda: timed_us(count, client, Bare(client)),
-        "table": lambda: timed_us(count, client, Leg(client, packed=False)),
+        "table": lambda: timed_us(count, client, Leg(client)),
+        "fresh": lambda: timed_us(count, client, Leg(client, fresh=True)),
         "process": lambda: timed_us(count, client, Leg(client, packed=True)),
         "certificate": lambda: certificate_us(count),
     }

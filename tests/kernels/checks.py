@@ -57,10 +57,11 @@ def check(
     nominate: bool = False,
     user: str = f"{OURS}:{THEIRS}",
     password: str | None = OUR_PASSWORD,
+    priority: int = 0x6E7F1EFF,
     **words: Any,
 ) -> bytes:
     """A connectivity or consent check of a controlling agent."""
-    own = [(USERNAME, user.encode()), (PRIORITY, (0x6E7F1EFF).to_bytes(4)), (CONTROLLING, os.urandom(8))]
+    own = [(USERNAME, user.encode()), (PRIORITY, priority.to_bytes(4)), (CONTROLLING, os.urandom(8))]
     if nominate:
         own.append((USE_CANDIDATE, b""))
     return message(REQUEST, [*own, *extra], password, **words)
@@ -143,7 +144,8 @@ class IcePlane(LocalPlane):
 
 def make_older(plane: LocalPlane | LocalTeam, agent_at: int, seconds: float) -> None:
     """Put the times of an agent (ice_table.pxd) back."""
-    for at in (agent_at + 8, *(agent_at + 272 + 32 * i + 24 for i in range(7))):
+    sources = (agent_at + 272 + 32 * i + 24 for i in range(7))
+    for at in (agent_at + 8, *sources, agent_at + 496, agent_at + 504):
         then = int.from_bytes(os.pread(plane.fd, 8, at), "little")
         if then:
             os.pwrite(plane.fd, (then - int(seconds * 1e9)).to_bytes(8, "little"), at)

@@ -14,6 +14,7 @@ import pytest
 from tests.system import lab as labs
 from tests.system.certificates import Authority
 from tests.system.kamailio_rig import running
+from tests.system.name_server import NameServer
 from tests.system.targets import HOST, Caller, Gateway
 from tests.system.tls_peers import TlsPeer
 
@@ -21,6 +22,7 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(60)]
 
 PORT, TLS, OWN, TCP, PEER, CALLER = 34040, 34042, 34043, 34044, 34045, 34046
 EAST, WEST = "10.79.1.", "10.79.2."
+NAME = "sbc.example.net"  # of the peer `by-name`, whom no other trunk's network is around
 SOCKETS = [f"udp:{HOST}:{PORT}", f"tls:{EAST}1:{TLS}", f"tls:{WEST}1:{TLS}", f"tls:{WEST}1:{OWN}", f"tcp:{EAST}1:{TCP}",
            f"tcp:{WEST}1:{TCP}"]  # fmt: skip
 # Peers by name: address, transport, the trunk's own sockets.
@@ -29,6 +31,7 @@ PEERS = {
     "west": (f"{WEST}5", "tls", []),
     "plain": (f"{WEST}6", "tcp", []),
     "own": (f"{WEST}7", "tls", [SOCKETS[3]]),
+    "by-name": (f"{WEST}10", "tls", [SOCKETS[3]]),
     "named": (f"{WEST}8", "tls", []),
     "next": (f"{WEST}9", "tls", []),
 }  # fmt: skip
@@ -59,6 +62,8 @@ def peers(island: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[di
             for name, (host, transport, _) in PEERS.items()}  # fmt: skip
     made["named"].invite = 500
     uris = {name: f"sip:{host}:{PEER};transport={transport}" for name, (host, transport, _) in PEERS.items()}
+    uris["by-name"] = f"sip:{NAME}:{PEER};transport=tls"
+    names = NameServer(NAME, PEERS["by-name"][0])
     listed = place / "dispatcher.list"
     listed.write_text(f"1 {uris['named']} 0 9 socket=tls:{EAST}1:{TLS}\n1 {uris['next']} 0 5\n")
     trunks = [{"name": name, "match": [f"{host}/32"], "sockets": sockets, "uri": uris[name]}
@@ -71,7 +76,7 @@ def peers(island: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[di
     with running(place, PORT, sip=sip, trunks=trunks, sip_dispatcher=watch,
                  destination_sets=[{"id": 1, "algorithm": 8}]):  # fmt: skip
         yield made
-    for one in (gateway, *made.values()):
+    for one in (gateway, names, *made.values()):
         one.close()
 
 
@@ -99,10 +104,12 @@ def vias(peer: TlsPeer, *methods: str) -> set[str]:
 @pytest.mark.row("J01", "P08")
 @pytest.mark.parametrize(
     ("name", "ours"),
-    [("east", f"{EAST}1:{TLS}"), ("west", f"{WEST}1:{TLS}"), ("plain", f"{WEST}1:{TCP}"), ("own", f"{WEST}1:{OWN}")],
+    [("east", f"{EAST}1:{TLS}"), ("west", f"{WEST}1:{TLS}"), ("plain", f"{WEST}1:{TCP}"), ("own", f"{WEST}1:{OWN}"),
+     ("by-name", f"{WEST}1:{OWN}")],
 )
 def test_the_socket_that_faces_the_next_hop(peers: dict[str, TlsPeer], name: str, ours: str) -> None:
-    """The whole dialog, over one connection, and no header names another address of ours."""
+    """The whole dialog, over one connection, and no header names another address of ours. A next hop that is a name is
+    the trunk's whose URI has it."""
     peer = peers[name]
     for _ in range(2):
         called(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import secrets
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from tests.system import databases
 from tests.system.kamailio_rig import Edge
-from tests.system.parties import ACCESS, CORE, Dialog, Message, Party
+from tests.system.parties import ACCESS, CORE, Call, Dialog, Message, Party, dialog_of
 from tests.system.two_sides import Place, done, made, parties, running, up
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(90), pytest.mark.row("K04", "K06")]
@@ -65,6 +66,42 @@ def test_a_dialog_outlives_its_edge(tmp_path: Path, both: tuple[Party, Party], t
             alice.edge, bob.edge = (f"{ACCESS}11", PORT), (f"{CORE}11", PORT)
             _named(done(alice, bob, calls[2][0], "BYE"), calls[2][1])
         edge.start()
+    _hidden(alice, bob)
+
+
+@pytest.mark.parametrize("named", ["", "example.org"], ids=["addresses", "names"])
+def test_display_names(tmp_path: Path, both: tuple[Party, Party], named: str) -> None:
+    """Some equipment writes its address there: neither side reads the other's, in the call and within it, and answers
+    have what was asked. With URIs that uac writes anew and restores, and with those that name no address."""
+    alice, bob = both
+    with databases.redis(STORAGE) as url:
+        tables = {"sip_topology": {"mode": "strip", "storage": "redis", "redis_url": url}}
+        with running(tmp_path / "one", Place(PORT, 1, tables), alice, bob):
+            call = Call(alice, "bob", secrets.token_hex(8), "INVITE")
+            if named:
+                call.sender = call.sender.replace(f"{ACCESS}2", named)
+                call.to = call.to.replace(f"{ACCESS}1:{PORT}", named)
+            call.sender, call.to = f'"Alice {ACCESS}2" {call.sender}', f'"bob at {ACCESS}1" {call.to}'
+            alice.send(alice.request("INVITE", call.uri, call.sender, call.to, call.call_id, 1, branch=call.branch))
+            invite = bob.hears("INVITE")
+            ok = bob.answer(invite, 200)
+            dialog, back = call.dialog(alice.hears(200)), dialog_of(invite, ok)
+            assert dialog.remote.startswith(call.to)
+            alice.within(dialog, "ACK", number=1)
+            bob.hears("ACK")
+            seen = [invite["From"].partition(" <")[0]]
+            for sender, receiver, ours, theirs in ((alice, bob, dialog, back), (bob, alice, back, dialog)):
+                sender.within(ours, "INFO")
+                request = receiver.hears("INFO")
+                assert [request[name].partition("<")[2] for name in ("From", "To")] == [
+                    known.partition("<")[2] for known in (theirs.remote, theirs.local)
+                ]
+                seen.append(request["From"].partition(" <")[0])
+                receiver.answer(request, 200)
+                reply = sender.hears(200)
+                assert (reply["From"], reply["To"]) == (ours.local, ours.remote)
+            done(bob, alice, back, "BYE")
+            assert seen == [f'"Alice {CORE}1"', f'"Alice {CORE}1"', f'"bob at {ACCESS}1"']
     _hidden(alice, bob)
 
 

@@ -29,14 +29,15 @@ class Answer:
         self._collector = Collector()
         self._number = 0
 
-    def take(self, data: bytes) -> bytes:
+    def take(self, opened: Iterable[records.Opened]) -> bytes:
         """Of what Gate has let in, what is for OpenSSL now."""
+        said = [record for record, _ in opened]
         if self.good:
-            return self._numbered(one for one in records.records(data) if one.epoch or one.type != _HANDSHAKE)
-        if records.is_verify_request(data):
-            return self._numbered(filter(records.asks_to_verify, records.records(data)[:1]))
-        if not (found := flight(Collector(data))):
-            self._collector.add(records.records(data))
+            return self._numbered(one for one in said if one.epoch or one.type != _HANDSHAKE)
+        if records.is_verify_request(said[0].data):
+            return self._numbered(filter(records.asks_to_verify, said[:1]))
+        if not (found := flight(Collector(said))):
+            self._collector.add(said)
             found = flight(self._collector)
         return self._judge(found) if found else b""
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from OpenSSL import SSL
 
 from appliance.calls.media import Address, DtlsMedia, Fingerprint
-from appliance.protocols.dtls import answer, contexts, failures, fingerprints, finished, keys, proof, records
+from appliance.protocols.dtls import answer, contexts, failures, fingerprints, finished, keys, native, proof, records
 from appliance.protocols.dtls.answer import Answer
 from appliance.protocols.dtls.collector import LONGEST_FLIGHT
 from appliance.protocols.dtls.flight import Flight
@@ -46,7 +46,8 @@ class Association:
         self._connection: SSL.Connection | None = None
         self._deadline: float | None = None  # of the handshake, then of the lingering
         self._alert: tuple[int, float] | None = None  # description, and when it counts
-        self._heard = b""  # by the server until its first flight
+        self._heard: list[records.Opened] = []  # by the server until its first flight
+        self._room = LONGEST_FLIGHT  # octets, in it
         self._other: Answer | Proof | None = None  # what the peer is believed; None: all, it may be of an old version
         self._doubt: float | None = None  # when a flight of it counts that cannot be checked
         self._answered = -1  # newest handshake message of the peer when our last flight was made
@@ -97,11 +98,17 @@ class Association:
         admitted = self._gate.admit(datagram)
         if admitted.alert is not None and self._alert is None and self.begun:
             self._alert = (admitted.alert, now + ALERT_PATIENCE_S)
-        if not admitted.data:
+        if not admitted.found:
             return NOTHING
         if self._connection is None and not self._accept(admitted, now):
             return self._impossible(now)
-        data = admitted.data if self._other is None else self._believed(self._other, admitted.data, now)
+        if self._other is not None:
+            data = self._believed(self._other, admitted.found, now)
+        else:
+            data = admitted.data
+            self._room -= len(data)
+            if self._room >= 0:
+                self._heard += admitted.found
         given = self._read(data, now) if data else NOTHING
         if not given.datagrams and given.event is None and admitted.oldest is not None:
             return Outputs(self._flight.answer(now) if admitted.oldest <= self._answered else ())
@@ -109,16 +116,14 @@ class Association:
 
     def _read(self, data: bytes, now: float) -> Outputs:
         assert self._connection is not None
-        if self._other is None and not self._legacy and len(self._heard) < LONGEST_FLIGHT:
-            self._heard += data
         self._connection.bio_write(data)
         if not self._listened and not self._listen():
             return NOTHING
         return self._step(now)
 
-    def _believed(self, other: Answer | Proof, data: bytes, now: float) -> bytes:
+    def _believed(self, other: Answer | Proof, found: list[records.Opened], now: float) -> bytes:
         """Of a datagram of the peer, what OpenSSL may see."""
-        taken = other.take(data)
+        taken = other.take(found)
         self._gate.bounded = other.good
         if other.good:
             self._doubt = None
@@ -256,14 +261,14 @@ class Association:
         elif hello := records.hello(flight[0]):
             self._other = Answer(hello.random)
         self._gate.bounded = self._other is None
-        self._heard = b""
+        self._heard = []
 
     def _complete(self, connection: SSL.Connection, now: float) -> Outputs:
         flight = self._written(connection)
         suite = keys.by_profile(connection.get_selected_srtp_profile().decode())
         if suite is None:
             return self._fail(Failed(Reason.NO_PROFILE, "the peer accepted no SRTP profile of ours"), now, flight)
-        if not self._legacy and not contexts.extended_master_secret(connection):
+        if not self._legacy and not native.extended_master_secret(connection):
             return self._fail(Failed(Reason.NO_MASTER_SECRET, "RFC 7627 is required"), now, flight)
         material = connection.export_keying_material(keys.EXPORTER_LABEL, keys.octets(suite))
         send, receive = keys.split(suite, material, client=self._client)

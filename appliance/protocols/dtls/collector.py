@@ -41,10 +41,9 @@ class _Message:
 class Collector:
     """A flight, as its fragments come in, in any order. Of two that contradict each other the later one counts."""
 
-    def __init__(self, data: bytes = b"") -> None:
+    def __init__(self, found: Iterable[records.Record] = ()) -> None:
         self._messages: dict[int, _Message] = {}
-        if data:
-            self.add(records.records(data))
+        self.add(found)
 
     def add(self, found: Iterable[records.Record]) -> None:
         """The handshake messages of plaintext records that Gate has let in."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from functools import lru_cache
 
 from appliance.calls.media import Fingerprint
 
@@ -15,8 +16,10 @@ HASHES: dict[str, str] = {
 DEFAULT_HASH = "sha-256"
 
 
+@lru_cache(maxsize=64)
 def of(certificate: bytes, hash_name: str = DEFAULT_HASH) -> Fingerprint:
-    """Of a certificate (DER). KeyError: a hash that must not be used, or nobody knows."""
+    """Of a certificate (DER). KeyError: a hash that must not be used, or nobody knows. Remembered: ours stand in every
+    SDP, and a peer's is asked for before OpenSSL sees it and by OpenSSL."""
     name = hash_name.lower()
     return Fingerprint(name, hashlib.new(HASHES[name], certificate, usedforsecurity=False).digest())
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from appliance.protocols.dtls import records
-from appliance.protocols.dtls.records import ContentType
+from appliance.protocols.dtls.records import ContentType, Message, Opened
 
 LONGEST_MESSAGE = 16_384  # octets: a chain of certificates; OpenSSL sets so much aside at the first fragment
 HIGHEST_SEQUENCE = 20  # of a handshake message; a handshake with everything has half as many
@@ -19,12 +19,16 @@ CLOSE_NOTIFY = 0
 
 
 class Admitted(NamedTuple):
-    """`data`: the records to be read. `alert`: what a plaintext alert said. `oldest`: lowest number of its handshake
+    """`found`: the records to be read. `alert`: what a plaintext alert said. `oldest`: lowest number of its handshake
     messages; None: there are none."""
 
-    data: bytes = b""
+    found: list[Opened]
     alert: int | None = None
     oldest: int | None = None
+
+    @property
+    def data(self) -> bytes:
+        return b"".join([record.data for record, _ in self.found])
 
 
 class Gate:
@@ -38,43 +42,42 @@ class Gate:
         self._encrypted = ENCRYPTED_RECORDS
 
     def admit(self, datagram: bytes) -> Admitted:
-        parts: list[bytes] = []
-        sequences: list[int] = []
-        alert = None
+        found: list[Opened] = []
+        oldest = alert = None
         for record in records.records(datagram):
             kind, epoch, _, data = record
             if epoch:
                 if len(data) <= LONGEST_ENCRYPTED and self._encrypted:
                     self._encrypted -= self.bounded
-                    parts.append(data)
+                    found.append((record, []))
             elif kind == _ALERT:
                 alert = _fatal(record.payload) if alert is None else alert
-            elif self._plaintext and self._readable(kind, data, sequences):
+            elif self._plaintext and (messages := self._readable(kind, data)) is not None:
                 self._plaintext -= self.bounded
-                parts.append(data)
-        if not sequences:
-            return Admitted(b"".join(parts), alert, None)
-        self.newest = max(self.newest, *sequences)
-        return Admitted(b"".join(parts), alert, min(sequences))
+                for message in messages:
+                    self.newest = max(self.newest, message.sequence)
+                    oldest = message.sequence if oldest is None else min(oldest, message.sequence)
+                found.append((record, messages))
+        return Admitted(found, alert, oldest)
 
     def relent(self) -> None:
         """We have sent a flight again: there is room for what answers it."""
         self._plaintext, self._encrypted = max(self._plaintext, AGAIN), max(self._encrypted, AGAIN)
 
-    def _readable(self, kind: int, data: bytes, sequences: list[int]) -> bool:
-        """Whether a plaintext record may pass; the numbers of its messages are added then."""
-        if kind == _CHANGE_CIPHER_SPEC:
-            return data[records.RECORD_HEADER :] == b"\1"  # anything else would be the end (RFC 5246 section 7.1)
+    def _readable(self, kind: int, data: bytes) -> list[Message] | None:
+        """The messages of a plaintext record. None: it may not pass."""
+        if kind == _CHANGE_CIPHER_SPEC:  # anything else in it would be the end (RFC 5246 section 7.1)
+            return [] if data[records.RECORD_HEADER :] == b"\1" else None
         if kind != _HANDSHAKE:
-            return False  # application data without keys
-        found = records.messages(data, records.RECORD_HEADER)
-        for message in found:
+            return None  # application data without keys
+        found: list[Message] = []
+        for message in records.messages(data, records.RECORD_HEADER):
             if message is None or message.length > LONGEST_MESSAGE or message.sequence > HIGHEST_SEQUENCE:
-                return False
+                return None
             if message.type in self._not_for_us:
-                return False
-        sequences += [message.sequence for message in found if message]
-        return bool(found)
+                return None
+            found.append(message)
+        return found or None
 
 
 _ALERT, _CHANGE_CIPHER_SPEC, _HANDSHAKE = (

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from appliance.calls.media import Fingerprint
 from appliance.protocols.dtls import fingerprints, records, signatures
 from appliance.protocols.dtls.collector import Collector, Whole, as_records
+from appliance.protocols.dtls.records import Opened
 from appliance.protocols.dtls.signatures import Verdict
 
 CERTIFICATE, CERTIFICATE_VERIFY, CLIENT_KEY_EXCHANGE = 11, 15, 16
@@ -23,29 +24,28 @@ class Proof:
     """The client's side of a handshake as OpenSSL gets to see it after our ServerHello: a flight that is the peer's,
     and after that nothing in plaintext but ChangeCipherSpec. Plaintext records are numbered anew, as in `Answer`."""
 
-    def __init__(self, heard: bytes, sent: Iterable[bytes], expected: tuple[Fingerprint, ...], *, wary: bool) -> None:
+    def __init__(
+        self, heard: list[Opened], sent: Iterable[bytes], expected: tuple[Fingerprint, ...], *, wary: bool
+    ) -> None:
         """`heard`: records with its ClientHello; `sent`: our flight. `wary`: there is doubt already."""
         self.expected = expected  # empty: the peer's fingerprints are not known yet
         self.good = False  # the flight has come
         self.doubtful = b""  # one that nothing can be said about; OpenSSL's when nothing better comes
         self._heard, self._sent, self._wary = heard, sent, wary
-        said = records.records(heard)
-        self._number = max((one.number for one in said), default=0)
-        self._hello = next((one.sequence for record in said for one in _messages(record)), 0)
+        self._number = max((record.number for record, _ in heard), default=0)
+        self._hello = next((one.sequence for _, messages in heard for one in messages), 0)
         self._collector = Collector()
         self._behind: dict[bool, records.Record] = {}  # False: ChangeCipherSpec, True: an encrypted record
 
-    def take(self, data: bytes) -> bytes:
+    def take(self, opened: list[Opened]) -> bytes:
         """Of what Gate has let in, what is for OpenSSL now."""
-        found: list[records.Record] = []
-        others: list[records.Record] = []
-        for record in records.records(data):
-            (others if record.epoch or record.type != _HANDSHAKE else found).append(record)
+        others = [record for record, messages in opened if not messages]
         if self.good:
             return self._numbered(others)
         for record in others:  # it may be here before the rest of the flight; the last one counts
             self._behind[record.epoch > 0] = record
-        messages = _unfragmented(found)
+        found = [record for record, messages in opened if messages]
+        messages = _unfragmented(opened)
         if (flight := _flight(messages, self._hello + 1)) and len(flight) == len(messages):
             return self._judge(flight, found)
         if not found or (messages and max(one.sequence for one in messages) <= self._hello):
@@ -82,7 +82,7 @@ class Proof:
     def _verdict(self, flight: list[Whole]) -> Verdict:
         if len(flight) < 3:
             return Verdict.UNKNOWN
-        heard, sent = Collector(self._heard), Collector(b"".join(self._sent))
+        heard, sent = Collector(record for record, _ in self._heard), Collector(records.records(b"".join(self._sent)))
         said = [*heard.whole(self._hello)[:1], *sent.whole(sent.first(records.SERVER_HELLO)), *flight[:2]]
         transcript = b"".join(one.unfragmented() for one in said)
         return signatures.judge(signatures.own_certificate(flight[0].body), flight[2].body, transcript)
@@ -97,22 +97,19 @@ class Proof:
         return b"".join(parts)
 
 
-_HANDSHAKE = int(records.ContentType.HANDSHAKE)
 _NO_CERTIFICATE = bytes(3)  # an empty list of them
 
 
-def _unfragmented(found: list[records.Record]) -> list[Whole]:
+def _unfragmented(opened: list[Opened]) -> list[Whole]:
     """The messages of a datagram that has whole ones only; empty: it has others, or none."""
     whole: list[Whole] = []
-    for record in found:
-        if record.epoch or record.type != _HANDSHAKE:
-            continue
+    for record, messages in opened:
         at = records.RECORD_HEADER
-        for message in records.messages(record.data, at):
-            if message is None or message.fragment != message.length:
+        for kind, length, sequence, _, fragment in messages:
+            if fragment != length:
                 return []
-            at += records.MESSAGE_HEADER + message.length
-            whole.append(Whole(message.sequence, message.type, record.data[at - message.length : at]))
+            at += records.MESSAGE_HEADER + length
+            whole.append(Whole(sequence, kind, record.data[at - length : at]))
     return whole
 
 
@@ -126,7 +123,3 @@ def _flight(messages: list[Whole], start: int) -> list[Whole]:
 
 
 _WHOLE = [(0, CERTIFICATE), (1, CLIENT_KEY_EXCHANGE), (2, CERTIFICATE_VERIFY)]
-
-
-def _messages(record: records.Record) -> list[records.Message]:
-    return [one for one in records.messages(record.data, records.RECORD_HEADER) if one]

@@ -52,6 +52,9 @@ class Message(NamedTuple):
     fragment: int  # octets of this fragment
 
 
+Opened = tuple[Record, list[Message]]
+"""A record with the headers of the handshake messages in it; of one that is encrypted, or of another type, none."""
+
 _record_header = Struct("!BBBHHIH").unpack_from  # type, version, epoch, number (16 and 32 bits), length
 _message_header = Struct("!BBHHBHBH").unpack_from  # type, sequence; length, offset and fragment have 24 bits
 

@@ -42,7 +42,8 @@ KEYS: dict[str, Key] = {
         rules.dtls("dtls"),
         "DTLS-SRTP towards the other side: `off`; `passive`, `active` where the role is ours to choose (client without "
         "a word; of an offerer it counts in the answer's request). Ours: `sha1` takes SHA-1 fingerprints, `legacy` "
-        "DTLS 1.0, `certificate:NAME` shows one that stays, `fingerprint:HASH`",
+        "DTLS 1.0, `certificate:NAME` is the one that stays (else the gateway's), `fresh:webrtc`, `always`, `never` "
+        "which calls are shown a new one instead, `fingerprint:HASH`",
     ),
     "dtls-reverse": Key(rules.dtls("dtls_from"), "the same words about this side, whose SDP is handed in"),
     "dtls-fingerprint": Key(

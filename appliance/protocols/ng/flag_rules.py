@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Any, get_args
 
 from appliance.calls.media import Latching
-from appliance.policy.options import KEEP_TOS, Ice, Vbr
+from appliance.policy.options import KEEP_TOS, Fresh, Ice, Vbr
 from appliance.protocols.ng.flag_values import OFF, Reader, subset
 from appliance.protocols.ng.value import Value
 from appliance.protocols.ng.wishes import Wishes, normal, number, words
@@ -26,6 +27,8 @@ DTLS_WORDS: dict[str, dict[str, Any]] = {
     "legacy": {"legacy": True},
 }
 HASHES = frozenset(fingerprints.OCTETS) | {"peer"}
+FRESH = frozenset(get_args(Fresh))
+_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}\Z")  # it becomes the name of a file
 REPLACE = frozenset(
     [
         "origin",
@@ -101,8 +104,10 @@ def dtls(side: str) -> Reader:
             setting, _, text = word.strip().partition(":")
             if name in DTLS_WORDS:
                 change.update(DTLS_WORDS[name])
-            elif normal(setting) == "certificate" and text:
+            elif normal(setting) == "certificate" and _FILE.match(text):
                 change["certificate"] = text
+            elif normal(setting) == "fresh" and normal(text) in FRESH:
+                change["fresh"] = normal(text)
             elif normal(setting) == "fingerprint" and normal(text) in HASHES:
                 change["fingerprint"] = normal(text)
             else:

@@ -49,6 +49,10 @@ WORDS: dict[str, Word] = {
     "port-latching": Word(_SAME, "a stream keeps its ports for the life of the call", _ALWAYS),
     "no-port-latching": Word(_SAME, "", _IGNORED),
     "no-rtcp-xr": Word(_field(rtcp_xr=False), "ours: a=rtcp-xr of this side is not passed on (RFC 3611 section 5)"),
+    "avp-feedback-offer": Word(
+        _field(avp_feedback=True), "ours: a=rtcp-fb goes to the other side under RTP/AVP too; where its answer has it, "
+        "feedback passes as with AVPF"),
+    "avp-feedback-accept": Word(_field(avp_feedback_from=True), "ours: the same where this side's SDP has it"),
     "no-rtcp-attribute": Word(_field(rtcp_attribute=False), "never write a=rtcp"),
     "full-rtcp-attribute": Word(_SAME, "a=rtcp with the address"),
     "early-media": Word(_SAME, "for rtpengine's player", _IGNORED),

@@ -15,6 +15,18 @@ neither decrypt nor encrypt them, so they are never taken up."""
 MID = "urn:ietf:params:rtp-hdrext:sdes:mid"
 """RFC 9143 section 15.1. It names an m-line of one leg, so it is negotiated and written per leg."""
 
+TRANSPORT_CC = frozenset(
+    f"http://www.{where}"
+    for where in (
+        "ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01",
+        "webrtc.org/experiments/rtp-hdrext/transport-wide-cc-02",
+    )
+)
+"""Numbers that the feedback message transport-cc reports on."""
+
+SIMULCAST = frozenset(f"urn:ietf:params:rtp-hdrext:sdes:{what}" for what in ("rtp-stream-id", "repaired-rtp-stream-id"))
+"""RFC 8852: which of an m-line's encodings (a=rid) a packet is of."""
+
 LARGEST = 255  # ids 1 to 14 fit the one-octet form, up to 255 the other; 4096 and more are placeholders of an offer
 
 _EXTMAP = re.compile(r"extmap:([0-9]{1,4})((?:/[a-z]+)?) +(\S+)(.*)\Z", re.DOTALL)

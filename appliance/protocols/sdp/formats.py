@@ -1,13 +1,14 @@
 """Payload formats of an RTP m-line: which codec a number means, and the text edits that renumber or drop some of them.
 
 A codec is written `name/clock[/channels]` in lower case (`opus/48000/2`); one channel is not written. Nothing else of
-a line is touched: `a=fmtp` values pass verbatim, but for the numbers that RED and RTX say inside (RFC 2198, RFC 4588).
+a line is touched: `a=fmtp` values pass verbatim, but for the numbers that RED and RTX say inside (RFC 2198, RFC 4588);
+so does `a=rid` (RFC 8851).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
@@ -28,9 +29,10 @@ RTCP_NUMBERS = frozenset(map(str, range(64, 96)))
 DYNAMIC = tuple(map(str, (*range(96, 128), *range(35, 64))))
 """Numbers we may give out, in the order we do (RFC 3551 section 3; 64 to 95 are RTCP's)."""
 
-NUMBERED = ("rtpmap", "fmtp", "rtcp-fb")  # attributes whose value begins with a payload type
+NUMBERED = ("rtpmap", "fmtp", "rtcp-fb", "imageattr")  # attributes whose value begins with a payload type
 _EVENTS = frozenset({"telephone-event", "cn"})
 _APT = re.compile(r"(?<![\w-])(apt=)([0-9]{1,3})(?![0-9])", re.IGNORECASE)
+_RID = re.compile(r"(?<=[ ;]pt=)[0-9,]+")  # RFC 8851: formats that an encoding is limited to
 _RED = re.compile(r"[0-9]{1,3}(?:/[0-9]{1,3})+\Z")
 
 
@@ -77,6 +79,8 @@ def renumbered(media: Media, numbers: Mapping[str, str]) -> Media:
 
 def _renumbered(value: str, numbers: Mapping[str, str], red: Iterable[str]) -> str:
     name, _, rest = value.partition(":")
+    if name == "rid":
+        return _RID.sub(lambda found: ",".join(numbers.get(one, one) for one in found[0].split(",")), value)
     if name not in NUMBERED:
         return value
     number, space, said = rest.partition(" ")
@@ -92,6 +96,12 @@ def only(media: Media, kept: Sequence[str]) -> Media:
     gone = set(media.media.formats) - set(kept)
     lines = [line for line in media.lines if not (line.type == "a" and _number(line.value) in gone)]
     return _section(media, lines, tuple(kept))
+
+
+def without(media: Media, names: Collection[str]) -> Media:
+    """The section without formats of these names (`rtx`), unless it has no others."""
+    kept = [number for number, codec in codecs(media).items() if codec.partition("/")[0] not in names]
+    return only(media, kept) if 0 < len(kept) < len(set(media.media.formats)) else media
 
 
 def _number(value: str) -> str:

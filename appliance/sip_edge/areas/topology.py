@@ -37,7 +37,7 @@ def rules(settings: Settings, account: str = "") -> TopologyRules:
     chosen = settings.sip_topology
     bare = TopologyRules(
         addresses=chosen.hide_addresses, user_agent=chosen.hide_user_agent, stand_in=chosen.mask_ip,
-        ours=tuple(sorted({socket.at.host for socket in settings.sip.listen})),
+        ours=tuple(sorted({socket.at.host for socket in settings.sip.listen})), call_ids=chosen.mask_callid,
     )  # fmt: skip
     if chosen.mode == "strip":
         return bare

@@ -14,6 +14,7 @@ from appliance.sip_edge.ksr import (
     proxy,
     radius,
     read,
+    replaces,
     say,
     target,
     topology,
@@ -33,6 +34,7 @@ def new(table: RoutingTable) -> int:
     radius.account(table)  # before there is a transaction, which takes the flags along
     KSR.tm.t_newtran()
     KSR.tm.t_reply(100, "Trying")
+    replaces.invite(table)
     KSR.dialog.dlg_manage()
     topology.begins(table)
     KSR.pv.sets("$dlg_var(caller)", caller.name)

@@ -6,13 +6,15 @@ and restores them in both directions); all other headers in every message.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from functools import partial
 
 import KSR
 
 from appliance.sip_edge.ksr import outgoing, read, say
 from appliance.sip_edge.ksr.routing import RoutingTable, Trunk, host_of
-from appliance.sip_edge.ksr.rules import disclosure
+from appliance.sip_edge.ksr.rules import disclosure, replaces
 from appliance.sip_edge.ksr.rules.disclosure import Sides
 
 RENAMED = "$avp(renamed)"  # the request of this transaction has From and To written by `name_again`
@@ -46,10 +48,15 @@ def name_again(table: RoutingTable, sender: Trunk, receiver: Trunk, next_hop: st
     """From and To of a request within a dialog that this edge does not know: it began at another one, or was up when
     this one was killed. How they were at first is lost; what is known is the receiver's own address. (uac renames
     nobody within a dialog; tags say which dialog it is, RFC 3261 section 12.) Not where the route tells uac how they
-    were: without topoh, and where no call is."""
-    if not table.topology.addresses or KSR.pv.gete("$dlg_var(caller)") or disclosure.kept_by_uac(read.head()):
+    were: without topoh, and where no call is; there uac knows URIs, and display names are cleaned here."""
+    if not table.topology.addresses:
         return
     sides = _to(table, sender, receiver, next_hop)
+    kept = disclosure.kept_by_uac(read.head())
+    if kept or KSR.pv.gete("$dlg_var(caller)"):
+        if table.topology.mask is None and _clean_names(sides) and not kept:
+            KSR.pv.sets(RENAMED, "1")
+        return
     given = read.text("$hdr(From)"), read.text("$hdr(To)")
     told = _parties(sides, host_of(next_hop) or sides.facing, *given)
     if told != given:
@@ -60,6 +67,7 @@ def name_again(table: RoutingTable, sender: Trunk, receiver: Trunk, next_hop: st
 def request(table: RoutingTable, sender: Trunk, receiver: Trunk, next_hop: str) -> Callable[[str], str]:
     """A request that goes on: in the request route, or for one branch of it. How a header that is added is cleaned."""
     if not table.topology.addresses:
+        _refer_to(table)
         return str
     sides = _to(table, sender, receiver, next_hop)
     _message(table, sides)
@@ -95,6 +103,16 @@ def _parties(sides: Sides, there: str, sender: str, receiver: str) -> tuple[str,
     return sides.clean(sender), disclosure.at(receiver, there) if sides.hides(disclosure.host(receiver)) else receiver
 
 
+def _clean_names(sides: Sides) -> bool:
+    """Display names of From and To; whether there was anything to clean. The octets of URIs are uac's to write: two
+    changes of one place would meet."""
+    found = [(header, address) for header, name in (("From", "$fn"), ("To", "$tn"))
+             for address in disclosure.hidden(str(KSR.pv.gete(name)), sides)]  # fmt: skip
+    for header, address in found:
+        KSR.textops.subst_hf(header, f"/{re.escape(address)}([^<]*<)/{sides.facing}\\1/", "a")
+    return bool(found)
+
+
 def _write_parties(sender: str, receiver: str) -> None:
     for header, value in (("From", sender), ("To", receiver)):
         KSR.hdr.remove(header)
@@ -102,7 +120,7 @@ def _write_parties(sender: str, receiver: str) -> None:
 
 
 def _message(table: RoutingTable, sides: Sides) -> None:
-    for header, values in disclosure.changes(read.head(), sides, lambda key, value: _ours(table, key, value)):
+    for header, values in disclosure.changes(read.head(), sides, partial(_ours, table), table.topology.masks):
         KSR.hdr.remove(header)
         for value in values:
             KSR.hdr.append(f"{header}: {value}\r\n")
@@ -113,6 +131,15 @@ def _message(table: RoutingTable, sides: Sides) -> None:
     cleaned = disclosure.body(kind, text, sides)
     if cleaned != text:
         KSR.textops.set_body(cleaned, kind)
+
+
+def _refer_to(table: RoutingTable) -> None:
+    """Where addresses are nobody's secret: a dialog that it names is masked all the same."""
+    masks, value = table.topology.masks, read.text("$hdr(Refer-To)")
+    told = replaces.in_refer_to(value, masks, str) if masks else value
+    if told != value:
+        KSR.hdr.remove("Refer-To")
+        KSR.hdr.append(f"Refer-To: {told}\r\n")
 
 
 def _one_contact() -> None:

@@ -113,9 +113,13 @@ class RoutingTable:
         return next((trunk for trunk in self.trunks if trunk.name == name), None)
 
     def by_next_hop(self, uri: str) -> Trunk | None:
-        """The trunk that a request to `uri` goes to: by address; None for a name or an unknown address."""
+        """The trunk that a request to `uri` goes to: by address; of a name, the trunk whose own URI has that name, best
+        with this port and transport too."""
         host = host_of(uri)
-        return self.by_source(host) if host else None
+        named = [trunk for trunk in self.trunks if trunk.uri and host and same_name(host_of(trunk.uri), host)]
+        return self.by_source(host) or max(
+            named, key=lambda trunk: (_where(trunk.uri) == _where(uri), -self.trunks.index(trunk)), default=None
+        )
 
     def _networks(self, address: str) -> list[tuple[Network, int]]:
         try:
@@ -142,12 +146,21 @@ def port_of(uri: str) -> str:
     return (found[2] or "") if found else ""
 
 
+def same_name(one: str, other: str) -> bool:
+    """Of hosts (RFC 4343)."""
+    return one.lower().rstrip(".") == other.lower().rstrip(".")
+
+
 def transport_of(uri: str) -> str:
     """Transport a request to `uri` takes: tls for sips, else its transport parameter, else udp."""
     if uri.lower().startswith("sips:"):
         return "tls"
     found = re.search(r";\s*transport=([a-z]+)", uri, re.IGNORECASE)
     return found[1].lower() if found else "udp"
+
+
+def _where(uri: str) -> tuple[str, str]:
+    return transport_of(uri), port_of(uri)
 
 
 def dump(table: RoutingTable) -> str:

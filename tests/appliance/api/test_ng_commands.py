@@ -11,12 +11,15 @@ import pytest
 from appliance.api import ng_statistics
 from appliance.api.ng_commands import ABSENT, COMMANDS
 from appliance.api.ng_delayed import DelayedDeletes
+from appliance.api.ng_query import query
 from appliance.api.ng_rules import NgRules
 from appliance.api.ng_tally import INTERVAL_S, NgTally
 from appliance.calls.registry import Call, Treatment
+from appliance.calls.views import DtlsView
 from appliance.errors import UnknownCall
 from appliance.policy.options import MediaOptions
 from appliance.protocols.ng import reference
+from appliance.values import changed
 from tests.appliance.api.test_ng_server import Face
 from tests.appliance.calls.test_service import answer_to
 from tests.appliance.rig import OFFER
@@ -287,6 +290,27 @@ async def test_query_by_tag(face: Face) -> None:
     await up(face, "y")
     assert set((await face.ask("query", call_id="y", from_tag="b"))["tags"]) == {"a", "b"}
     assert (await face.ask("query", call_id="y", from_tag="z"))["tags"] == {}
+
+
+@pytest.mark.row("G20", "ICE-2")
+async def test_query_tells_keys_and_ice(face: Face) -> None:
+    """Peers 1.1: rtpengine's flag words of a leg: which agent we are, who keys it and in which role."""
+    offer = OFFER.decode() + "a=ice-ufrag:8hhY\r\na=ice-pwd:asd88fgpdd777uzjYhagZg\r\n"
+
+    async def flags(call: str, tag: str, text: str = offer, **words: Any) -> set[str]:
+        await face.ask("offer", call_id=call, from_tag="a", sdp=text, **words)
+        found = (await face.ask("query", call_id=call))["tags"][tag]["medias"][0]["flags"]
+        return {word for word in found if "ICE" in word or "DTLS" in word or word == "SDES"}
+
+    assert await flags("lite", "<untagged 1>") == {"ICE", "ICE-lite self"}
+    full = {"ICE": "force", "ICE-lite": "off"}
+    assert await flags("full", "<untagged 1>", OFFER.decode(), **full) == {"ICE", "ICE controlling"}
+    view = face.rig.calls.get("lite")
+    [stream] = view.streams
+    for keyed, words in ((None, {"SDES"}), (DtlsView(role="client"), {"DTLS-SRTP", "DTLS role active"})):
+        leg = changed(stream.b, secure=True, dtls=keyed)
+        body: Any = query(changed(view, streams=(changed(stream, b=leg),)))
+        assert set(body["tags"]["<untagged 1>"]["medias"][0]["flags"]) & {"SDES", *words} == words
 
 
 # ---------------------------------------------------------------- statistics

@@ -30,11 +30,11 @@ class Pool:
     """Certificates in order of asking: fresh ones are all different, named ones stay."""
 
     def __init__(self) -> None:
-        self.asked: list[str] = []
+        self.asked: list[str | None] = []
 
-    def __call__(self, name: str) -> LocalCertificate:
+    def __call__(self, name: str | None) -> LocalCertificate:
         self.asked.append(name)
-        text = name or f"fresh {len(self.asked)}"
+        text = f"fresh {len(self.asked)}" if name is None else name or "the gateway's"
         return LocalCertificate(text.encode(), b"the key of " + text.encode())
 
 

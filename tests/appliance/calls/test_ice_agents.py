@@ -44,7 +44,7 @@ class Rig(House):
         ledger = self.rig.calls.ledger
         self.ice_pairs = Pairs(ledger)
         self.agents = IceAgents(self.keying, self.ice_pairs, self.counts)
-        self.keying.on_stun = self.agents.stun
+        self.keying.on_stun, self.keying.on_expired = self.agents.stun, self.agents.expired
         self.rig.calls.trickling.agents = self.agents
         ledger.keying = Following(self.keying, self.agents, self.rig.calls.trickling)
         self.deaf = False
@@ -178,6 +178,18 @@ async def test_without_consent_nothing_is_sent(house: Rig, monkeypatch: pytest.M
     before = len(house.injected())
     await asyncio.sleep(0.3)
     assert len(house.injected()) == before, "never again with these credentials"
+
+
+@pytest.mark.row("ICE-7", "D12")
+@pytest.mark.parametrize("lite", [True, False])
+async def test_a_worker_tells_that_consent_has_ended(house: Rig, lite: bool) -> None:
+    """Of the pair that it selected itself; a full agent knows better, and tells by itself."""
+    await house.up_with(ice(lite=lite))
+    house.told()
+    house.plane.punt(*house.slot(), "ice", PEER, b"expired")
+    await asyncio.sleep(0.05)
+    lost = [event.reason for event in house.told() if event.kind is EventKind.CONSENT_LOST]
+    assert lost == [f"stream 0, leg b, rtp: no consent of {Address(*PEER)} for 30 s"] * lite
 
 
 @pytest.mark.row("ICE-5")

@@ -110,7 +110,7 @@ class House:
         self.now = 1000.0
         self.counts, self.associations = FakeCounts(), FakeAssociations()
         ledger = self.rig.calls.ledger
-        installer = Installer(ledger, self.counts, now=lambda: self.now, alert_s=0, **words)
+        installer = Installer(ledger, self.counts, now=lambda: self.now, **words)
         self.pairs: dict[tuple[int, int], Address] = {}
         self.keying = Keying(
             installer, Injector(self.rig.plane).inject, self.counts, now=lambda: self.now,

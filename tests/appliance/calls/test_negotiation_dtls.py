@@ -13,7 +13,7 @@ import pytest
 from appliance.calls.media import Address, DtlsMedia, Fingerprint, LegMedia
 from appliance.calls.negotiation import Negotiated, Negotiation
 from appliance.errors import CryptoRequired, NotAcceptable
-from appliance.policy.options import DtlsOptions, Ice, MediaOptions, SdesOptions
+from appliance.policy.options import DtlsOptions, Fresh, Ice, MediaOptions, SdesOptions
 from appliance.policy.secure_media import Mode, SecureMedia, resolve
 from tests.appliance.protocols.sdp import fixtures
 
@@ -475,17 +475,36 @@ def test_alternatives_with_dtls(inbound: str, sha1: bool, preferred: bool, winne
 # ---------------------------------------------------------------- certificates
 
 
+@pytest.mark.parametrize(
+    ("fresh", "proto", "ice", "names"),
+    [
+        ("webrtc", UDP_TLS[0], Ice.REMOVE, ["carrier"]),
+        ("webrtc", UDP_TLS[1], Ice.REMOVE, [None]),
+        ("webrtc", UDP_TLS[0], Ice.FORCE, [None]),
+        ("always", UDP_TLS[0], Ice.REMOVE, [None]),
+        ("never", UDP_TLS[1], Ice.FORCE, ["carrier"]),
+    ],
+)
+def test_who_is_shown_a_certificate_that_stays(fresh: Fresh, proto: str, ice: Ice, names: list[str | None]) -> None:
+    """DTLS-19: WebRTC legs get one of their own, others know us again; either is a trunk's to say."""
+    pool = Pool()
+    wishes = options(transport_protocol=proto, ice=ice, dtls=DtlsOptions(certificate="carrier", fresh=fresh))
+    gate(pool).offer(sdp(ALICE, media(8000, "RTP/AVP")), wishes)
+    assert pool.asked == names
+
+
 def test_one_certificate_for_a_leg() -> None:
     """DTLS-19: fresh for each call and leg, one for all streams of it, also those of later offers and after a restart
     of control."""
     pool = Pool()
     call = gate(pool)
     two = (media(8000, UDP_TLS[0], *keyed()), media(8002, UDP_TLS[0], *keyed(), kind="video"))
-    wishes = options(transport_protocol=UDP_TLS[0])
+    fresh = DtlsOptions(fresh="always")
+    wishes = options(transport_protocol=UDP_TLS[0], dtls=fresh, dtls_from=fresh)
     offered = call.offer(sdp(ALICE, *two), wishes)
     legs = [[wanted(leg).certificate for leg in (stream.a, stream.b)] for stream in offered.streams]
     assert legs[0] == legs[1] and legs[0][0] != legs[0][1]
-    assert pool.asked == ["", ""]
+    assert pool.asked == [None, None]
     call.answer(bob(offered.sdp))
     call = roundtrip(call)
     third = media(8004, UDP_TLS[0], *keyed(), kind="text")

@@ -109,7 +109,7 @@ def test_reoffer_with_a_clash() -> None:
     bobs = audio(
         BOB, "111 opus/48000/2", "110 telephone-event/48000", version=2,
         lines=("a=fmtp:111 useinbandfec=1", "a=rtcp-fb:111 transport-cc", "a=fmtp:110 0-16"),
-    )  # fmt: skip
+    ).replace(b"RTP/AVP", b"RTP/AVPF")  # fmt: skip
     offered = call.offer(bobs, options(transport_protocol="RTP/AVPF"), tag="bob")
     assert said(offered.sdp) == {"106": "opus/48000/2", "110": "telephone-event/48000"}
     section = read(offered.sdp).media[0]
@@ -147,9 +147,10 @@ def test_references_between_formats_follow() -> None:
     call.answer(answering(call.offer(audio(ALICE, *video), PLAIN).sdp))
     bobs = audio(
         BOB, "97 VP8/90000", "98 rtx/90000", "111 G7221/16000", "112 red/16000", version=2,
-        lines=("a=fmtp:98 apt=97;rtx-time=3000", "a=fmtp:112 111/111", "a=fmtp:111 bitrate=32000"),
-    )  # fmt: skip
-    offered = call.offer(bobs, PLAIN, tag="bob")
+        lines=("a=fmtp:98 apt=97;rtx-time=3000", "a=fmtp:112 111/111", "a=fmtp:111 bitrate=32000",
+               "a=imageattr:97 send * recv *", "a=rid:hi send pt=97,98;max-width=640"),
+    ).replace(b"RTP/AVP", b"RTP/AVPF")  # fmt: skip
+    offered = call.offer(bobs, options(transport_protocol="RTP/AVPF"), tag="bob")
     numbers = {codec: number for number, codec in said(offered.sdp).items()}
     assert numbers["VP8/90000"] == "96"
     assert numbers["G7221/16000"] not in {"96", "97", "98", "111", "112"}
@@ -158,6 +159,7 @@ def test_references_between_formats_follow() -> None:
         f"112 {numbers['G7221/16000']}/{numbers['G7221/16000']}",
         f"{numbers['G7221/16000']} bitrate=32000",
     ])  # fmt: skip
+    assert read(offered.sdp).media[0].attributes("imageattr") == ["96 send * recv *"]
 
 
 @pytest.mark.parametrize("spelling", ["G729a/8000", "g729/8000", "G729/8000/1"])

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from appliance.calls.media import Address, ContextSpec, Latching, StreamMedia
-from appliance.calls.views import AnswerRequest, OfferRequest
+from appliance.calls.media import Address, ContextSpec, IceCredentials, IceMedia, Latching, LegMedia, StreamMedia
+from appliance.calls.views import AnswerRequest, IceState, OfferRequest
 from appliance.diagnosis.causes import Cause, Confidence
 from appliance.policy.options import MediaOptions
 from kernels.control.layout import WorkerState
@@ -33,6 +33,7 @@ from tests.appliance.diagnosis.rig import (
     voice,
 )
 from tests.appliance.rig import OFFER
+from tests.kernels import checks
 from tests.kernels.rig import rtcp, rtp
 
 STRANGER = Address("203.0.113.66", 6666)
@@ -430,6 +431,80 @@ async def test_srtp_on_the_plain_leg(scene: Scene) -> None:
     scene.speech("b", session=phone(context()), source=Address("127.0.0.1", 50000))
     found = assert_first(scene, Cause.SRTP_ON_PLAIN_LEG, Confidence.POSSIBLE)
     assert dict(found.evidence)["octets-over"] == "10" and found.leg == "b"
+
+
+# ---------------------------------------------------------------- ICE
+
+LOCAL, REMOTE = IceCredentials(checks.OURS, checks.OUR_PASSWORD), IceCredentials(checks.THEIRS, checks.THEIR_PASSWORD)
+
+
+async def browser(scene: Scene, **keywords: Any) -> None:
+    """Bob has ICE, and his SDP no address: port 9, 0.0.0.0."""
+    ice = IceMedia(LOCAL, REMOTE, **keywords)
+    await scene.session(plain(ALICE), LegMedia("default", None, None, True, ice=ice))
+    scene.speech("a")
+
+
+@pytest.mark.row("G20", "ICE-3")
+@pytest.mark.parametrize(("words", "what"), [({"password": "p" * 22}, "password"), ({"user": "x:y"}, "user fragment")])
+async def test_ice_credentials(scene: Scene, words: dict[str, Any], what: str) -> None:
+    await browser(scene)
+    scene.send("b", *[checks.check(**words)] * 3)
+    found = assert_first(scene, Cause.ICE_CREDENTIALS)
+    assert found.sentence == f"3 checks of leg b have a wrong ICE {what}"
+    ice = scene.calls.get("call").streams[0].b.ice
+    assert ice is not None and (ice.state, ice.checks_refused) == (IceState.REFUSED, 3)
+    assert checks.OUR_PASSWORD not in repr(scene.why()) + repr(ice)
+
+
+@pytest.mark.row("ICE-4", "G19")
+async def test_ice_without_checks(scene: Scene) -> None:
+    """Blocked, or a candidate of ours that leads nowhere. Not: nowhere to send to, although nothing has."""
+    await browser(scene)
+    found = assert_first(scene, Cause.ICE_NO_CHECKS, Confidence.LIKELY)
+    port = scene.calls.get("call").streams[0].b.local.rtp
+    assert f"reaches our port 192.0.2.10:{port}" in found.sentence
+    assert Cause.NO_ADDRESS not in scene.causes()
+
+
+@pytest.mark.row("ICE-4", "G21")
+@pytest.mark.parametrize(
+    ("lines", "why"),
+    [
+        (("1 1 tcp 1 192.0.2.1 9 typ host tcptype active", "2 1 udp 1 a1b2.local 9 typ host"), "of its 2 candidates"),
+        ((), "its SDP names no candidate"),
+        (("1 1 udp 1 192.0.2.1 5000 typ host",), ""),
+    ],
+)
+async def test_ice_of_our_own_full_agent(scene: Scene, lines: tuple[str, ...], why: str) -> None:
+    """Which of the peer's candidates it can check at all is told."""
+    await browser(scene, lite=False, candidates=lines)
+    assert scene.first().sentence.endswith(why) if not why else why in scene.first().sentence
+    scene.send("b", checks.check())
+    assert "answers none of ours" in assert_first(scene, Cause.ICE_NO_PAIR, Confidence.LIKELY).sentence
+
+
+@pytest.mark.row("ICE-4")
+async def test_ice_without_a_nomination(scene: Scene) -> None:
+    """And media that comes before is no media from a wrong place."""
+    await browser(scene)
+    scene.send("b", checks.check(), *[rtp(n, voice(n)) for n in range(9)])
+    assert_first(scene, Cause.ICE_NO_PAIR, Confidence.LIKELY)
+    assert Cause.OTHER_SOURCE not in scene.causes()
+    scene.send("b", checks.check(nominate=True))
+    scene.speech("b")
+    assert scene.causes() == [Cause.FLOWS]
+
+
+@pytest.mark.row("ICE-7", "D12")
+async def test_ice_without_consent(scene: Scene) -> None:
+    await browser(scene)
+    scene.send("b", checks.check(nominate=True))
+    ices = scene.plane.local.mailbox.regions()["ices"]
+    for slot in scene.plane.local.mailbox.flows():
+        checks.make_older(scene.plane.local, ices + 512 * slot, 31)
+    found = assert_first(scene, Cause.ICE_CONSENT_LOST)
+    assert found.sentence.endswith("gives no consent any more, the last 31 s ago")
 
 
 # ---------------------------------------------------------------- secrets

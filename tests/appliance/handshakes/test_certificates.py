@@ -71,8 +71,10 @@ def test_a_trunk_keeps_its_own(tmp_path: Path) -> None:
     own = first.of("carrier")
     assert first.of("carrier") is own
     assert Certificates(CertificatePool(), folder).of("carrier") == own
-    assert first.of("other") != own != first.of("")
-    assert sorted(path.name for path in folder.iterdir()) == ["carrier.pem", "other.pem"]
+    assert first.of("other") != own != first.of(None)
+    assert first.of(None) != first.of(None)
+    assert first.of("") == Certificates(CertificatePool(), folder).of("") != own
+    assert sorted(path.name for path in folder.iterdir()) == ["_gateway.pem", "carrier.pem", "other.pem"]
     assert (folder / "carrier.pem").stat().st_mode & 0o777 == 0o600
     assert folder.stat().st_mode & 0o777 == 0o700
     context = contexts.context((), False)

@@ -88,6 +88,38 @@ async def test_a_batch_of_commands_wakes_its_worker_once() -> None:
     assert woken == [1]
 
 
+async def test_commands_do_not_overtake_what_waits_for_room() -> None:
+    """The ring of datagrams is full, that of commands is not. Other workers are not held up by it."""
+    plane, commands = Plane(2), FakePlane()
+    injector, dispatcher = Injector(plane), Dispatcher(commands)
+    dispatcher.held = injector.waits
+    for name in names(range(3)):
+        injector.inject(0, 7, name, TO)
+    dispatcher.send(0, [RemoveFlow(7)])
+    dispatcher.send(1, [RemoveFlow(8)])
+    dispatcher.pump()
+    assert commands.workers[0].log == [] and commands.workers[1].log == [RemoveFlow(8)]
+    plane.room = 3
+    for _ in range(500):
+        if not commands.workers[0].log:
+            await asyncio.sleep(RETRY_S)
+    assert plane.sent == names(range(3)) and commands.workers[0].log == [RemoveFlow(7)]
+
+
+async def test_a_worker_that_is_stuck_holds_up_no_other() -> None:
+    class Stuck(Plane):
+        def inject(self, worker: int, flow: int, data: bytes, to: tuple[str, int], *, wake: bool = True) -> None:
+            if worker == 0:
+                raise RingFull("full")
+            super().inject(worker, flow, data, to, wake=wake)
+
+    plane = Stuck(10)
+    injector = Injector(plane)
+    injector.inject(0, 7, b"stuck", TO)
+    injector.inject(1, 7, b"goes", TO)
+    assert plane.sent == [b"goes"] and injector.waits(0) and not injector.waits(1)
+
+
 def test_without_a_loop_it_wakes_at_once() -> None:
     """A control process that adopts calls before it serves."""
     plane = Plane(10)

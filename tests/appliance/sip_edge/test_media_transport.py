@@ -42,14 +42,15 @@ def offered(caller: Trunk, callee: Trunk, next_hop: str = TLS) -> MediaOptions:
 @pytest.mark.parametrize(
     ("values", "dtls"),
     [
-        ({}, DtlsOptions()),
-        ({"dtls": "off"}, DtlsOptions(enabled=False)),
-        ({"dtls_role": "passive"}, DtlsOptions(role="passive")),
-        ({"dtls_sha1": True, "dtls_legacy": True}, DtlsOptions(sha1=True, legacy=True)),
-        ({"dtls_certificate": "trunk"}, DtlsOptions(certificate="one")),
-        ({"dtls_fingerprint": "peer"}, DtlsOptions(fingerprint="peer")),
-        ({"dtls_fingerprint": "sha-1"}, DtlsOptions(fingerprint="sha-1")),
-        ({"dtls": "offer"}, DtlsOptions(role="active")),
+        ({}, DtlsOptions(certificate="one")),
+        ({"dtls": "off"}, DtlsOptions(enabled=False, certificate="one")),
+        ({"dtls_role": "passive"}, DtlsOptions(role="passive", certificate="one")),
+        ({"dtls_sha1": True, "dtls_legacy": True}, DtlsOptions(sha1=True, legacy=True, certificate="one")),
+        ({"dtls_certificate": "trunk"}, DtlsOptions(certificate="one", fresh="never")),
+        ({"dtls_certificate": "call"}, DtlsOptions(fresh="always")),
+        ({"dtls_fingerprint": "peer"}, DtlsOptions(fingerprint="peer", certificate="one")),
+        ({"dtls_fingerprint": "sha-1"}, DtlsOptions(fingerprint="sha-1", certificate="one")),
+        ({"dtls": "offer"}, DtlsOptions(role="active", certificate="one")),
     ],
 )
 def test_dtls_of_the_side_whose_sdp_comes(settings: Settings, values: dict[str, Any], dtls: DtlsOptions) -> None:
@@ -73,7 +74,7 @@ def test_dtls_is_offered(settings: Settings, secure: str, next_hop: str) -> None
     )
     options = offered(Trunk("a"), mine, next_hop)
     assert options.transport_protocol == "UDP/TLS/RTP/SAVP"
-    assert options.dtls == DtlsOptions(role="passive", certificate="one")
+    assert options.dtls == DtlsOptions(role="passive", certificate="one", fresh="never")
     assert options.outbound is not None and options.outbound.suites == ("AEAD_AES_256_GCM",)
     forbidden = offered(Trunk("a"), trunk(settings, dtls="offer", rtp_secure_media="forbidden"))
     assert forbidden.transport_protocol == "RTP/AVP"
@@ -89,6 +90,7 @@ def test_dtls_is_offered(settings: Settings, secure: str, next_hop: str) -> None
         ({"rtcp_mux": "require"}, {"rtcp_mux": {"demux", "require"}}, {}),
         ({"rtcp_mux": "off"}, {}, {"rtcp_mux": {"demux", "reject"}}),
         ({"rtcp_xr": "remove"}, {"rtcp_xr": False}, {}),
+        ({"rtcp_feedback": "attribute"}, {"avp_feedback": True}, {"avp_feedback_from": True}),
     ],
 )
 def test_ice_and_rtcp_mux(
@@ -96,10 +98,10 @@ def test_ice_and_rtcp_mux(
 ) -> None:
     """G20, G23: words about our offer to it, words about its own; neither speaks about the other trunk."""
     mine, plain = trunk(settings, **values), trunk(settings)
-    names = ("ice", "ice_rejected", "rtcp_mux", "rtcp_xr")
-    usual = {"ice": Ice.REMOVE, "ice_rejected": False, "rtcp_mux": {"demux"}, "rtcp_xr": True}
+    usual = {"ice": Ice.REMOVE, "ice_rejected": False, "rtcp_mux": {"demux"}, "rtcp_xr": True,
+             "avp_feedback": False, "avp_feedback_from": False}  # fmt: skip
     for options, change in ((offered(plain, mine), towards), (offered(mine, plain), judged)):
-        assert {name: getattr(options, name) for name in names} == {**usual, **change}
+        assert {name: getattr(options, name) for name in usual} == {**usual, **change}
 
 
 @pytest.mark.parametrize("transport", ["udp", "wss"])

@@ -88,3 +88,23 @@ def test_trunks_by_the_socket_that_a_request_arrives_on(address: str, socket: st
 def test_trunks_by_realm() -> None:
     table = RoutingTable((ANY, RED, BLUE))
     assert [table.by_realm(realm) for realm in ("red.example", "Blue.Example", "other", "")] == [RED, BLUE, None, None]
+
+
+@pytest.mark.row("P11", "J01")
+@pytest.mark.parametrize(
+    ("uri", "name"),
+    [
+        ("sip:sbc.example.net", "udp"),
+        ("sip:100@SBC.example.net.;transport=tls", "tls"),
+        ("sip:100@sbc.example.net:5071;transport=tls", "udp"),  # another port: some trunk of that name, the first
+        ("sip:other.example.net", None),
+        ("sip:192.0.2.9;transport=tls", None),
+        ("tel:100", None),
+    ],
+)
+def test_trunks_by_the_name_that_a_request_goes_to(uri: str, name: str | None) -> None:
+    table = RoutingTable((
+        Trunk("none"), Trunk("udp", uri="sip:sbc.example.net"), Trunk("tls", uri="sip:sbc.example.net;transport=tls"),
+    ))  # fmt: skip
+    found = table.by_next_hop(uri)
+    assert (found.name if found else None) == name

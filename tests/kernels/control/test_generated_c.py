@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[3]
 PATHS = {
     "control/worker": {
         "worker_loop", "worker_wanted", "worker_turn", "burst", "take_over", "adopt_handoffs",
-        "housekeeping", "take_commands", "take_injections",
+        "housekeeping", "take_orders", "command_due", "take_command", "take_injection",
         "follow_homes", "send_injection", "publish", "tell_control", "worker_attach", "adopt_flows", "adopt_counters",
     },
     "control/execute": {
@@ -51,7 +51,8 @@ PATHS = {
         "must_wait", "enter_lobby", "leave_lobby", "unwrap",
     },
     "port/udp": {
-        "udp_receive", "udp_read", "quiet_doorbell", "udp_transmit", "udp_release", "udp_serve",
+        "udp_receive", "udp_read", "kept_begin", "udp.udp_reach", "quiet_doorbell", "udp_transmit", "udp_release",
+        "udp_serve",
         "udp_sockets.sockets_read", "udp_sockets.sockets_read_one", "udp_sockets.sockets_read_deep",
         "udp_sockets.sockets_control", "udp_sockets.sockets_overflowed", "udp_sockets.sockets_send",
         "udp_sockets.sockets_send_one", "udp_sockets.sockets_send_chain",

@@ -61,7 +61,7 @@ def test_there_and_back(team: LocalTeam) -> None:
     assert team.ports[1].collect() == [(1, rtp(1), BOB)]
     assert answered(team, 1, check())
     moved(team, 1, 0, 12, (4, 0))
-    assert answered(team, 0, check(nominate=True), RELAY)
+    assert answered(team, 0, check(nominate=True, priority=0x7E7F1EFF), RELAY)
     assert heard(team, 0, 2) == [RELAY]
     assert all(balanced(team.counters(worker), DROPS) for worker in (0, 1))
 

@@ -274,8 +274,10 @@ def test_media_moves_no_address() -> None:
 def test_a_later_nomination_moves_media() -> None:
     plane = IcePlane()
     plane.nominate()
+    plane.older(1.1)
     plane.nominate(RELAY)
     assert to_alice(plane) == [RELAY]
+    plane.older(1.1)
     plane.nominate(SIX)
     assert to_alice(plane, 2) == [SIX]
     plane.nominate(SIX)
@@ -358,15 +360,16 @@ def test_consent_ends_after_thirty_seconds() -> None:
 
 @pytest.mark.row("ICE-7", "D12")
 def test_only_the_selected_pair_gives_consent_for_itself() -> None:
-    """Another source's checks, and refused ones, do not keep a dead pair alive."""
+    """Of a peer that asks for consent: refused checks, media and indications do not keep a dead pair alive."""
     plane = IcePlane()
     plane.nominate()
-    assert plane.ask(check(), RELAY) is not None
+    plane.older(4)
+    assert plane.ask(check()) is not None
     plane.older(31)
-    plane.ask(check(), RELAY)
     plane.ask(check(password=THEIR_PASSWORD))
-    plane.send(0, sealed(1))
+    plane.send(0, sealed(1), message(INDICATION, [], None))
     assert to_alice(plane) == []
+    assert not plane.flow(0).ice.consent
 
 
 @pytest.mark.row("ICE-8")

@@ -273,11 +273,14 @@ def test_one_association_and_one_pair_for_all_streams() -> None:
     pli = alice.protect_rtcp(feedback(206, 1, 1, BOBS_FACE))
     assert isinstance(pli, bytes)
     assert plane.send(0, pli) == [(3, feedback(206, 1, 1, BOBS_FACE), BOB_VIDEO)]
+    plane.older(31)  # it has never asked for consent: media of its streams counts
+    assert len(plane.send(3, rtp(3, ssrc=BOBS_FACE), source=BOB_VIDEO)) == 1
+    assert plane.ask(check()) is not None
     plane.older(31)
-    assert plane.send(3, rtp(3, ssrc=BOBS_FACE), source=BOB_VIDEO) == []
+    assert plane.send(3, rtp(4, ssrc=BOBS_FACE), source=BOB_VIDEO) == []
     assert plane.flow(3).drops["consent"] == 1
     assert plane.ask(check()) is not None
-    assert len(plane.send(3, rtp(4, ssrc=BOBS_FACE), source=BOB_VIDEO)) == 1
+    assert len(plane.send(3, rtp(5, ssrc=BOBS_FACE), source=BOB_VIDEO)) == 1
     assert balanced(plane.counters(), DROPS)
 
 

@@ -11,6 +11,8 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from appliance.sip_edge.ksr.rules import replaces
+from appliance.sip_edge.ksr.rules.masking import Mask
 from appliance.sip_edge.ksr.rules.networks import Network, parsed
 
 _V4 = r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w]|\.\d)"
@@ -22,7 +24,7 @@ _TAKEN_CARE_OF = frozenset({
     "via", "v", "record-route", "route", "contact", "m", "call-id", "i", "from", "f", "to", "t", "cseq", "th",
     "max-forwards", "content-length", "l", "content-type", "c", "user-agent", "server", "p-asserted-identity",
     "remote-party-id", "p-preferred-identity", "proxy-authenticate", "www-authenticate", "authorization",
-    "date", "timestamp",
+    "date", "timestamp", "replaces",
 })  # fmt: skip
 SIPFRAG = "message/sipfrag"
 _KEPT_BY_UAC = re.compile(r"^Route[ \t]*:[^\r]*;vs[ft]=", re.IGNORECASE | re.MULTILINE)
@@ -61,8 +63,16 @@ class Sides:
         return found[1] + (f"[{self.facing}]" if ":" in self.facing else self.facing)
 
 
-def changes(head: str, sides: Sides, drop: Callable[[str, str], bool]) -> Iterator[tuple[str, list[str]]]:
-    """Headers to be written anew: name, and all its values in order. `drop`: whether a header goes no further."""
+def hidden(text: str, sides: Sides) -> list[str]:
+    """Addresses in it that are, each once."""
+    return [one for one in dict.fromkeys(_LITERAL.findall(text)) if sides.hides(one)]
+
+
+def changes(
+    head: str, sides: Sides, drop: Callable[[str, str], bool], masks: tuple[Mask, ...] = ()
+) -> Iterator[tuple[str, list[str]]]:
+    """Headers to be written anew: name, and all its values in order. `drop`: whether a header goes no further; `masks`:
+    keys of Call-IDs."""
     found: dict[str, tuple[str, list[str], list[str]]] = {}
     for line in re.sub(r"\r\n[ \t]+", " ", head).split("\r\n")[1:]:
         name, colon, value = line.partition(":")
@@ -71,7 +81,9 @@ def changes(head: str, sides: Sides, drop: Callable[[str, str], bool]) -> Iterat
             continue
         _, before, after = found.setdefault(key, (name.strip(), [], []))
         before.append(value.strip())
-        if not drop(key, value):
+        if key in ("refer-to", "r"):
+            after.append(replaces.in_refer_to(value.strip(), masks, sides.clean))
+        elif not drop(key, value):
             after.append(sides.clean(value.strip()) if _LITERAL.search(value) else value.strip())
     for name, before, after in found.values():
         if before != after:

@@ -21,3 +21,9 @@ class TopologyRules:
     ours: tuple[str, ...] = ()  # our SIP addresses
     stand_in: str = "127.0.0.8"  # where none of ours is known to face the next hop
     user_agent: bool = True
+    call_ids: bool = True  # are masked
+
+    @property
+    def masks(self) -> tuple[Mask, ...]:
+        """Keys that Call-IDs are under, that of now first; none: they pass as they are."""
+        return tuple(one for one in (self.mask, self.earlier) if one is not None) if self.mask and self.call_ids else ()
