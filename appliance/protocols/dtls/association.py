@@ -206,7 +206,7 @@ class Association:
             self._connection.DTLSv1_listen()
         except SSL.Error:  # it finds no cookie in it: as if it had not come
             self._free()
-            self._deadline = None
+            self._deadline, self._heard = None, []
         else:
             self._listened = True
         return self._listened
