@@ -108,21 +108,28 @@ def test_the_command_line_shows_it(gateway: House) -> None:
 
 
 @pytest.mark.row("DTLS-9")
-def test_rtcp_has_an_association_of_its_own(gateway: House) -> None:
+@pytest.mark.parametrize("setup", ["active", "passive"])
+@pytest.mark.parametrize("ice", [False, True], ids=["no ICE", "ICE"])
+def test_rtcp_has_an_association_of_its_own(gateway: House, setup: str, ice: bool) -> None:
     """Without mux: two handshakes, two sets of keys; RTCP under RTP's keys does not pass."""
-    phone = gateway.phone()
-    control = gateway.phone(port=phone.port + 1, identity=(phone.certificate, phone.key, phone.fingerprint))
+    phone = gateway.phone(setup)
+    identity = phone.certificate, phone.key, phone.fingerprint
+    control = gateway.phone(setup, port=phone.port + 1, identity=identity)
     plain = gateway.plain()
     plain_control = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     plain_control.bind(("127.0.0.1", plain.port + 1))
     plain_control.settimeout(2)
-    name, offered = gateway.offer(plain.sdp(), rtcp_mux=["reject"])
-    answered = gateway.answer(name, phone.sdp(mux=False))
+    name, offered = gateway.offer(plain.sdp(), rtcp_mux=["reject"], **({"ICE": "force"} if ice else {}))
+    answered = gateway.answer(name, phone.sdp(mux=False, more=ICE_LINES if ice else ""))
     to_phone, to_control = our_port(offered), their_port(offered)
-    phone.handshake(to_phone)
+    if ice:
+        check(phone.socket, offered)
+    phone.handshake(to_phone if setup == "active" else None)
     talk(plain, phone, media_port(answered), to_phone)
     phone.send(RTCP, to_control, rtcp=True)  # keyed for the other component
-    control.handshake(to_control)
+    if ice:
+        check(control.socket, offered, to_control)
+    control.handshake(to_control if setup == "active" else None)
     gateway.wait(lambda: gateway.get(name).streams[0].b.dtls.rtcp_state == "keyed")
     control.send(RTCP, to_control, rtcp=True)
     assert plain_control.recv(2048) == RTCP
