@@ -13,7 +13,7 @@ import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from tests.appliance.processes import media_port
+from tests.appliance.processes import media_port, rtp
 from tests.system.dtls_calls import AVP, House, house, our_port, talk
 from tests.system.dtls_peers import program
 from tests.system.dtls_phone import DtlsPhone
@@ -96,6 +96,31 @@ def test_jitsi_where_sha_1_is_not_taken(gateway: House) -> None:
     name, offered = gateway.offer(jitsi(FORMS[0][0], phone), protocol=AVP)
     answered = gateway.answer(name, plain.answer(offered))
     assert "a=fingerprint" not in answered and "a=crypto:" in answered
+    gateway.end(name)
+
+
+# ---------------------------------------------------------------- under plain RTP
+
+
+@pytest.mark.row("D13")
+@pytest.mark.parametrize("word", [[], ["accept"]], ids=["not taken", "taken"])
+def test_a_fingerprint_under_plain_rtp(gateway: House, word: list[str]) -> None:
+    """RFC 8643: taken up where that is wanted, and then nothing passes in the clear; else it is plain RTP."""
+    phone, plain = gateway.phone("passive"), gateway.plain()
+    opportunistic = phone.sdp(setup="actpass").replace("UDP/TLS/RTP/SAVP", AVP)
+    name, offered = gateway.offer(opportunistic, protocol=AVP, OSRTP=word)
+    answered = gateway.answer(name, plain.sdp())
+    to_phone = our_port(answered)
+    assert f"m=audio {to_phone[1]} {AVP} 0" in answered and ("a=fingerprint" in answered) is bool(word)
+    if word:
+        plain.send(rtp(1), media_port(offered))
+        phone.handshake(None)
+        assert all(data[0] >> 6 != 2 for data, _ in phone.heard)
+        talk(plain, phone, media_port(offered), to_phone)
+    else:
+        plain.send(rtp(1), media_port(offered))
+        phone.socket.settimeout(2)
+        assert phone.socket.recv(2048) == rtp(1)
     gateway.end(name)
 
 
