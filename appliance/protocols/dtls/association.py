@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterable
+from functools import partial
 
 from OpenSSL import SSL
 
@@ -248,8 +249,8 @@ class Association:
             self._answered = self._gate.newest
             if self._other is None and not self._legacy:
                 self._doubt_from_now_on(flight)
-            seal = finished.sealing(connection, flight) if self._client else None
-            return Outputs(self._flight.send(flight, now, repeat=True, seal=seal))
+            sealing = partial(finished.sealing, connection, flight) if self._client else None
+            return Outputs(self._flight.send(flight, now, repeat=True, sealing=sealing))
         except SSL.Error as error:
             return self._fail(self._refused or failures.from_openssl(error), now)
         return self._complete(connection, now)

@@ -17,6 +17,9 @@ from appliance.protocols.dtls.finished import FIRST_NUMBER
 # whole handshake has thirty. At 30 % loss both ways one flight in 3,000 is not answered within them. A little after 1,
 # 3, 7 and 15 s, when OpenSSL's timer has run out.
 REPEATS_S = (0.1, 0.2, 0.4, 1.05, 3.15, 7.25, 11.0, 15.4, 19.0, 23.0, 27.0)
+Seal = Callable[[int], bytes]
+"""Record number -> the encrypted record of a flight under that."""
+
 SPACING_S = 0.05  # between answers to repetitions of the peer
 MOST_ANSWERS = 16
 
@@ -32,26 +35,28 @@ class Flight:
         self._waits: Sequence[float] = ()
         self._waited = 0  # of them
         self._answers = 0
-        self._seal: Callable[[int], bytes] | None = None
+        self._sealing: Callable[[], Seal | None] | None = None
+        self._seal: Seal | None = None
         self._sealed = FIRST_NUMBER
 
     @property
     def sealed(self) -> bool:
         """It has an encrypted record, and we can seal it again."""
-        return self._seal is not None
+        return self._sealer() is not None
 
     def send(
-        self, datagrams: tuple[bytes, ...], now: float, *, repeat: bool, seal: Callable[[int], bytes] | None = None
-    ) -> tuple[bytes, ...]:
+        self, datagrams: tuple[bytes, ...], now: float, *, repeat: bool,
+        sealing: Callable[[], Seal | None] | None = None,
+    ) -> tuple[bytes, ...]:  # fmt: skip
         """A new flight, as it goes out. `repeat`: a reply is awaited; else it is only sent again when the peer asks.
-        `seal` makes its encrypted record under another number."""
-        self._datagrams, self._seal = datagrams, None
+        `sealing` is asked, when it is sent again first, who seals its encrypted record."""
+        self._datagrams, self._seal, self._sealing = datagrams, None, None
         self._first = now
         self._answers = MOST_ANSWERS
         self._waits, self._waited = REPEATS_S if repeat else (), 0
         self._mark(now)
         out = datagrams if self._next is None else self._numbered()
-        self._seal = seal
+        self._sealing = sealing
         return out
 
     def renew(self, datagrams: tuple[bytes, ...]) -> None:
@@ -92,8 +97,13 @@ class Flight:
                 number = max(self._next or 0, record.number)
                 self._next = number + 1
                 record = record.numbered(number)
-            elif self._seal is not None:
-                yield self._seal(self._sealed)
+            elif (seal := self._sealer()) is not None:
+                yield seal(self._sealed)
                 self._sealed += 1
                 continue
             yield record.data
+
+    def _sealer(self) -> Seal | None:
+        if self._sealing is not None:
+            self._seal, self._sealing = self._sealing(), None
+        return self._seal
