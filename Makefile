@@ -88,7 +88,7 @@ $(BUILD_STAMP): $(VENV_STAMP)
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/cython-lint kernels
+	$(BIN)/cython-lint kernels appliance
 
 # Side by side with rtpengine, figures into bench-results/; needs a quiet machine. ARGS=--quick only proves that it runs.
 bench: packages-test setup

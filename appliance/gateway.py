@@ -11,17 +11,19 @@ import argparse
 import asyncio
 import contextlib
 import gc
+import logging
 import os
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 
 import sdnotify
 import structlog
 
+from appliance import reloading
 from appliance.api.ng_http import tls_context
 from appliance.api.ng_rules import NgRules
 from appliance.api.ng_server import NgServer
@@ -32,7 +34,7 @@ from appliance.calls.key_watch import KeyWatch
 from appliance.calls.service import CallService, Facts
 from appliance.calls.snapshots import Snapshots
 from appliance.config.faults import ConfigError
-from appliance.config.load import examine
+from appliance.config.load import examine, load
 from appliance.config.schema import Settings
 from appliance.handshakes.certificates import CertificatePool, Certificates
 from appliance.keying_parts import KeyingParts
@@ -74,8 +76,11 @@ class HolderGone(Exception):
 class Gateway:
     """All parts, in the order in which they depend on each other."""
 
-    def __init__(self, settings: Settings, plane: MediaPlane) -> None:
-        self.settings, self.plane = settings, plane
+    def __init__(self, settings: Settings, plane: MediaPlane, read: Callable[[], Settings] = Settings) -> None:
+        """`read`: the settings as they are written now, for a reload. ConfigError."""
+        self.settings, self.plane, self._read = settings, plane, read
+        self._advertised: dict[str, str] = {}
+        self._advertise()
         run = settings.paths.run
         turn = Turn()
         vault = Vault(load_key(run / "calls.key"))
@@ -91,7 +96,7 @@ class Gateway:
             self.reconciler,
             self.store,
             self.snapshots,
-            _facts(settings, plane),
+            _facts(settings, plane, self._advertised),
             drained=DrainedWorkers(run / "drained.json"),
             rebalance=lambda: self.settings.media.rebalance,
             key_log=self.key_log.write if self.key_log else None,
@@ -256,8 +261,25 @@ class Gateway:
             log.warning("next hops found no place; kernel sockets send there", count=homeless)
 
     def reload(self) -> None:
-        """SIGHUP: the seam for taking over changed settings; until the reload plan is there it says so."""
-        log.warning("reload is not supported yet: restart the control process, calls go on")
+        """SIGHUP: take over what can change while we run; the rest is told by name."""
+        try:
+            plan = reloading.plan(self.settings, self._read())
+        except ConfigError as error:
+            log.error("settings not reloaded", why=str(error))
+            return
+        self.settings = self.keying.settings = plan.settings
+        logs.set_level(plan.settings.log.level)
+        self.ng.allow(plan.settings.ng.allow)
+        self._advertise()
+        if self.edge:
+            self.edge.reloaded(plan.settings)
+        told = {name: keys for name in ("at_once", "next_call", "restart", "sip_edge") if (keys := getattr(plan, name))}
+        log.log(logging.WARNING if plan.restart else logging.INFO, "settings reloaded", **told)
+
+    def _advertise(self) -> None:
+        """What the next SDP says of each interface."""
+        self._advertised.clear()
+        self._advertised.update({one.name: str(one.advertised) for one in self.settings.interfaces if one.advertised})
 
     async def _report(self) -> None:
         """Tell systemd and health clients how we are; the watchdog is fed only while every worker's heart beats."""
@@ -307,10 +329,10 @@ async def attach(socket_path: Path) -> MediaPlane:
             await asyncio.sleep(ATTACH_RETRY_S)
 
 
-async def run(settings: Settings) -> None:
+async def run(settings: Settings, read: Callable[[], Settings]) -> None:
     settings.paths.run.mkdir(parents=True, exist_ok=True, mode=0o750)
     plane = await attach(settings.paths.media_socket)
-    await Gateway(settings, plane).run()
+    await Gateway(settings, plane, read).run()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -327,7 +349,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         logs.configure(settings.log.level, settings.log.format)
         for fault in loaded.warnings:
             log.warning("configuration", place=str(fault.place), setting=fault.key, why=fault.message, hint=fault.hint)
-        asyncio.run(run(settings))
+        asyncio.run(run(settings, lambda: load(chosen.config)))
     except (ConfigError, UnsafeKeyFile) as error:
         print(error, file=sys.stderr)
         return EXIT_CONFIGURATION
@@ -337,7 +359,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _facts(settings: Settings, plane: MediaPlane) -> Facts:
+def _facts(settings: Settings, plane: MediaPlane, advertised: Mapping[str, str]) -> Facts:
     try:
         version = metadata.version("srtpgw")
     except metadata.PackageNotFoundError:
@@ -347,7 +369,7 @@ def _facts(settings: Settings, plane: MediaPlane) -> Facts:
         cipher=plane.info.cipher,
         port=lambda: (plane.info.port_kind, plane.info.why),
         default_interface=settings.interfaces[0].name,
-        advertised={entry.name: str(entry.advertised) for entry in settings.interfaces if entry.advertised},
+        advertised=advertised,
         most_calls=settings.media.calls,
     )
 

@@ -7,6 +7,7 @@ import os
 from appliance.calls.following import Following
 from appliance.calls.ice_agents import IceAgents
 from appliance.calls.ice_pairs import Pairs
+from appliance.calls.keyframes import Keyframes
 from appliance.calls.keying import Keying
 from appliance.calls.keying_install import Installer
 from appliance.calls.media import Address
@@ -35,26 +36,26 @@ class KeyingParts:
         counts: KeyingMetrics,
     ) -> None:
         self.settings, self.plane, self.pool = settings, plane, pool
-        media, dtls = settings.media, settings.dtls
         installer = Installer(
             calls.ledger,
             counts,
             keyed=calls.new_keys,
-            window=lambda: media.replay_window,
-            ssrc_limit=lambda: media.ssrc_limit,
-            end_failed=lambda: dtls.end_failed,
+            window=lambda: self.settings.media.replay_window,
+            ssrc_limit=lambda: self.settings.media.ssrc_limit,
+            end_failed=lambda: self.settings.dtls.end_failed,
         )
         injector = Injector(plane)
+        calls.keyframes = Keyframes(calls.ledger, plane, injector.inject)
         self.keying = Keying(
             installer,
             injector.inject,
             counts,
-            timeout_s=lambda: dtls.timeout_s,
+            timeout_s=lambda: self.settings.dtls.timeout_s,
             pair_of=self._pair_of,
         )
         self.pairs = Pairs(calls.ledger)
         agents = IceAgents(self.keying, self.pairs, counts)
-        self.handshakes = Handshakes(self._processes(), self.keying.datagram, self.keying.event, dtls.mtu)
+        self.handshakes = Handshakes(self._processes(), self.keying.datagram, self.keying.event, settings.dtls.mtu)
         self.keying.on_stun, self.keying.on_expired = agents.stun, agents.expired
         self.keying.associations = self.handshakes
         calls.trickling.agents = agents

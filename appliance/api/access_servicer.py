@@ -27,9 +27,10 @@ NOTE = "counts from the next start of the SIP edge on"
 class AccessServicer:
     """Has every method of the service: registering it fails otherwise."""
 
-    def __init__(self, edge: Edge, settings: Settings) -> None:
+    def __init__(self, edge: Edge, settings: Callable[[], Settings]) -> None:
+        """`settings`: as they are now."""
         self._settings = settings
-        self._access, self._files = Access(edge, settings), PermissionFiles(edge, settings)
+        self._access, self._files = Access(edge, settings()), PermissionFiles(edge, settings())
 
     async def ListAddresses(
         self, request: access_pb2.ListAddressesRequest, context: Any
@@ -125,7 +126,7 @@ class AccessServicer:
 
     async def Test(self, request: access_pb2.TestAccessRequest, context: Any) -> access_pb2.TestAccessResponse:
         try:
-            known = await acl_knowledge.gather(self._access, self._settings)
+            known = await acl_knowledge.gather(self._access, self._settings())
             outcome = acl_trial.ask(known, _question(request))
         except (OSError, ValueError) as error:
             raise InvalidRequest(str(error)) from None

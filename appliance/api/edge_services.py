@@ -39,7 +39,7 @@ SERVICES = (
 
 def add_to(server: Any, parts: EdgeParts) -> None:
     edge_pb2_grpc.add_EdgeServiceServicer_to_server(EdgeServicer(parts.edge), server)
-    access_pb2_grpc.add_AccessServiceServicer_to_server(AccessServicer(parts.edge, parts.settings), server)
+    access_pb2_grpc.add_AccessServiceServicer_to_server(AccessServicer(parts.edge, lambda: parts.settings), server)
     destinations_pb2_grpc.add_DestinationServiceServicer_to_server(DestinationServicer(parts.destinations), server)
     certificates_pb2_grpc.add_CertificateServiceServicer_to_server(CertificateServicer(parts.certificates), server)
     users = SubscriberServicer(parts.subscribers, parts.phones)

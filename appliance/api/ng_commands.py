@@ -31,6 +31,7 @@ from appliance.protocols.ng.codec import (
 from appliance.protocols.ng.flags import Asked
 from appliance.protocols.ng.value import Value, text
 from appliance.protocols.ng.wishes import number
+from appliance.protocols.rtcp import pictures
 from appliance.values import changed
 
 LIST_LIMIT = 32  # rtpengine's default
@@ -56,6 +57,8 @@ class NgCommands:
         call_id, from_tag = required(message, "call-id", NO_CALL_ID), required(message, "from-tag", NO_FROM_TAG)
         if "fragment" in options.flags:
             return await self._candidates(call_id, from_tag, sdp)
+        if "media-control" in options.flags:
+            return await self._media_control(call_id, from_tag, sdp)
         if self._passes_untouched(sdp, options):
             return ok(sdp=text(sdp))
         self.delayed.cancel(call_id)
@@ -81,6 +84,8 @@ class NgCommands:
         to_tag = required(message, "to-tag", NO_TO_TAG)
         if "fragment" in asked.options.flags:
             return await self._candidates(call_id, to_tag, sdp)
+        if "media-control" in asked.options.flags:
+            return await self._media_control(call_id, to_tag, sdp)
         if self._passes_untouched(sdp, asked.options):
             return ok(sdp=text(sdp))
         try:
@@ -102,6 +107,15 @@ class NgCommands:
         """As in rtpengine: taken, and nothing comes back."""
         try:
             await self.calls.add_candidates(call_id, tag, fragment)
+        except UnknownCall:
+            raise UnknownCall(UNKNOWN_CALL) from None
+        return ok()
+
+    async def _media_control(self, call_id: str, tag: str, body: bytes) -> Body:
+        if not pictures.asks_for_picture(body):
+            raise InvalidRequest("no picture_fast_update in this body", "sdp")
+        try:
+            await self.calls.ask_for_pictures(call_id, tag)
         except UnknownCall:
             raise UnknownCall(UNKNOWN_CALL) from None
         return ok()

@@ -40,7 +40,7 @@ def _media(stream: StreamView, leg: LegView, created: int) -> replies.MediaReply
     rtp = replies.StreamReply(
         ours.address,
         ours.rtp,
-        _pair(leg.learnt_rtp or leg.remote_rtp),
+        _pair((leg.ice and leg.ice.pair_rtp) or leg.learnt_rtp or leg.remote_rtp),
         _pair(leg.remote_rtp),
         suite,
         last,
@@ -52,7 +52,7 @@ def _media(stream: StreamView, leg: LegView, created: int) -> replies.MediaReply
     rtcp = replies.StreamReply(
         ours.address,
         ours.rtcp,
-        _pair(leg.learnt_rtcp or leg.remote_rtcp),
+        _pair((leg.ice and leg.ice.pair_rtcp) or leg.learnt_rtcp or leg.remote_rtcp),
         _pair(leg.remote_rtcp),
         suite,
         last,

@@ -12,7 +12,7 @@ from typing import cast
 
 from appliance.api.ng_commands import NgCommands
 from appliance.api.ng_http import NgHttp
-from appliance.api.ng_requests import Network, NgRequests
+from appliance.api.ng_requests import AllowList, Network, NgRequests
 from appliance.api.ng_rules import NgRules
 from appliance.api.ng_tcp import NgConnection
 from appliance.calls.service import CallService
@@ -66,6 +66,10 @@ class NgServer:
         self._tcp: list[asyncio.Server] = []
         self._connections: set[NgConnection] = set()
         self._http = NgHttp(self._requests, most=connections, idle_s=idle_s)
+
+    def allow(self, networks: Iterable[str | Network]) -> None:
+        """Source networks that are answered from now on; TCP and HTTP connections that are open stay."""
+        self._requests.allow = AllowList(networks)
 
     async def listen(self, host: str, port: int) -> Source:
         """Open one UDP socket; the address it really has (port 0: any). OSError."""

@@ -1,5 +1,5 @@
-"""What is done from time to time: calls that nobody answers or that fall silent end, workers are measured and
-audited, keys watched."""
+"""What is done from time to time: calls that nobody answers, that fall silent or that a peer has left end; workers are
+measured and audited, keys watched."""
 
 from __future__ import annotations
 
@@ -90,8 +90,17 @@ class Housekeeping:
         if silent:
             self._ledger.publish(EventKind.SILENT, call, "silence")
             self._ledger.end(call, silent, "silence")
+        gone = [branch for branch in call.branches if silence_s and not call.ended and self._is_gone(branch, silence_s)]
+        if gone:
+            self._ledger.end(call, gone, "consent-lost")
         if self._keys and not call.ended:
             self._keys.look_at(call)
+
+    def _is_gone(self, branch: Branch, limit_s: float) -> bool:
+        """A peer that has shown no sign of life for so long, on hold or not: a closed page, a network that is away. The
+        other one may well go on talking."""
+        lost_ns = self._ledger.snapshots.consent_lost_ns(branch)
+        return branch.answered and lost_ns > 0 and self._now_ns() - lost_ns > limit_s * 1e9
 
     def _is_silent(self, call: Call, branch: Branch, limit_s: float) -> bool:
         """No packet on any flow for so long, though somebody may send (F25: a call on hold is not silent)."""

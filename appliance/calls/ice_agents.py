@@ -13,7 +13,7 @@ import heapq
 import os
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count
 from typing import Protocol
 
@@ -43,9 +43,10 @@ class Keying(Protocol):
 
 
 class Counts(Protocol):
-    """Who counts datagrams that changed nothing."""
+    """Who counts datagrams that changed nothing, and components that have no way any more."""
 
     def ignored(self, what: str) -> None: ...
+    def lost(self, why: str) -> None: ...
 
 
 @dataclass(slots=True, eq=False)
@@ -55,7 +56,8 @@ class _Leg:
     call: Call
     agent: Agent
     bases: dict[str, Base]  # by component
-    transports: dict[str, Transport] = field(default_factory=dict)
+    transports: dict[str, Transport]
+    role: bool  # that negotiation gave it; a conflict may have given it the other one
     told: tuple[IceCredentials, tuple[str, ...], bool] | None = None  # what the agent knows of the peer
     due: float = 0.0  # of its newest entry in the heap; 0: none
 
@@ -125,17 +127,20 @@ class IceAgents:
                 ice.local, list(bases.values()), controlling=ice.controlling, random=self._random, pacer=self._pacer,
                 answering=False,
             )  # fmt: skip
-            leg = _Leg(call, agent, bases)
+            leg = _Leg(call, agent, bases, transports, ice.controlling)
         elif leg.agent.local != ice.local or _restarted(leg, ice):
             leg.told = None
             leg.transports = transports
-            self._do(leg, leg.agent.restart(ice.local, controlling=ice.controlling, now=now))
+            role = leg.agent.controlling if leg.role == ice.controlling else ice.controlling
+            self._do(leg, leg.agent.restart(ice.local, controlling=role, now=now))
         leg.transports = transports
         said = None if ice.remote is None else (ice.remote, ice.candidates, ice.complete)
         if said is not None and said != leg.told:
             leg.told = said
             remote, lines, complete = said
-            leg.agent.take_role(ice.controlling)
+            if leg.role != ice.controlling:
+                leg.role = ice.controlling
+                leg.agent.take_role(ice.controlling)
             self._do(leg, leg.agent.set_remote(remote, lines, complete=complete, now=now))
         return leg
 
@@ -188,6 +193,7 @@ class IceAgents:
 
     def _lost(self, call: Call, transport: Transport, far: Address) -> None:
         log.warning("ICE consent lost", call_id=call.call_id, seat=str(transport.seat), far=str(far))
+        self._counts.lost("consent")
         self._pairs.tell(call, EventKind.CONSENT_LOST, f"{transport.seat}: no consent of {far} for 30 s")
 
     def _failed(self, leg: _Leg, failed: Failed) -> None:
@@ -195,6 +201,7 @@ class IceAgents:
         for component, transport in leg.transports.items():
             if COMPONENTS[component] in failed.components:
                 log.warning("ICE failed", call_id=leg.call.call_id, seat=str(transport.seat))
+                self._counts.lost("failed")
                 self._pairs.tell(leg.call, EventKind.ICE_FAILED, f"{transport.seat}: no pair of candidates is valid")
 
     # ---------------------------------------------------------------- time

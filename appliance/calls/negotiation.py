@@ -278,6 +278,8 @@ class Negotiation:
     def _until_answered(self, pending: Sequence[StreamLine], side: str) -> list[StreamLine]:
         """Agreed streams go on unchanged until the answer, also those that the re-offer ends: it may yet be refused.
         Only new keys of the offerer's are taken up at once beside the old ones (SDES-19)."""
+        if not self._state.agreed:
+            return sharing.one_hop(pending)
         lines = []
         for stream, line in enumerate(pending):
             agreed = self._state.agreed.live(stream)

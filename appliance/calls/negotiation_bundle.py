@@ -86,9 +86,12 @@ def answered(answer: Description, able: Callable[[int], bool]) -> list[Group]:
 def groups(sdp: Description, able: Callable[[int], bool]) -> list[tuple[int, ...]]:
     """The m-lines of each group, in the group's order. Each is in one group at most, a mid that two have is nobody's;
     lines that packets could not be told apart for are left out."""
+    named = _names(sdp)
+    if not named:
+        return []
     mids = [media.attribute("mid") or "" for media in sdp.media]
     found, seen = [], set[int]()
-    for names in _names(sdp):
+    for names in named:
         lines: list[int] = []
         for name in names:
             at = mids.index(name) if mids.count(name) == 1 and len(name.encode()) <= LONGEST_MID else -1

@@ -47,16 +47,18 @@ class IceLine:
 
 
 def read(sdp: Description, media: Media) -> Said | None:
-    """None where there is no ICE, or none that checks could be made with."""
-    ufrag, pwd = sdp.attribute(media, "ice-ufrag"), sdp.attribute(media, "ice-pwd")
-    if ufrag is None or pwd is None or not _UFRAG.match(ufrag) or not _PWD.match(pwd):
+    """None where there is no ICE, or none that checks could be made with; `ice-mismatch` in an answer: an ALG has put
+    another address into our offer, and the peer does without (RFC 8839 section 5.3). Read with tolerance: `ice-lite`
+    of an m-line, spaces, commas between options."""
+    ufrag, pwd = ((sdp.attribute(media, name) or "").strip() for name in ("ice-ufrag", "ice-pwd"))
+    if not _UFRAG.match(ufrag) or not _PWD.match(pwd) or media.has("ice-mismatch"):
         return None
     said = [*media.attributes("ice-options"), *sdp.session.attributes("ice-options")]
-    trickle = any("trickle" in options.split() for options in said)
+    trickle = any("trickle" in options.lower().replace(",", " ").split() for options in said)
     ended = media.has("end-of-candidates") or sdp.session.has("end-of-candidates")
     return Said(
         IceCredentials(ufrag, pwd),
-        sdp.session.has("ice-lite"),
+        sdp.session.has("ice-lite") or media.has("ice-lite"),
         trickle,
         tuple(media.attributes("candidate")[:MOST_CANDIDATES]),
         ended or not trickle,
@@ -74,7 +76,7 @@ def offered(said: Said, options: MediaOptions, old: IceLine | None, moved: bool,
     lite = options.ice_lite in ("backward", "both") or not (options.ice_lite == "off" or said.lite)
     session = IceMedia(
         _credentials(random), said.credentials, lite,
-        controlling=said.lite and not lite,  # the offerer is, unless it is lite (section 6.1.1)
+        controlling=_role(old, lite, said.lite, said.lite and not lite),  # the offerer is, unless it is lite
         earlier=(old.session.local,) if old is not None else (),
         candidates=said.candidates, complete=said.complete,
     )  # fmt: skip
@@ -98,9 +100,16 @@ def ours(options: MediaOptions, old: IceLine | None, moved: bool, random: Random
     lite = options.ice_lite != "off"
     earlier = (old.session.local,) if old is not None else ()
     remote = old.session.remote if old is not None else None
-    return IceLine(
-        IceMedia(_credentials(random), remote, lite, not lite, earlier, complete=False), trickle=options.trickle
-    )
+    controlling = _role(old, lite, old is not None and old.peer_lite, not lite)
+    session = IceMedia(_credentials(random), remote, lite, controlling, earlier, complete=False)
+    return IceLine(session, trickle=options.trickle)
+
+
+def _role(old: IceLine | None, lite: bool, peer_lite: bool, first: bool) -> bool:
+    """Who controls is settled by the first offer (`first`). A restart, whoever offers it, changes that only where one
+    of both becomes lite or full (RFC 8445 section 6.1.1)."""
+    kept = old is not None and (old.session.lite, old.peer_lite) == (lite, peer_lite)
+    return old.session.controlling if kept and old is not None else first
 
 
 def answered(line: IceLine, said: Said | None) -> IceLine | None:

@@ -56,11 +56,8 @@ def offered(
         source = formats.renumbered(source, moved)
         told = tuple((moved.get(number, number), codec) for number, codec in said)
     ids = our_ids = ()  # type: Ids
-    mid, mapped = "", False
-    for type, value, _ in source.lines:
-        if type == "a" and value.startswith(("mid:", "extmap:")):
-            mid, mapped = (mid or value[4:], mapped) if value[0] == "m" else (mid, True)
-    if mapped:
+    mid = source.attribute("mid") or ""
+    if source.has("extmap"):
         source, our_ids, ids = _extensions_offered(source, theirs.ids if theirs else (), barred)
     if mid_extension:
         ids += ((mid_extension, extensions.MID),)

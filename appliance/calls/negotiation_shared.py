@@ -49,6 +49,16 @@ def stays(before: LegLine, stream: int, port: Port | None) -> bool:
     return _port(before, stream) == (stream if port is None else port.carrier)
 
 
+def unshared(lines: Sequence[StreamLine]) -> bool:
+    """Nobody is at another's port, nor was offered one, nor keeps one for others: as in most calls, which have nothing
+    to do with all this."""
+    for line in lines:
+        a, b = line.a, line.b
+        if line.kept or not (a.carrier is b.carrier is None and a.apart is b.apart is None):
+            return False
+    return True
+
+
 def able(pending: Exchange, side: str, at: int) -> bool:
     """Whether m-line `at` of a leg was offered as one that may be in a group with others."""
     slots = pending.slots(side)
@@ -63,6 +73,9 @@ def answered(
 ) -> list[StreamLine]:
     """The streams after the answer of `side`, which took them in these m-lines; `groups`: m-lines of it. What was
     offered at a shared port stays there, whatever the answer's groups say."""
+    groups = list(groups)
+    if not groups and unshared(lines):
+        return list(lines)
     stream_of = {at: stream for stream, at in taken.items()}
     found = [streams for group in groups if (streams := [stream_of[at] for at in group if at in stream_of])]
     for streams in found:  # a port that was offered as shared is the group's, whoever is named first
@@ -141,6 +154,8 @@ def renewed(lines: Sequence[StreamLine], agreed: Exchange) -> list[StreamLine]:
     sockets under the same user fragment, and no DTLS yet, and says nothing. Where no handshake comes the keys of before
     stay. A peer that writes tls-id is taken by its word."""
     out = list(lines)
+    if not agreed:
+        return out
     for side in SIDES:
         before = {_port(line.leg(side), at): line.leg(side) for at, line in enumerate(agreed.lines) if line.live}
         for at, line in enumerate(lines):
@@ -163,6 +178,8 @@ def _retagged(old: LegLine, leg: LegLine) -> bool:
 
 def carried(lines: Sequence[StreamLine]) -> list[StreamLine]:
     """What ended keeps its ports as long as others need them."""
+    if unshared(lines):
+        return list(lines)
     needed = {line.leg(side).carrier for line in lines if line.live for side in SIDES}
     return [
         line if line.live or at in needed or line.kept is None else replace(line, kept=None)
@@ -187,6 +204,8 @@ def one_hop(lines: Sequence[StreamLine]) -> list[StreamLine]:
     """Streams of an offer beside agreed ones, which go on as they were: who carries them now is what counts, and
     carries one more."""
     out = list(lines)
+    if unshared(lines):
+        return out
     for at, line in enumerate(lines):
         for side in SIDES:
             carrier = line.leg(side).carrier
@@ -206,6 +225,8 @@ def one_hop(lines: Sequence[StreamLine]) -> list[StreamLine]:
 def media(lines: Sequence[StreamLine]) -> dict[int, StreamMedia]:
     """Of every live stream, and of those that carry others though they have ended."""
     out = {at: line.media(at) for at, line in enumerate(lines) if line.live}
+    if unshared(lines):
+        return out
     for side in SIDES:
         for carrier, at in {line.leg(side).carrier: at for at, line in enumerate(lines) if line.live}.items():
             if carrier is not None and carrier not in out:

@@ -17,6 +17,7 @@ import structlog
 
 from appliance.calls import diagnosing, keying_log, moving, statistics, switching
 from appliance.calls.draining import Draining
+from appliance.calls.keyframes import Keyframes
 from appliance.calls.ledger import Ledger, Records
 from appliance.calls.media import LocalPorts, StreamMedia, StreamPlacement
 from appliance.calls.media_control import MediaControl
@@ -41,7 +42,7 @@ from appliance.calls.views import (
 from appliance.calls.wished import as_wished
 from appliance.diagnosis.causes import Finding
 from appliance.diagnosis.diagnose import diagnose
-from appliance.errors import CallExists, GatewayError, NoCapacity, UnknownCall
+from appliance.errors import CallExists, GatewayError, NoCapacity, NotAcceptable, UnknownCall
 from appliance.placement.reconciler import Placement, Reconciler
 from appliance.protocols.ice import trickle
 from appliance.state.drained import DrainedWorkers
@@ -93,6 +94,7 @@ class CallService:
         self.control = MediaControl(self.ledger, facts, self._operation)
         self.drains = Draining(self.ledger, drained or DrainedWorkers(), rebalance)
         self.trickling = Trickling()
+        self.keyframes: Keyframes | None = None  # set once there is a way to the media plane
         self._sessions = Sessions(self.ledger, facts.default_interface, self._carry_out)
 
     # ---------------------------------------------------------------- SDP
@@ -121,6 +123,13 @@ class CallService:
                 return await self._answer(call, branch, branch.negotiation, request)
             finally:
                 self.ledger.unlock(call)
+
+    async def ask_for_pictures(self, call_id: str, tag: str) -> int:
+        """The party with this tag wants a whole picture; how many senders were asked. UnknownCall, NotAcceptable."""
+        with self._operation("ask_for_pictures"):
+            if self.keyframes is None:
+                raise NotAcceptable("there is no media plane to ask by")
+            return await self.keyframes.ask(call_id, tag)
 
     async def add_candidates(self, call_id: str, tag: str, fragment: bytes) -> bool:
         """ICE candidates that the party with this tag has found since its SDP: application/trickle-ice-sdpfrag (RFC

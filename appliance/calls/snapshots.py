@@ -85,6 +85,17 @@ class Snapshots:
         readings = (self._flow(worker, slot) for slot, flow in branch.placement.installed.flows.items() if not flow.tap)
         return max((reading.last_packet_ns for reading in readings if reading), default=0)
 
+    def consent_lost_ns(self, branch: Branch) -> int:
+        """CLOCK_MONOTONIC when a peer last consented that does so no longer (RFC 7675), of several the first one; 0:
+        all consent, or never did."""
+        if branch.placement is None:
+            return 0
+        worker = branch.placement.worker
+        agents = (reading.ice for slot, flow in branch.placement.installed.flows.items()
+                  if not flow.tap and (reading := self._flow(worker, slot)) is not None)  # fmt: skip
+        lost = (agent.consent_ns for agent in agents if agent is not None and not agent.consent)
+        return min(filter(None, lost), default=0)
+
     def worker(self, index: int, calls: int) -> WorkerView:
         status, inventory = self._readings.worker(index), self._inventory[index]
         rates, limit = inventory.window.rates, self._inventory.rules().admit_below
@@ -201,15 +212,15 @@ class Snapshots:
     def _context(self, worker: int, spec: ContextSpec | None, slot: int | None, counters: bool) -> ContextView | None:
         if spec is None:
             return None
-        known = ContextView(suite=spec.suite, keys=len(spec.keys), mki_octets=len(spec.keys[0].mki) if spec.keys else 0)
+        mki_octets = len(spec.keys[0].mki) if spec.keys else 0
         status = self.crypto(worker, slot) if counters else None
         if status is None:
-            return known
+            return ContextView(suite=spec.suite, keys=len(spec.keys), mki_octets=mki_octets)
         newest = max(status.streams, key=lambda stream: stream.last_ns, default=None)
         return ContextView(
-            suite=known.suite,
+            suite=spec.suite,
             keys=status.keys,
-            mki_octets=known.mki_octets,
+            mki_octets=mki_octets,
             ssrcs=status.stream_count,
             roc=newest.roc if newest else 0,
             newest_index=(newest.rtp_newest or 0) if newest else 0,

@@ -33,7 +33,7 @@ from appliance.protocols.sdp.parse import parse
 from appliance.protocols.sdp.profiles import Profile
 
 FIRST_LINE = 1000  # streams from here on are copies; m-lines of a call stay below
-CODEC_ATTRIBUTES = ("rtpmap", "fmtp", "ptime", "maxptime")
+_TOLD = re.compile(r"^(?:m=\S+ (\d+) \S+ |a=(?=(?:rtpmap|fmtp|ptime|maxptime)(?::|\r?$)))([^\r\n]*)", re.MULTILINE)
 END = "\r\n"
 
 Codecs = tuple[tuple[int, str], ...]  # (port, formats and attributes, one a line) of each m-line
@@ -88,12 +88,11 @@ class Source:
 def codecs(sdp: bytes) -> Codecs:
     """Of an SDP that we wrote: by port, which tells m-lines apart whatever their order."""
     found: list[tuple[int, list[str]]] = []
-    for text in sdp.decode("utf-8", "surrogateescape").splitlines():
-        if text.startswith("m="):
-            _, port, _, formats = text.split(" ", 3)
-            found.append((int(port), [formats]))
-        elif found and text.startswith("a=") and text[2:].partition(":")[0] in CODEC_ATTRIBUTES:
-            found[-1][1].append(text[2:])
+    for port, told in _TOLD.findall(sdp.decode("utf-8", "surrogateescape")):
+        if port:
+            found.append((int(port), [told]))
+        elif found:
+            found[-1][1].append(told)
     return tuple((port, "\n".join(lines)) for port, lines in found if port)
 
 

@@ -14,12 +14,15 @@ from typing import Annotated
 import sdnotify
 import typer
 
+from appliance.config.load import load
 from appliance.config.schema import Settings
 from appliance.launch import screen
 from appliance.launch.child import environment
+from appliance.launch.edge_process import EdgeProcess
 from appliance.launch.missing import missing
 from appliance.launch.paths import load_usable
-from appliance.launch.programs import programs, sip_edge_possible
+from appliance.launch.programs import CONTROL, programs, sip_edge_possible
+from appliance.launch.reloads import Reloads
 from appliance.launch.supervisor import StartFailed, Supervisor
 from appliance.sip_edge.management.certificates import kept_fresh
 
@@ -54,9 +57,19 @@ async def _run(settings: Settings, files: list[Path], folder: Path | None, *, de
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     _say(screen.lacking(missing()))
-    children = programs(settings, files)
     sip = sip_edge_possible(settings)
+    edge = EdgeProcess(settings, settings.sip_run)
+    children = [*programs(settings, files), *([edge.program] if sip else [])]
     supervisor = Supervisor(children, lambda line: _say([line]), folder)
+
+    def reload() -> str:
+        """Control takes over what it can by itself, and logs it."""
+        with contextlib.suppress(ProcessLookupError, KeyError):
+            os.kill(supervisor.pids()[CONTROL], signal.SIGHUP)
+        return edge.reload(lambda: load(files)) if sip else "control was told to reload"
+
+    reloads = Reloads(reload, lambda line: _say([line]))
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloads.wanted)
 
     def ready() -> None:
         _say(screen.listening(settings, sip=sip))

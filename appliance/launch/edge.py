@@ -1,13 +1,13 @@
 """`python -m appliance.launch.edge --run DIRECTORY`: the SIP edge alone, under systemd.
 
 Kamailio 5.6 does not speak systemd's notify protocol; this says READY when the edge answers OPTIONS, and ends with it.
+SIGHUP: settings are read again; what the running Kamailio can take over counts at once.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import dataclasses
 import signal
 import sys
 from pathlib import Path
@@ -15,7 +15,8 @@ from pathlib import Path
 import sdnotify
 
 from appliance.config.load import load
-from appliance.launch.programs import edge_program
+from appliance.launch.edge_process import EdgeProcess
+from appliance.launch.reloads import Reloads
 from appliance.launch.supervisor import StartFailed, Supervisor
 from appliance.sip_edge.management.certificates import kept_fresh
 
@@ -25,9 +26,12 @@ async def serve(run: Path) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     settings = load()
-    program = dataclasses.replace(edge_program(settings, run), essential=True)
+    edge = EdgeProcess(settings, run, essential=True)
     async with kept_fresh(settings, run):
-        await Supervisor([program], print).run(stop, lambda: sdnotify.SystemdNotifier().notify("READY=1"))
+        supervisor = Supervisor([edge.program], print)
+        reloads = Reloads(lambda: edge.reload(load), print)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, reloads.wanted)
+        await supervisor.run(stop, lambda: sdnotify.SystemdNotifier().notify("READY=1"))
 
 
 def main() -> int:

@@ -19,11 +19,8 @@ HOLDER, CONTROL, EDGE = "media", "control", "sip"
 
 
 def programs(settings: Settings, config: Sequence[Path]) -> list[Program]:
-    """Media holder, control, SIP edge: in the order they need each other."""
-    found = [_holder(settings), _control(settings, config)]
-    if sip_edge_possible(settings):
-        found.append(edge_program(settings, settings.sip_run))
-    return found
+    """Media holder and control, in the order they need each other. The SIP edge (`EdgeProcess`) comes after them."""
+    return [_holder(settings), _control(settings, config)]
 
 
 def sip_edge_possible(settings: Settings) -> bool:
@@ -82,25 +79,8 @@ def _control(settings: Settings, config: Sequence[Path]) -> Program:
     return Program(CONTROL, lambda: words, lambda: probes.unix_socket(socket) and all(probe() for probe in answers))
 
 
-def edge_program(settings: Settings, run: Path) -> Program:
-    """Kamailio with what these settings make of it, in its own run directory."""
-
-    def prepare() -> list[str]:
-        edge = from_settings.edge_config(settings, run)
-        kamailio.prepare(edge)
-        kamailio.check(edge)
-        return kamailio.command(edge)
-
-    udp = [socket.at for socket in settings.sip.listen if socket.transport == "udp"]
-    return Program(EDGE, prepare, _sip_probe(udp[0]) if udp else lambda: True)
-
-
 def _ng_probe(address: HostPort) -> Callable[[], bool]:
     return lambda: probes.ng(reachable(address), address.port)
-
-
-def _sip_probe(address: HostPort) -> Callable[[], bool]:
-    return lambda: probes.sip(reachable(address), address.port)
 
 
 def reachable(address: HostPort) -> str:

@@ -75,8 +75,9 @@ class Batch:
 
     @property
     def over(self) -> bool:
-        """Nobody waits for it."""
-        return self._done is None
+        """Nobody waits for it, or who does is about to be told: after a pause of ours replies and the end of their time
+        are seen in one turn of the event loop, the replies first."""
+        return self._done is None or self._done.done()
 
     def expire(self) -> None:
         """Its time is over."""

@@ -61,6 +61,8 @@ def place(loads: Sequence[Load], need: Need, rules: Rules | None = None, count: 
     if not admitted:
         least = min(fitting, key=lambda load: load.busy)
         raise Overloaded(f"worker {least.worker} busy {least.busy:.0%}, limit {rules.admit_below:.0%}")
+    if len(admitted) == 1:
+        return admitted[0].worker
     least_far = min(_far(load, need, rules) for load in admitted)
     near = sorted((load for load in admitted if _far(load, need, rules) == least_far), key=lambda load: load.worker)
     turn = Turn(0 if rules.algorithm == ALGORITHMS["call-load"] else count)  # equals by number, not in turns

@@ -19,6 +19,7 @@ from appliance.sip_edge.tables.database import Database, created
 PACKAGE = Path(__file__).resolve().parents[1]
 SCRIPT_TREES = ("__init__.py", "sip_edge/__init__.py", "sip_edge/ksr/**/*.py",
                 "placement/__init__.py", "placement/algorithms.py")  # below appliance/  # fmt: skip
+TABLE = "routing.json"  # in the run directory: ksr/script.py reads it
 SCHEMAS = Path("/usr/share/kamailio/db_sqlite")
 SCHEMA_FILES = ("standard", "dialog")
 EVENTS = Path("events", "control.sock")  # in the run directory: say.py sends there
@@ -46,7 +47,7 @@ def prepare(edge: EdgeConfig) -> Path:
     edge.run.chmod(0o710)
     make_events_folder(edge.run)
     _copy_script(edge)
-    table = edge.run / "routing.json"
+    table = edge.run / TABLE
     table.touch(mode=0o600)
     table.write_text(routing.dump(edge.table))
     copy_files(edge.run, {name: path for area in edge.areas for name, path in area.copies.items()}, edge.user)

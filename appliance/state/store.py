@@ -22,6 +22,7 @@ _PUT = """INSERT INTO calls (name, record) VALUES (?, ?)
 ON CONFLICT (name) DO UPDATE SET record = excluded.record"""
 LOCKED_S = 0.5  # how long we wait for a file to be ours alone, and
 SHARED_S = 5.0  # until somebody else lets us write
+JOURNAL_PAGES = 100  # of 4 KiB before they go into the file: what is written over and over stays in the caches
 SCHEMA = 1  # user_version; another one's file is put aside
 
 
@@ -76,6 +77,8 @@ class CallStore:
         gone = [(_octets(name),) for name, record in pending.items() if record is None]
         try:
             with self._db:
+                if len(pending) > 1:  # one row is a transaction by itself
+                    self._db.execute("BEGIN")
                 if gone:
                     self._db.executemany("DELETE FROM calls WHERE name = ?", gone)
                 if puts:
@@ -134,11 +137,12 @@ class CallStore:
             return self._prepare("NORMAL", SHARED_S)  # somebody looks into the file: not our concern
 
     def _prepare(self, locking: str, wait_s: float) -> sqlite3.Connection:
-        db = sqlite3.connect(self._path, isolation_level="DEFERRED", timeout=wait_s)
+        db = sqlite3.connect(self._path, isolation_level=None, timeout=wait_s)
         try:
             db.execute(f"PRAGMA locking_mode = {locking}")
             db.execute("PRAGMA synchronous = OFF")  # the directory is RAM: what survives kill -9 is enough
             db.execute("PRAGMA journal_mode = WAL")
+            db.execute(f"PRAGMA wal_autocheckpoint = {JOURNAL_PAGES}")
             version = db.execute("PRAGMA user_version").fetchone()[0]
             if version not in (0, SCHEMA):
                 raise sqlite3.DatabaseError(f"schema {version}, not {SCHEMA}")

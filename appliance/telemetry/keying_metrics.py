@@ -1,4 +1,4 @@
-"""Handshakes on the media path, counted where they end (`appliance.calls.keying`)."""
+"""Handshakes and ICE on the media path, counted where they end (`appliance.calls.keying`, `ice_agents`)."""
 
 from __future__ import annotations
 
@@ -25,6 +25,14 @@ class KeyingMetrics:
             ("what",), registry=registry,
         )  # fmt: skip
         self._keyed = self._ended.labels("keyed")  # there from the first scrape on
+        self._lost = Counter(
+            "srtpgw_ice_lost",
+            "Components of legs with ICE that have no way any more; why: failed (no pair is valid, told by our full "
+            "agents), consent (the selected pair was not heard for 30 s).",
+            ("why",), registry=registry,
+        )  # fmt: skip
+        for why in ("failed", "consent"):
+            self._lost.labels(why)
 
     def ended(self, result: str, seconds: float | None = None) -> None:
         """`seconds`: since the first record of it."""
@@ -34,6 +42,10 @@ class KeyingMetrics:
         self._keyed.inc()
         if seconds is not None:
             self._seconds.observe(seconds)
+
+    def lost(self, why: str) -> None:
+        """`why`: failed, consent."""
+        self._lost.labels(why).inc()
 
     def ignored(self, what: str) -> None:
         """`what`: a word of few, never what came from the network."""

@@ -90,6 +90,7 @@ cdef extern from "<sys/epoll.h>" nogil:
         uint32_t events
         epoll_data data
     cdef enum:
+        EPOLLET
         EPOLLIN
         EPOLL_CLOEXEC
         EPOLL_CTL_ADD

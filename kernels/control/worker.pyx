@@ -16,7 +16,7 @@ from kernels.control.layout cimport (
     STATE_FAIL, STATE_HALT, STATE_RUN, ArenaHeader, Capacities, Transfer, WorkerBlock, engine_sizes,
 )
 from kernels.control.records cimport (
-    COMMAND_NONE, FLOW_ICE, FLOW_MEMBER, HANDOFF_OCTETS, HANDOFF_SLOTS, Command, Inject, ReplyRecord,
+    COMMAND_NONE, FLOW_ICE, FLOW_MEMBER, FLOW_SECURE, HANDOFF_OCTETS, HANDOFF_SLOTS, Command, Inject, ReplyRecord,
 )
 from kernels.control.ring cimport Ring, ring_footprint, ring_peek, ring_release, ring_reserve, ring_submit
 from kernels.control.sequence cimport sequence_begin, sequence_end
@@ -38,9 +38,12 @@ from kernels.flow.samples cimport Samples, samples_adopt
 from kernels.flow.table cimport LEARN_OPEN, Flow, flow_at
 from kernels.port.port cimport AnyPort
 from kernels.srtp.context cimport EngineSizes
-from kernels.srtp.engine cimport engine_attach, engine_detach
+from kernels.srtp.engine cimport engine_attach, engine_detach, engine_seal
 from kernels.wire.atomics cimport load_acquire_u8, load_acquire_u32, store_release_u32, store_release_u64
-from kernels.wire.packet cimport BATCH, DATAGRAM, DROP_COUNT, DROP_NONE, FRAME, NO_SLOT, Packet
+from kernels.wire.packet cimport (
+    BATCH, DATAGRAM, DROP_COUNT, DROP_NONE, DROP_NOT_KEYED, FRAME, KIND_RTCP, NO_SLOT, Packet,
+)
+from kernels.wire.rtp cimport classify, rtcp_check
 
 import os
 
@@ -97,7 +100,6 @@ cdef void housekeeping(Loop *w, uint32_t received) noexcept nogil:
     cdef bint more
     store_release_u64(&w.block.heartbeat_ns, w.path.now)
     count(w.path.counters, COUNTER_TURNS, 1)
-    w.port.rang = 0
     more = take_orders(w)
     follow_homes(w)
     w.behind |= received > 0 or w.told or more
@@ -157,10 +159,10 @@ cdef bint take_command(Loop *w, Command *command) noexcept nogil:
 
 
 cdef void take_injection(Loop *w, Inject *record) noexcept nogil:
-    """Send it. One that nobody can send is counted, no more."""
+    """Send it. One that nobody can send is counted, no more: nobody is woken for it."""
     count(w.path.counters, COUNTER_INJECTED if send_injection(w, record) else COUNTER_INJECT_FAILED, 1)
     ring_release(w.injects)
-    w.told = True
+    w.behind = True
 
 
 cdef void follow_homes(Loop *w) noexcept nogil:
@@ -184,7 +186,8 @@ cdef void follow_homes(Loop *w) noexcept nogil:
 
 
 cdef bint send_injection(Loop *w, Inject *record) noexcept nogil:
-    """Straight out of the ring's record, from the socket of its flow. With ICE, where its agent lets it (ICE-8)."""
+    """Straight out of the ring's record, from the socket of its flow. With ICE, where its agent lets it (ICE-8). RTCP
+    of a secure leg leaves as SRTCP, or not at all."""
     cdef Packet packet
     cdef Packet *batch = &packet
     cdef Flow *flow = flow_at(w.path.flows, w.path.flow_count, record.flow)
@@ -200,6 +203,14 @@ cdef bint send_injection(Loop *w, Inject *record) noexcept nogil:
     packet.crypto = NO_SLOT
     packet.peer = record.to
     packet.peer.tos = flow.want.tos
+    if flow.want.flags & FLOW_SECURE and classify(packet.data, packet.length) == KIND_RTCP:
+        packet.kind = KIND_RTCP
+        packet.crypto = flow.want.send
+        packet.received_ns = w.path.now
+        packet.drop = DROP_NOT_KEYED if packet.crypto == NO_SLOT else rtcp_check(packet.data, packet.length)
+        engine_seal(w.path.engine, &batch, 1)
+        if packet.drop != DROP_NONE:
+            return False
     w.port.transmit(w.port, &batch, 1)
     return packet.drop == DROP_NONE
 
@@ -335,7 +346,7 @@ cdef void adopt_counters(Loop *w) noexcept nogil:
     w.busy_base_ns = counted(counters, COUNTER_BUSY_NS)
     w.overflow_base = counted(counters, COUNTER_OVERFLOWS)
     w.overflow_base -= min(w.overflow_base, w.port.overflows)       # a port that goes on counting has them in it
-    w.behind = True
+    w.told = True
 
 
 cdef int handoffs_attach(Handoffs *handoffs, uint8_t *base, uint32_t me) noexcept nogil:

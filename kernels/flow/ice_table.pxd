@@ -10,7 +10,9 @@ cdef enum:
     ICE_NONE = 255              # of IceAgent.selected
     ICE_CONSENT_NS = 30000000000    # RFC 7675 section 5.1
     ICE_ASKS_NS = 3000000000    # a check of the selected pair so long after it was selected: the peer asks for consent
-    ICE_FORSAKEN_NS = 10000000000   # a selected pair that a peer who asks has not checked for so long: it is elsewhere
+    # a selected pair that a peer who asks has not checked for so long: it is elsewhere (RFC 7675 asks every 5 s; ice4j
+    # checks all of its pairs every 15 s)
+    ICE_FORSAKEN_NS = 20000000000
     ICE_TOGETHER_NS = 1000000000    # nominations so close together are one: the pair of the highest priority is meant
 
 cdef enum IceRefusal:           # IceAgent.refused; named in mailbox.pyx

@@ -2,7 +2,8 @@
 #
 # The ring is shared by all flows of the worker and its reader is slow, so each flow has budgets: one for the source
 # that it knows, and four, by a hash of the source, for everybody else (security-and-faults A3). Strangers leave half of
-# the ring to the others. Whoever floods a port takes at most a quarter of the strangers' share of that one flow.
+# the ring to the others. Whoever floods a port takes at most a quarter of the strangers' share of that one flow, now
+# one, now another: a peer behind a NAT, whose address nobody has signalled, gets through when it repeats itself.
 from libc.stdint cimport uint32_t
 
 from kernels.control.records cimport IceNews

@@ -14,6 +14,7 @@ cdef enum:                      # an even pace, and how many may come at once
     KNOWN_BURST = 64
     STRANGER_GAP_NS = 10000000  # 100 in a second, each quarter
     STRANGER_BURST = 16
+    TERM_BITS = 28              # every 268 ms strangers are mixed anew: whoever shares with a flood repeats himself
     ERROR_GAP_NS = 100000000
     ERROR_BURST = 10
 
@@ -71,8 +72,8 @@ cdef bint budget_take(Path *path, uint32_t flow, uint32_t budget) noexcept nogil
 
 
 cdef inline uint32_t quarter(const Path *path, const Peer *source) noexcept nogil:
-    """Which of the strangers' budgets: nobody outside can tell whose he shares."""
-    cdef uint32_t mixed = path.secret, i
+    """Which of the strangers' budgets: nobody outside can tell whose he shares, and not for long."""
+    cdef uint32_t mixed = path.secret + <uint32_t>(path.now >> TERM_BITS), i
     for i in range(0, 16, 4):
         mixed = (mixed ^ load_be32(source.ip + i)) * <uint32_t>0x9E3779B1
         mixed ^= mixed >> 15

@@ -24,7 +24,6 @@ ctypedef struct Port:
     uint32_t cut_taken          # a predecessor took so many datagrams from sockets, and may have died before it counted
     uint32_t from_rings         # of the last `receive`: frames taken from AF_XDP rings, the first ones of its batch
     uint32_t ring_taken         # frames that earlier workers took from the rings, modulo 2^32
-    uint32_t rang               # the doorbell rang since this was last cleared
     int ready                   # descriptor that is readable when `receive` has something (or the doorbell rang)
     uint64_t *counters          # the worker's (kernels/flow/counters.pxd), set by it; NULL: nobody counts
 

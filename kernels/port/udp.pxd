@@ -63,7 +63,6 @@ cdef enum:
 cdef struct Udp:
     Port port                   # first: a Port * is a Udp *
     int epoll
-    int doorbell
     uint32_t turn
     uint32_t count              # of `sockets`
     Socket *sockets             # by socket number
@@ -108,5 +107,5 @@ cdef class UdpPort(AnyPort):
     cdef object keep            # what `wild` points into
     cdef object kept            # what `kept` and `overflowed` point into
     cdef open_kept(self, kept)
-    cdef watch(self, int fd, uint32_t name)
+    cdef watch(self, int fd, uint32_t name, uint32_t events=*)
     cdef open_wildcard(self, wildcard)

@@ -13,8 +13,8 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 
 from kernels.clib.linux cimport (
-    CLOCK_MONOTONIC, EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLLIN, clock_ns, close, epoll_create1, epoll_ctl,
-    epoll_event, epoll_wait, read,
+    CLOCK_MONOTONIC, EPOLL_CLOEXEC, EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLLET, EPOLLIN, clock_ns, close, epoll_create1,
+    epoll_ctl, epoll_event, epoll_wait,
 )
 from kernels.flow.counters cimport COUNTER_RECEIVED, counted
 from kernels.port.address cimport peer_parse
@@ -59,21 +59,13 @@ cdef inline void kept_begin(Udp *udp) noexcept nogil:
 
 cdef uint32_t udp_read(Udp *udp, uint32_t name, uint32_t first, uint32_t room, uint64_t now) noexcept nogil:
     """What epoll says is ready, by its name; how many datagrams came."""
-    if name == DOORBELL:
-        quiet_doorbell(udp)
-    elif room == 0:
-        return 0                                        # epoll tells again
+    if name == DOORBELL or room == 0:
+        return 0                                        # that was its purpose; epoll tells of sockets again
     elif name & WILDCARD:
         return wildcard_read(udp, name & ~<uint32_t>WILDCARD, first, room, now)
     elif name < FOREIGN:
         return sockets_read(udp, name, first, room, now)
     return 0
-
-
-cdef void quiet_doorbell(Udp *udp) noexcept nogil:
-    cdef uint64_t rings
-    udp.port.rang = 1
-    read(udp.doorbell, &rings, sizeof(rings))
 
 
 cdef void udp_transmit(Port *port, Packet **batch, uint32_t count) noexcept nogil:
@@ -121,7 +113,6 @@ cdef class UdpPort(AnyPort):
         udp.port.transmit = udp_transmit
         udp.port.release = udp_release
         udp.port.serve = udp_serve
-        udp.doorbell = doorbell
         udp.count = len(fds)
         for i in range(SPARES):
             udp.wild.spares[i].fd = -1
@@ -141,12 +132,12 @@ cdef class UdpPort(AnyPort):
                 self.watch(fd, number)
         if wildcard is not None:
             self.open_wildcard(wildcard)
-        self.watch(doorbell, DOORBELL)
+        self.watch(doorbell, DOORBELL, EPOLLIN | EPOLLET)           # wakes for each ring, and need not be read
 
-    cdef watch(self, int fd, uint32_t name):
+    cdef watch(self, int fd, uint32_t name, uint32_t events=EPOLLIN):
         """Wake up when `fd` is readable. Names from FOREIGN on are passed over: whoever added them looks himself."""
         cdef epoll_event event
-        event.events = EPOLLIN
+        event.events = events
         event.data.u32 = name
         if epoll_ctl(self.udp.epoll, EPOLL_CTL_ADD, fd, &event) < 0:
             raise OSError(errno, "epoll_ctl")

@@ -67,8 +67,6 @@ cdef uint32_t xdp_receive(Port *port, Packet **batch, uint32_t room, int wait_ms
         x.inner.counters = port.counters
         filled += x.inner.receive(x.inner, batch + filled, room - filled, 0)
         port.overflows = x.inner.overflows
-        port.rang |= x.inner.rang
-        x.inner.rang = 0
     return filled
 
 

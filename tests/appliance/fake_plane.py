@@ -32,6 +32,7 @@ from kernels.control.errors import RingFull
 from kernels.control.status import (
     CryptoStatus,
     FlowStatus,
+    IceStatus,
     InterfaceInfo,
     KeptDatagram,
     KeyStatus,
@@ -83,6 +84,7 @@ class FakePlane:
         self.ring = 1024
         self.packets: dict[int, int] = {}  # flow slot -> packets that came in
         self.last_ns = 0
+        self.ices: dict[int, IceStatus] = {}  # flow slot -> its agent
         self.kept: list[KeptDatagram] = []
         self.used: dict[bytes, tuple[int, int]] = {}  # master key -> RTP and RTCP packets under it, where not (7, 0)
         self.resyncs = 0
@@ -244,6 +246,7 @@ class FakePlane:
             flow.slot, flow.interface, flow.port, flow.rtp, flow.rtcp, flow.remote, flow.rtp_partner, flow.rtcp_partner,
             flow.receive, flow.send, flow.secure, flow.may_send, flow.may_receive, flow.latching, flow.remote, False,
             count, count * 172, 0, 0, self.last_ns, None, 0, 0, {"auth_fail": 2} if flow.receive is not None else {},
+            ice=self.ices.get(slot),
         )  # fmt: skip
 
     def crypto(self, worker: int, slot: int) -> CryptoStatus:

@@ -163,3 +163,19 @@ async def test_other_news_that_is_found_is_told_in_a_turn_of_its_own(tmp_path: P
     await asyncio.sleep(0)
     assert [punt.data for punt in told] == [b"x"]
     house.rig.stop()
+
+
+async def test_two_requests_about_one_call_are_carried_out_one_after_the_other(tmp_path: Path) -> None:
+    house = _House(tmp_path)
+    house.rig.plane.silent = True
+    offer, delete = house.ask("offer", sdp=OFFER), house.ask("delete")
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert offer == delete == []
+    house.rig.plane.speak()
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert b"6:result2:ok" in offer[0] and b"6:result2:ok" in delete[0]
+    assert house.rig.calls.statistics().calls == 0 and house.rig.everything_is_free()
+    assert house.store.load().records == {}
+    house.rig.stop()

@@ -63,6 +63,7 @@ class DtlsPhone:
         self._context.set_options(0x1000)  # SSL_OP_NO_QUERY_MTU
         self.begin()
         self.keyed = False
+        self.repeated = 0  # flights that were sent again
         self.secrets: list[bytes] = []  # of the keys' first octets
         self.send_session: Session | None = None
         self.receive_session: Session | None = None
@@ -112,6 +113,7 @@ class DtlsPhone:
             due = self._connection.DTLSv1_get_timeout()
             if due is not None and due <= 0:
                 self._connection.DTLSv1_handle_timeout()
+                self.repeated += 1
 
     def settle(self, to: Address, seconds: float = 0.3) -> None:
         """Answer repetitions of the peer's last flight for a while."""

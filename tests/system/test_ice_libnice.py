@@ -36,9 +36,16 @@ JUNK = [  # what a peer of ours may write besides, none of which is an error (RF
 ]
 
 
+SIX = """
+[[interfaces]]
+name = "six"
+address = "::1"
+"""
+
+
 @pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
-    with running(42120, 42199, 42110) as stack:
+    with running(42120, 42199, 42110, more=SIX) as stack:
         yield stack
 
 
@@ -77,19 +84,21 @@ class Call:
         done = await self.ask("answer", from_tag="a", to_tag="b", sdp=self.peer.sdp(), **PLAIN)
         self.plain.hear(done["sdp"])
 
-    async def talk(self, first: int, component: int = 1) -> None:
-        """Both ways; what is sent before there is a pair is lost."""
+    async def talk(self, first: int) -> None:
+        """Both ways, numbered from `first`; what is sent before there is a pair is lost."""
         assert (await self._heard_by_peer(first))[12:19] == b"payload"
         await self.peer.send(rtp(first, b"back"))
-        assert (await self.plain.receive())[12:16] == b"back"
+        assert await self.plain.receive() == rtp(first, b"back")
 
     async def _heard_by_peer(self, first: int) -> bytes:
         for number in range(first, first + 100):
             self.plain.send(rtp(number))
             try:
-                return await asyncio.wait_for(self.peer.receive(), 0.05)
+                heard = await asyncio.wait_for(self.peer.receive(), 0.05)
             except TimeoutError:
                 continue
+            if int.from_bytes(heard[2:4]) >= first:  # not one of before
+                return heard
         raise TimeoutError("nothing arrives at the ICE peer")
 
 
@@ -125,6 +134,11 @@ async def test_a_full_agent_calls(call: Any, options: tuple[str, ...], words: di
     for component in range(1, components + 1):
         await made.peer.connect(component)
     await made.talk(1)
+    found = (await made.ask("query"))["tags"]["a"]["medias"][0]
+    assert {"ICE", "ICE-lite self"} & set(found["flags"]) == {"ICE", *["ICE-lite self"] * (words["ICE-lite"] == "both")}
+    for line, stream in zip(made.peer.candidates, found["streams"], strict=True):
+        _, _, _, _, host, port, *_ = line.split()
+        assert (stream["endpoint"]["address"], stream["endpoint"]["port"]) == (host, int(port))
 
 
 @pytest.mark.row("G20", "ICE-1", "ICE-2", "ICE-4")
@@ -173,6 +187,27 @@ async def test_a_restart_and_one_that_is_refused(call: Any, words: dict[str, Any
     await made.talk(500)
 
 
+@pytest.mark.row("ICE-5", "ICE-2")
+@pytest.mark.parametrize("words", [FULL, LITE])
+async def test_a_restart_of_the_one_who_was_called(call: Any, words: dict[str, Any]) -> None:
+    """It offers now; full, both keep the roles that they had or settle the conflict (RFC 8445 section 7.3.1.1)."""
+    made = await call(controlling=words is LITE, words=words)
+    await made.we_call()
+    await made.peer.connect()
+    await made.talk(1)
+    await made.peer.restart()
+    made.peer.states.clear()
+    both = {"from_tag": "b", "to_tag": "a"}
+    offered = await made.ask("offer", sdp=made.peer.sdp(), **both, **PLAIN, **{"ICE-lite": words["ICE-lite"]})
+    made.plain.hear(offered["sdp"])
+    await made.talk(100)
+    done = await made.ask("answer", sdp=made.plain.sdp(), **both, **words)
+    await made.talk(200)
+    await made.peer.hear(done["sdp"])
+    await made.peer.connect()
+    await made.talk(300)
+
+
 @pytest.mark.row("G20", "D11", "ICE-1")
 @pytest.mark.parametrize("words", [FULL, LITE])
 async def test_candidates_of_every_kind(call: Any, words: dict[str, Any]) -> None:
@@ -188,31 +223,14 @@ async def test_candidates_of_every_kind(call: Any, words: dict[str, Any]) -> Non
 
 @pytest.mark.row("G20", "ICE-1")
 @pytest.mark.parametrize("words", [FULL, LITE])
-async def test_both_families(words: dict[str, Any]) -> None:
-    """A peer with IPv4 and IPv6, a gateway whose leg has IPv6."""
-    peer, plain = NicePeer(controlling=True, addresses=(LOOPBACK, "::1")), PlainPeer()
-    with running(42220, 42239, 42210, more=SIX) as stack:
-        ng = NgClient(stack.ng)
-        made = Call(ng, peer, plain, direction=["six", "default"], **words)
-        await plain.open()
-        await peer.gather()
-        try:
-            assert {line.split()[4] for line in peer.candidates} == {LOOPBACK, "::1"}
-            await made.they_call()
-            assert "c=IN IP6 ::1" in made.answer and " ::1 42220 typ host" in made.answer
-            await peer.connect()
-            await made.talk(1)
-        finally:
-            await peer.close()
-            plain.close()
-            ng.close()
-
-
-SIX = """
-[[interfaces]]
-name = "six"
-address = "::1"
-"""
+async def test_both_families(call: Any, words: dict[str, Any]) -> None:
+    """A peer with IPv4 and IPv6, a leg of ours with IPv6."""
+    made = await call(controlling=True, addresses=(LOOPBACK, "::1"), words=words | {"direction": ["six", "default"]})
+    assert {line.split()[4] for line in made.peer.candidates} == {LOOPBACK, "::1"}
+    await made.they_call()
+    assert "c=IN IP6 ::1" in made.answer and len(re.findall("a=candidate.* ::1 [0-9]+ typ host", made.answer)) == 1
+    await made.peer.connect()
+    await made.talk(1)
 
 
 def credentials(sdp: str) -> tuple[str, str]:

@@ -54,3 +54,36 @@ def test_candidates_go_to_the_gateway_alone(parts: tuple[Edge, Recorder, Target,
     assert call.ask("INFO", "application/dtmf-relay", "Signal=1\r\n") == 200
     assert callee.count("INFO") == 1
     call.hang_up()
+
+
+UPDATE = "<media_control><vc_primitive><to_encoder><picture_fast_update/></to_encoder></vc_primitive></media_control>"
+
+
+@pytest.mark.row("A22", "G02")
+@pytest.mark.parametrize("browser", [True, False], ids=["to a browser", "to a phone"])
+def test_requests_for_pictures_go_to_the_gateway_where_a_browser_is_asked(
+    tmp_path_factory: pytest.TempPathFactory, browser: bool
+) -> None:
+    """RFC 5168: browsers know nothing of it and take PLI; phones get it as it came. Other bodies pass in any case."""
+    port = PORT + (10 if browser else 20)
+    gateway, callee, caller = Recorder(port + 1), Target(port + 6), Caller(port + 8, (HOST, port))
+    trunks = [{"name": "everybody", "match": ["127.0.0.0/8"], "destination": f"sip:{HOST}:{port + 6}"}]
+    if browser:
+        trunks[0]["webrtc"] = "always"
+    try:
+        with running(tmp_path_factory.mktemp("picture"), port, trunks=trunks):
+            call = caller.call()
+            assert call.status == 200
+            wait_for(lambda: callee.count("ACK") == 1, 5, "no ACK")
+            assert call.ask("INFO", "application/media_control+xml", UPDATE) == 200
+            asked = [text for text in gateway.heard if b"13:media-control" in text]
+            assert len(asked) == browser and callee.count("INFO") == (not browser)
+            if browser:
+                assert UPDATE.encode() in asked[0]
+                assert f"8:from-tag{len(call.tag)}:{call.tag}".encode() in asked[0]
+            assert call.ask("INFO", "application/media_control+xml", "<media_control/>") == 200
+            assert callee.count("INFO") == 1 + (not browser)
+            call.hang_up()
+    finally:
+        for part in (caller, callee, gateway):
+            part.close()

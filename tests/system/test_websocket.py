@@ -33,8 +33,8 @@ def edge(tmp_path_factory: pytest.TempPathFactory, authority: Authority) -> Iter
     gateway, callee = Gateway(PORT + 1), Target(CALLEE)
     with running(
         place, PORT,
-        sip={"listen": [f"udp:{HOST}:{PORT}", f"ws:{HOST}:{WS}", f"wss:{HOST}:{WSS}"], "certificate": str(own.chain),
-             "key": str(own.key)},
+        sip={"listen": [f"udp:{HOST}:{PORT}", f"ws:{HOST}:{WS}", f"wss:{HOST}:{WSS}", f"ws:[::1]:{WS}"],
+             "certificate": str(own.chain), "key": str(own.key)},
         sip_websocket={"origins": [PAGE]},
         trunks=[{"name": "browsers", "match": ["127.0.0.0/8"], "destination": f"sip:{HOST}:{CALLEE}"}],
     ) as edge:  # fmt: skip
@@ -78,6 +78,20 @@ async def status_of(headers: dict[str, str], path: str = "", *, protocols: tuple
 async def test_a_session_opens_with_the_subprotocol(edge: Edge) -> None:
     """RFC 7118 section 4: `sip`, from a page that may."""
     assert await status_of({"Origin": PAGE}) == 101
+
+
+async def test_over_ipv6_by_any_path(edge: Edge) -> None:
+    """The resource of the URL is the page's matter (RFC 7118 names none). Keep-alives are answered: pings of RFC 6455,
+    double CRLF of RFC 5626 section 3.5.1, and a request after them."""
+    before = counted(edge, "malformed")
+    url, words = f"http://[::1]:{WS}/ws/sip?token=a%20b", {"headers": {"Origin": PAGE}, "protocols": ("sip",)}
+    async with aiohttp.ClientSession() as client, client.ws_connect(url, **words) as session:
+        await session.ping(b"x")
+        await session.send_str("\r\n\r\n")
+        assert await session.receive_str(timeout=5) == "\r\n"
+        await session.send_str(request("OPTIONS"))
+        assert (await final(session)).startswith("SIP/2.0 200")
+    assert counted(edge, "malformed") == before
 
 
 async def test_other_pages_and_protocols_are_refused(edge: Edge) -> None:

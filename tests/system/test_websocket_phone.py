@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.system.kamailio_rig import Edge, Phone, running
+from tests.system.kamailio_rig import Edge, Phone, counted, running
 from tests.system.lab import wait_for
 from tests.system.targets import HOST, Target, header, response
 from tests.system.test_digest import WORD, add
@@ -177,6 +177,37 @@ async def test_a_page_that_was_loaded_anew(edge: Edge) -> None:
             await asyncio.sleep(2.5)  # Kamailio tells the end of a session a second or two later
             caller.send(caller.request("INVITE", "bob"))
             assert (await new.receive()).startswith("INVITE ")
+
+
+@pytest.mark.row("I09", "L01", "H01")
+async def test_a_session_that_is_replaced_in_mid_call(edge: Edge) -> None:
+    """RFC 5626: the connection breaks, the page opens another one and registers the same Contact in it: INFO and BYE of
+    the call follow, twice; while there is no session, the caller hears 480, once."""
+    with Phone(PORT, CALLER) as caller:
+        async with websocket_phone(URL, "alice") as phone:
+            assert (await phone.register(WORD)).startswith("SIP/2.0 200")
+            invite = caller.request("INVITE", "alice")
+            caller.send(invite)
+            heard = await phone.receive()
+            await phone.session.send_str(replied(heard, 200, phone))
+            answered = await asyncio.to_thread(_final, caller)
+            caller.send(within("ACK", answered, caller, invite))
+            assert (await phone.receive()).startswith("ACK ")
+        await asyncio.to_thread(wait_for, lambda: not bindings(edge), 8, edge.log)
+        caller.send(within("INFO", answered, caller, invite))
+        assert (await asyncio.to_thread(_final, caller)).startswith("SIP/2.0 480")
+        assert await asyncio.to_thread(caller.receive, 0.3) == ""
+        assert counted(edge, "unreachable") == 1
+        for last in (False, True):
+            async with websocket_phone(URL, "alice") as again:
+                again.contact = phone.contact
+                assert (await again.register(WORD)).startswith("SIP/2.0 200")
+                for method in ("INFO", "BYE") if last else ("INFO",):
+                    caller.send(within(method, answered, caller, invite))
+                    heard = await again.receive()
+                    assert heard.startswith(f"{method} ")
+                    await again.session.send_str(replied(heard, 200, again))
+                    assert (await asyncio.to_thread(_final, caller)).startswith("SIP/2.0 200")
 
 
 @pytest.mark.row("L01", "G06")

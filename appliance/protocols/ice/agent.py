@@ -181,6 +181,7 @@ class Agent:
             pair = generation.pairs.pair(one.base, learnt) if candidates.usable(learnt) else None
         if pair is None:
             return []
+        pair.asked = now
         if pair.state is State.SUCCEEDED:
             return generation.nominate(pair, now) if one.use_candidate else []
         pair.wanted = pair.wanted or one.use_candidate
@@ -242,10 +243,20 @@ class Agent:
             self._check_failed(transaction)
         if self.controlling:
             generation.nominate_best(now, PATIENCE_S)
+        for pair in generation.moved(now):
+            told += self._follow(generation, pair)
         told += self._checks.next(generation, now)
         if hopeless := generation.give_up(now):
             told.append(Failed(tuple(sorted(hopeless))))
         return told
+
+    def _follow(self, generation: Generation, pair: Pair) -> list[Output]:
+        """To where the peer has been moved. Controlling, the new pair is nominated, as any."""
+        if not self.controlling:
+            return generation.select(pair)
+        pair.nominating = True
+        generation.pairs.trigger(pair)
+        return []
 
     def _ask_consent(self, now: float) -> list[Output]:
         told: list[Output] = []

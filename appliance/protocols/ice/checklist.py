@@ -37,6 +37,7 @@ class Pair:
     state: State = State.FROZEN
     wanted: bool = False  # the peer nominated it before our own check had succeeded (section 7.3.1.5)
     nominated: float | None = None  # when, lately
+    asked: float | None = None  # when the peer last checked it
     nominating: bool = False  # we did, and wait for the answer
 
     def priority(self, controlling: bool) -> int:

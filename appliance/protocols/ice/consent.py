@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 INTERVAL_S = 5.0
 EXPIRES_S = 30.0
+DOUBT_S = 10.0  # without an answer: two questions at least are lost
 MOST_OPEN = 10  # questions an answer to which still counts: those of 30 s
 
 
@@ -36,6 +37,10 @@ class Consent:
         transaction = self._random(12)
         self._open.append(transaction)
         return transaction
+
+    def doubtful(self, now: float) -> bool:
+        """Nobody has answered for a while."""
+        return now >= self.expires - EXPIRES_S + DOUBT_S
 
     def asked(self, transaction: bytes) -> bool:
         """Whether this is one of ours; the caller then authenticates the answer."""

@@ -7,13 +7,18 @@ from collections.abc import Callable, Iterable, Iterator
 
 from appliance.protocols.ice.candidate import Candidate, host_candidates
 from appliance.protocols.ice.checklist import OPEN, CheckList, Pair, State
-from appliance.protocols.ice.consent import Consent
+from appliance.protocols.ice.consent import DOUBT_S, Consent
 from appliance.protocols.ice.outputs import Base, Credentials, Output, Selected, Valid
 from appliance.protocols.ice.transaction import LONGEST_S
 
 TRICKLE_S = 60.0  # for the peer's end-of-candidates; then what is known is all
 LOOK_AGAIN_S = 1.0  # where the time is over, and something is still open
 ALIVE_S = 3.0  # a nomination that the peer has not repeated for so long gives way to a later one
+
+
+def _lately(pair: Pair, now: float) -> bool:
+    """Whether the peer asks for consent there."""
+    return pair.asked is not None and now - pair.asked < DOUBT_S
 
 
 class Generation:
@@ -81,6 +86,17 @@ class Generation:
         alive = chosen.nominated is not None and now - chosen.nominated < ALIVE_S
         controlling = self.pairs.controlling
         return alive and chosen.priority(controlling) > newcomer.priority(controlling)
+
+    def moved(self, now: float) -> list[Pair]:
+        """Where the peer is now, of components whose selected pair is silent: valid pairs that it asks for consent on.
+        A NAT has bound its port anew; it does not know, so it nominates nothing."""
+        found = []
+        for component, chosen in self.selected.items():
+            consent = self.consents.get(chosen)
+            if consent is None or not consent.doubtful(now) or _lately(chosen, now):
+                continue
+            found += [pair for pair in self.pairs.of(component, State.SUCCEEDED) if _lately(pair, now)][:1]
+        return [pair for pair in found if not pair.nominating]
 
     def select(self, pair: Pair) -> list[Output]:
         before = self.selected.get(pair.base.component)

@@ -71,6 +71,9 @@ WORDS: dict[str, Word] = {
     "mirror-rtcp": _missing("RTCP-mirror", "the same"),
     "generate-mid": Word(_SAME, "a=mid where there is none"),
     "fragment": Word(_SAME, "`offer`, `answer`: the SDP is a fragment with ICE candidates (RFC 8840); none comes back"),
+    "media-control": Word(
+        _SAME, "ours: `offer`, `answer`: instead of an SDP a body of SIP INFO (RFC 5168); a picture_fast_update in it "
+        "becomes PLI for who sends this side pictures; none comes back"),
     "trickle-ice": Word(_field(trickle=True), "tell the other side that its candidates may come later"),
     "reject-ice": Word(_field(ice_rejected=True), "do without the ICE that this side offers"),
     "ice-reject": Word(_field(ice_rejected=True), "the same"),

@@ -39,10 +39,9 @@ _RED = re.compile(r"[0-9]{1,3}(?:/[0-9]{1,3})+\Z")
 def codecs(media: Media) -> dict[str, str]:
     """Payload type -> codec for every format of the m-line, in its order; "" where nothing says which."""
     said: dict[str, str] = {}
-    for type, value, _ in media.lines:
-        if type == "a" and value.startswith("rtpmap:"):
-            number, _, name = value[7:].partition(" ")
-            said.setdefault(number, _normal(name))
+    for value in media.attributes("rtpmap"):
+        number, _, name = value.partition(" ")
+        said.setdefault(number, _normal(name))
     return {number: said.get(number) or STATIC.get(number, "") for number in media.media.formats}
 
 
@@ -61,10 +60,9 @@ def _normal(name: str) -> str:
 def parameters(media: Media) -> dict[str, str]:
     """Payload type -> its first a=fmtp, without spaces: tells apart the formats of one codec (H.264's modes)."""
     found: dict[str, str] = {}
-    for type, value, _ in media.lines:
-        if type == "a" and value.startswith("fmtp:"):
-            number, _, rest = value[5:].partition(" ")
-            found.setdefault(number, rest.replace(" ", ""))
+    for value in media.attributes("fmtp"):
+        number, _, rest = value.partition(" ")
+        found.setdefault(number, rest.replace(" ", ""))
     return found
 
 

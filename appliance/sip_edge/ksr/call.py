@@ -62,10 +62,7 @@ def relay() -> int:
     KSR.tm.t_on_branch("ksr_branch")
     KSR.tm.t_on_reply("ksr_reply")
     KSR.tm.t_on_failure("ksr_failure")
-    if KSR.tm.t_relay() < 0:
-        media.delete()
-        KSR.sl.sl_reply_error()
-    return 1
+    return say.relay(media.delete)
 
 
 def failed(table: RoutingTable) -> int:

@@ -14,6 +14,7 @@ from appliance.sip_edge.ksr import (
     media,
     media_flags,
     outgoing,
+    picture,
     proxy,
     radius,
     read,
@@ -32,7 +33,7 @@ def within(table: RoutingTable, method: str) -> int:
     """A request with a To-tag."""
     if KSR.rr.loose_route() < 0:
         return _without_route(method)
-    websocket.finds()
+    websocket.finds(table)
     next_hop = KSR.pv.gete("$du") or read.text("$ru")
     sender, receiver = _sides(table, next_hop)
     outgoing.within(table, receiver, next_hop)
@@ -53,6 +54,8 @@ def within(table: RoutingTable, method: str) -> int:
         return 1
     if method == "INFO" and trickle.is_fragment():
         return trickle.take()
+    if method == "INFO" and picture.is_ours(receiver, next_hop):
+        return picture.take()
     if method == "BYE":
         media.delete()
         radius.account(table)
@@ -68,9 +71,7 @@ def within(table: RoutingTable, method: str) -> int:
         KSR.tm.t_on_reply("ksr_reply_other")
     if method in ("INVITE", "UPDATE", "SUBSCRIBE", "REFER"):
         KSR.rr.record_route()
-    if KSR.tm.t_relay() < 0:
-        KSR.sl.sl_reply_error()
-    return 1
+    return say.relay()
 
 
 def failed() -> int:

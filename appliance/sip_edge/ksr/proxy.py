@@ -79,9 +79,7 @@ def masks(event: str) -> bool:
 
 def _relay() -> int:
     KSR.tm.t_on_reply("ksr_reply_proxied")
-    if KSR.tm.t_relay() < 0:
-        KSR.sl.sl_reply_error()
-    return 1
+    return say.relay()
 
 
 def _remember() -> None:

@@ -7,7 +7,13 @@ import KSR
 
 def socket() -> str:
     """Of ours, that the message arrived on, as settings write it: "udp:10.0.0.1:5060"."""
-    return f"{str(KSR.pv.gete('$proto')).lower()}:{KSR.pv.gete('$Ri')}:{KSR.pv.gete('$Rp')}"
+    return f"{str(KSR.pv.gete('$proto')).lower()}:{at()}"
+
+
+def at() -> str:
+    """The same without its transport: "[2001:db8::1]:5060"."""
+    host = str(KSR.pv.gete("$Ri")).strip("[]")
+    return f"{f'[{host}]' if ':' in host else host}:{KSR.pv.gete('$Rp')}"
 
 
 def head() -> str:

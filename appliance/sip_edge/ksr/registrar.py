@@ -9,10 +9,10 @@ import time
 
 import KSR
 
-from appliance.sip_edge.ksr import access, digest, read, say
+from appliance.sip_edge.ksr import access, digest, read, say, sessions
 from appliance.sip_edge.ksr.routing import RoutingTable
 from appliance.sip_edge.ksr.rules import registrar as rules
-from appliance.sip_edge.ksr.rules.registrar import BLOCKS, LOCATION, SESSIONS, Attempts, BlockRules, Judgement
+from appliance.sip_edge.ksr.rules.registrar import BLOCKS, LOCATION, Attempts, BlockRules, Judgement
 from appliance.sip_edge.ksr.rules.telling import Telling
 from appliance.sip_edge.ksr.rules.websocket import TRANSPORTS
 from appliance.sip_edge.ksr.table_sizes import TableSizes
@@ -49,34 +49,8 @@ def register(table: RoutingTable) -> int:
         say.count("register_not_saved")
         return 1
     if in_session:
-        _remember_session(f"sip:{user}@{domain}")
+        sessions.remember(f"sip:{user}@{domain}", read.text("$(ct{nameaddr.uri})"))
     return 1
-
-
-def session_ended(table: RoutingTable) -> None:
-    """A WebSocket session is over: nobody can be called in it any more. One who registered again in another session,
-    as a page does that was loaded anew, stays."""
-    if not table.registrar.enabled:
-        return
-    peer = _peer()
-    uri, _, binding = str(KSR.htable.sht_gete(SESSIONS, peer)).rpartition(" ")
-    if not binding:
-        return
-    KSR.htable.sht_rm(SESSIONS, peer)
-    if str(KSR.htable.sht_gete(SESSIONS, binding)) == peer:
-        KSR.registrar.unregister_ruid(LOCATION, uri, binding)
-        KSR.htable.sht_rm(SESSIONS, binding)
-
-
-def _remember_session(uri: str) -> None:
-    binding = str(KSR.pv.gete("$xavp(rcd=>ruid)"))
-    if binding:  # none: it unregistered
-        KSR.htable.sht_sets(SESSIONS, _peer(), f"{uri} {binding}")
-        KSR.htable.sht_sets(SESSIONS, binding, _peer())
-
-
-def _peer() -> str:
-    return f"{KSR.pv.gete('$si')}:{KSR.pv.gete('$sp')}"
 
 
 def lookup(table: RoutingTable) -> bool:

@@ -15,7 +15,7 @@ def takes(table: RoutingTable) -> bool:
     ours = table.replication
     if not ours.enabled or read.text("$rm") != METHOD:
         return False
-    if not ours.believes(canonical(str(KSR.pv.gete("$si"))), f"{KSR.pv.gete('$Ri')}:{KSR.pv.gete('$Rp')}"):
+    if not ours.believes(canonical(str(KSR.pv.gete("$si"))), read.at()):
         say.count("replication_stranger")
         return False
     KSR.dmq.handle_message()

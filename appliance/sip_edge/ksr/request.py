@@ -30,6 +30,4 @@ def new(table: RoutingTable) -> int:
     if method in OPENS_DIALOG:
         KSR.rr.record_route()
     KSR.tm.t_on_reply("ksr_reply_other")
-    if KSR.tm.t_relay() < 0:
-        KSR.sl.sl_reply_error()
-    return 1
+    return say.relay()

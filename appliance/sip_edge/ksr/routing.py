@@ -94,6 +94,7 @@ class RoutingTable:
     tls: TlsRules = field(default_factory=TlsRules)
     websocket: WebsocketRules = field(default_factory=WebsocketRules)
     topology: TopologyRules = field(default_factory=TopologyRules)
+    former: tuple[Trunk, ...] = ()  # gone since the start: of calls that are up
 
     def by_source(self, address: str, socket: str = "") -> Trunk | None:
         """The trunk with the longest network around `address`; among equals one that is for `socket` (of ours, that the
@@ -110,7 +111,7 @@ class RoutingTable:
         return next((trunk for trunk in self.trunks if trunk.realm and trunk.realm == realm.lower()), None)
 
     def by_name(self, name: str) -> Trunk | None:
-        return next((trunk for trunk in self.trunks if trunk.name == name), None)
+        return next((trunk for trunk in (*self.trunks, *self.former) if trunk.name == name), None)
 
     def by_next_hop(self, uri: str) -> Trunk | None:
         """The trunk that a request to `uri` goes to: by address; of a name, the trunk whose own URI has that name, best

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import KSR
@@ -38,6 +39,16 @@ def refuse(status: int, phrase: str, rule: str, **details: object) -> int:
     """Answer, count and tell: `rule` is the word for the log, the event and the metric."""
     refused(rule, status=status, **details)
     return reply(status, phrase)
+
+
+def relay(undo: Callable[[], object] = lambda: None) -> int:
+    """Send the request on. Where that cannot be (a session that is over, a name that nobody knows): 480, once, after
+    `undo`."""
+    next_hop = KSR.pv.gete("$du") or read.text("$ru")
+    if KSR.tm.t_relay() < 0:
+        undo()
+        return refuse(480, "Temporarily Unavailable", "unreachable", next_hop=next_hop[:300])
+    return 1
 
 
 def refused(rule: str, **details: object) -> None:

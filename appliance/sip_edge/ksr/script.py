@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from appliance.sip_edge.ksr import (  # noqa: E402
     dialog,
     disclosure,
     flood,
+    fresh,
     guard,
     identity,
     limits,
@@ -43,6 +45,7 @@ from appliance.sip_edge.ksr import (  # noqa: E402
     request,
     routing,
     say,
+    sessions,
     streams,
     target,
     tls_peer,
@@ -54,15 +57,21 @@ from appliance.sip_edge.ksr import (  # noqa: E402
 
 def mod_init() -> Kamailio:
     """Called once by app_python3: the object whose methods Kamailio calls by name."""
-    return Kamailio(routing.load((_HERE.parents[4] / "routing.json").read_text()))
+    table = fresh.FreshTable(_HERE.parents[4] / "routing.json")
+    return Kamailio(table.now(), table.now)
 
 
 class Kamailio:
     """One Kamailio process' view of the routing table."""
 
-    def __init__(self, table: routing.RoutingTable) -> None:
-        self.table = table
+    def __init__(self, table: routing.RoutingTable, now: Callable[[], routing.RoutingTable] | None = None) -> None:
+        """`now`: the table at any time, where it is not always the same one."""
+        self._now = now or (lambda: table)
         self.arrived = guard.Arrived()  # the message that is being handled: one at a time in each process
+
+    @property
+    def table(self) -> routing.RoutingTable:
+        return self._now()
 
     def child_init(self, rank: int) -> int:
         limits.child_init(self.table)
@@ -187,7 +196,7 @@ class Kamailio:
 
     def ksr_websocket_event(self, message: Any, event: str) -> int:
         if event == "websocket:closed":
-            registrar.session_ended(self.table)
+            sessions.ended(self.table)
         return 1
 
     def ksr_tcp_event(self, message: Any, event: str) -> int:

@@ -9,24 +9,26 @@ from __future__ import annotations
 
 import KSR
 
-from appliance.sip_edge.ksr import read, say
+from appliance.sip_edge.ksr import read, say, sessions
 from appliance.sip_edge.ksr.routing import RoutingTable
 from appliance.sip_edge.ksr.rules.websocket import TRANSPORTS, Handshake, Refusal, judge
 
 POLICY_VIOLATION = 1008  # RFC 6455 section 7.4.1
+ALIAS_FOUND = 1  # of handle_ruri_alias
 TARGETS = ("INVITE", "UPDATE", "SUBSCRIBE", "REFER")  # whose Contact is where the sender is called from now on
 
 
 def http(table: RoutingTable) -> int:
     """An HTTP request on any TCP or TLS socket."""
     asked = Handshake(
-        method=read.text("$rm"), at=f"{KSR.pv.gete('$Ri')}:{KSR.pv.gete('$Rp')}",
+        method=read.text("$rm"), at=read.at(),
         upgrade=_header("Upgrade"), version=_header("Sec-WebSocket-Version"),
         protocols=_header("Sec-WebSocket-Protocol"), origin=_header("Origin"), host=_header("Host"),
     )  # fmt: skip
     refusal = judge(table.websocket, asked, int(KSR.pv.get("$stat(ws_current_connections)") or 0))
     if refusal is not None:
         return _refuse(refusal, asked)
+    sessions.opened(table)
     KSR.websocket.handle_handshake()  # 101, or 400 for a missing key
     return 1
 
@@ -43,9 +45,10 @@ def answers() -> None:
         KSR.nathelper.set_contact_alias()
 
 
-def finds() -> None:
+def finds(table: RoutingTable) -> None:
     """A request within a dialog whose target is such a peer goes to where it really is."""
-    KSR.nathelper.handle_ruri_alias()
+    if KSR.nathelper.handle_ruri_alias() == ALIAS_FOUND:
+        sessions.follows(table)
 
 
 def ban() -> None:

@@ -16,7 +16,7 @@ from appliance.errors import NoCapacity
 from appliance.placement.dispatcher import Dispatcher
 from appliance.sip_edge.areas.database import url as database_url
 from appliance.sip_edge.from_settings import account
-from appliance.sip_edge.management.bans_from_settings import bans_of
+from appliance.sip_edge.management import bans_from_settings
 from appliance.sip_edge.management.certificates import Certificates
 from appliance.sip_edge.management.destinations import Destinations
 from appliance.sip_edge.management.edge import Edge
@@ -50,7 +50,7 @@ class EdgeParts:
     ) -> None:
         """`edge`: made of the settings when not given. `plane` and `dispatcher`: where bans go to the kernel.
         `calls`: whose media goes into call records. OSError, ValueError: the file of its database URL."""
-        self.settings = settings
+        self.settings, self._plane = settings, plane
         self.edge = edge or _edge(settings)
         self.destinations = Destinations(
             self.edge, settings.sip_dispatcher, {one.id: one.algorithm for one in settings.destination_sets}
@@ -58,7 +58,7 @@ class EdgeParts:
         self.certificates = Certificates(settings, settings.sip_run, self.edge.rpc, self.edge.audit)
         self.subscribers = Subscribers(self.edge)
         self.phones = Phones(self.edge, settings.sip_register_block.block_s)
-        self.bans = bans_of(settings, self.edge, plane, dispatcher) if plane and dispatcher else None
+        self.bans = bans_from_settings.bans_of(settings, self.edge, plane, dispatcher) if plane and dispatcher else None
         self.records = _records(settings) if calls is not None and settings.sip_accounting.enabled else None
         if calls is not None and self.records is not None:
             calls.on_ended.append(self.records.media_ended)
@@ -71,6 +71,12 @@ class EdgeParts:
             registry.register(BanCollector(self.bans))
         registry.register(DestinationCollector(lambda: self.destinations.seen))
         registry.register(CertificateCollector(self.certificates.listed))
+
+    def reloaded(self, settings: Settings) -> None:
+        """Trunks, routes and addresses of ours may be others now."""
+        self.settings = settings
+        if self.bans is not None and self._plane is not None:
+            self.bans.rules = bans_from_settings.rules(settings, self._plane)
 
     async def start(self) -> None:
         await self.edge.start()

@@ -10,6 +10,7 @@ from appliance.calls.housekeeping import Housekeeping
 from appliance.calls.views import EventKind
 from appliance.errors import NoCapacity
 from kernels.control.commands import WorkerNews
+from kernels.control.status import IceStatus
 from tests.appliance.calls.test_service import answer, offer, up
 from tests.appliance.rig import OFFER, Rig
 
@@ -61,6 +62,26 @@ async def test_calls_on_hold_are_not_silent() -> None:
     await answer(rig, held)
     clock.forward(3600)
     assert len(rig.calls.list(10)) == 1
+
+
+@pytest.mark.row("D09", "F25")
+@pytest.mark.parametrize(("consent", "over"), [(False, True), (True, False)])
+async def test_a_peer_that_is_gone(consent: bool, over: bool) -> None:
+    """A closed page consents no longer (RFC 7675); the desk phone goes on talking to nobody."""
+    rig = Rig()
+    clock = Clock(rig)
+    await up(rig)
+    slot, *_ = rig.plane.flows(0)
+    rig.plane.ices[slot] = IceStatus(True, ("192.0.2.1", 4000), True, int(clock.now * 1e9), consent, (), 3, 1, {})
+    for seconds in (59, 2):
+        rig.plane.last_ns = int((clock.now + seconds) * 1e9)
+        assert len(rig.calls.list(10)) == 1
+        watcher = rig.calls.ledger.bus.join()
+        clock.forward(seconds)
+    assert (rig.calls.list(10) == []) is over
+    if over:
+        ended = await watcher.get()
+        assert ended is not None and (ended.kind, ended.reason) == (EventKind.ENDED, "consent-lost")
 
 
 async def test_never() -> None:

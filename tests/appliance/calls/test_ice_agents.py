@@ -190,6 +190,7 @@ async def test_a_worker_tells_that_consent_has_ended(house: Rig, lite: bool) -> 
     await asyncio.sleep(0.05)
     lost = [event.reason for event in house.told() if event.kind is EventKind.CONSENT_LOST]
     assert lost == [f"stream 0, leg b, rtp: no consent of {Address(*PEER)} for 30 s"] * lite
+    assert house.counts.gone == ["consent"] * lite
 
 
 @pytest.mark.row("ICE-5")
@@ -216,6 +217,7 @@ async def test_failure_is_told(house: Rig, monkeypatch: pytest.MonkeyPatch) -> N
     await house.up_with(ice(candidates=()))
     house.told()
     await house.until(lambda: any(event.kind is EventKind.ICE_FAILED for event in house.told()))
+    assert house.counts.gone == ["failed"]
 
 
 async def test_a_refusal_by_the_worker_is_tried_again(house: Rig) -> None:

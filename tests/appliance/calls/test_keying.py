@@ -94,6 +94,10 @@ class FakeAssociations:
 class FakeCounts:
     results: list[tuple[str, float | None]] = field(default_factory=list)
     nothing: list[str] = field(default_factory=list)
+    gone: list[str] = field(default_factory=list)
+
+    def lost(self, why: str) -> None:
+        self.gone.append(why)
 
     def ended(self, result: str, seconds: float | None = None) -> None:
         self.results.append((str(result), seconds))

@@ -150,6 +150,26 @@ def test_session_level_credentials() -> None:
     assert len({session_of(stream.a).local.ufrag for stream in offered.streams}) == 2
 
 
+@pytest.mark.row("ICE-2", "G20", "G21")
+def test_spellings_of_the_field() -> None:
+    """`ice-lite` of an m-line, spaces around values, options behind commas or in capitals."""
+    spaced = (f"a=ice-ufrag: {UFRAG} ", f"a=ice-pwd: {PWD} ", "a=ice-lite")
+    for options_line in ("a=ice-options:ice2,trickle", "a=ice-options:Trickle", "a=ice-options: rtp+ecn trickle"):
+        session = session_of(Call().offer(alice(*spaced, options_line)).streams[0].a)
+        assert session.remote == IceCredentials(UFRAG, PWD)
+        assert (session.lite, session.controlling, session.complete) == (False, True, False)
+    assert session_of(Call().offer(alice(*agent(), "a=ice-options:trickles")).streams[0].a).complete
+
+
+@pytest.mark.row("G20")
+def test_answer_with_a_mismatch() -> None:
+    """RFC 8839 section 5.3: an ALG changed our offer's address, the peer does without ICE, media goes by the SDP's."""
+    call = Call()
+    offered = call.offer(sdp(ALICE, media(8000, "RTP/AVP")), options(ice=Ice.FORCE))
+    leg = call.answer(answering(offered.sdp, extra=[*agent(), "a=ice-mismatch"])).streams[0].b
+    assert leg.ice is None and leg.remote_rtp is not None and leg.remote_rtp.port == 4000
+
+
 def test_answer_without_ice() -> None:
     """RFC 8839: a peer that answers without does without, and is not asked again (rtpengine's rule)."""
     call = Call()
@@ -284,6 +304,19 @@ def test_roles_stay_through_reoffers_of_the_other_side() -> None:
     back = call.offer(sdp(BOB, media(4000, "RTP/AVP", *agent())), options(ice_lite="off"), tag="bob")
     done = call.answer(answering(back.sdp, host=ALICE), tag="alice")
     assert done.streams[0].b.ice == first.streams[0].b.ice
+
+
+@pytest.mark.row("ICE-2", "ICE-5")
+@pytest.mark.parametrize("lite_then", [False, True])
+def test_roles_stay_through_restarts(lite_then: bool) -> None:
+    """RFC 8445 section 6.1.1: the answerer's restart does not make it control, unless one became lite or full."""
+    call, wishes = Call(), options(ice=Ice.FORCE, ice_lite="off")
+    first = call.answer(answering(call.offer(sdp(ALICE, media(8000, "RTP/AVP")), wishes).sdp, extra=agent()))
+    assert session_of(first.streams[0].b).controlling
+    lines = media(4000, "RTP/AVP", *agent("new1", "n" * 24))
+    call.offer(sdp(BOB, lines, session=("a=ice-lite",) if lite_then else ()), options(ice_lite="off"), tag="bob")
+    after = session_of(call.answer(answering(first.sdp, host=ALICE), tag="alice").streams[0].b)
+    assert (after.remote, after.controlling) == (IceCredentials("new1", "n" * 24), True)
 
 
 # ---------------------------------------------------------------- trickle, addresses that are none

@@ -51,7 +51,7 @@ PATHS = {
         "must_wait", "enter_lobby", "leave_lobby", "unwrap",
     },
     "port/udp": {
-        "udp_receive", "udp_read", "kept_begin", "udp.udp_reach", "quiet_doorbell", "udp_transmit", "udp_release",
+        "udp_receive", "udp_read", "kept_begin", "udp.udp_reach", "udp_transmit", "udp_release",
         "udp_serve",
         "udp_sockets.sockets_read", "udp_sockets.sockets_read_one", "udp_sockets.sockets_read_deep",
         "udp_sockets.sockets_control", "udp_sockets.sockets_overflowed", "udp_sockets.sockets_send",

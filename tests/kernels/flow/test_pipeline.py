@@ -250,6 +250,29 @@ def test_injected_datagrams_leave_from_the_flows_socket() -> None:
     assert (plane.counters()["injected"], plane.counters()["inject_failed"]) == (1, 1)
 
 
+@pytest.mark.row("A18", "A22")
+def test_injected_rtcp_is_sealed() -> None:
+    """What the control process says in RTCP leaves a secure leg as SRTCP, a plain one as it is, and a leg without keys,
+    or as a lie about its length, not at all."""
+    plane, phone = LocalPlane(), session(master_key(1), False)
+    plane.do(*secure_bridge())
+    for data in (rtcp(), rtcp(), rtcp()[:-2]):
+        plane.mailbox.inject(1, data, *BOB)
+        plane.worker.turn()
+    sealed = plane.port.collect()
+    assert [(number, to) for number, _, to in sealed] == [(1, BOB)] * 2
+    assert [phone.unprotect_rtcp(data) for _, data, _ in sealed] == [rtcp()] * 2
+    assert sealed[0][1] != sealed[1][1], "an index of its own for each"
+    plane.mailbox.inject(0, rtcp(), *ALICE)
+    plane.worker.turn()
+    assert plane.port.collect() == [(0, rtcp(), ALICE)]
+    plane.do(*bridge(secure=True))
+    plane.mailbox.inject(1, rtcp(), *BOB)
+    plane.worker.turn()
+    assert plane.port.collect() == []
+    assert (plane.counters()["injected"], plane.counters()["inject_failed"]) == (3, 2)
+
+
 def test_a_kernel_that_refuses_to_send_is_counted() -> None:
     plane = LocalPlane()
     plane.do(*bridge())

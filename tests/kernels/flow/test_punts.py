@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
 
-from kernels.control.commands import InstallFlow, Punt
+from kernels.control.commands import Address, InstallFlow, Punt
 from tests.kernels.rig import ALICE, BOB, MALLORY, LocalPlane, rtp
 
 HELLO = bytes([22]) + bytes(60)
@@ -79,6 +80,25 @@ def test_the_callers_host_with_another_port_is_a_stranger() -> None:
     taken(plane)
     plane.send(0, *[HELLO] * 40, source=ALICE)
     assert len(taken(plane)) == 40
+
+
+@pytest.mark.row("A3")
+def test_no_stranger_shares_with_a_flood_for_long() -> None:
+    """Sixteen peers whose addresses nobody signalled repeat themselves under a flood from one address: each of them is
+    heard, though a quarter of them had the flood's budget at first."""
+    plane = handshaking()
+    peers = {(f"198.51.100.{number}", 5000) for number in range(1, 17)}
+    heard: list[set[Address]] = []
+    until = time.monotonic() + 3
+    while time.monotonic() < until and (not heard or set.union(*heard) != peers):
+        plane.send(0, *[HELLO] * 200, source=MALLORY)
+        taken(plane)
+        for peer in peers:
+            plane.send(0, HELLO, source=peer)
+        heard.append({punt.source for punt in taken(plane)})
+        time.sleep(0.05)
+    assert heard[0] != peers, "nobody shared with the flood"
+    assert set.union(*heard) == peers
 
 
 def test_a_new_call_on_the_slot_begins_with_full_budgets() -> None:

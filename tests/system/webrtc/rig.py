@@ -27,6 +27,7 @@ SETTINGS = """
 [media]
 ports = "{ports[0]}-{ports[1]}"
 calls = 20
+silence_timeout_s = 31
 [paths]
 run = "{run}"
 state = "{state}"

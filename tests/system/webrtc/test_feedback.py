@@ -21,6 +21,12 @@ from tests.system.webrtc.video_phone import NACK, PLI, PSFB, RR, RTPFB, SR, Vide
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(90)]
 LOSS = 0.1
+UPDATE = (
+    '<?xml version="1.0" encoding="utf-8" ?>\r\n<media_control>\r\n <vc_primitive>\r\n  <to_encoder>\r\n'
+    "   <picture_fast_update>\r\n   </picture_fast_update>\r\n  </to_encoder>\r\n </vc_primitive>\r\n</media_control>"
+)  # as RFC 5168 section 5 and the field's phones write it
+RICH = """pc.addTransceiver(own.getVideoTracks()[0].clone(), {sendEncodings: [{rid: "hi"}, {rid: "lo"}]});
+    pc.createDataChannel("data"); true"""
 ATTRIBUTE = ["AVP-feedback-offer", "AVP-feedback-accept"]
 
 
@@ -42,10 +48,12 @@ def browser(laboratory: labs.Lab, gateway: Gateway) -> Iterator[Chromium]:
 
 @contextmanager
 def call(
-    browser: Chromium, phone: VideoPhone, *, called: bool = False, flags: list[str] | None = None
+    browser: Chromium, phone: VideoPhone, *, called: bool = False, flags: list[str] | None = None, rich: bool = False
 ) -> Iterator[Page]:
-    """From the browser, or `called` to it."""
-    page = Page(browser, "balanced")
+    """From the browser, or `called` to it; `rich`: it offers two encodings of its picture, and a data channel."""
+    page = Page(browser, "balanced", cameras=0 if rich else 1)
+    if rich:
+        browser.run(RICH)
     words: dict[str, Any] = {"call-id": f"{phone.proto}-{called}-{phone.rtx}", "from-tag": "a"}
     try:
         if called:
@@ -135,10 +143,13 @@ def test_video_phones_of_the_field(gateway: Gateway, browser: Chromium, called: 
 
 @pytest.mark.row("A22", "G02")
 def test_a_phone_without_feedback_gets_none(gateway: Gateway, browser: Chromium) -> None:
-    """RTP/AVP: the browser asks for keyframes nevertheless (Chromium does so unasked); reports pass, that does not."""
+    """RTP/AVP: the browser asks for keyframes nevertheless (Chromium does so unasked); reports pass, that does not. The
+    phone asks by SIP INFO (RFC 5168), which its proxy hands to us, and gets its picture: one, of the two encodings that
+    the browser offered (G18)."""
     phone = VideoPhone("core", "RTP/AVP", feedback=False)
     phone.loss = 1.0  # so that the browser misses the first keyframe
-    with call(browser, phone) as page:
+    with call(browser, phone, rich=True) as page:
+        assert "a=simulcast:send hi;lo" in page.browser.run("pc.localDescription.sdp")
         labs.wait_for(lambda: phone.arrived.rtp > 20 and phone.sent.rtp > 20, 10, lambda: str(phone.arrived))
         phone.loss = 0.0
         labs.wait_for(
@@ -146,6 +157,10 @@ def test_a_phone_without_feedback_gets_none(gateway: Gateway, browser: Chromium)
             15,
             lambda: f"{page.counted()} {phone.arrived}",
         )
+        assert phone.pictures == 0
+        ng("offer", **{"call-id": "RTP/AVP-False-False", "from-tag": "b"}, flags=["media-control"], sdp=UPDATE)
+        labs.wait_for(lambda: phone.pictures > 10, 10, lambda: f"{page.counted()} {phone.arrived}")
+        assert len(phone.arrived.ssrcs) == 1
         assert phone.arrived.parts[RR, 0] and not any(kind in (RTPFB, PSFB) for kind, _ in phone.arrived.parts)
 
 

@@ -47,6 +47,7 @@ class Seen:
     rtp: int = 0
     lost: int = 0
     types: set[int] = field(default_factory=set)
+    ssrcs: set[int] = field(default_factory=set)
     newest: int = -1  # sequence number of the newest one of the picture's SSRC
     missing: set[int] = field(default_factory=set)  # those of it that were lost
     parts: Counter[tuple[int, int]] = field(default_factory=Counter)  # RTCP: (packet type, format of feedback)
@@ -220,6 +221,7 @@ class VideoPhone:
         number, ssrc = int.from_bytes(data[2:4]), int.from_bytes(data[8:12])
         seen.rtp += 1
         seen.types.add(data[1] & 0x7F)
+        seen.ssrcs.add(ssrc)
         if data[1] & 0x7F == self._number:
             self._picture.setdefault(out, ssrc)
         picture = self._picture.get(out) == ssrc

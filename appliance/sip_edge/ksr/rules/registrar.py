@@ -13,7 +13,7 @@ from enum import Enum
 
 BLOCKS = "auth_block_list"  # Kamailio's hash table, as the reference names it
 LOCATION = "location"  # table of bindings
-SESSIONS = "wsphones"  # htable: peer of a WebSocket session -> user and binding; binding -> peer it came from last
+SESSIONS = "wsphones"  # htable of ksr/sessions.py
 LONGEST_USER = 64  # octets of a key; longer names, which a stranger made up, stand as hashes
 _WRITTEN = re.compile(r"(\d{1,10}):(\d{1,12}):(\d{1,12})")
 

@@ -413,6 +413,38 @@ def test_a_forged_answer_gives_no_consent() -> None:
     assert a.of(ConsentLost)
 
 
+@pytest.mark.row("ICE-4", "ICE-7", "A5")
+@pytest.mark.parametrize("we_control", [True, False])
+def test_a_peer_whose_nat_binds_its_port_anew(we_control: bool) -> None:
+    """It does not know, and asks for consent as before, from elsewhere: nobody nominates, and media must not end."""
+    a, b = couple(roles=(we_control, not we_control))
+    wire = Wire((a, b), nat={PORT_B.address: ("203.0.113.9", 40000)})
+    join(wire, a, b)
+    wire.run(20.0)
+    assert a.agent.selected(1) == (PORT_A, ("203.0.113.9", 40000))
+    wire.nat = {PORT_B.address: ("203.0.113.9", 40001)}
+    wire.run(25.0)
+    assert a.agent.selected(1) == (PORT_A, ("203.0.113.9", 40000)), "one that is lost is no reason"
+    wire.run(37.0)
+    assert a.agent.selected(1) == (PORT_A, ("203.0.113.9", 40001))
+    wire.run(120.0)
+    assert a.agent.selected(1) == (PORT_A, ("203.0.113.9", 40001))
+    assert not a.of(ConsentLost) and not b.of(ConsentLost)
+
+
+@pytest.mark.row("ICE-4")
+def test_a_pair_that_is_kept_warm_is_not_taken_for_the_selected_one() -> None:
+    """Browsers check a second pair, too; and as long as the selected one answers it stays that."""
+    a, b = couple(roles=(False, True))
+    other = side(B, Base(1, ("198.51.100.2", 6000)), controlling=True, seed=7)
+    wire = Wire((a, b, other))
+    join(wire, a, b)
+    for at in range(5, 60, 5):
+        wire.run(float(at))
+        wire.take(other, [Send(other.bases[0], PORT_A.address, request(A, "bbbb"))])
+    assert a.agent.selected(1) == (PORT_A, PORT_B.address) and len(a.of(Selected)) == 1
+
+
 # ---------------------------------------------------------------- restart, trickle, the end
 
 

@@ -267,7 +267,8 @@ WORD_EFFECTS: dict[str, dict[str, Any]] = {
     "always-transcode": {"codecs": CodecWishes(accept=frozenset({"all"}))},
 }  # fmt: skip
 FOR_THE_READER = frozenset(
-    ["full-rtcp-attribute", "fragment", "generate-mid", "loop-protect", "new-branch", "fatal", "fast", "all", "opaque"]
+    ["full-rtcp-attribute", "fragment", "media-control", "generate-mid", "loop-protect", "new-branch", "fatal", "fast",
+     "all", "opaque"]
 )
 """Words with an effect where they are looked up in `flags`: tests of negotiation and of the NG commands."""
 

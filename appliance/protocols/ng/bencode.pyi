@@ -1,0 +1,9 @@
+from appliance.protocols.ng.value import Value
+
+MAX_DEPTH: int
+MAX_ITEMS: int
+
+class BencodeError(ValueError): ...
+
+def decode(data: bytes) -> Value: ...
+def encode(value: Value) -> bytes: ...
