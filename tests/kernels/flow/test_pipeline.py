@@ -301,7 +301,7 @@ def test_removed_flow_is_forgotten_by_its_partner() -> None:
 
 
 def test_flood_of_forged_ssrcs_takes_no_memory() -> None:
-    """A05, B6: forged SSRCs create no state: the arena's tables stay as they are, octet for octet but counters."""
+    """A05, B6, DTLS-11: forged SSRCs create no state: the arena stays as it is, octet for octet but counters."""
     plane = LocalPlane()
     plane.do(*secure_bridge())
     phone = session(master_key(0), True)
