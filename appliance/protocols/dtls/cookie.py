@@ -7,7 +7,7 @@ In a gateway media workers answer the first ClientHello, and let no second one p
 from __future__ import annotations
 
 import hmac
-import socket
+from ipaddress import ip_address
 from struct import Struct
 from typing import Literal
 
@@ -42,7 +42,6 @@ class CookieFront:
         return answer if found.message_sequence == 0 and len(answer) <= len(datagram) else None
 
     def _cookie(self, source: Address, epoch: int) -> bytes:
-        family = 6 if ":" in source.host else 4
-        octets = socket.inet_pton(socket.AF_INET6 if family == 6 else socket.AF_INET, source.host)
-        said = _said(epoch & 0xFFFF_FFFF_FFFF_FFFF, family, octets, source.port)
+        address = ip_address(source.host)
+        said = _said(epoch & 0xFFFF_FFFF_FFFF_FFFF, address.version, address.packed, source.port)
         return hmac.digest(self._secret, said, "sha1")[:OCTETS]
