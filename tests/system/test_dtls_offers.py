@@ -17,15 +17,18 @@ from tests.appliance.processes import media_port, rtp
 from tests.system.dtls_calls import AVP, House, house, our_port, talk
 from tests.system.dtls_peers import program
 from tests.system.dtls_phone import DtlsPhone
+from tests.system.test_dtls_calls import ICE_LINES, check
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(60)]
 FIXTURES = Path(__file__).resolve().parents[1] / "vectors" / "sdp_reference"
+TIMEOUT_S = 3
 BAD = {"FINGERPRINT_MISMATCH", "HANDSHAKE_FAILED", "FAILED"}
 
 
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    with house(tmp_path_factory.mktemp("dtls"), 31760, (31770, 31899)) as built:
+    settings = f"[dtls]\ntimeout_s = {TIMEOUT_S}\n"
+    with house(tmp_path_factory.mktemp("dtls"), 31760, (31770, 31899), more=settings) as built:
         yield built
         assert "Traceback" not in built.box.log and '"level": "error"' not in built.box.log
 
@@ -205,6 +208,36 @@ def test_roles_that_nobody_may_have(gateway: House, setup: str, in_answer: bool)
     after, _ = gateway.offer(plain.sdp())
     gateway.events.wait(after, "CREATED")
     gateway.end(after)
+
+
+# ---------------------------------------------------------------- ringing
+
+
+@pytest.mark.row("D01", "DTLS-1", "DTLS-2")
+def test_a_call_that_rings_for_long(gateway: House) -> None:
+    """Who offered cannot take part in a handshake before it has our answer: until then none begins and none is missed,
+    with ICE or without, whoever is to be the client; then it takes place."""
+    ringing = []
+    for setup in ("passive", "active"):
+        for ice in (False, True):
+            phone, plain = gateway.phone(setup), gateway.plain()
+            words = {"ICE": "remove", "ICE_reverse": "accept"} if ice else {}
+            sdp = phone.sdp(setup="actpass" if setup == "passive" else "active", more=ICE_LINES if ice else "")
+            name, offered = gateway.offer(sdp, protocol=AVP, **words)
+            ringing.append((name, phone, plain, offered, ice))
+    time.sleep(TIMEOUT_S + 1.5)
+    for name, phone, plain, offered, ice in ringing:
+        assert gateway.events.of(name) == ["CREATED"]
+        phone.step(None)
+        assert phone.heard == [] and not phone._connection.get_peer_finished()
+        answered = gateway.answer(name, plain.sdp())
+        to_phone = our_port(answered)
+        assert ("a=ice-ufrag" in answered) is ice
+        if ice:
+            check(phone.socket, answered)
+        phone.handshake(to_phone if phone.setup == "active" else None)
+        talk(plain, phone, media_port(offered), to_phone)
+        gateway.end(name)
 
 
 # ---------------------------------------------------------------- later
