@@ -45,6 +45,7 @@ from appliance.placement.placer import ALGORITHMS, Rules
 from appliance.placement.reconciler import Reconciler
 from appliance.policy.defaults import media_options
 from appliance.policy.options import MediaOptions
+from appliance.reloads import Reloads
 from appliance.sip_edge.management.parts import EdgeParts
 from appliance.state.drained import DrainedWorkers
 from appliance.state.store import CallStore
@@ -79,6 +80,7 @@ class Gateway:
     def __init__(self, settings: Settings, plane: MediaPlane, read: Callable[[], Settings] = Settings) -> None:
         """`read`: the settings as they are written now, for a reload. ConfigError."""
         self.settings, self.plane, self._read = settings, plane, read
+        self.reloads = Reloads(self._planned, self._take_over)
         self._advertised: dict[str, str] = {}
         self._advertise()
         run = settings.paths.run
@@ -260,12 +262,17 @@ class Gateway:
         if homeless:
             log.warning("next hops found no place; kernel sockets send there", count=homeless)
 
-    def reload(self) -> None:
-        """SIGHUP: take over what can change while we run; the rest is told by name."""
+    def _planned(self) -> reloading.Plan | ConfigError:
+        """SIGHUP: what the files say now."""
         try:
-            plan = reloading.plan(self.settings, self._read())
+            return reloading.plan(self.settings, self._read())
         except ConfigError as error:
-            log.error("settings not reloaded", why=str(error))
+            return error
+
+    def _take_over(self, plan: reloading.Plan | ConfigError) -> None:
+        """What can change while we run; the rest is told by name."""
+        if isinstance(plan, ConfigError):
+            log.error("settings not reloaded", why=str(plan))
             return
         self.settings = self.keying.settings = plan.settings
         logs.set_level(plan.settings.log.level)
@@ -300,7 +307,7 @@ class Gateway:
 
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, end)
-        loop.add_signal_handler(signal.SIGHUP, self.reload)
+        loop.add_signal_handler(signal.SIGHUP, self.reloads.wanted)
         try:
             yield
         finally:

@@ -71,8 +71,13 @@ def _status(now: status.EdgeStatus, edge: Edge) -> edge_pb2.EdgeStatus:
         ),
         dialogs=edge_pb2.EdgeDialogs(**{name: dialogs.get(name, 0) for name in status.DIALOG_STATES}),
         decisions=now.decisions, database=str(edge.database.url), database_why=edge.database_why,
-        events_refused=edge.news.refused,
+        events_refused=edge.news.refused, websocket=_websocket(now),
     )  # fmt: skip
+
+
+def _websocket(now: status.EdgeStatus) -> edge_pb2.EdgeWebsocket | None:
+    found = now.websocket
+    return edge_pb2.EdgeWebsocket(sessions=found["current"], most_sessions=found.get("most", 0)) if found else None
 
 
 def _event(event: EdgeEvent) -> edge_pb2.EdgeEvent:

@@ -36,7 +36,7 @@ from srtpgw.v1 import (
 
 if TYPE_CHECKING:
     from appliance.calls.service import CallService
-    from appliance.config.schema import Grpc
+    from appliance.config.grpc import Grpc
 
 SOCKET_MODE = 0o660
 SERVICES: tuple[str, ...] = tuple(

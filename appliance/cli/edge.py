@@ -107,9 +107,16 @@ def _facts(found: Any) -> list[tuple[str, str]]:
                           f"at most {memory.most_used_octets >> 10}"),
         ("transactions", f"{transactions.current} now, {transactions.total} ever; final replies {replies or '-'}"),
         ("dialogs", f"{dialogs.ongoing} ongoing, {dialogs.starting + dialogs.connecting} being set up"),
+        *_websocket(found),
         ("database", database),
         ("events refused", str(found.events_refused)),
     ]  # fmt: skip
+
+
+def _websocket(found: Any) -> list[tuple[str, str]]:
+    sessions = found.websocket
+    told = f"{sessions.sessions} sessions, at most {sessions.most_sessions}"
+    return [("websocket", told)] if found.HasField("websocket") else []
 
 
 def _event(event: Any) -> str:

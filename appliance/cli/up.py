@@ -22,8 +22,8 @@ from appliance.launch.edge_process import EdgeProcess
 from appliance.launch.missing import missing
 from appliance.launch.paths import load_usable
 from appliance.launch.programs import CONTROL, programs, sip_edge_possible
-from appliance.launch.reloads import Reloads
 from appliance.launch.supervisor import StartFailed, Supervisor
+from appliance.reloads import Reloads
 from appliance.sip_edge.management.certificates import kept_fresh
 
 Config = Annotated[list[Path] | None, typer.Option("--config", "-c", help="Configuration file; repeat for several.")]

@@ -119,4 +119,7 @@ the environment (`{ENVIRONMENT_PREFIX}TABLE__KEY`, lists with commas or as JSON)
 one wins. Tables are merged key by key, `[[interfaces]]` and `[[trunks]]` by their `name`. Without any file the embedded
 default counts, which listens on loopback only. A key that is not below is an error. `srtpgw check` names every mistake
 with file and line; `srtpgw config show` prints what counts and where it was written.
+
+"Takes effect" after `systemctl reload srtpgw-control srtpgw-sip` (docs/operations.md): at once, with the next call, or at a restart at the latest; a reload
+names what waits for one.
 """

@@ -38,6 +38,11 @@ class SipWebsocket(Table):
     max_sessions: int = row(
         1000, help="WebSocket sessions at one time.", unit="sessions", effect=Effect.RESTART, ge=1, le=1_000_000
     )
+    body_size: int = row(
+        12_288, help="Longest body over WebSocket, where it is more than sip_sanity.body_size: a browser's offer with "
+        "video has about 6,000 octets, and 130 for each candidate of each stream. Each connection has a buffer for it.",
+        unit="octets", effect=Effect.RESTART, ge=1000, le=49_152,
+    )  # fmt: skip
     keepalive_s: int = row(
         30, help="A session that was silent for so long is asked for a pong; without one it is closed.", unit="seconds",
         effect=Effect.RESTART, ge=5, le=3600,

@@ -16,8 +16,8 @@ import sdnotify
 
 from appliance.config.load import load
 from appliance.launch.edge_process import EdgeProcess
-from appliance.launch.reloads import Reloads
 from appliance.launch.supervisor import StartFailed, Supervisor
+from appliance.reloads import Reloads
 from appliance.sip_edge.management.certificates import kept_fresh
 
 

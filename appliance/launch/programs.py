@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from appliance.config.schema import Interface, Settings
+from appliance.config.interfaces import Interface
+from appliance.config.schema import Settings
 from appliance.config.types import HostPort
 from appliance.launch import probes
 from appliance.launch.child import Program

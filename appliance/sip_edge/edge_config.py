@@ -30,6 +30,7 @@ class EdgeConfig:
     dialog_timeout_s: int = 43_200
     udp_mtu: int = 0  # requests longer than this go by TCP; 0: none do
     user_agent: str = "srtpgw"
+    longest: int = 16_384  # octets of a message
     databases: bool = True  # Kamailio's SQLite module is there
     tables: str = field(default="", repr=False)  # URL of the database that is managed; it may hold a password
     areas: tuple[Area, ...] = field(default=(), repr=False)  # subjects beside the relaying of calls; may hold keys

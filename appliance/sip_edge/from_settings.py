@@ -139,9 +139,15 @@ def edge_config(settings: Settings, run: Path) -> EdgeConfig:
         memory_manager=sip.memory_manager, shared_memory_mb=sip.shared_memory_mb,
         private_memory_mb=sip.private_memory_mb,
         answer_timeout_ms=sip.answer_timeout_ms, ring_timeout_ms=sip.ring_timeout_ms,
-        dialog_timeout_s=sip.dialog_timeout_s, udp_mtu=sip.udp_mtu, user_agent=sip.user_agent,
+        dialog_timeout_s=sip.dialog_timeout_s, udp_mtu=sip.udp_mtu, user_agent=sip.user_agent, longest=longest(table),
         databases=databases, tables=places.database, areas=tuple(area(settings, places) for area in AREAS),
     )  # fmt: skip
+
+
+def longest(table: RoutingTable) -> int:
+    """Octets of a message that is taken, over whichever transport."""
+    by = table.guard.over("wss" if table.websocket.enabled else "udp").message
+    return max(EdgeConfig.longest, by)
 
 
 def trunk(row: TrunkSettings, settings: Settings) -> Trunk:

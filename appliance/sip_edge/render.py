@@ -21,6 +21,7 @@ MODULES = (  # dmq: before those whose tables it shares
 
 ON_DEMAND = ("tls", "dmq")  # of these: where an area asks for it
 
+FRAME = 16  # octets around a WebSocket message, at most (RFC 6455 section 5.2)
 PARTING = "parting"  # htable of ksr/dialog.py
 GIVEN_VARIABLE = "$var(given_sdp)"  # the SDP that the gateway is given
 SDP_VARIABLE = "$var(sdp)"  # where the gateway's SDP waits for the script to put it into a message
@@ -72,13 +73,14 @@ def _globals(edge: EdgeConfig) -> Iterable[tuple[str, Value]]:
         ("log_stderror", "yes"),
         ("fork", "yes"),
         ("children", edge.workers),
-        *((("tcp_children", edge.workers),) if _streams(edge) else (("disable_tcp", "yes"),)),
+        *((("tcp_children", edge.workers), ("tcp_rd_buf_size", edge.longest + FRAME)) if _streams(edge) else
+          (("disable_tcp", "yes"),)),
         ("auto_aliases", "no"),
         ("mhomed", 1),  # leave by the socket that the route to the next hop uses
         ("server_signature", "no"),  # no Server or User-Agent of Kamailio's own
         ("user_agent_header", f"User-Agent: {edge.user_agent}"),
         ("server_header", f"Server: {edge.user_agent}"),
-        ("pv_buffer_size", 16384),  # an SDP body of the largest offer fits
+        ("pv_buffer_size", edge.longest),  # the gateway is given each SDP in one
         ("pv_buffer_slots", 20),
         ("disable_core_dump", "yes"),  # bodies hold SDES keys
         ("received_route_mode", "yes"),  # bans and sizes before anything is parsed: ksr_received

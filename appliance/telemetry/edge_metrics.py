@@ -69,6 +69,10 @@ def _kamailio(now: EdgeStatus) -> Iterator[Metric]:
     for name in REPLY_CLASSES:
         replies.add_metric((name,), now.transactions.get(name, 0))
     yield from (decisions, dialogs, memory, replies)
+    if now.websocket:
+        sessions = GaugeMetricFamily("srtpgw_sip_websocket_sessions", "WebSocket sessions now.")
+        sessions.add_metric((), now.websocket.get("current", 0))
+        yield sessions
     yield GaugeMetricFamily("srtpgw_sip_transactions", "Transactions now.", value=now.transactions.get("current", 0))
     yield CounterMetricFamily(
         "srtpgw_sip_transactions_started", "Transactions ever.", value=now.transactions.get("total", 0)

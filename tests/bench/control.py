@@ -37,7 +37,7 @@ from appliance.calls.keying_install import Installer
 from appliance.calls.media import Address, ContextSpec, DtlsMedia, Fingerprint, MasterKey
 from appliance.calls.service import CallService, Facts
 from appliance.calls.snapshots import Snapshots
-from appliance.config.schema import Security
+from appliance.config.security import Security
 from appliance.placement.dispatcher import Dispatcher
 from appliance.placement.injector import Injector
 from appliance.placement.inventory import Inventory

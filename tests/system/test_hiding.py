@@ -10,23 +10,11 @@ import pytest
 from tests.system import stack
 from tests.system.parties import ACCESS, CORE, Call, Dialog, Message, Party, dialog_of, sdp
 from tests.system.stack import Stack
+from tests.system.two_sides import tables
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(60), pytest.mark.row("K04", "P01", "P07")]
 
 SIP, A, B = 32405, 32410, 32412
-TABLES = f"""listen = ["udp:{ACCESS}1:{SIP}", "udp:{CORE}1:{SIP}"]
-workers = 1
-[[trunks]]
-name = "access"
-match = ["{ACCESS}2/32"]
-destination = "sip:{CORE}2:{B}"
-listen = "udp:{ACCESS}1:{SIP}"
-[[trunks]]
-name = "core"
-match = ["{CORE}2/32"]
-destination = "sip:{ACCESS}2:{A}"
-listen = "udp:{CORE}1:{SIP}"
-"""
 
 
 def told(network: str) -> list[str]:
@@ -49,7 +37,7 @@ def told(network: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def gateway(sip_programs: None) -> Iterator[Stack]:
-    with stack.running(34100, 34199, 32406, calls=8, sip=TABLES) as started:
+    with stack.running(34100, 34199, 32406, calls=8, sip=tables(SIP, A, B)) as started:
         yield started
         assert "Traceback" not in started.log() + (started.place / "run/log/sip.log").read_text(errors="replace")
 

@@ -15,25 +15,13 @@ import pytest
 from tests.system import stack
 from tests.system.lab import wait_for
 from tests.system.parties import ACCESS, CORE, Dialog, Message, Party, dialog_of, sdp
+from tests.system.two_sides import tables
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(60), pytest.mark.row("P12", "P11")]
 
 SIP, NG, A, B, C = 44100, 44102, 44104, 44106, 44108
-TABLES = f"""listen = ["udp:{ACCESS}1:{SIP}", "udp:{CORE}1:{SIP}"]
-workers = 1
-[[trunks]]
-name = "access"
-match = ["{ACCESS}2/32"]
-destination = "sip:{CORE}2:{B}"
-listen = "udp:{ACCESS}1:{SIP}"
-[[trunks]]
-name = "core"
-match = ["{CORE}2/32"]
-destination = "sip:{ACCESS}2:{A}"
-listen = "udp:{CORE}1:{SIP}"
-rtp_secure_media = "mandatory"
-sdes_over_cleartext = "allow"
-"""
+SECURE = 'rtp_secure_media = "mandatory"\nsdes_over_cleartext = "allow"'
+TABLES = tables(SIP, A, B, core=SECURE)
 OTHER = f"""[[trunks]]
 name = "other"
 match = ["{CORE}3/32"]

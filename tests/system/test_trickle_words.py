@@ -13,24 +13,11 @@ import pytest
 
 from tests.system import stack
 from tests.system.parties import ACCESS, CORE, Dialog, Message, Party, dialog_of, sdp
+from tests.system.two_sides import tables
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(60), pytest.mark.row("G21", "K04")]
 
 SIP, NG, A, B = 34000, 34002, 34004, 34006
-TABLES = f"""listen = ["udp:{ACCESS}1:{SIP}", "udp:{CORE}1:{SIP}"]
-workers = 1
-[[trunks]]
-name = "access"
-match = ["{ACCESS}2/32"]
-destination = "sip:{CORE}2:{B}"
-listen = "udp:{ACCESS}1:{SIP}"
-webrtc = "always"
-[[trunks]]
-name = "core"
-match = ["{CORE}2/32"]
-destination = "sip:{ACCESS}2:{A}"
-listen = "udp:{CORE}1:{SIP}"
-"""
 VECTORS = Path(__file__).parents[1] / "vectors" / "webrtc"
 OFFER, ANSWER = (
     "\r\n".join((VECTORS / f"chromium_156_{name}_audio.sdp").read_text().splitlines()) + "\r\n"
@@ -41,7 +28,7 @@ FRAGMENT, KIND = "application/trickle-ice-sdpfrag", "application/x-conference"
 
 @pytest.fixture(scope="module")
 def gateway(sip_programs: None) -> Iterator[stack.Stack]:
-    with stack.running(34060, 34099, NG, calls=8, sip=TABLES) as started:
+    with stack.running(34060, 34099, NG, calls=8, sip=tables(SIP, A, B, access='webrtc = "always"')) as started:
         yield started
         assert "Traceback" not in started.log() + (started.place / "run/log/sip.log").read_text(errors="replace")
 

@@ -11,6 +11,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from appliance.sip_edge.management import status
+from appliance.sip_edge.rpc import SOCKET, Rpc
 from tests.system.certificates import Authority
 from tests.system.kamailio_rig import Edge, counted, running
 from tests.system.targets import HOST, Gateway, Target, header
@@ -150,6 +152,8 @@ async def test_requests_are_answered_in_the_session(edge: Edge, authority: Autho
         async with client.ws_connect(url, **words) as session:
             await session.send_str(request("OPTIONS", transport="WSS" if secure else "WS"))
             assert (await final(session)).startswith("SIP/2.0 200")
+            told = await status.read(Rpc(edge.config.run / SOCKET))
+            assert told.websocket["most"] >= told.websocket["current"] >= 1
 
 
 async def test_a_call_and_its_way_back(edge: Edge) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -137,6 +138,23 @@ async def test_a_session_calls_a_desk_phone(edge: Edge, gateway: NoteTaker) -> N
         assert not {"ICE", "DTLS", "rtcp-mux"} & set(gateway.last("answer"))
 
 
+@pytest.mark.row("I09", "K03")
+@pytest.mark.parametrize(("size", "status"), [(12_288, 200), (12_289, 413)])
+async def test_an_offer_with_many_candidates(edge: Edge, gateway: NoteTaker, size: int, status: int) -> None:
+    """Whole to the media gateway; a desk phone's may not be so long."""
+    line = "a=candidate:1 1 udp 2122260223 2001:db8:1:2:3:4:5:6 50000 typ host generation 0 network-id 1\r\n"
+    offer = (WEBRTC + line * ((size - len(WEBRTC)) // len(line))).ljust(size - 2, "x") + "\r\n"
+    async with websocket_phone(URL, "bob") as phone:
+        if status == 200:
+            assert (await phone.call(WORD, offer)).startswith("SIP/2.0 200")
+            assert gateway.last("offer")["sdp"] == offer
+        else:
+            assert (await phone.ask(phone.request("INVITE", body=offer))).startswith(f"SIP/2.0 {status}")
+    with Phone(PORT, CALLER) as caller:
+        invite = caller.request("INVITE", "alice", headers=["Content-Type: application/sdp"], body=offer[:8193])
+        assert await asyncio.to_thread(caller.status, invite, 3.0) == 413
+
+
 @pytest.mark.row("I09", "L01")
 async def test_the_callees_bye_and_a_session_that_ended(edge: Edge) -> None:
     """Requests of the callee find the caller; when the session is over the user is not registered any more."""
@@ -208,6 +226,32 @@ async def test_a_session_that_is_replaced_in_mid_call(edge: Edge) -> None:
                     assert heard.startswith(f"{method} ")
                     await again.session.send_str(replied(heard, 200, again))
                     assert (await asyncio.to_thread(_final, caller)).startswith("SIP/2.0 200")
+
+
+@pytest.mark.row("I09", "L01", "H01")
+async def test_the_edge_is_killed_in_mid_call(edge: Edge) -> None:
+    """Every session ends with it; pages open others, and their calls go on."""
+    with Phone(PORT, CALLER) as caller:
+        async with websocket_phone(URL, "carol") as phone:
+            assert (await phone.register(WORD)).startswith("SIP/2.0 200")
+            invite = caller.request("INVITE", "carol")
+            caller.send(invite)
+            heard = await phone.receive()
+            await phone.session.send_str(replied(heard, 200, phone))
+            answered = await asyncio.to_thread(_final, caller)
+            caller.send(within("ACK", answered, caller, invite))
+            assert (await phone.receive()).startswith("ACK ")
+            await asyncio.sleep(2.5)  # of a binding: areas/registrar.WRITE_BACK_S
+            edge.stop(signal.SIGKILL)
+        edge.start()
+        async with websocket_phone(URL, "carol") as again:
+            again.contact = phone.contact
+            assert (await again.register(WORD)).startswith("SIP/2.0 200")
+            caller.send(within("BYE", answered, caller, invite))
+            heard = await again.receive()
+            assert heard.startswith("BYE ")
+            await again.session.send_str(replied(heard, 200, again))
+            assert (await asyncio.to_thread(_final, caller)).startswith("SIP/2.0 200")
 
 
 @pytest.mark.row("L01", "G06")

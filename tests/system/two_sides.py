@@ -15,6 +15,26 @@ from tests.system.parties import ACCESS, CORE, Dialog, Message, Party, dialog_of
 from tests.system.targets import Gateway
 
 
+def tables(edge: int, alice: int, bob: int, *, access: str = "", core: str = "") -> str:
+    """What stands in `[sip]` and after it for a whole gateway between them, by their ports. `access`, `core`: more of
+    these trunks."""
+    return f"""listen = ["udp:{ACCESS}1:{edge}", "udp:{CORE}1:{edge}"]
+workers = 1
+[[trunks]]
+name = "access"
+match = ["{ACCESS}2/32"]
+destination = "sip:{CORE}2:{bob}"
+listen = "udp:{ACCESS}1:{edge}"
+{access}
+[[trunks]]
+name = "core"
+match = ["{CORE}2/32"]
+destination = "sip:{ACCESS}2:{alice}"
+listen = "udp:{CORE}1:{edge}"
+{core}
+"""
+
+
 @dataclass
 class Place:
     """Ports of one test: the edge's SIP and its NG one above it, then the parties'. `host`: last octet of the edge."""

@@ -53,7 +53,7 @@ class WebsocketPhone:
             pass
         return reply
 
-    async def receive(self, patience: float = 5.0) -> str:
+    async def receive(self, patience: float = 15.0) -> str:
         return await self.session.receive_str(timeout=patience)
 
 

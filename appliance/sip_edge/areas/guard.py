@@ -20,5 +20,5 @@ def rules(settings: Settings) -> GuardRules:
     return GuardRules(
         ours.default_checks, ours.uri_checks, ours.reply_checks, ours.reply_uri_checks,
         ours.message_size, ours.headers_size, ours.body_size, ours.header_size, ours.method_size, ours.uri_size,
-        tuple(word.lower() for word in ours.scanners),
+        tuple(word.lower() for word in ours.scanners), settings.sip_websocket.body_size,
     )  # fmt: skip

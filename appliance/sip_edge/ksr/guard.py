@@ -35,7 +35,7 @@ def admits(table: RoutingTable, message: Arrived) -> bool:
     if rules.scanners and is_scanner(rules, read.text("$ua")):
         say.drop("scanner")
         return False
-    if rules.sized and (refusal := too_large(rules, _sizes(message))) is not None:
+    if rules.sized and (refusal := too_large(rules.over(say.transport()), _sizes(message))) is not None:
         say.refuse(*refusal)
         return False
     if KSR.maxfwd.process_maxfwd(70) < 0:

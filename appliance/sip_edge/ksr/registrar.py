@@ -43,27 +43,35 @@ def register(table: RoutingTable) -> int:
     if ours.block.enabled:  # before `save` answers: the phone's next request may be handled by another process
         KSR.htable.sht_rm(BLOCKS, counted)
     in_session = say.transport() in TRANSPORTS
+    contact, before = read.text("$(ct{nameaddr.uri})"), ""
     if in_session:  # calls go to where it really is (RFC 7118 section 5: its Contact is a name that nobody looks up)
+        before = sessions.known(f"sip:{user}@{domain}", contact)
         KSR.nathelper.fix_nated_register()
     if KSR.registrar.save(LOCATION, 0) < 0:  # it has answered
         say.count("register_not_saved")
         return 1
     if in_session:
-        sessions.remember(f"sip:{user}@{domain}", read.text("$(ct{nameaddr.uri})"))
+        sessions.remember(f"sip:{user}@{domain}", contact, before)
     return 1
 
 
-def lookup(table: RoutingTable) -> bool:
-    """Set the Request-URI, and a branch for each further phone, to where the called user is registered. False: nobody
-    there, and the call was answered."""
+def lookup(table: RoutingTable) -> str:
+    """Set the Request-URI, and a branch for each further phone, to where the called user is registered; the domain that
+    this is a user of. Empty: nobody there, and the call was answered."""
     if not table.registrar.enabled:
         say.refuse(404, "Not Found", "no_registrar")
-        return False
-    if KSR.registrar.lookup(LOCATION) == FOUND:
-        return True
-    known = digest.is_user(table, read.text("$rU"), read.text("$rd"))
+        return ""
+    user, host = read.text("$rU"), read.text("$rd")
+    here = str(KSR.pv.gete("$Ri")).strip("[]")  # sockets may be those of every address
+    domains = rules.meant(table.registrar, host, (*table.topology.ours, here))
+    for domain in domains:
+        if domain != host:
+            KSR.pv.sets("$rd", domain)
+        if KSR.registrar.lookup(LOCATION) == FOUND:
+            return domain
+    known = any(digest.is_user(table, user, domain) for domain in domains)
     say.refuse(*((480, "Temporarily Unavailable", "not_registered") if known else (404, "Not Found", "no_such_user")))
-    return False
+    return ""
 
 
 def _counts(table: RoutingTable, domain: str, counted: str) -> bool:

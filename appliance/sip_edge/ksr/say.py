@@ -18,6 +18,7 @@ from appliance.sip_edge.ksr.rules.telling import Telling
 
 ALLOW = "INVITE, ACK, CANCEL, BYE, NOTIFY, REFER, MESSAGE, OPTIONS, INFO, SUBSCRIBE, UPDATE, PRACK, REGISTER"
 SDP_TYPE = "application/sdp"
+HTTP = "GET"  # has no Call-ID, and Kamailio writes an error when it is asked for one
 EVENTS = str(Path(__file__).resolve().parents[4] / "events" / "control.sock")  # nobody listens: the log has it
 
 _TELLING = Telling()
@@ -74,7 +75,8 @@ def count(rule: str) -> None:
 
 def event(name: str, **details: object) -> None:
     """One line of JSON per decision, one call id through all of them; the same as a message to control."""
-    record = {"event": f"sip_{name}", "call_id": call_id(), "method": read.text("$rm"), "source": KSR.pv.gete("$si")}
+    known = {"call_id": ""} if KSR.pv.gete("$rm") == HTTP else {"call_id": call_id()}
+    record = {"event": f"sip_{name}", **known, "method": read.text("$rm"), "source": KSR.pv.gete("$si")}
     line = json.dumps({**record, **details})
     KSR.notice(line + "\n")
     _tell(line)

@@ -4,6 +4,7 @@ A network that changes takes a browser's connection, not its page, nor its calls
 registers the same Contact there (RFC 7118, RFC 5626 section 4.4). Requests of its dialogs, which still name the peer of
 the old session, follow it.
 
+    REGISTER       -> known        where the Contact was registered before
     REGISTER saved -> remember     peer -> user, binding;  binding -> peer;  contact -> peer;  earlier peer -> peer
     session over   -> ended        the binding goes, unless it is another session's by now
     request within -> follows      earlier peer -> ... -> peer
@@ -12,6 +13,8 @@ the old session, follow it.
 
 from __future__ import annotations
 
+import hashlib
+
 import KSR
 
 from appliance.sip_edge.ksr.routing import RoutingTable, host_of, port_of
@@ -19,16 +22,31 @@ from appliance.sip_edge.ksr.rules.registrar import LOCATION, SESSIONS
 
 MOVED = "moved "  # in front of a peer: where it is now
 MOST_MOVES = 8  # that are followed
+FETCHED = "was"  # profile of reg_fetch_contacts
 
 
-def remember(uri: str, contact: str) -> None:
-    """`uri`: the user's, who proved a password; `contact`: the URI that is registered."""
+def known(uri: str, contact: str) -> str:
+    """Before it is saved: the peer that the Contact was registered from last; empty: it is a new one. The binding tells
+    after a restart of Kamailio, whose sessions were all of before."""
+    before = str(KSR.htable.sht_gete(SESSIONS, _name(uri, contact)))
+    if before or KSR.registrar.reg_fetch_contacts(LOCATION, uri, FETCHED) < 0:
+        return before
+    for place in range(int(KSR.pv.get(f"$(ulc({FETCHED}=>count))") or 0)):
+        if KSR.pv.gete(f"$(ulc({FETCHED}=>addr)[{place}])") == contact:
+            was = str(KSR.pv.gete(f"$(ulc({FETCHED}=>received)[{place}])"))
+            before = f"{host_of(was)}:{port_of(was)}" if was else ""
+    KSR.registrar.reg_free_contacts(FETCHED)
+    return before
+
+
+def remember(uri: str, contact: str, before: str) -> None:
+    """What was saved. `uri`: the user's, who proved a password; `contact`: the URI that is registered; `before`: as
+    `known` said."""
     binding = str(KSR.pv.gete("$xavp(rcd=>ruid)"))
     if not binding:  # it unregistered
         return
-    peer, name = _peer(), f"{uri} {contact}"
-    before = str(KSR.htable.sht_gete(SESSIONS, name))
-    for key, value in ((peer, f"{uri} {binding}"), (binding, peer), (name, peer)):
+    peer = _peer()
+    for key, value in ((peer, f"{uri} {binding}"), (binding, peer), (_name(uri, contact), peer)):
         KSR.htable.sht_sets(SESSIONS, key, value)
     KSR.htable.sht_rm(SESSIONS, f"{MOVED}{peer}")
     if before and before != peer:
@@ -68,6 +86,10 @@ def follows(table: RoutingTable) -> None:
         host, _, port = peer.rpartition(":")
         host = f"[{host}]" if ":" in host else host
         KSR.pv.sets("$du", f"sip:{host}:{port}{named[named.index(';') :] if ';' in named else ''}")
+
+
+def _name(uri: str, contact: str) -> str:
+    return hashlib.sha256(f"{uri} {contact}".encode()).hexdigest()
 
 
 def _peer() -> str:

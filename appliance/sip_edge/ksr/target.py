@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import KSR
 
-from appliance.sip_edge.ksr import access, balance, media, outgoing, read, registrar, say
+from appliance.sip_edge.ksr import access, balance, media, outgoing, registrar, say
 from appliance.sip_edge.ksr.routing import RoutingTable, Trunk
 
 REGISTRAR = "registrar"  # a destination: where the called user is registered
@@ -25,8 +25,8 @@ def way(table: RoutingTable) -> tuple[Trunk, str] | None:
 def aim(table: RoutingTable, word: str) -> Trunk | None:
     """Set the next hop and the socket to it; the trunk it belongs to. None: nobody there, which was answered here."""
     if word == REGISTRAR:
-        domain = read.text("$rd")  # before it becomes a phone's address
-        if not registrar.lookup(table) or not access.permits_branches(table):
+        domain = registrar.lookup(table)
+        if not domain or not access.permits_branches(table):
             return None
         phones = table.by_realm(domain) or table.by_name(table.registrar.trunk)
         if phones is not None:  # wherever they are

@@ -28,13 +28,14 @@ async def test_status(stub: edge_pb2_grpc.EdgeServiceStub, edge: Edge) -> None:
     assert dict(found.transactions.replies) == {"2xx": 90, "3xx": 0, "4xx": 4, "5xx": 3, "6xx": 0}
     assert (found.dialogs.starting, found.dialogs.ongoing) == (1, 7)
     assert (found.shared_memory.used_octets, found.shared_memory.total_octets) == (2729008, 67108864)
+    assert (found.websocket.sessions, found.websocket.most_sessions) == (4, 5)
     assert found.database.endswith("/tables/k.sqlite") and not found.database_why
 
 
 async def test_status_of_a_kamailio_without_some_modules(stub: edge_pb2_grpc.EdgeServiceStub, edge: Edge) -> None:
     with FakeRpc(edge.rpc.path, {"core.version": ANSWERS["core.version"], "core.shmmem": lambda: "nonsense"}):
         found = await stub.GetStatus(edge_pb2.GetEdgeStatusRequest())
-    assert found.up and not found.decisions and found.pid == 0
+    assert found.up and not found.decisions and found.pid == 0 and not found.HasField("websocket")
 
 
 async def test_status_without_kamailio(stub: edge_pb2_grpc.EdgeServiceStub) -> None:

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from appliance.api.server import ApiServer
-from appliance.config.schema import Grpc
+from appliance.config.grpc import Grpc
 from srtpgw.v1 import calls_pb2, calls_pb2_grpc, system_pb2, system_pb2_grpc
 from tests.appliance.api.fake_calls import FakeCalls
 from tests.appliance.api.faults import refused

@@ -13,7 +13,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from appliance.api.server import SERVICES, AlreadyRunning, ApiServer
-from appliance.config.schema import Grpc
+from appliance.config.grpc import Grpc
 from srtpgw.v1 import calls_pb2, calls_pb2_grpc, system_pb2, system_pb2_grpc
 from tests.appliance.api.fake_calls import FakeCalls
 from tests.appliance.api.faults import refused

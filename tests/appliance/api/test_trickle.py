@@ -9,7 +9,7 @@ import grpc
 import pytest
 
 from appliance.api.server import ApiServer
-from appliance.config.schema import Grpc
+from appliance.config.grpc import Grpc
 from appliance.policy.options import MediaOptions
 from srtpgw.v1 import calls_pb2, calls_pb2_grpc
 from tests.appliance.api.faults import refused

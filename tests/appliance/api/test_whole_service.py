@@ -14,7 +14,7 @@ import pytest
 from google.protobuf.json_format import ParseDict
 
 from appliance.api.server import ApiServer
-from appliance.config.schema import Grpc
+from appliance.config.grpc import Grpc
 from appliance.policy.options import MediaOptions
 from appliance.protocols.srtp import suites
 from srtpgw.v1 import (

@@ -14,7 +14,8 @@ from prometheus_client import CollectorRegistry
 from appliance.api.server import ApiServer
 from appliance.calls.media import Address, ContextSpec, LegMedia, MasterKey, StreamMedia
 from appliance.calls.views import SessionRequest
-from appliance.config.schema import Grpc, Settings
+from appliance.config.grpc import Grpc
+from appliance.config.schema import Settings
 from appliance.sip_edge.management.edge import Edge
 from appliance.sip_edge.management.parts import EdgeParts
 from appliance.sip_edge.rpc import Rpc

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from appliance.config.schema import Interface, Settings
+from appliance.config.interfaces import Interface
+from appliance.config.schema import Settings
 from appliance.launch import machine_setup, programs
 from firmware_iface import simulated
 from kernels.control.sockets import divide

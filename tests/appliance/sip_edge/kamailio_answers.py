@@ -15,6 +15,7 @@ ANSWERS: dict[str, Answer] = {
                          "rpl_generated": 0, "rpl_sent": 0, "6xx": 0, "5xx": 3, "4xx": 4, "3xx": 0, "2xx": 90,
                          "created": 0, "freed": 0, "delayed_free": 0},
     "dlg.stats_active": lambda: {"starting": 1, "connecting": 2, "answering": 0, "ongoing": 7, "all": 10},
+    "stats.fetch": lambda *names: {name.replace(":", "."): str(number) for number, name in enumerate(names, 4)},
     "htable.dump": lambda table: [
         {"entry": 0, "size": 1, "slot": [{"name": "malformed", "value": 3, "type": "int"}]},
         {"entry": 5, "size": 2, "slot": [{"name": "acl_denied", "value": 12, "type": "int"},

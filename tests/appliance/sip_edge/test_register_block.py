@@ -12,6 +12,7 @@ from appliance.sip_edge.ksr.rules.registrar import (
     is_ours,
     judge,
     key,
+    meant,
     read,
     written,
 )
@@ -81,3 +82,18 @@ def test_what_is_remembered_is_one_entry() -> None:
     seen = Attempts(30, NOW, NOW - 5)
     assert read(written(seen)) == seen
     assert read("") == read("nonsense") == read("1:2") == Attempts()
+
+
+@pytest.mark.row("L01")
+@pytest.mark.parametrize(
+    ("domains", "host", "wanted"),
+    [
+        (("a.example", "b.example"), "10.0.0.1", ("a.example", "b.example")),
+        (("a.example",), "[2001:db8::1]", ("a.example",)),
+        (("a.example",), "b.example", ("b.example",)),
+        ((), "10.0.0.1", ("10.0.0.1",)),
+    ],
+)
+def test_whose_user_is_called(domains: tuple[str, ...], host: str, wanted: tuple[str, ...]) -> None:
+    """At an address of ours: of any domain of the registrar's."""
+    assert meant(RegistrarRules(True, domains), host, ("10.0.0.1", "2001:db8::1")) == wanted

@@ -34,7 +34,7 @@ class Page:
         return self
 
     def registers(self, contact: str = CONTACT) -> None:
-        self.sessions.remember(ALICE, contact)
+        self.sessions.remember(ALICE, contact, self.sessions.known(ALICE, contact))
 
     def called(self, next_hop: str) -> str:
         self.ksr.variables["$du"] = next_hop

@@ -45,6 +45,7 @@ async def test_what_kamailio_says(tmp_path: Path) -> None:
     assert found["srtpgw_sip_shared_memory_bytes", "used"] == 2729008
     assert found["srtpgw_sip_replies_total", "5xx"] == 3
     assert found["srtpgw_sip_events_total", "refused"] == 1
+    assert found["srtpgw_sip_websocket_sessions",] == 4
     await edge.stop()
 
 

@@ -75,10 +75,8 @@ def hangs_up(browser: Chromium, phone: Party, gateway: Gateway) -> None:
 
 
 def calls(phone: Party) -> Call:
-    """The browser's user."""
+    """The browser's user, at the gateway's address, as a PBX calls."""
     call = Call(phone, rig.USER, f"{time.monotonic_ns()}@{CORE}", "INVITE")
-    call.uri = f"sip:{rig.USER}@{rig.DOMAIN}"
-    call.to = f"<{call.uri}>"
     phone.send(phone.request("INVITE", call.uri, call.sender, call.to, call.call_id, 1, body=sdp(), branch=call.branch))
     return call
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from appliance.sip_edge.ksr.rules.websocket import TRANSPORTS
+
+HEAD = 4096  # octets of request line and headers that the longest body over WebSocket may have before it
 
 
 @dataclass(frozen=True)
@@ -20,6 +24,14 @@ class GuardRules:
     method: int = 0
     uri: int = 0
     scanners: tuple[str, ...] = ()
+    websocket_body: int = 0  # over WebSocket, where it is more
+
+    def over(self, transport: str) -> GuardRules:
+        """Those for messages over `transport`."""
+        if transport not in TRANSPORTS or self.websocket_body <= self.body:
+            return self
+        message = max(self.message, self.websocket_body + HEAD)
+        return replace(self, body=self.websocket_body, message=message)
 
     @property
     def sized(self) -> bool:

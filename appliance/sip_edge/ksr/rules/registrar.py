@@ -88,5 +88,11 @@ def room(rules: BlockRules, entries: int, *, heard_us: bool) -> bool:
     return entries < (rules.most if heard_us else rules.most // 2)
 
 
+def meant(rules: RegistrarRules, host: str, ours: tuple[str, ...]) -> tuple[str, ...]:
+    """Domains in which a user at `host` is looked for. A PBX calls users at an address of ours, which is no domain of
+    theirs."""
+    return rules.domains if rules.domains and host.strip("[]") in ours else (host,)
+
+
 def is_ours(rules: RegistrarRules, domain: str) -> bool:
     return not rules.domains or domain.lower() in rules.domains
