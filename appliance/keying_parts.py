@@ -55,7 +55,9 @@ class KeyingParts:
         )
         self.pairs = Pairs(calls.ledger)
         agents = IceAgents(self.keying, self.pairs, counts)
-        self.handshakes = Handshakes(self._processes(), self.keying.datagram, self.keying.event, settings.dtls.mtu)
+        self.handshakes = Handshakes(
+            self._processes(), self.keying.datagram, self.keying.event, settings.dtls.mtu, plane.cookie_secret
+        )
         self.keying.on_stun, self.keying.on_expired = agents.stun, agents.expired
         self.keying.associations = self.handshakes
         calls.trickling.agents = agents

@@ -140,8 +140,9 @@ class Keying:
         self._set(transport, State.WAITING)
 
     def _start(self, transport: Transport, wish: DtlsMedia) -> None:
-        """What can begin by now: our ClientHello, the time in which the peer must come, the pinhole for its own."""
-        if wish.active is None:
+        """What can begin by now: our ClientHello, the time in which the peer must come, the pinhole for its own.
+        Nothing while the call rings: who offered has no answer of ours, and knows neither role nor certificate."""
+        if wish.active is None or not transport.branch.answered:
             return
         now = self._now()
         if not transport.deadline and transport.state is not State.FAILED:

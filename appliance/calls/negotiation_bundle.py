@@ -66,7 +66,7 @@ def _names(sdp: Description) -> list[list[str]]:
 
 def offered(offer: Description, options: MediaOptions, refused: Collection[int]) -> list[Group]:
     """The groups of an offer that we may answer, without the m-lines that are `refused` for other reasons."""
-    if "reject" in options.rtcp_mux:
+    if "reject" in options.rtcp_mux or not offer.session.has("group"):
         return []  # SDP-16
 
     def able(at: int) -> bool:
@@ -79,6 +79,8 @@ def offered(offer: Description, options: MediaOptions, refused: Collection[int])
 
 def answered(answer: Description, able: Callable[[int], bool]) -> list[Group]:
     """The groups of an answer. `able`: the m-line was offered as one that may be in a group."""
+    if not answer.session.has("group"):
+        return []
     found = groups(answer, lambda at: at < len(answer.media) and bool(answer.media[at].media.port) and able(at))
     return [Group(lines[0], lines[0], lines) for lines in found]
 
@@ -86,12 +88,9 @@ def answered(answer: Description, able: Callable[[int], bool]) -> list[Group]:
 def groups(sdp: Description, able: Callable[[int], bool]) -> list[tuple[int, ...]]:
     """The m-lines of each group, in the group's order. Each is in one group at most, a mid that two have is nobody's;
     lines that packets could not be told apart for are left out."""
-    named = _names(sdp)
-    if not named:
-        return []
     mids = [media.attribute("mid") or "" for media in sdp.media]
     found, seen = [], set[int]()
-    for names in named:
+    for names in _names(sdp):
         lines: list[int] = []
         for name in names:
             at = mids.index(name) if mids.count(name) == 1 and len(name.encode()) <= LONGEST_MID else -1

@@ -135,6 +135,8 @@ def _plan(
 
 def _winner(group: Sequence[int], lines: Sequence[LinePlan], *, sdes_first: bool) -> int:
     """Secure before plain, SDES first where it is wished, then the offerer's order (G11, SDP-10, D07)."""
+    if len(group) == 1:
+        return group[0]
 
     def rank(at: int) -> tuple[bool, bool, bool, int]:
         line = lines[at]

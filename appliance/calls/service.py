@@ -9,9 +9,9 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import TracebackType
 
 import structlog
 
@@ -28,6 +28,7 @@ from appliance.calls.registry import Branch, Call
 from appliance.calls.sessions import Sessions
 from appliance.calls.snapshots import Snapshots
 from appliance.calls.subscribing import codecs
+from appliance.calls.tally import Tally
 from appliance.calls.trickling import Trickling
 from appliance.calls.views import (
     AnswerRequest,
@@ -326,18 +327,29 @@ class CallService:
     def _advertised(self, interface: str, ours: LocalPorts) -> LocalPorts:
         return replace(ours, address=self._facts.advertised.get(interface, ours.address))
 
-    @contextmanager
-    def _operation(self, name: str) -> Iterator[None]:
-        """Count it; whatever is not a GatewayError is our own mistake: logged without values, told without detail."""
-        self.ledger.tally.requests[name] += 1
-        try:
-            yield
-        except GatewayError as error:
-            self.ledger.tally.errors[error.reason] += 1
-            raise
-        except Exception as error:
-            self.ledger.tally.errors[GatewayError.reason] += 1
-            log.error("operation failed", operation=name, error=type(error).__name__, where=_where(error))
+    def _operation(self, name: str) -> _Operation:
+        return _Operation(self.ledger.tally, name)
+
+
+class _Operation:
+    """Count it; whatever is not a GatewayError is our own mistake: logged without values, told without detail."""
+
+    __slots__ = ("_name", "_tally")
+
+    def __init__(self, tally: Tally, name: str) -> None:
+        self._tally, self._name = tally, name
+
+    def __enter__(self) -> None:
+        self._tally.requests[self._name] += 1
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, GatewayError):
+            self._tally.errors[error.reason] += 1
+        elif isinstance(error, Exception):
+            self._tally.errors[GatewayError.reason] += 1
+            log.error("operation failed", operation=self._name, error=type(error).__name__, where=_where(error))
             raise GatewayError("internal error") from None
 
 

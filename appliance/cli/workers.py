@@ -12,7 +12,7 @@ from appliance.cli.options import DEFAULT_SOCKET, JsonOption, SocketOption
 from appliance.cli.output import print_json, print_table, tree
 
 # of a received packet, other than a drop (kernels/flow/counters.pxd)
-ENDS = ("forwarded", "punted", "handed_over", "ice_answered", "ice_refused", "interrupted")
+ENDS = ("forwarded", "punted", "handed_over", "ice_answered", "ice_refused", "cookies", "interrupted")
 NumberArgument = Annotated[int, typer.Argument(metavar="N", help="Number of the worker.", min=0)]
 
 

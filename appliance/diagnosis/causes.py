@@ -91,7 +91,8 @@ ADVICE: dict[Cause, str] = {
     Cause.KEYS_MISSING: (
         "The last offer/answer brought no key for this direction: look at its a=crypto lines and at the "
         "trunk's secure_media. With DTLS keys come by a handshake between the media ports: look whether its datagrams "
-        "arrive (`calls show`: role, state, ICE pair), and whether the peer's certificate is the one of its SDP."
+        "arrive (`calls show`: role, state, ICE pair), and whether the peer's certificate is the one of its SDP. "
+        "A peer behind NAT without ICE has to begin: dtls_role = passive on its trunk."
     ),
     Cause.KEY_EXPIRED: "The master key's lifetime is used up: re-key by a re-INVITE with a new a=crypto key.",
     Cause.KEY_SWAPPED: (

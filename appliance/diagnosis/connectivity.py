@@ -22,7 +22,7 @@ def broken(stream: StreamFacts, leg: LegFacts) -> Finding | None:
     evidence = (
         ("our-address", where), ("checks-answered", str(seen.checks_answered)),
         *((f"refused-{reason}", str(number)) for reason, number in sorted(seen.refused.items())),
-        ("candidates", str(len(ice.candidates))),
+        ("candidates", str(len(ice.candidates))), *words.drops(leg, "source"), *words.sources(leg, "source"),
     )  # fmt: skip
     cause, sure, sentence = _of(seen.state, leg, where)
     if not seen.lite:
@@ -41,7 +41,9 @@ def _of(state: IceState, leg: LegFacts, where: str) -> tuple[Cause, Confidence, 
         number = sum(seen.refused.get(reason, 0) for reason in ("user", "integrity"))
         return Cause.ICE_CREDENTIALS, Confidence.CERTAIN, f"{number} checks of {name} have a wrong ICE {wrong}"
     if state is IceState.NO_CHECKS:
-        return Cause.ICE_NO_CHECKS, Confidence.LIKELY, f"no connectivity check of {name} reaches our port {where}"
+        other = leg.view.drops.get("source", 0)
+        also = f", although {other} others did (media, DTLS): it does no ICE, or STUN is filtered" if other else ""
+        return Cause.ICE_NO_CHECKS, Confidence.LIKELY, f"no connectivity check of {name} reaches our port {where}{also}"
     done = "nominates no pair" if seen.lite else "answers none of ours"
     return (
         Cause.ICE_NO_PAIR, Confidence.LIKELY,

@@ -21,8 +21,9 @@ class Handshakes:
     whose association failed. A stranger can fail too: without ICE a caller ends a call for the source that it was told
     of (or that ICE validated), not for any. Callbacks come from the event loop and may call back."""
 
-    def __init__(self, processes: int, send: Send, event: Event, mtu: int = 1200) -> None:
-        secret = os.urandom(SECRET_OCTETS)
+    def __init__(self, processes: int, send: Send, event: Event, mtu: int = 1200, secret: bytes = b"") -> None:
+        """`secret`: of the cookies, where somebody else makes some too; else one of our own."""
+        secret = secret or os.urandom(SECRET_OCTETS)
         self._backend: Inline | Processes = (
             Processes(processes, secret, send, event, mtu) if processes else Inline(secret, send, event, mtu)
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from appliance.calls.media import Address, DtlsMedia, Fingerprint
 from appliance.handshakes.table import Event, Send, Table
@@ -27,19 +27,21 @@ class Inline:
         self._table.open(key, wish, cookie, remote)
 
     def expect(self, key: int, fingerprints: Iterable[Fingerprint], remote: Address | None) -> None:
-        self._do(lambda now: self._table.expect(key, fingerprints, remote, now))
+        self._table.expect(key, fingerprints, remote, self._loop.time())
+        self._keep_time()
 
     def datagram(self, key: int, source: Address, data: bytes) -> None:
-        self._do(lambda now: self._table.datagram(key, source, data, now))
+        self._table.datagram(key, source, data, self._loop.time())
+        self._keep_time()
 
     def go(self, key: int, source: Address) -> None:
-        self._do(lambda now: self._table.go(key, source, now))
+        self._table.go(key, source, self._loop.time())
+        self._keep_time()
 
     def close(self, key: int) -> None:
         self._table.close(key)
 
-    def _do(self, what: Callable[[float], None]) -> None:
-        what(self._loop.time())
+    def _keep_time(self) -> None:
         due = self._table.next_timeout
         if due is None or (self._timer is not None and self._timer.when() <= due):
             return
@@ -49,4 +51,5 @@ class Inline:
 
     def _tick(self) -> None:
         self._timer = None
-        self._do(self._table.timeout)
+        self._table.timeout(self._loop.time())
+        self._keep_time()

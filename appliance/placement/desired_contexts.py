@@ -138,8 +138,9 @@ def _secrets(context: Context) -> set[tuple[bytes, bytes]]:
 
 
 def _context(slot: int, spec: ContextSpec, send: bool, also: int | None = None) -> Context:
-    transform = transform_of(spec.suite)
-    keys = _keys(spec, transform)
+    row = _row(spec.suite)
+    transform = _transform(row)
+    keys = _keys(spec, transform, row)
     install = InstallCrypto(
         slot=slot,
         transform=transform,
@@ -162,11 +163,10 @@ def _context(slot: int, spec: ContextSpec, send: bool, also: int | None = None) 
     return Context(install, tuple(AddKey(slot, key) for key in keys[1:]), sending)
 
 
-def _keys(spec: ContextSpec, transform: Transform) -> list[MasterKeyBytes]:
+def _keys(spec: ContextSpec, transform: Transform, row: suites.Suite) -> list[MasterKeyBytes]:
     """As commands carry them. InvalidRequest: none, of a wrong length, or not to be told apart by MKI (SR-15)."""
     if not spec.keys:
         raise InvalidRequest("a context needs at least one master key", "keys")
-    row = _row(spec.suite)
     keys = [_key(key, transform, row) for key in spec.keys]
     if len(keys) == 1 and spec.sending_mki in (b"", keys[0].mki):
         return keys
@@ -188,7 +188,10 @@ def _key(key: MasterKey, transform: Transform, row: suites.Suite) -> MasterKeyBy
 
 def transform_of(suite: str) -> Transform:
     """The numbers behind a suite name. InvalidRequest when the table has no such row."""
-    row = _row(suite)
+    return _transform(_row(suite))
+
+
+def _transform(row: suites.Suite) -> Transform:
     known = _TRANSFORMS.get(row.name)
     if known is None or known[0] is not row:
         transform = Transform(row.cipher, row.auth, row.key_octets, row.salt_octets, row.rtp_tag, row.rtcp_tag)

@@ -171,7 +171,9 @@ def _remote(leg: LegMedia, component: str) -> tuple[str, int] | None:
 
 def agents(media: StreamMedia, placed: PlacedStream) -> dict[int, InstallIce]:
     """The ICE agents of the flows that have one, by slot."""
-    made = {}
+    made: dict[int, InstallIce] = {}
+    if media.a.ice is media.b.ice is None:
+        return made
     for name in needed_flows(media):
         ice = media.leg(name[0]).ice
         if ice is not None:

@@ -68,7 +68,11 @@ def diff(installed: Desired, wanted: Desired) -> list[Command]:
             commands.append(RemoveFlow(slot))
             gone.add(slot)
     for slot, context in wanted.cryptos.items():
-        commands.extend(_context_commands(installed.cryptos.get(slot), context))
+        before = installed.cryptos.get(slot)
+        if before is None and not context.further:
+            commands.append(context.install)
+        elif before != context:
+            commands.extend(_context_commands(before, context))
     for slot, flow in wanted.flows.items():
         if installed.flows.get(slot) != flow or not gone.isdisjoint(_named(flow)):
             commands.append(flow)
@@ -93,8 +97,6 @@ def _named(flow: InstallFlow) -> tuple[int | None, ...]:
 def _context_commands(before: Context | None, now: Context) -> Iterator[Command]:
     """Keys come and go one by one, the others keep what they know. Where no key stays, or the length of the MKI
     changes, the context is installed anew (with a key it has, it continues all the same)."""
-    if before == now:
-        return
     slot, mki = now.install.slot, len(now.install.key.mki)
     held = {_identity(key): key for key in before.keys} if before else {}
     kept = {_identity(key): key for key in now.keys if _identity(key) in held}

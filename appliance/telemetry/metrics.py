@@ -43,6 +43,7 @@ WORKER_COUNTERS: dict[str, tuple[str, str]] = {
     "copy_dropped": ("srtpgw_copies_dropped", "Copies for subscribers that went no further; the call's packets did."),
     "ice_answered": ("srtpgw_ice_checks_answered", "ICE connectivity and consent checks answered with success."),
     "ice_refused": ("srtpgw_ice_checks_refused", "ICE checks answered with an error."),
+    "cookies": ("srtpgw_dtls_cookies", "First DTLS ClientHellos answered with a cookie."),
     "interrupted": ("srtpgw_interrupted_packets", "Packets in flight when a worker died."),
 }
 

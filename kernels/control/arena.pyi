@@ -27,6 +27,9 @@ class Arena:
     def capacities(self) -> dict[str, int]:
         """Slots per worker: calls, sockets, flows, cryptos, keys, streams; all_sockets: of all workers."""
     @property
+    def cookie_secret(self) -> bytes:
+        """What DTLS cookies are made with, the same for the life of the arena."""
+    @property
     def homes(self) -> int:
         """Offset of the table of homes: one octet for each socket number."""
     def home(self, socket: int) -> int:

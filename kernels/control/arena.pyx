@@ -3,8 +3,8 @@
 import os
 
 from libc.errno cimport errno
-from libc.stdint cimport int32_t, uint32_t, uint64_t
-from libc.string cimport memset
+from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
+from libc.string cimport memcpy, memset
 
 from kernels.clib.linux cimport MADV_DONTDUMP, PR_SET_DUMPABLE, explicit_bzero, madvise, mlock, prctl
 from kernels.control.layout cimport (
@@ -103,6 +103,7 @@ cdef class Arena:
         cdef WorkerBlock *block
         cdef Capacities capacities = capacities_of(workers, calls, sockets)
         cdef uint64_t start = regions_start(workers, &capacities)
+        cdef bytes secret = os.urandom(sizeof(header.cookie_secret))
         cdef uint32_t index
         if not 1 <= workers <= MOST_WORKERS:
             raise ValueError(f"{workers} workers, at most {MOST_WORKERS}")
@@ -127,6 +128,7 @@ cdef class Arena:
             ring_format(<Ring *>(self.base + block.replies), REPLY_SLOTS, REPLY_OCTETS)
             ring_format(<Ring *>(self.base + block.punts), PUNT_SLOTS, PUNT_OCTETS)
             ring_format(<Ring *>(self.base + block.injects), INJECT_SLOTS, INJECT_OCTETS)
+        memcpy(header.cookie_secret, <const uint8_t *><const char *>secret, sizeof(header.cookie_secret))
         header.magic = ARENA_MAGIC
 
     cdef format_handoffs(self, uint32_t workers):
@@ -156,6 +158,11 @@ cdef class Arena:
     def capacities(self):
         """Slots per worker: calls, sockets, flows, cryptos, keys, streams; all_sockets: of all workers."""
         return dict(self.header().capacities)
+
+    @property
+    def cookie_secret(self):
+        """What DTLS cookies are made with, the same for the life of the arena."""
+        return bytes(self.header().cookie_secret[:sizeof(self.header().cookie_secret)])
 
     @property
     def homes(self):

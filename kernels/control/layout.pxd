@@ -25,7 +25,7 @@ from kernels.wire.packet cimport DROP_COUNT, Peer
 
 cdef enum:
     ARENA_MAGIC = 0x53475741    # "SGWA"
-    ARENA_VERSION = 8           # raise it when a meaning changes and no size does
+    ARENA_VERSION = 9           # raise it when a meaning changes and no size does
     STRUCTS = 24
     HOME_MOVING = 0x80          # in a home: the worker in the other bits is about to take the socket, nobody reads it
     MOST_WORKERS = 127
@@ -86,7 +86,8 @@ cdef struct ArenaHeader:
     uint64_t samples            # offset: Samples of each worker (kernels/flow/samples.pxd)
     uint8_t pad2[8]
     uint32_t home_changes       # rises with every change of a home: workers look through the table again
-    uint8_t pad1[44]
+    uint8_t cookie_secret[32]   # random, written once: what DTLS cookies are made with (kernels/flow/hello.pxd)
+    uint8_t pad1[12]
 
 cdef struct WorkerBlock:
     # written by the holder

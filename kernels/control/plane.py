@@ -65,6 +65,7 @@ class MediaPlane:
         self._epoll.register(connection, select.EPOLLIN)
         self._connected = True
         self._tickets = itertools.count(1)
+        self.cookie_secret = self._arena.cookie_secret  # what workers make DTLS cookies with
 
     @classmethod
     def attach(cls, socket_path: str) -> MediaPlane:

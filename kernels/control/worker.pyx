@@ -9,6 +9,7 @@ from libc.stdint cimport int32_t, uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy, memset
 
+from kernels.cipher.hmac cimport hmac_key
 from kernels.clib.linux cimport CLOCK_MONOTONIC, CLOCK_THREAD_CPUTIME_ID, clock_ns, explicit_bzero, write
 from kernels.control.arena cimport Arena
 from kernels.control.execute cimport command_execute
@@ -22,7 +23,8 @@ from kernels.control.ring cimport Ring, ring_footprint, ring_peek, ring_release,
 from kernels.control.sequence cimport sequence_begin, sequence_end
 from kernels.control.worker cimport IDLE_MS, ORDERS_A_TURN, PUBLISH_NS, SETTLE_MS, Loop
 from kernels.flow.counters cimport (
-    COUNTER_BUSY_NS, COUNTER_COMMANDS, COUNTER_COMMANDS_REFUSED, COUNTER_COUNT, COUNTER_FORWARDED, COUNTER_HANDED_OVER,
+    COUNTER_BUSY_NS, COUNTER_COMMANDS, COUNTER_COMMANDS_REFUSED, COUNTER_COOKIES, COUNTER_COUNT, COUNTER_FORWARDED,
+    COUNTER_HANDED_OVER,
     COUNTER_ICE_ANSWERED, COUNTER_ICE_REFUSED, COUNTER_INJECT_FAILED, COUNTER_INJECTED, COUNTER_INTERRUPTED,
     COUNTER_OVERFLOWS, COUNTER_PUNTED, COUNTER_RECEIVED, COUNTER_RING_RECEIVED, COUNTER_TAKEN_OVER, COUNTER_TURNS,
     COUNTER_WORK_NS, count, counted,
@@ -41,7 +43,7 @@ from kernels.srtp.context cimport EngineSizes
 from kernels.srtp.engine cimport engine_attach, engine_detach, engine_seal
 from kernels.wire.atomics cimport load_acquire_u8, load_acquire_u32, store_release_u32, store_release_u64
 from kernels.wire.packet cimport (
-    BATCH, DATAGRAM, DROP_COUNT, DROP_NONE, DROP_NOT_KEYED, FRAME, KIND_RTCP, NO_SLOT, Packet,
+    BATCH, DATAGRAM, DROP_COUNT, DROP_NONE, DROP_NOT_KEYED, FRAME, HEADROOM, KIND_RTCP, NO_SLOT, Packet,
 )
 from kernels.wire.rtp cimport classify, rtcp_check
 
@@ -187,7 +189,8 @@ cdef void follow_homes(Loop *w) noexcept nogil:
 
 cdef bint send_injection(Loop *w, Inject *record) noexcept nogil:
     """Straight out of the ring's record, from the socket of its flow. With ICE, where its agent lets it (ICE-8). RTCP
-    of a secure leg leaves as SRTCP, or not at all."""
+    of a secure leg leaves as SRTCP, or not at all: sealed in a copy, as a successor may find the record again."""
+    cdef uint8_t frame[FRAME]
     cdef Packet packet
     cdef Packet *batch = &packet
     cdef Flow *flow = flow_at(w.path.flows, w.path.flow_count, record.flow)
@@ -204,6 +207,9 @@ cdef bint send_injection(Loop *w, Inject *record) noexcept nogil:
     packet.peer = record.to
     packet.peer.tos = flow.want.tos
     if flow.want.flags & FLOW_SECURE and classify(packet.data, packet.length) == KIND_RTCP:
+        memcpy(frame + HEADROOM, record.data, record.length)
+        packet.data = frame + HEADROOM
+        packet.capacity = FRAME - HEADROOM
         packet.kind = KIND_RTCP
         packet.crypto = flow.want.send
         packet.received_ns = w.path.now
@@ -339,6 +345,7 @@ cdef void adopt_counters(Loop *w) noexcept nogil:
     cdef uint32_t drop
     ended += counted(counters, COUNTER_INTERRUPTED) + counted(counters, COUNTER_HANDED_OVER)
     ended += counted(counters, COUNTER_ICE_ANSWERED) + counted(counters, COUNTER_ICE_REFUSED)
+    ended += counted(counters, COUNTER_COOKIES)
     for drop in range(<uint32_t>DROP_COUNT):
         ended += counters[<uint32_t>COUNTER_COUNT + drop]
     if received > ended:
@@ -418,6 +425,7 @@ cdef class Worker:
         if self.loop.path.budgets == NULL:
             raise MemoryError
         self.loop.path.secret = <uint32_t>int.from_bytes(os.urandom(4))
+        hmac_key(&self.loop.path.cookie_key, arena.header().cookie_secret, sizeof(arena.header().cookie_secret))
         self.loop.news = news
         self.loop.path.window_ns = learning_ms * 1000000
         arena.block(index)                              # IndexError

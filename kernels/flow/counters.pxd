@@ -1,7 +1,7 @@
 # The names of everything a worker counts, once for both worlds. Drops follow by their Drop number:
 # counters[COUNTER_COUNT + drop].
 #
-#   received == forwarded + punted + handed_over + ice_answered + ice_refused + sum of drops + interrupted
+#   received == forwarded + punted + handed_over + ice_answered + ice_refused + cookies + sum of drops + interrupted
 #                                                                                           (checked by the tests)
 #
 # What another worker handed over counts as received here and in taken_over, so over all workers the datagrams that came
@@ -35,7 +35,8 @@ cpdef enum Counter:
     COUNTER_ICE_ANSWERED = 23   # connectivity and consent checks answered with success
     COUNTER_ICE_REFUSED = 24    # answered with an error
     COUNTER_TRANSCODED = 25     # G.711 payloads turned into the other law
-    COUNTER_COUNT = 26
+    COUNTER_COOKIES = 26        # ClientHellos answered with a cookie
+    COUNTER_COUNT = 27
 
 cdef enum:
     COUNTERS = 72               # room for COUNTER_COUNT + DROP_COUNT, checked at start

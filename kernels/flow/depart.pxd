@@ -10,7 +10,8 @@ from kernels.control.records cimport (
 from kernels.flow.counters cimport COUNTER_TRANSCODED, count
 from kernels.flow.ice cimport ice_consents, ice_tell_expiry
 from kernels.flow.pipeline cimport Path
-from kernels.flow.reports cimport reports_sent
+from kernels.flow.reports cimport RTCP_SR, reports_sent
+from kernels.flow.reports_table cimport reports_ms
 from kernels.flow.rewrite cimport feedback_cut, rewrite_rtp
 from kernels.flow.routes cimport carrier_of, routes_name, routes_sent
 from kernels.flow.table cimport Flow, flow_at
@@ -20,12 +21,28 @@ from kernels.wire.packet cimport (
 )
 from kernels.wire.rtp cimport rtp_ssrc
 
+cdef enum:
+    EARLY_MS = 1000
+
+cdef inline bint is_early(Flow *partner, const Packet *packet) noexcept nogil:
+    """Receivers with feedback report whenever they have some (RFC 4585 section 3), dozens of times a second. A leg
+    without it gets their reports at most once in EARLY_MS, beside those that came without feedback, and every sender
+    report."""
+    cdef uint32_t now = reports_ms(packet.received_ns)
+    if packet.data[1] == RTCP_SR:
+        return False
+    if partner.early_ms and now - partner.early_ms < EARLY_MS:
+        return True
+    partner.early_ms = now
+    return False
+
 cdef inline Drop depart(Path *path, Packet *packet, uint32_t slot, uint32_t flags) noexcept nogil:
     """May it leave by the flow in `slot`, under which context, and saying what? `flags`: of the flow it came by."""
     cdef Flow *partner = flow_at(path.flows, path.flow_count, slot)
     cdef Flow *carrier = partner                        # whose port, address and keys they are
     cdef uint32_t by = slot
     cdef bint unknown = False
+    cdef uint32_t whole
     packet.flow, packet.crypto = slot, NO_SLOT
     if partner == NULL:
         return DROP_NO_PARTNER
@@ -53,8 +70,9 @@ cdef inline Drop depart(Path *path, Packet *packet, uint32_t slot, uint32_t flag
             routes_name(path, by, slot, packet)
     else:
         if rare((partner.want.flags | flags) & FLOW_NO_FEEDBACK):
-            packet.length = feedback_cut(packet.data, packet.length)
-            if packet.length == 0:
+            whole = packet.length
+            packet.length = feedback_cut(packet.data, whole)
+            if packet.length == 0 or (packet.length != whole and is_early(partner, packet)):
                 return DROP_FEEDBACK
         if not flags & FLOW_OPAQUE:
             reports_sent(partner, packet.data, packet.length, packet.received_ns)

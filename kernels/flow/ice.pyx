@@ -23,8 +23,9 @@ from kernels.control.records cimport (
 )
 from kernels.control.sequence cimport sequence_begin, sequence_end
 from kernels.flow.ice_table cimport (
-    ICE_ASKS, ICE_ASKS_NS, ICE_EXPIRY_TOLD, ICE_FORSAKEN_NS, ICE_NOMINATION_TOLD, ICE_TOGETHER_NS, REFUSAL_ATTRIBUTE,
-    REFUSAL_INTEGRITY, REFUSAL_MALFORMED, REFUSAL_UNANSWERED, REFUSAL_UNEXPECTED, REFUSAL_USER, IceRefusal, IceSource,
+    ICE_ASKS, ICE_ASKS_NS, ICE_CONFLICTS, ICE_EXPIRY_TOLD, ICE_FORSAKEN_NS, ICE_NOMINATION_TOLD, ICE_TOGETHER_NS,
+    REFUSAL_ATTRIBUTE, REFUSAL_INTEGRITY, REFUSAL_MALFORMED, REFUSAL_UNANSWERED, REFUSAL_UNEXPECTED, REFUSAL_USER,
+    IceRefusal, IceSource,
 )
 from kernels.flow.pipeline cimport MARK_ANSWERED, MARK_PUNTED, MARK_REFUSED
 from kernels.flow.punts cimport BUDGET_ERRORS, budget_take, punt, punt_news
@@ -76,6 +77,8 @@ cdef Drop request(Path *path, IceAgent *agent, Packet *packet, const StunMessage
         return refuse(path, agent, packet, message, REFUSAL_INTEGRITY, 401, NULL)
     if message.unknown_count:
         return refuse(path, agent, packet, message, REFUSAL_ATTRIBUTE, 420, &ours.key)
+    if message.controlled and conflicts(agent):
+        return refuse(path, agent, packet, message, REFUSAL_ATTRIBUTE, 487, &ours.key)
     source = validate(path, agent, packet, ours, False)
     if agent.want.flags & ICE_LITE:
         if selectable(agent, ours):
@@ -90,6 +93,13 @@ cdef Drop request(Path *path, IceAgent *agent, Packet *packet, const StunMessage
     packet.marks |= MARK_ANSWERED
     agent.answered += 1
     return DROP_NONE
+
+
+cdef inline bint conflicts(const IceAgent *agent) noexcept nogil:
+    """A lite agent never controls. The RFC has it keep quiet (section 7.3.1.1 is for full ones); but full peers that
+    overlook our ice-lite would wait for a nomination for ever: they take control when they are told of a conflict. One
+    that does not is taken as it is."""
+    return agent.want.flags & ICE_LITE and agent.refused[<uint32_t>REFUSAL_ATTRIBUTE] < ICE_CONFLICTS
 
 
 cdef Drop keepalive(Path *path, IceAgent *agent, const Packet *packet, const StunMessage *message) noexcept nogil:
@@ -226,7 +236,7 @@ cdef void nominate(Path *path, const Packet *packet, const StunMessage *message,
     """A check under `under`: whether it makes the pair of its source the selected one."""
     cdef IceAgent *agent = &path.ices[packet.flow]
     cdef uint32_t priority = load_be32(packet.data + message.priority) if message.priority else 0
-    if message.use_candidate:
+    if message.use_candidate or (message.controlled and (agent.selected == ICE_NONE or agent.under != under)):
         if agent.selected == source and agent.under == under:
             agent.nominated_ns = path.now               # again: consent checks may carry it too
         elif agent.selected == ICE_NONE or agent.under != under or meant(agent, priority, path.now):

@@ -8,6 +8,7 @@ from kernels.wire.packet cimport Peer
 cdef enum:
     ICE_SOURCES = 7             # validated ones of a flow: the longest silent gives way
     ICE_NONE = 255              # of IceAgent.selected
+    ICE_CONFLICTS = 3           # so often a peer that does not control a lite agent is told to
     ICE_CONSENT_NS = 30000000000    # RFC 7675 section 5.1
     ICE_ASKS_NS = 3000000000    # a check of the selected pair so long after it was selected: the peer asks for consent
     # a selected pair that a peer who asks has not checked for so long: it is elsewhere (RFC 7675 asks every 5 s; ice4j
@@ -19,7 +20,7 @@ cdef enum IceRefusal:           # IceAgent.refused; named in mailbox.pyx
     REFUSAL_MALFORMED = 0       # structure, fingerprint, or what a check must carry
     REFUSAL_USER = 1            # user fragments are not those of this agent
     REFUSAL_INTEGRITY = 2       # right user, wrong password
-    REFUSAL_ATTRIBUTE = 3       # one that we would have to understand
+    REFUSAL_ATTRIBUTE = 3       # one that we would have to understand, or ICE-CONTROLLED to a lite agent
     REFUSAL_UNEXPECTED = 4      # indications; responses to a lite agent, which asked nothing
     REFUSAL_UNANSWERED = 5      # of the first three, without an error response: too many of them, or no ICE message
     REFUSALS = 6

@@ -1,6 +1,7 @@
 # The packet path between two port calls. Process-local; the tables it points to are in the arena.
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
+from kernels.cipher.hmac cimport HmacKey
 from kernels.control.layout cimport Transfer
 from kernels.control.ring cimport Ring
 from kernels.flow.handoff cimport Handoffs
@@ -21,12 +22,13 @@ cdef enum:                      # Packet.marks between admit and settle
     MARK_PUNTED = 1
     MARK_HANDED = 2             # to the worker that serves its socket
     MARK_OPENED = 4             # dropped after its context opened it: its octets are no longer what came
-    MARK_ANSWERED = 8           # a STUN request, now the response: goes back where it came from
+    MARK_ANSWERED = 8           # a request, now the response: goes back where it came from
     MARK_REFUSED = 16           # that is an error response
+    MARK_HELLO = 32             # no STUN response, but what a ClientHello is answered with
     MARK_GONE = 11              # punted, handed over or answered: no media
 
 cdef enum:
-    BUDGETS = 6                 # kernels/flow/punts.pxd
+    BUDGETS = 8                 # kernels/flow/punts.pxd
 
 cdef struct PuntBudget:         # process-local, by flow: a new worker begins with full ones
     uint64_t due[BUDGETS]       # when the next one would be due if they came in an even pace
@@ -39,6 +41,7 @@ cdef struct Path:
     uint32_t socket_count
     uint32_t punted             # since the reader was last told
     uint32_t secret             # random: nobody outside knows whose budget he shares
+    HmacKey cookie_key          # of all workers
     uint32_t *sockets           # flow by socket number, or NO_SLOT
     uint8_t *marks              # MARK_*, by crypto
     uint64_t *counters

@@ -23,15 +23,16 @@ from kernels.control.records cimport (
 )
 from kernels.flow.copies cimport copies_make, copies_send, copy_to
 from kernels.flow.counters cimport (
-    COUNTER_COUNT, COUNTER_FORWARDED, COUNTER_FORWARDED_OCTETS, COUNTER_HANDED_OVER, COUNTER_ICE_ANSWERED,
-    COUNTER_ICE_REFUSED, COUNTER_LEARNT, COUNTER_PUNTED, COUNTER_RECEIVED_OCTETS, count,
+    COUNTER_COOKIES, COUNTER_COUNT, COUNTER_FORWARDED, COUNTER_FORWARDED_OCTETS, COUNTER_HANDED_OVER,
+    COUNTER_ICE_ANSWERED, COUNTER_ICE_REFUSED, COUNTER_LEARNT, COUNTER_PUNTED, COUNTER_RECEIVED_OCTETS, count,
 )
 from kernels.flow.depart cimport depart
 from kernels.flow.handoff cimport handoff_give
+from kernels.flow.hello cimport hello_receive
 from kernels.flow.ice cimport ice_admits, ice_find, ice_receive
 from kernels.flow.ice_table cimport ICE_NONE
 from kernels.flow.pipeline cimport (
-    MARK_ANSWERED, MARK_GONE, MARK_HANDED, MARK_OPENED, MARK_PUNTED, MARK_REFUSED, MARK_RTCP_AUTHENTIC,
+    MARK_ANSWERED, MARK_GONE, MARK_HANDED, MARK_HELLO, MARK_OPENED, MARK_PUNTED, MARK_REFUSED, MARK_RTCP_AUTHENTIC,
     MARK_RTP_AUTHENTIC, Path,
 )
 from kernels.flow.punts cimport punt
@@ -163,6 +164,10 @@ cdef Drop divert(Path *path, const Flow *flow, Packet *packet) noexcept nogil:
             return DROP_SOURCE
     else:
         known = peer_equal(&packet.peer, &flow.current) or peer_equal(&packet.peer, &flow.want.remote)
+        if packet.kind == KIND_DTLS:
+            verdict = hello_receive(path, packet, known)
+            if verdict != DROP_NONE or packet.marks & MARK_ANSWERED:
+                return verdict
     verdict = punt(path, packet, known)
     if verdict == DROP_NONE:
         packet.marks |= MARK_PUNTED
@@ -269,6 +274,8 @@ cdef void pipeline_settle(Path *path, Packet **batch, uint32_t n) noexcept nogil
             count(path.counters, COUNTER_HANDED_OVER, 1)
         elif packet.marks & MARK_PUNTED:
             count(path.counters, COUNTER_PUNTED, 1)
+        elif packet.marks & MARK_HELLO:
+            count(path.counters, COUNTER_COOKIES, 1)
         elif packet.marks & MARK_ANSWERED:
             count(path.counters, COUNTER_ICE_REFUSED if packet.marks & MARK_REFUSED else COUNTER_ICE_ANSWERED, 1)
         else:

@@ -13,7 +13,8 @@ from kernels.wire.packet cimport Drop, Packet, Peer
 cdef enum:
     BUDGET_KNOWN = 0            # the known source; signed messages
     BUDGET_ERRORS = 1           # error responses to checks
-    BUDGET_STRANGERS = 2        # and the three that follow: BUDGETS in all
+    BUDGET_STRANGERS = 2        # and the three that follow
+    BUDGET_HELLOS = 6           # ClientHellos that are answered: of strangers, and behind it of the known source
 
 # `known`: it comes from the flow's known source, or is signed.
 cdef Drop punt(Path *path, const Packet *packet, bint known) noexcept nogil

@@ -17,6 +17,8 @@ cdef enum:                      # an even pace, and how many may come at once
     TERM_BITS = 28              # every 268 ms strangers are mixed anew: whoever shares with a flood repeats himself
     ERROR_GAP_NS = 100000000
     ERROR_BURST = 10
+    HELLO_GAP_NS = 500000       # 2,000 in a second: to answer is cheap, and shorter than what was sent
+    HELLO_BURST = 64
 
 
 cdef Drop punt(Path *path, const Packet *packet, bint known) noexcept nogil:
@@ -65,6 +67,8 @@ cdef bint budget_take(Path *path, uint32_t flow, uint32_t budget) noexcept nogil
         gap, burst = KNOWN_GAP_NS, KNOWN_BURST
     elif budget == BUDGET_ERRORS:
         gap, burst = ERROR_GAP_NS, ERROR_BURST
+    elif budget >= BUDGET_HELLOS:
+        gap, burst = HELLO_GAP_NS, HELLO_BURST
     if start - path.now > gap * (burst - 1):
         return False
     due[0] = start + gap

@@ -41,7 +41,7 @@ cdef struct Flow:
     uint64_t lost_before        # of SSRCs that ended and of sections before a jump
     uint32_t drops[FLOW_DROPS]  # by Drop
     uint32_t routes             # + 1: its table in the pool (kernels/flow/routes_table.pxd), 0: none
-    uint32_t reserved_too
+    uint32_t early_ms           # when RTCP last left here that feedback was cut from (depart.pxd); 0: never
     Reports reports             # of the far end, on what it gets
     FlowRewrite rewrite         # where want.flags say so; last: most packets never look
 

@@ -56,7 +56,8 @@ cpdef enum Drop:
     DROP_STUN = 31              # ICE leg: a message that is refused without an answer; its ICE status says why
     DROP_PUNT_RATE = 32         # more of a flow's datagrams that are not media than the control process is given
     DROP_ROUTE = 33             # port of several streams: of none of them
-    DROP_COUNT = 34
+    DROP_COOKIE = 34            # second ClientHello of an unvalidated source, without a cookie that we gave it just now
+    DROP_COUNT = 35
 
 cdef enum:
     DROP_CRYPTO_COUNT = 22      # the drops below it are the ones that a crypto can be to blame for

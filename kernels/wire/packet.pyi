@@ -44,4 +44,5 @@ class Drop(IntEnum):
     DROP_STUN = 31
     DROP_PUNT_RATE = 32
     DROP_ROUTE = 33
-    DROP_COUNT = 34
+    DROP_COOKIE = 34
+    DROP_COUNT = 35

@@ -39,6 +39,7 @@ cdef enum StunAttribute:            # those below 0x8000 must be understood (sec
     STUN_PRIORITY = 0x0024          # RFC 8445 section 16.1
     STUN_USE_CANDIDATE = 0x0025
     STUN_FINGERPRINT = 0x8028
+    STUN_ICE_CONTROLLED = 0x8029
 
 cdef enum:
     STUN_MOST_UNKNOWN = 4           # told in a 420
@@ -51,6 +52,7 @@ cdef struct StunMessage:
     uint16_t fingerprint            # offset of the attribute, 0: none
     uint16_t priority               # offset of the value, 0: none
     uint8_t use_candidate
+    uint8_t controlled              # the sender takes itself for the controlled one
     uint8_t unknown_count           # attributes that had to be understood
     uint16_t unknown[STUN_MOST_UNKNOWN]
 
@@ -107,6 +109,9 @@ cdef inline bint stun_note(StunMessage *message, uint16_t kind, uint32_t at, uin
         if not message.priority:
             message.priority = <uint16_t>(at + 4)
         return octets == 4
+    if kind == STUN_ICE_CONTROLLED:
+        message.controlled = 1
+        return octets == 8
     if kind == STUN_USE_CANDIDATE:
         message.use_candidate = 1
         return octets == 0

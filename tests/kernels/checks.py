@@ -15,7 +15,7 @@ from tests.kernels.rig import ALICE, BOB, CM128, LocalPlane, LocalTeam, master_k
 COOKIE = 0x2112A442
 REQUEST, INDICATION, SUCCESS, ERROR = 0x0001, 0x0011, 0x0101, 0x0111
 USERNAME, INTEGRITY, ERROR_CODE, UNKNOWN, PRIORITY, USE_CANDIDATE = 0x0006, 0x0008, 0x0009, 0x000A, 0x0024, 0x0025
-CONTROLLING, FINGERPRINT, XOR_MAPPED = 0x802A, 0x8028, 0x0020
+CONTROLLED, CONTROLLING, FINGERPRINT, XOR_MAPPED = 0x8029, 0x802A, 0x8028, 0x0020
 
 OURS, OUR_PASSWORD = "gate", "the+gateways/own+password"
 THEIRS, THEIR_PASSWORD = "peer", "the+peers/own+password+1"
@@ -58,10 +58,11 @@ def check(
     user: str = f"{OURS}:{THEIRS}",
     password: str | None = OUR_PASSWORD,
     priority: int = 0x6E7F1EFF,
+    role: int = CONTROLLING,
     **words: Any,
 ) -> bytes:
-    """A connectivity or consent check of a controlling agent."""
-    own = [(USERNAME, user.encode()), (PRIORITY, priority.to_bytes(4)), (CONTROLLING, os.urandom(8))]
+    """A connectivity or consent check, of a controlling agent if `role` does not say otherwise."""
+    own = [(USERNAME, user.encode()), (PRIORITY, priority.to_bytes(4)), (role, os.urandom(8))]
     if nominate:
         own.append((USE_CANDIDATE, b""))
     return message(REQUEST, [*own, *extra], password, **words)

@@ -223,7 +223,7 @@ def secure_bridge(transform: Transform = CM128, **changes: Any) -> list[Command]
     ]
 
 
-ENDS = ("forwarded", "punted", "handed_over", "ice_answered", "ice_refused", "interrupted")
+ENDS = ("forwarded", "punted", "handed_over", "ice_answered", "ice_refused", "cookies", "interrupted")
 
 
 def balanced(counters: dict[str, int], drops: list[str]) -> bool:

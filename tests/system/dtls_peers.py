@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hmac
+import os
 import re
+import secrets
 import select
 import shutil
 import socket
@@ -15,7 +18,7 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from appliance.calls.media import Address, ContextSpec, DtlsMedia, LocalCertificate
@@ -32,25 +35,40 @@ def missing() -> list[str]:
 
 
 class Files:
-    """A certificate and its key as the programs want them."""
+    """A certificate, those that issued it, and its key as the programs want them."""
 
-    def __init__(self, folder: Path, name: str, own: LocalCertificate) -> None:
+    def __init__(self, folder: Path, name: str, own: LocalCertificate, issuers: Sequence[bytes] = ()) -> None:
         self.certificate, self.key = folder / f"{name}.pem", folder / f"{name}.key"
-        certificate = x509.load_der_x509_certificate(own.certificate)
-        self.certificate.write_bytes(certificate.public_bytes(Encoding.PEM))
+        self.issuers = folder / f"{name}.chain" if issuers else None
+        texts = [x509.load_der_x509_certificate(der).public_bytes(Encoding.PEM) for der in (own.certificate, *issuers)]
+        self.certificate.write_bytes(b"".join(texts))
+        if self.issuers:
+            self.issuers.write_bytes(b"".join(texts[1:]))
         key = serialization.load_der_private_key(own.key, None)
         self.key.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         self.key.chmod(0o600)
 
 
+Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey
+
+
 def rsa_certificate(bits: int) -> LocalCertificate:
     """Self-signed; as old phones have it."""
-    key = rsa.generate_private_key(65537, bits)
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "phone")])
+    return certificate(rsa.generate_private_key(65537, bits))
+
+
+def certificate(key: Key, issuer: LocalCertificate | None = None) -> LocalCertificate:
+    """Self-signed, or issued."""
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, secrets.token_hex(4))])
+    by, signer = name, key
+    if issuer is not None:
+        by = x509.load_der_x509_certificate(issuer.certificate).subject
+        signer = serialization.load_der_private_key(issuer.key, None)  # type: ignore[assignment]
+    way = None if isinstance(signer, ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey) else hashes.SHA256()
     now = datetime.now(UTC)
     made = (
-        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key()).serial_number(1)
-        .not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=9)).sign(key, hashes.SHA256())
+        x509.CertificateBuilder().subject_name(name).issuer_name(by).public_key(key.public_key()).serial_number(1)
+        .not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=9)).sign(signer, way)
     )  # fmt: skip
     der = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
     return LocalCertificate(made.public_bytes(Encoding.DER), der)
@@ -117,9 +135,11 @@ class OnSocket:
 
 
 @contextmanager
-def program(words: Sequence[str]) -> Iterator[Callable[[str], str]]:
+def program(words: Sequence[str], **environment: str) -> Iterator[Callable[[str], str]]:
     """Run it; yields `wait(pattern)`: the first group of the first match in what it says."""
-    child = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    child = subprocess.Popen(
+        words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=os.environ | environment
+    )
     assert child.stdout is not None
     said = ""
 
@@ -150,6 +170,17 @@ def split(exported: bytes, suite_key: int, suite_salt: int) -> tuple[tuple[bytes
     client_salt = exported[2 * suite_key : 2 * suite_key + suite_salt]
     server_salt = exported[2 * suite_key + suite_salt :]
     return (client_key, client_salt), (server_key, server_salt)
+
+
+def exported(master: bytes, randoms: bytes, octets: int) -> bytes:
+    """What a peer exports that has told its master secret, for a cipher with SHA-256 (RFC 5705 section 4, RFC 5246
+    section 5); written apart from OpenSSL. `randoms`: the client's, the server's."""
+    seed, found = b"EXTRACTOR-dtls_srtp" + randoms, b""
+    at = seed
+    while len(found) < octets:
+        at = hmac.digest(master, at, "sha256")
+        found += hmac.digest(master, at + seed, "sha256")
+    return found[:octets]
 
 
 def pair(spec: ContextSpec) -> tuple[bytes, bytes]:

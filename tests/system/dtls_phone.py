@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
@@ -19,7 +20,9 @@ from kernels.srtp.transform import Transform
 # OpenSSL's profile -> name in SDP's terms, numbers for a session, octets of key and salt (RFC 5764, RFC 7714)
 PROFILES = {
     b"SRTP_AEAD_AES_128_GCM": (Transform("AES_GCM", "NONE", 16, 12, 16, 16), 16, 12),
+    b"SRTP_AEAD_AES_256_GCM": (Transform("AES_GCM", "NONE", 32, 12, 16, 16), 32, 12),
     b"SRTP_AES128_CM_SHA1_80": (Transform("AES_CM", "HMAC_SHA1", 16, 14, 10, 10), 16, 14),
+    b"SRTP_AES128_CM_SHA1_32": (Transform("AES_CM", "HMAC_SHA1", 16, 14, 4, 10), 16, 14),
 }
 Address = tuple[str, int]
 Identity = tuple[x509.Certificate, ec.EllipticCurvePrivateKey, str]  # with the fingerprint as SDP has it
@@ -142,6 +145,9 @@ class DtlsPhone:
                 pass
             else:
                 self._done()
+        else:
+            with suppress(SSL.Error):  # nothing to read, or the peer has closed
+                self._connection.recv(1)  # a repetition of the peer's last flight is answered by ours
         flight = b""
         while True:
             try:

@@ -156,11 +156,10 @@ class Linphone:
         self.played = sound.noise(PLAYED_S, self.seed)
         sound.write(self.folder / "played.wav", self.played)
 
-    def start(self, authority: Authority) -> Linphone:
+    def start(self, authority: Authority | None) -> Linphone:
         rc = self.folder / "linphonerc"
-        rc.write_text(
-            _LINPHONE.format(address=labs.ADDRESS[self.role], tcp=SIP, tls=TLS, authority=authority.own.chain)
-        )  # fmt: skip
+        trusted = authority.own.chain if authority else ""
+        rc.write_text(_LINPHONE.format(address=labs.ADDRESS[self.role], tcp=SIP, tls=TLS, authority=trusted))
         environment = {**os.environ, "HOME": str(self.folder), "TERM": "dumb"}
         words = ["linphonec", "-c", str(rc), "-a"]
         self.process = self.lab.start(
@@ -172,8 +171,8 @@ class Linphone:
         self.says(f"record {self.folder}/heard.wav")
         return self
 
-    def call(self) -> None:
-        self.says(f"call sip:phone@{labs.GATEWAY[self.role]}:{TLS};transport=tls")
+    def call(self, uri: str = "") -> None:
+        self.says(f"call {uri or f'sip:phone@{labs.GATEWAY[self.role]}:{TLS};transport=tls'}")
 
     def says(self, command: str) -> None:
         assert self.process.stdin is not None

@@ -28,7 +28,7 @@ from kernels.srtp.transform import Transform
 from srtpgw.v1 import system_pb2, system_pb2_grpc
 from tests.appliance.processes import Phone, media_port, rtp
 from tests.system.dtls_calls import AVP, House, house, our_port, talk, their_port
-from tests.system.dtls_phone import DtlsPhone, certificate, our_fingerprint
+from tests.system.dtls_phone import PROFILES, DtlsPhone, certificate, our_fingerprint
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(60)]
 RTCP = bytes.fromhex("80c80006") + bytes.fromhex("11223344") + bytes(20)
@@ -108,21 +108,28 @@ def test_the_command_line_shows_it(gateway: House) -> None:
 
 
 @pytest.mark.row("DTLS-9")
-def test_rtcp_has_an_association_of_its_own(gateway: House) -> None:
+@pytest.mark.parametrize("setup", ["active", "passive"])
+@pytest.mark.parametrize("ice", [False, True], ids=["no ICE", "ICE"])
+def test_rtcp_has_an_association_of_its_own(gateway: House, setup: str, ice: bool) -> None:
     """Without mux: two handshakes, two sets of keys; RTCP under RTP's keys does not pass."""
-    phone = gateway.phone()
-    control = gateway.phone(port=phone.port + 1, identity=(phone.certificate, phone.key, phone.fingerprint))
+    phone = gateway.phone(setup)
+    identity = phone.certificate, phone.key, phone.fingerprint
+    control = gateway.phone(setup, port=phone.port + 1, identity=identity)
     plain = gateway.plain()
     plain_control = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     plain_control.bind(("127.0.0.1", plain.port + 1))
     plain_control.settimeout(2)
-    name, offered = gateway.offer(plain.sdp(), rtcp_mux=["reject"])
-    answered = gateway.answer(name, phone.sdp(mux=False))
+    name, offered = gateway.offer(plain.sdp(), rtcp_mux=["reject"], **({"ICE": "force"} if ice else {}))
+    answered = gateway.answer(name, phone.sdp(mux=False, more=ICE_LINES if ice else ""))
     to_phone, to_control = our_port(offered), their_port(offered)
-    phone.handshake(to_phone)
+    if ice:
+        check(phone.socket, offered)
+    phone.handshake(to_phone if setup == "active" else None)
     talk(plain, phone, media_port(answered), to_phone)
     phone.send(RTCP, to_control, rtcp=True)  # keyed for the other component
-    control.handshake(to_control)
+    if ice:
+        check(control.socket, offered, to_control)
+    control.handshake(to_control if setup == "active" else None)
     gateway.wait(lambda: gateway.get(name).streams[0].b.dtls.rtcp_state == "keyed")
     control.send(RTCP, to_control, rtcp=True)
     assert plain_control.recv(2048) == RTCP
@@ -177,12 +184,17 @@ def test_a_client_hello_before_the_answer(gateway: House, wrong: bool) -> None:
 # --- two legs ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.row("DTLS-19")
 def test_dtls_on_both_legs(gateway: House) -> None:
-    """The offerer is told that we are active (early media); certificates of the legs are different ones."""
+    """The offerer is told that we are active (early media). Phones are shown the certificate that stays, so that they
+    may notice a change; where there is ICE, as browsers have it, one of the call's own."""
     a, b = gateway.phone("passive"), gateway.phone("active", profile=b"SRTP_AES128_CM_SHA1_80")
     name, offered = gateway.offer(a.sdp(setup="actpass"))
     answered = gateway.answer(name, b.sdp())
-    assert "a=setup:active" in answered and our_fingerprint(answered) != our_fingerprint(offered)
+    assert "a=setup:active" in answered and our_fingerprint(answered) == our_fingerprint(offered)
+    another, fresh = gateway.offer(gateway.plain().sdp(), ICE="force")
+    assert our_fingerprint(fresh) != our_fingerprint(offered)
+    gateway.end(another)
     b.handshake(our_port(offered))
     a.handshake(None)
     gateway.wait(lambda: {leg.dtls.state for leg in _legs(gateway, name)} == {"keyed"})
@@ -291,9 +303,7 @@ def test_an_attacker_cannot_win_the_race(gateway: House, rate: int, host: str, i
 ICE_LINES = "a=ice-ufrag:phone\r\na=ice-pwd:passwordpasswordpassword\r\n"
 
 
-def check(
-    wire: socket.socket, offered: str, *, nominate: bool = True, to: tuple[str, int] | None = None
-) -> None:
+def check(wire: socket.socket, offered: str, to: tuple[str, int] | None = None, *, nominate: bool = True) -> None:
     """A connectivity check by aioice's codec, until it is answered."""
     ufrag, password = (re.search(rf"a=ice-{word}:(\S+)", offered)[1] for word in ("ufrag", "pwd"))  # type: ignore[index]
     request = aioice.stun.Message(aioice.stun.Method.BINDING, aioice.stun.Class.REQUEST)
@@ -328,6 +338,7 @@ class Relay:
         self._far.bind(("127.0.0.1", 0))
         self._gateway, self._phone = gateway, ("127.0.0.1", 9)
         self._late: list[tuple[float, Callable[[], object]]] = []
+        self.lost = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
@@ -343,7 +354,9 @@ class Relay:
                 data, source = wire.recvfrom(4096)
                 if wire is self.near:
                     self._phone = source
-                if self._random.random() >= self._loss or data[0] >> 6 == 2:
+                if self._random.random() < self._loss and data[0] >> 6 != 2:
+                    self.lost += 1
+                else:
                     out, to = (self._far, self._gateway) if wire is self.near else (self.near, self._phone)
                     when = time.monotonic() + self._random.choice((0, 0, 0.01, 0.03))
                     self._late.append((when, lambda out=out, data=data, to=to: out.sendto(data, to)))  # type: ignore[misc]
@@ -359,25 +372,36 @@ class Relay:
         self._far.close()
 
 
-@pytest.mark.row("D4")
-@pytest.mark.parametrize("setup", ["active", "passive"])
-@pytest.mark.parametrize("seed", [1, 3])
-def test_loss_and_reordering(gateway: House, setup: str, seed: int) -> None:
-    """30 % lost each way. Our side repeats early, so that the peer's slow timer hardly ever decides."""
-    phone, plain = gateway.phone(setup), gateway.plain()
-    name, offered = gateway.offer(plain.sdp())
-    relay = Relay(our_port(offered), seed)
+@pytest.mark.row("D4", "D08", "D11")
+@pytest.mark.parametrize(("profile", "setup", "ice"), [
+    (profile, setup, (at + (setup == "active")) % 2 == 0)
+    for at, profile in enumerate(PROFILES) for setup in ("active", "passive")
+])  # fmt: skip
+def test_loss_and_reordering(gateway: House, setup: str, profile: bytes, ice: bool) -> None:
+    """30 % lost each way, in either role, with a cookie or over a pair, under every profile. Our side repeats early, so
+    that the peer's slow timer hardly ever decides."""
+    phone, plain = gateway.phone(setup, profile=profile), gateway.plain()
+    name, offered = gateway.offer(plain.sdp(), **({"ICE": "force"} if ice else {}))
+    relay = Relay(our_port(offered), seed=1 if setup == "active" else 4)
     try:
         relay._phone = ("127.0.0.1", phone.port)
         there = f"m=audio {relay._far.getsockname()[1]} "
-        answered = gateway.answer(name, re.sub(r"m=audio \d+ ", there, phone.sdp()))
+        answered = gateway.answer(name, re.sub(r"m=audio \d+ ", there, phone.sdp(more=ICE_LINES if ice else "")))
+        if ice:
+            check(phone.socket, offered, relay.address)
         phone.handshake(relay.address if setup == "active" else None, seconds=30)
-        phone.settle(relay.address, 0.1)
-        gateway.wait(lambda: gateway.get(name).streams[0].b.dtls.state == "keyed", 30)
+        gateway.wait(lambda: phone.settle(relay.address, 0.1) or _legs(gateway, name)[1].dtls.state == "keyed", 30)
         talk(plain, phone, media_port(answered), relay.address)
+        assert gateway.get(name).streams[0].b.dtls.suite == SUITES[profile] and relay.lost
     finally:
         relay.close()
     gateway.end(name)
+
+
+SUITES = {
+    b"SRTP_AEAD_AES_128_GCM": "AEAD_AES_128_GCM", b"SRTP_AEAD_AES_256_GCM": "AEAD_AES_256_GCM",
+    b"SRTP_AES128_CM_SHA1_80": "AES_CM_128_HMAC_SHA1_80", b"SRTP_AES128_CM_SHA1_32": "AES_CM_128_HMAC_SHA1_32",
+}  # fmt: skip
 
 
 @pytest.mark.row("D5")

@@ -8,6 +8,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from appliance.calls.media import DtlsMedia, LocalCertificate
 from appliance.protocols.dtls import certificates, fingerprints
@@ -29,7 +30,16 @@ PROFILES = [
 OF_GNUTLS = [profile for profile in PROFILES if profile[1]]
 NOW = datetime.now(UTC)
 OURS = certificates.make(NOW)
-PEERS = {"ec": certificates.make(NOW), "rsa": dtls_peers.rsa_certificate(2048)}
+ROOT = dtls_peers.rsa_certificate(4096)
+BETWEEN = dtls_peers.certificate(rsa.generate_private_key(65537, 2048), ROOT)
+PEERS = {
+    "ec": certificates.make(NOW), "rsa": dtls_peers.rsa_certificate(2048),
+    "p-384": dtls_peers.certificate(ec.generate_private_key(ec.SECP384R1())),
+    "ed25519": dtls_peers.certificate(ed25519.Ed25519PrivateKey.generate()),
+    "chain": dtls_peers.certificate(ec.generate_private_key(ec.SECP256R1()), BETWEEN),
+}  # fmt: skip
+ISSUERS = {"chain": (BETWEEN.certificate, ROOT.certificate)}
+OTHERS = [kind for kind in PEERS if kind not in ("ec", "rsa")]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -41,7 +51,7 @@ def programs() -> None:
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Files]:
     folder = tmp_path_factory.mktemp("dtls")
-    return {name: Files(folder, name, own) for name, own in PEERS.items()}
+    return {name: Files(folder, name, own, ISSUERS.get(name, ())) for name, own in PEERS.items()}
 
 
 def wish(active: bool, peer: LocalCertificate, *suites: str, legacy: bool = False) -> DtlsMedia:
@@ -69,14 +79,18 @@ class Background:
 
 def s_client(port: int, files: Files, profile: str, octets: int, *more: str) -> list[str]:
     return ["openssl", "s_client", "-dtls1_2", "-connect", f"{HOST}:{port}", "-use_srtp", profile,
-            "-cert", str(files.certificate), "-key", str(files.key), "-keymatexport", LABEL,
-            "-keymatexportlen", str(octets), *more]  # fmt: skip
+            *presented(files), "-keymatexport", LABEL, "-keymatexportlen", str(octets), *more]  # fmt: skip
+
+
+def presented(files: Files) -> list[str]:
+    """s_client and s_server leave out who issued it unless they are told."""
+    chain = ["-cert_chain", str(files.issuers)] if files.issuers else []
+    return ["-cert", str(files.certificate), "-key", str(files.key), *chain]
 
 
 def s_server(port: int, files: Files, profile: str, octets: int, *more: str) -> list[str]:
     return ["openssl", "s_server", "-dtls1_2", "-accept", f"{HOST}:{port}", "-use_srtp", profile, "-Verify", "0",
-            "-cert", str(files.certificate), "-key", str(files.key), "-keymatexport", LABEL,
-            "-keymatexportlen", str(octets), *more]  # fmt: skip
+            *presented(files), "-keymatexport", LABEL, "-keymatexportlen", str(octets), *more]  # fmt: skip
 
 
 @pytest.mark.parametrize("cookie", [False, True], ids=["plain", "cookie"])
@@ -121,17 +135,57 @@ def test_gnutls_calls(files: dict[str, Files], profile: str, suite: str, key: in
 
 
 @pytest.mark.parametrize("cookie", [["--nocookie"], []], ids=["plain", "cookie"])
-@pytest.mark.parametrize(("profile", "suite"), [p[1:3] for p in OF_GNUTLS])
-def test_we_call_gnutls(files: dict[str, Files], profile: str, suite: str, cookie: list[str]) -> None:
-    """Over UDP gnutls-serv prints no keys: its Finished, which we have checked, is of the same master secret."""
+@pytest.mark.parametrize(("profile", "suite", "key", "salt"), [p[1:] for p in OF_GNUTLS])
+def test_we_call_gnutls(
+    files: dict[str, Files], tmp_path: Path, profile: str, suite: str, key: int, salt: int, cookie: list[str]
+) -> None:
+    """Over UDP gnutls-serv prints no keys; it writes its master secret down, of which they are made."""
     port, own = next(PORTS), next(PORTS)
-    words = ["gnutls-serv", "--udp", *cookie, "-p", str(port), "--srtp-profiles", profile, "--require-client-cert",
-             "--x509certfile", str(files["ec"].certificate), "--x509keyfile", str(files["ec"].key)]  # fmt: skip
-    with program(words) as wait:
+    written = tmp_path / "keys"
+    end = OnSocket(wish(True, PEERS["ec"]), own, to=port)
+    with program(gnutls_serv(port, files["ec"], profile, *cookie), SSLKEYLOGFILE=str(written)) as wait:
         wait("listening on IPv4")
-        found = keys_of(OnSocket(wish(True, PEERS["ec"]), own, to=port).run())
+        found = keys_of(end.run())
     assert found.suite == suite
     assert found.peer == fingerprints.of(PEERS["ec"].certificate)
+    _, random, master = written.read_text().split()
+    server_hello = next(data for data in end.datagrams if data[13] == 2)
+    randoms = bytes.fromhex(random) + server_hello[27:59]
+    exported = dtls_peers.exported(bytes.fromhex(master), randoms, 2 * (key + salt))
+    client, server = dtls_peers.split(exported, key, salt)
+    assert (dtls_peers.pair(found.send), dtls_peers.pair(found.receive)) == (client, server)
+
+
+# ---------------------------------------------------------------- certificates of every kind
+
+
+@pytest.mark.row("D04", "DTLS-3", "DTLS-4")
+@pytest.mark.parametrize("kind", OTHERS)
+def test_certificates_of_clients(files: dict[str, Files], kind: str) -> None:
+    """Also one with its issuers: the peer's own counts, nobody asks who signed it."""
+    port, other = next(PORTS), next(PORTS)
+    ours = Background(OnSocket(wish(False, PEERS[kind]), port, cookie=True))
+    with program(s_client(port, files[kind], "SRTP_AEAD_AES_128_GCM", 56)) as wait:
+        exported = bytes.fromhex(wait("Keying material: ([0-9A-F]+)"))
+        assert dtls_peers.pair(keys_of(ours.event()).receive) == dtls_peers.split(exported, 16, 12)[0]
+    ours = Background(OnSocket(wish(False, PEERS[kind]), other))
+    with program(gnutls_cli(other, files[kind], OF_GNUTLS[0][1], 60)):
+        keys_of(ours.event())
+
+
+@pytest.mark.row("D04", "DTLS-3", "DTLS-4")
+@pytest.mark.parametrize("kind", OTHERS)
+def test_certificates_of_servers(files: dict[str, Files], kind: str) -> None:
+    port, own, other = next(PORTS), next(PORTS), next(PORTS)
+    if kind != "ed25519":  # OpenSSL has no cipher for it as a server of DTLS, towards itself neither
+        with program(s_server(port, files[kind], "SRTP_AEAD_AES_128_GCM", 56)) as wait:
+            wait("^ACCEPT")
+            found = keys_of(OnSocket(wish(True, PEERS[kind]), own, to=port).run())
+            exported = bytes.fromhex(wait("Keying material: ([0-9A-F]+)"))
+        assert dtls_peers.pair(found.send) == dtls_peers.split(exported, 16, 12)[0]
+    with program(gnutls_serv(other, files[kind], OF_GNUTLS[0][1])) as wait:
+        wait("listening on IPv4")
+        keys_of(OnSocket(wish(True, PEERS[kind]), next(PORTS), to=other).run())
 
 
 # ---------------------------------------------------------------- what does not come about
@@ -236,6 +290,28 @@ def test_small_datagrams(files: dict[str, Files]) -> None:
     assert dtls_peers.pair(found.receive) == dtls_peers.split(exported, 16, 12)[0]
     assert len(end.sent) >= 2 and max(map(len, end.sent)) <= 548
     assert len(end.datagrams) >= 4 and max(map(len, end.datagrams)) <= 548
+
+
+@pytest.mark.row("D11")
+@pytest.mark.parametrize("cookie", [False, True], ids=["plain", "cookie"])
+def test_a_hello_in_fragments(files: dict[str, Files], cookie: bool) -> None:
+    """As long as a browser's with post-quantum keys, and three certificates, in datagrams of 300 octets."""
+    port = next(PORTS)
+    end = OnSocket(wish(False, PEERS["chain"]), port, cookie=cookie)
+    ours = Background(end)
+    names = ",".join(f"{number:040}" for number in range(20))
+    words = s_client(port, files["chain"], "SRTP_AEAD_AES_128_GCM", 56, "-mtu", "300", "-alpn", names)
+    with program(words) as wait:
+        exported = bytes.fromhex(wait("Keying material: ([0-9A-F]+)"))
+        found = keys_of(ours.event())
+    assert dtls_peers.pair(found.receive) == dtls_peers.split(exported, 16, 12)[0]
+    assert len([data for data in end.datagrams if data[13] == 1]) >= (8 if cookie else 4)
+    assert max(map(len, end.datagrams)) <= 272
+
+
+def gnutls_serv(port: int, files: Files, profile: str, *more: str) -> list[str]:
+    return ["gnutls-serv", "--udp", *more, "-p", str(port), "--srtp-profiles", profile, "--require-client-cert",
+            "--x509certfile", str(files.certificate), "--x509keyfile", str(files.key)]  # fmt: skip
 
 
 def gnutls_cli(port: int, files: Files, profile: str, octets: int, priority: str = "NORMAL") -> list[str]:

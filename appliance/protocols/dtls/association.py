@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Iterable
+from functools import partial
 
 from OpenSSL import SSL
 
 from appliance.calls.media import Address, DtlsMedia, Fingerprint
-from appliance.protocols.dtls import answer, contexts, failures, fingerprints, keys, native, proof, records
+from appliance.protocols.dtls import answer, contexts, failures, fingerprints, finished, keys, native, proof, records
 from appliance.protocols.dtls.answer import Answer
 from appliance.protocols.dtls.collector import LONGEST_FLIGHT
 from appliance.protocols.dtls.flight import Flight
@@ -143,7 +144,8 @@ class Association:
             self._doubt = None
             self._gate.bounded = True
             return self._read(self._other.believe(), now)
-        if self._connection is not None and self._flight.due is not None and now >= self._flight.due:
+        due = self._flight.due is not None and now >= self._flight.due
+        if due and self._connection is not None and not self._flight.sealed:
             self._renew(self._connection)
         again = self._flight.repeat(now)
         if again:
@@ -205,7 +207,7 @@ class Association:
             self._connection.DTLSv1_listen()
         except SSL.Error:  # it finds no cookie in it: as if it had not come
             self._free()
-            self._deadline = None
+            self._deadline, self._heard = None, []
         else:
             self._listened = True
         return self._listened
@@ -247,7 +249,8 @@ class Association:
             self._answered = self._gate.newest
             if self._other is None and not self._legacy:
                 self._doubt_from_now_on(flight)
-            return Outputs(self._flight.send(flight, now, repeat=True))
+            sealing = partial(finished.sealing, connection, flight) if self._client else None
+            return Outputs(self._flight.send(flight, now, repeat=True, sealing=sealing))
         except SSL.Error as error:
             return self._fail(self._refused or failures.from_openssl(error), now)
         return self._complete(connection, now)

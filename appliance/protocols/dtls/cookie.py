@@ -1,17 +1,24 @@
 """The stateless cookie before an association is made (RFC 6347 section 4.2.1): a source that ICE has not validated gets
-nothing that is longer than what it sent, and takes no memory, until it has shown that it receives at its address."""
+nothing that is longer than what it sent, and takes no memory, until it has shown that it receives at its address.
+
+In a gateway media workers answer the first ClientHello, and let no second one pass whose cookie is wrong
+(kernels/flow/hello.pxd). It is asked for here once more: an association needs it, whoever stands before it."""
 
 from __future__ import annotations
 
-import hashlib
 import hmac
+from ipaddress import ip_address
+from struct import Struct
 from typing import Literal
 
 from appliance.calls.media import Address
 from appliance.protocols.dtls import records
 
-EPOCH_S = 30.0  # a cookie is good for one to two of them
+EPOCH_S = 30  # a cookie is good for one to two of them
 OCTETS = 16  # the answer, 44 octets, is shorter than any ClientHello
+
+
+_said = Struct("!QB16sH").pack  # epoch, 4 or 6, address, port
 
 
 class CookieFront:
@@ -19,7 +26,6 @@ class CookieFront:
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
-        self._keys: dict[int, bytes] = {}
 
     def hello(self, datagram: bytes, source: Address, now: float) -> bytes | Literal[True] | None:
         """True: a ClientHello with our cookie, make an association. Octets: send these to the source. None: nothing.
@@ -36,13 +42,6 @@ class CookieFront:
         return answer if found.message_sequence == 0 and len(answer) <= len(datagram) else None
 
     def _cookie(self, source: Address, epoch: int) -> bytes:
-        message = f"{source.host} {source.port}".encode()
-        return hashlib.blake2b(message, key=self._key(epoch), digest_size=OCTETS).digest()
-
-    def _key(self, epoch: int) -> bytes:
-        """Rotated: the key of an epoch is derived from the secret, so nothing has to be told to anybody."""
-        if epoch not in self._keys:
-            self._keys = {e: key for e, key in self._keys.items() if e == epoch - 1}
-            number = epoch.to_bytes(8, "big", signed=True)
-            self._keys[epoch] = hashlib.blake2b(number, key=self._secret, digest_size=32).digest()
-        return self._keys[epoch]
+        address = ip_address(source.host)
+        said = _said(epoch & 0xFFFF_FFFF_FFFF_FFFF, address.version, address.packed, source.port)
+        return hmac.digest(self._secret, said, "sha1")[:OCTETS]

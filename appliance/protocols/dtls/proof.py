@@ -123,4 +123,3 @@ def _flight(messages: list[Whole], start: int) -> list[Whole]:
 
 
 _WHOLE = [(0, CERTIFICATE), (1, CLIENT_KEY_EXCHANGE), (2, CERTIFICATE_VERIFY)]
-

@@ -245,6 +245,26 @@ async def test_the_active_role_begins_when_it_knows_where_to(house: House) -> No
     assert house.associations.went[1:] == [(key, Address("127.0.0.9", 9))]  # its SDP has it there now
 
 
+@pytest.mark.parametrize("active", [True, False])
+@pytest.mark.parametrize("validated", [True, False])
+async def test_nothing_begins_while_it_rings(house: House, active: bool, validated: bool) -> None:
+    """Who offered has no answer yet: no ClientHello, no pinhole, no time that runs; with the answer all of it."""
+    await house.up(leg(wish(), remote=False))
+    house.branch.answered = False
+    wanted = leg(wish(active, "two"), ice=ice() if validated else None)
+    await house.up(wanted)
+    if validated:
+        await house.arrives("ice", PEER, b"valid")
+    await house.turn(100)
+    assert house.told() == [] and house.associations.went == [] and house.injected() == []
+    house.branch.answered = True
+    await house.up(wanted)
+    assert len(house.associations.went) == active
+    assert len(house.injected()) == (not active and not validated)
+    await house.turn(100)
+    assert [event.kind for event in house.told()] == [EventKind.HANDSHAKE_FAILED]
+
+
 async def test_the_passive_side_opens_a_pinhole(house: House) -> None:
     """DTLS-16: one binding request without credentials; those of others are answered, not without end."""
     await house.up(leg(wish(False)))

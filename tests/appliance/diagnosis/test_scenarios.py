@@ -463,8 +463,12 @@ async def test_ice_without_checks(scene: Scene) -> None:
     await browser(scene)
     found = assert_first(scene, Cause.ICE_NO_CHECKS, Confidence.LIKELY)
     port = scene.calls.get("call").streams[0].b.local.rtp
-    assert f"reaches our port 192.0.2.10:{port}" in found.sentence
+    assert found.sentence.endswith(f"reaches our port 192.0.2.10:{port}")
     assert Cause.NO_ADDRESS not in scene.causes()
+    scene.speech("b", 9)  # it has copied the attributes of somebody else
+    found = assert_first(scene, Cause.ICE_NO_CHECKS, Confidence.LIKELY)
+    assert "although 9 others did" in found.sentence
+    assert dict(found.evidence)["sample-source"] == str(BOB)
 
 
 @pytest.mark.row("ICE-4", "G21")

@@ -22,7 +22,6 @@ from tests.kernels.checks import (
     THEIRS,
     UNKNOWN,
     USE_CANDIDATE,
-    USERNAME,
     XOR_MAPPED,
     IcePlane,
     agent,
@@ -153,16 +152,6 @@ def test_a_forged_flood_makes_nobody_send() -> None:
 def test_who_checks_without_a_fingerprint_but_signed_is_answered() -> None:
     plane = IcePlane()
     answer = plane.ask(check(fingerprint=False))
-    assert answer is not None
-    assert read(answer)[0] == SUCCESS
-
-
-@pytest.mark.row("ICE-3")
-def test_role_conflicts_are_ignored() -> None:
-    """A lite agent is controlled for ever: ICE-CONTROLLED of the peer changes nothing."""
-    plane = IcePlane()
-    own = [(USERNAME, f"{OURS}:{THEIRS}".encode()), (PRIORITY, bytes(4)), (0x8029, b"\xff" * 8)]
-    answer = plane.ask(message(1, own, OUR_PASSWORD))
     assert answer is not None
     assert read(answer)[0] == SUCCESS
 

@@ -8,7 +8,22 @@ from typing import Any
 import pytest
 
 from kernels.control.commands import InstallFlow
-from tests.kernels.checks import INDICATION, OUR_PASSWORD, OURS, THEIR_PASSWORD, IcePlane, agent, check, legs, message
+from tests.kernels.checks import (
+    CONTROLLED,
+    INDICATION,
+    INTEGRITY,
+    OUR_PASSWORD,
+    OURS,
+    SUCCESS,
+    THEIR_PASSWORD,
+    IcePlane,
+    agent,
+    check,
+    error_code,
+    legs,
+    message,
+    read,
+)
 from tests.kernels.rig import ALICE, BOB, MALLORY, master_key, rtcp, rtp, session
 
 RELAY = ("192.0.2.99", 50000)
@@ -117,6 +132,47 @@ def test_a_worse_pair_that_is_nominated_later_counts() -> None:
     plane.older(0.2)
     plane.nominate(RELAY, priority=100)
     assert to_alice(plane, 2) == [RELAY]
+
+
+# -- a peer that does not know that it has to control ----------------------------------------------------------------
+
+
+@pytest.mark.row("ICE-2", "ICE-3", "D8")
+def test_a_full_peer_that_takes_itself_for_the_controlled_one() -> None:
+    """rtpengine up to 10.5 overlooks our a=ice-lite, so nobody would ever nominate. A role conflict (RFC 8445 section
+    7.3.1.1) makes it control; nothing is learnt from its checks before."""
+    plane = IcePlane()
+    for _ in range(2):
+        answer = plane.ask(check(role=CONTROLLED))
+        assert answer is not None
+        assert (error_code(answer), INTEGRITY in read(answer)[1]) == (487, True)
+    assert (plane.flow(0).ice.sources, plane.flow(0).ice.refused) == ((), {"attribute": 2})
+    assert error_code(plane.ask(check(role=CONTROLLED, password=THEIR_PASSWORD)) or b"") == 401
+    plane.nominate()
+    assert to_alice(plane) == [ALICE]
+
+
+@pytest.mark.row("ICE-3", "ICE-4", "ICE-5")
+def test_one_that_never_takes_control_is_taken_as_it_is() -> None:
+    """Told three times; then the first source of it that checks is where it is. Again after a restart."""
+    plane = IcePlane()
+    for _ in range(3):
+        assert error_code(plane.ask(check(role=CONTROLLED)) or b"") == 487
+    assert read(plane.ask(check(role=CONTROLLED)) or b"")[0] == SUCCESS
+    assert to_alice(plane) == [ALICE]
+    assert read(plane.ask(check(role=CONTROLLED, priority=0x7FFFFFFF), RELAY) or b"")[0] == SUCCESS
+    assert to_alice(plane, 2) == [ALICE]
+    new: dict[str, Any] = {"user": "new1:newp", "password": "the-new-password-of-ours"}
+    assert plane.do(agent(local_ufrag="new1", local_pwd=new["password"], remote_ufrag="newp", earlier_ufrag=OURS,
+                          earlier_pwd=OUR_PASSWORD)) == [0]  # fmt: skip
+    assert read(plane.ask(check(role=CONTROLLED, **new), RELAY) or b"")[0] == SUCCESS
+    assert to_alice(plane, 3) == [RELAY]
+
+
+@pytest.mark.row("ICE-2", "ICE-3")
+def test_conflicts_of_a_full_agent_are_its_own() -> None:
+    plane = IcePlane([*legs()[:-1], agent(lite=False)])
+    assert read(plane.ask(check(role=CONTROLLED)) or b"")[0] == SUCCESS
 
 
 # -- a NAT binds the peer's port anew --------------------------------------------------------------------------------

@@ -263,6 +263,7 @@ def test_injected_rtcp_is_sealed() -> None:
     assert [(number, to) for number, _, to in sealed] == [(1, BOB)] * 2
     assert [phone.unprotect_rtcp(data) for _, data, _ in sealed] == [rtcp()] * 2
     assert sealed[0][1] != sealed[1][1], "an index of its own for each"
+    assert os.pread(plane.fd, plane.arena.octets, 0).count(rtcp()) == 2, "a successor would find them sealed"
     plane.mailbox.inject(0, rtcp(), *ALICE)
     plane.worker.turn()
     assert plane.port.collect() == [(0, rtcp(), ALICE)]
@@ -300,7 +301,7 @@ def test_removed_flow_is_forgotten_by_its_partner() -> None:
 
 
 def test_flood_of_forged_ssrcs_takes_no_memory() -> None:
-    """A05, B6: forged SSRCs create no state: the arena's tables stay as they are, octet for octet but counters."""
+    """A05, B6, DTLS-11: forged SSRCs create no state: the arena stays as it is, octet for octet but counters."""
     plane = LocalPlane()
     plane.do(*secure_bridge())
     phone = session(master_key(0), True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from typing import Any
 
 import pytest
@@ -104,6 +105,22 @@ def test_feedback_is_cut_out_from_and_to_a_leg_without_avpf(side: int) -> None:
         assert plane.send(number, rtp(1), rtcp(), source=source) == [(out[0], rtp(1), out[1]), (out[0], rtcp(), out[1])]
         assert plane.flow(number).drops == {"feedback": 2}
     assert drops_of(plane) == {"feedback": 4}
+
+
+def test_reports_of_feedback_come_at_their_own_pace() -> None:
+    """A22, RFC 4585 section 3: a report that came because of feedback goes to an AVP leg once a second; all others, and
+    sender reports, do at once."""
+    plane = LocalPlane()
+    plane.do(*pair(b={"feedback": False}))
+    report = bytes([0x80, 201, 0, 1]) + (1).to_bytes(4)
+    passed = [(1, report, BOB)]
+    assert plane.send(0, report + NACK, report + NACK, report + PLI) == passed
+    assert plane.flow(0).drops == {"feedback": 2}
+    assert plane.send(0, report, report, NACK + rtcp(), rtcp() + PLI) == 2 * passed + 2 * [(1, rtcp(), BOB)]
+    time.sleep(1.01)
+    assert plane.send(0, report + NACK, report + NACK) == passed
+    plane.do(*pair())
+    assert plane.send(0, report + NACK, report + NACK) == 2 * [(1, report + NACK, BOB)]
 
 
 def test_feedback_passes_between_avpf_legs() -> None:

@@ -150,7 +150,7 @@ def test_forgeries_change_nothing_and_cost_a_budget(rtcp_too: bool) -> None:
 
 
 def test_a_million_forged_ssrcs_leave_nothing() -> None:
-    """A05, B6: with both contexts of an overlap (fewer here; `ssrcs` is the whole state there could be)."""
+    """A05, B6, DTLS-11: with both contexts of an overlap (fewer here; `ssrcs` is the whole state there could be)."""
     session = rekeyed()
     forged = [rtp(n, ssrc=n * 4099 & 0xFFFFFFFF) + bytes(10) for n in range(1, 4097)]
     for _ in range(245):
