@@ -15,11 +15,8 @@ from typing import Any
 from tests.system import lab as labs
 
 PORTS = (25600, 26999)
-TOML = """
-[media]
-ports = "{ports[0]}-{ports[1]}"
-calls = 200
-[paths]
+# What settings have behind [media]: the lab's two addresses.
+PLACES = """[paths]
 run = "{run}"
 state = "{state}"
 [[interfaces]]
@@ -30,7 +27,12 @@ name = "core"
 address = "{core}"
 [ng]
 listen = ["127.0.0.1:25500"]
-[sip]
+"""
+TOML = """
+[media]
+ports = "{ports[0]}-{ports[1]}"
+calls = 200
+""" + PLACES + """[sip]
 listen = ["udp:{access}:5060", "tcp:{access}:5060", "udp:{core}:5060", "tcp:{core}:5060"]
 [security]
 sdes_requires_tls = false

@@ -13,7 +13,7 @@ import pytest
 
 from tests.system import lab as labs
 from tests.system import phones
-from tests.system.gateway import Gateway
+from tests.system.gateway import PLACES, Gateway
 from tests.system.sound import compare
 from tests.system.test_first_call import assert_freed
 
@@ -25,18 +25,7 @@ SETTINGS = """
 [media]
 ports = "{ports[0]}-{ports[1]}"
 calls = 20
-[paths]
-run = "{run}"
-state = "{state}"
-[[interfaces]]
-name = "access"
-address = "{access}"
-[[interfaces]]
-name = "core"
-address = "{core}"
-[ng]
-listen = ["127.0.0.1:25500"]
-[sip]
+""" + PLACES + """[sip]
 listen = ["udp:{access}:5060", "tcp:{access}:5060", "udp:{core}:5060"]
 [[trunks]]
 name = "phones"

@@ -15,7 +15,7 @@ import pytest
 from tests.system import lab as labs
 from tests.system import wire
 from tests.system.certificates import Authority, available
-from tests.system.gateway import Gateway
+from tests.system.gateway import PLACES, Gateway
 from tests.system.phones import Baresip, Linphone
 from tests.system.sound import Likeness, compare
 from tests.system.test_first_call import assert_freed
@@ -26,18 +26,7 @@ SETTINGS = """
 [media]
 ports = "{ports[0]}-{ports[1]}"
 calls = 20
-[paths]
-run = "{run}"
-state = "{state}"
-[[interfaces]]
-name = "access"
-address = "{access}"
-[[interfaces]]
-name = "core"
-address = "{core}"
-[ng]
-listen = ["127.0.0.1:25500"]
-[sip]
+""" + PLACES + """[sip]
 listen = ["udp:{access}:5060", "tcp:{access}:5060", "tls:{access}:5061", "udp:{core}:5060", "tls:{core}:5061"]
 certificate = "{certificate.chain}"
 key = "{certificate.key}"

@@ -14,25 +14,12 @@ import pytest
 
 from tests.system import stack
 from tests.system.parties import ACCESS, CORE, Party
+from tests.system.two_sides import tables
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(60)]
 
 SIP, NG, A, B = 43000, 43002, 43004, 43006
-TABLES = f"""listen = ["udp:{ACCESS}1:{SIP}", "udp:{CORE}1:{SIP}"]
-workers = 1
-[[trunks]]
-name = "access"
-match = ["{ACCESS}2/32"]
-destination = "sip:{CORE}2:{B}"
-listen = "udp:{ACCESS}1:{SIP}"
-webrtc = "always"
-[[trunks]]
-name = "core"
-match = ["{CORE}2/32"]
-destination = "sip:{ACCESS}2:{A}"
-listen = "udp:{CORE}1:{SIP}"
-rtcp_feedback = "attribute"
-"""
+TABLES = tables(SIP, A, B, access='webrtc = "always"', core='rtcp_feedback = "attribute"')
 VECTORS = Path(__file__).parents[1] / "vectors" / "webrtc"
 OFFER = "\r\n".join((VECTORS / "chromium_156_offer_audio_video_data.sdp").read_text().splitlines()) + "\r\n"
 

@@ -62,6 +62,18 @@ def edge(tmp_path_factory: pytest.TempPathFactory, gateway: NoteTaker) -> Iterat
     desk.close()
 
 
+async def in_a_call(caller: Phone, phone: WebsocketPhone, user: str) -> tuple[str, str, str]:
+    """Up to its ACK: the INVITE as the page heard it, as the caller sent it, and the 200."""
+    invite = caller.request("INVITE", user)
+    caller.send(invite)
+    heard = await phone.receive()
+    await phone.session.send_str(replied(heard, 200, phone))
+    answered = await asyncio.to_thread(_final, caller)
+    caller.send(within("ACK", answered, caller, invite))
+    assert (await phone.receive()).startswith("ACK ")
+    return heard, invite, answered
+
+
 def _final(caller: Phone) -> str:
     """The caller's next final reply; empty when none comes."""
     while (reply := caller.receive(3.0)).startswith("SIP/2.0 1"):
@@ -161,13 +173,7 @@ async def test_the_callees_bye_and_a_session_that_ended(edge: Edge) -> None:
     async with websocket_phone(URL, "alice") as phone:
         assert (await phone.register(WORD)).startswith("SIP/2.0 200")
         with Phone(PORT, CALLER) as caller:
-            invite = caller.request("INVITE", "alice")
-            caller.send(invite)
-            heard = await phone.receive()
-            await phone.session.send_str(replied(heard, 200, phone))
-            answered = await asyncio.to_thread(_final, caller)
-            caller.send(within("ACK", answered, caller, invite))
-            assert (await phone.receive()).startswith("ACK ")
+            heard, _, answered = await in_a_call(caller, phone, "alice")
             bye = phone.request("BYE")
             for name, there in (("From", "To"), ("To", "From"), ("Call-ID", "Call-ID")):
                 value = header(answered if there == "To" else heard, there).replace("\\", r"\\")
@@ -204,13 +210,7 @@ async def test_a_session_that_is_replaced_in_mid_call(edge: Edge) -> None:
     with Phone(PORT, CALLER) as caller:
         async with websocket_phone(URL, "alice") as phone:
             assert (await phone.register(WORD)).startswith("SIP/2.0 200")
-            invite = caller.request("INVITE", "alice")
-            caller.send(invite)
-            heard = await phone.receive()
-            await phone.session.send_str(replied(heard, 200, phone))
-            answered = await asyncio.to_thread(_final, caller)
-            caller.send(within("ACK", answered, caller, invite))
-            assert (await phone.receive()).startswith("ACK ")
+            heard, invite, answered = await in_a_call(caller, phone, "alice")
         await asyncio.to_thread(wait_for, lambda: not bindings(edge), 8, edge.log)
         caller.send(within("INFO", answered, caller, invite))
         assert (await asyncio.to_thread(_final, caller)).startswith("SIP/2.0 480")
@@ -234,13 +234,7 @@ async def test_the_edge_is_killed_in_mid_call(edge: Edge) -> None:
     with Phone(PORT, CALLER) as caller:
         async with websocket_phone(URL, "carol") as phone:
             assert (await phone.register(WORD)).startswith("SIP/2.0 200")
-            invite = caller.request("INVITE", "carol")
-            caller.send(invite)
-            heard = await phone.receive()
-            await phone.session.send_str(replied(heard, 200, phone))
-            answered = await asyncio.to_thread(_final, caller)
-            caller.send(within("ACK", answered, caller, invite))
-            assert (await phone.receive()).startswith("ACK ")
+            heard, invite, answered = await in_a_call(caller, phone, "carol")
             await asyncio.sleep(2.5)  # of a binding: areas/registrar.WRITE_BACK_S
             edge.stop(signal.SIGKILL)
         edge.start()

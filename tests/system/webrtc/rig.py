@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from tests.system import lab as labs
 from tests.system.certificates import Authority
-from tests.system.gateway import PORTS, Gateway
+from tests.system.gateway import PLACES, PORTS, Gateway
 from tests.system.phones import Baresip
 from tests.system.webrtc.chromium import ORIGIN, Chromium
 
@@ -28,18 +28,7 @@ SETTINGS = """
 ports = "{ports[0]}-{ports[1]}"
 calls = 20
 silence_timeout_s = 31
-[paths]
-run = "{run}"
-state = "{state}"
-[[interfaces]]
-name = "access"
-address = "{access}"
-[[interfaces]]
-name = "core"
-address = "{core}"
-[ng]
-listen = ["127.0.0.1:25500"]
-[sip]
+""" + PLACES + """[sip]
 listen = ["udp:{access}:5060", "wss:{access}:8443", "ws:{access}:8080", "udp:{core}:5060", "tls:{core}:5061"]
 certificate = "{certificate.chain}"
 key = "{certificate.key}"
