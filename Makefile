@@ -2,7 +2,8 @@
 # the second time costs nothing and a changed file costs only its own step.
 #
 #   make run     set up, start the whole gateway here, place one demonstration call, stay up
-#   make test    set up, run every test
+#   make test    set up, run every test but the long ones
+#   make test-long  those: further peers and rounds, waits of half a minute
 #   make test-negotiation  the tests of SRTP, suites, SDES, SDP and policy, with a table: requirement row, tests, result
 #   make test-edge  the tests of the SIP edge (rows I to P), with the same table
 #   make load    ARGS=storm|flood|overload: call storm beside Kamailio with rtpengine, a flood from forged sources, overload
@@ -11,7 +12,7 @@
 #   make lint    ruff, mypy --strict, cython-lint
 #   make bench   this gateway beside rtpengine and libsrtp, tables into bench-results/ (ARGS=--quick proves that it runs,
 #                ARGS="--tables crypto gateway" and ARGS="--only rtpengine udp" choose)
-.PHONY: run test test-negotiation test-edge load fuzz setup packages lint test-asan bench clean
+.PHONY: run test test-long test-negotiation test-edge load fuzz setup packages lint test-asan bench clean
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 PYTHON ?= $(or $(wildcard /usr/bin/python3),$(shell command -v python3))
@@ -34,6 +35,10 @@ run: packages setup
 
 test: packages-test setup
 	$(BIN)/python -m pytest $(ARGS)
+
+# What is too long for `make test`: more peers, more rounds, waits of half a minute.
+test-long: packages-test setup
+	$(BIN)/python -m pytest -m long $(ARGS)
 
 # ARGS="--rows C,SDES" chooses families of rows.
 test-negotiation: packages-test setup

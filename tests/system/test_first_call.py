@@ -159,6 +159,7 @@ def answers(gateway: Gateway) -> bool:
         return False
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_a_hundred_calls_for_a_minute(gateway: Gateway, capsys: pytest.CaptureFixture[str]) -> None:

@@ -37,6 +37,7 @@ class IcePhone(phones.Baresip):
         return super()._account().rstrip() + ";medianat=ice\n"
 
 
+@pytest.mark.long
 @pytest.mark.row("ICE-7", "ICE-4", "G20")
 def test_a_phone_of_rfc_5245_is_heard_after_half_a_minute(gateway: Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both hear each other until the end."""

@@ -173,6 +173,7 @@ def mixed_laws(laboratory: labs.Lab, sip_programs: None, authority: Authority) -
     yield from _gateway(laboratory, authority, phones_suite=SDES_80, transcode='"PCMA", "PCMU"')
 
 
+@pytest.mark.long
 @pytest.mark.row("P06")
 def test_a_phone_with_a_law_alone_and_one_with_mu_law_alone(mixed_laws: Gateway, authority: Authority) -> None:
     """PCMA over SDES on one side, PCMU over RTP on the other, speech both ways at its level, each way round; the law of

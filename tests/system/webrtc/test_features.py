@@ -258,6 +258,7 @@ def talking(port: int) -> Iterator[None]:
         link.close()
 
 
+@pytest.mark.long
 @pytest.mark.row("D09", "I09", "H01")
 def test_a_page_is_closed_in_mid_call(gateway: Gateway, authority: Authority, phone: Party) -> None:
     """Nobody says BYE. The other end goes on talking; when the page has not consented for media.silence_timeout_s, it
