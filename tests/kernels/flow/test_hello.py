@@ -16,6 +16,7 @@ from tests.appliance.protocols.dtls.wire import client_hello, cookie_of
 from tests.kernels.flow.test_punts import handshaking, taken
 from tests.kernels.rig import ALICE, BOB, MALLORY, LocalPlane
 
+pytestmark = pytest.mark.malformed
 ALIKE = (f"{ALICE[0]}", ALICE[1] + 1)
 SIX = ("2001:db8::7", 4711)
 

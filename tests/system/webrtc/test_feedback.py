@@ -113,7 +113,9 @@ def test_what_is_lost_is_sent_again(gateway: Gateway, browser: Chromium) -> None
         assert len(phone.arrived.types) == len(phone.sent.types) == 2, "RTX under its own number"
         assert phone.arrived.nacked <= phone.sent.missing, "what was lost is what is asked for"
         wait_for_pictures(page, phone)
-        remote = page.counted()["remote"][str(numbers(page, "outbound")["ssrc"])]
+        ssrc = str(numbers(page, "outbound")["ssrc"])
+        labs.wait_for(lambda: ssrc in page.counted()["remote"], 10, lambda: f"{page.counted()} {phone.arrived}")
+        remote = page.counted()["remote"][ssrc]
         assert 0 < remote["roundTripTime"] < 1 and 0 <= remote["jitter"] < 1
         told = phone.arrived.blocks[-1]
         assert told.last and told.delay < 10 << 16 and told.jitter < 90_000
