@@ -13,7 +13,7 @@ import pytest
 
 from tests.system import lab as labs
 from tests.system import phones
-from tests.system.gateway import PLACES, Gateway
+from tests.system.gateway import PLACES, Gateway, started
 from tests.system.sound import compare
 from tests.system.test_first_call import assert_freed
 
@@ -54,10 +54,8 @@ def gateway(laboratory: labs.Lab, sip_programs: None, request: pytest.FixtureReq
     """Parameter: `dtls_role`."""
     if missing := [name for name in ("baresip", "linphonec") if not shutil.which(name)]:
         pytest.skip(f"not installed: {', '.join(missing)}")
-    running = Gateway(laboratory, "forbidden", settings=SETTINGS, values={"role": request.param}).start()
-    yield running
-    labs.end(running.process, patience=15)
-    assert "Traceback" not in running.log("sip") + running.log("control") + running.log("media")
+    with started(laboratory, "forbidden", settings=SETTINGS, values={"role": request.param}) as running:
+        yield running
 
 
 @pytest.mark.row("D01", "D02", "D05", "D08", "DTLS-1")

@@ -10,7 +10,7 @@ import pytest
 
 from tests.system import lab as labs
 from tests.system import phones
-from tests.system.gateway import Gateway
+from tests.system.gateway import Gateway, started
 from tests.system.sound import compare
 from tests.system.test_first_call import assert_freed
 
@@ -24,10 +24,8 @@ SPEECH_S = TALK_S + 10  # aufile ends its call with its file
 def gateway(laboratory: labs.Lab, sip_programs: None) -> Iterator[Gateway]:
     if not shutil.which("baresip"):
         pytest.skip("not installed: baresip")
-    running = Gateway(laboratory, "forbidden").start()
-    yield running
-    labs.end(running.process, patience=15)
-    assert "Traceback" not in running.log("sip") + running.log("control") + running.log("media")
+    with started(laboratory, "forbidden") as running:
+        yield running
 
 
 class IcePhone(phones.Baresip):

@@ -11,13 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.system import stack
-from tests.system.parties import ACCESS, CORE, Dialog, Message, Party, dialog_of, sdp
-from tests.system.two_sides import tables
+from tests.system import stack, two_sides
+from tests.system.parties import CORE, Dialog, Message, Party, dialog_of, sdp
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(60), pytest.mark.row("G21", "K04")]
 
-SIP, NG, A, B = 34000, 34002, 34004, 34006
+SIP, NG, A, B = 34000, 34002, 34004, 34005
 VECTORS = Path(__file__).parents[1] / "vectors" / "webrtc"
 OFFER, ANSWER = (
     "\r\n".join((VECTORS / f"chromium_156_{name}_audio.sdp").read_text().splitlines()) + "\r\n"
@@ -28,17 +27,16 @@ FRAGMENT, KIND = "application/trickle-ice-sdpfrag", "application/x-conference"
 
 @pytest.fixture(scope="module")
 def gateway(sip_programs: None) -> Iterator[stack.Stack]:
-    with stack.running(34060, 34099, NG, calls=8, sip=tables(SIP, A, B, access='webrtc = "always"')) as started:
+    tables = two_sides.tables(SIP, A, B, access='webrtc = "always"')
+    with stack.running(34060, 34099, NG, calls=8, sip=tables) as started:
         yield started
         assert "Traceback" not in started.log() + (started.place / "run/log/sip.log").read_text(errors="replace")
 
 
 @pytest.fixture
 def parties(gateway: stack.Stack) -> Iterator[tuple[Party, Party]]:
-    alice, bob = Party(f"{ACCESS}2", A, (f"{ACCESS}1", SIP)), Party(f"{CORE}2", B, (f"{CORE}1", SIP))
-    yield alice, bob
-    alice.close()
-    bob.close()
+    with two_sides.parties(A, SIP, media=True) as (alice, bob):
+        yield alice, bob
     for message in bob.heard:  # her trickling is no business of his
         assert "trickle" not in message.text, message.text
 

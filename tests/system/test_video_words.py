@@ -12,14 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.system import stack
-from tests.system.parties import ACCESS, CORE, Party
-from tests.system.two_sides import tables
+from tests.system import stack, two_sides
+from tests.system.parties import CORE, Party
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(60)]
 
-SIP, NG, A, B = 43000, 43002, 43004, 43006
-TABLES = tables(SIP, A, B, access='webrtc = "always"', core='rtcp_feedback = "attribute"')
+SIP, NG, A, B = 43000, 43002, 43004, 43005
+TABLES = two_sides.tables(SIP, A, B, access='webrtc = "always"', core='rtcp_feedback = "attribute"')
 VECTORS = Path(__file__).parents[1] / "vectors" / "webrtc"
 OFFER = "\r\n".join((VECTORS / "chromium_156_offer_audio_video_data.sdp").read_text().splitlines()) + "\r\n"
 
@@ -33,10 +32,8 @@ def gateway(sip_programs: None) -> Iterator[stack.Stack]:
 
 @pytest.fixture
 def parties(gateway: stack.Stack) -> Iterator[tuple[Party, Party]]:
-    alice, bob = Party(f"{ACCESS}2", A, (f"{ACCESS}1", SIP)), Party(f"{CORE}2", B, (f"{CORE}1", SIP))
-    yield alice, bob
-    alice.close()
-    bob.close()
+    with two_sides.parties(A, SIP, media=True) as both:
+        yield both
 
 
 def video_phone(*lines: str) -> str:

@@ -14,7 +14,7 @@ import pytest
 
 from tests.system import lab as labs
 from tests.system.edge import ng
-from tests.system.gateway import Gateway
+from tests.system.gateway import Gateway, started
 from tests.system.test_first_call import assert_freed
 
 aiortc_phone = pytest.importorskip("tests.system.webrtc.aiortc_phone", reason="not installed: aiortc")
@@ -29,10 +29,8 @@ LONGEST_GAP_S = 0.5  # of what is said before the other end hears: ICE, DTLS, ai
 
 @pytest.fixture(scope="module")
 def gateway(laboratory: labs.Lab, sip_programs: None) -> Iterator[Gateway]:
-    running = Gateway(laboratory).start()
-    yield running
-    labs.end(running.process, patience=15)
-    assert "Traceback" not in running.log("control") + running.log("media")
+    with started(laboratory) as running:
+        yield running
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 from tests.system import lab as labs
 from tests.system.certificates import Authority
 from tests.system.edge import ng
-from tests.system.gateway import Gateway
+from tests.system.gateway import Gateway, started
 from tests.system.test_first_call import assert_freed
 from tests.system.webrtc import chromium
 from tests.system.webrtc.cameras import Line, Page, TwoLines
@@ -27,10 +27,8 @@ TO_BROWSER = {"transport-protocol": "UDP/TLS/RTP/SAVPF", "ICE": "force", "SDES":
 
 @pytest.fixture(scope="module")
 def gateway(laboratory: labs.Lab, sip_programs: None) -> Iterator[Gateway]:
-    running = Gateway(laboratory).start()
-    yield running
-    labs.end(running.process, patience=15)
-    assert "Traceback" not in running.log("control") + running.log("media")
+    with started(laboratory) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import pytest
 from tests.system import lab as labs
 from tests.system.certificates import Authority
 from tests.system.edge import ng
-from tests.system.gateway import Gateway
+from tests.system.gateway import Gateway, started
 from tests.system.webrtc import chromium, video_phone
 from tests.system.webrtc.cameras import Page
 from tests.system.webrtc.chromium import Chromium
@@ -32,10 +32,8 @@ ATTRIBUTE = ["AVP-feedback-offer", "AVP-feedback-accept"]
 
 @pytest.fixture(scope="module")
 def gateway(laboratory: labs.Lab, sip_programs: None) -> Iterator[Gateway]:
-    running = Gateway(laboratory).start()
-    yield running
-    labs.end(running.process, patience=15)
-    assert "Traceback" not in running.log("control") + running.log("media")
+    with started(laboratory) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
